@@ -1,0 +1,12 @@
+"""Where the files beside the code are: templates, static files, the schema."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_INSTALLED = _PACKAGE / "_data"
+
+# An installed wheel carries them inside the package, a checkout keeps them at its top.
+ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
+TEMPLATES = ROOT / "templates"
+STATIC = ROOT / "static"
+MIGRATIONS = ROOT / "migrations.sql"

@@ -1,0 +1,264 @@
+"""Sessions, one for each login on each device, and how they end: the SQL for both."""
+
+import hashlib
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from presence_server.accounts.database import Database, Row, Transaction, Value
+
+DAY = 24 * 60 * 60
+LONGEST = 90 * DAY
+LONGEST_UNUSED = 14 * DAY
+# A use is written down at most this often, for each costs a write.
+TOUCH_EVERY = 5 * 60
+# Every node reads the endings once a second.
+KEEP_ENDINGS = DAY
+
+_COLUMNS = (
+    "sessions.key, sessions.user_id, users.username, sessions.started_at, sessions.used_at,"
+    " sessions.address, sessions.device"
+)
+
+
+class Reason(StrEnum):
+    """Why a session ended."""
+
+    LOG_OUT = "log_out"
+    PASSWORD = "password"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+    EXPIRED = "expired"
+    ENDED = "ended"
+
+
+class NotAllowed(Exception):
+    """No session may begin: the account is gone or disabled, or its password has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`key` names the session in this server and its database; it lets nobody in."""
+
+    key: str
+    user_id: int
+    username: str
+    started_at: int
+    used_at: int
+    address: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a session, or of an account with all it had when there is no `session_key`.
+
+    Numbers grow in the order in which things ended.
+    """
+
+    number: int
+    session_key: str | None
+    username: str
+    reason: Reason
+
+
+async def start(
+    db: Database,
+    user_id: int,
+    address: str,
+    device: str,
+    now: int,
+    *,
+    password_hash: str | None = None,
+) -> tuple[str, Session]:
+    """Begin a session; the secret id that comes with it is kept nowhere but in the cookie.
+
+    Given the hash that the password was checked against, it begins only if that is still the
+    password: checking takes long enough for it to change. Raises NotAllowed.
+    """
+    secret = secrets.token_urlsafe(32)
+    key = _key(secret)
+
+    async def work(transaction: Transaction) -> list[Row]:
+        await transaction.execute(
+            "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
+            " SELECT $1, id, $3, $3, $4, $5, $6 FROM users WHERE id = $2 AND disabled_at IS NULL"
+            " AND password_hash = coalesce($7, password_hash)",
+            key,
+            user_id,
+            now,
+            now + LONGEST_UNUSED,
+            address,
+            device,
+            password_hash,
+        )
+        return await transaction.execute(
+            f"SELECT {_COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
+            " WHERE sessions.key = $1",
+            key,
+        )
+
+    rows = await db.write(work)
+    if not rows:
+        raise NotAllowed
+    return secret, Session(*rows[0])
+
+
+async def find(db: Database, secret: str, now: int) -> Session | None:
+    """The live session that a cookie's secret id opens."""
+    rows = await db.read(
+        f"SELECT {_COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
+        " WHERE sessions.key = $1 AND sessions.expires_at > $2 AND users.disabled_at IS NULL",
+        _key(secret),
+        now,
+    )
+    return Session(*rows[0]) if rows else None
+
+
+async def of_user(db: Database, user_id: int) -> list[Session]:
+    """All devices of a user, the one used last first."""
+    rows = await db.read(
+        f"SELECT {_COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
+        " WHERE sessions.user_id = $1 ORDER BY sessions.used_at DESC, sessions.key",
+        user_id,
+    )
+    return [Session(*row) for row in rows]
+
+
+async def touch(db: Database, keys: Collection[str], now: int) -> None:
+    """Note that these sessions were used; an open socket counts as use.
+
+    Cheap to call again and again: what was noted within the last minutes is not written anew.
+    """
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "UPDATE sessions SET used_at = $2, expires_at ="
+            " CASE WHEN started_at + $3 < $4 THEN started_at + $3 ELSE $4 END"
+            " WHERE key = $1 AND used_at <= $5",
+            [(key, now, LONGEST, now + LONGEST_UNUSED, now - TOUCH_EVERY) for key in keys],
+        )
+
+    if keys:
+        await db.write(work)
+
+
+async def end(db: Database, key: str, now: int, reason: Reason = Reason.LOG_OUT) -> bool:
+    """End a session; False if it had ended before."""
+
+    async def work(transaction: Transaction) -> int:
+        return await _end(transaction, "key = $1", (key,), now, reason)
+
+    return await db.write(work) > 0
+
+
+async def end_all(
+    db: Database, user_id: int, now: int, reason: Reason = Reason.ENDED, keep: str | None = None
+) -> int:
+    """End the sessions of a user, but for the one whose key is `keep`; how many there were."""
+
+    async def work(transaction: Transaction) -> int:
+        return await end_others(transaction, user_id, now, reason, keep)
+
+    return await db.write(work)
+
+
+async def end_expired(db: Database, now: int) -> int:
+    """End the sessions whose time is over, and forget endings that every node has read."""
+
+    async def work(transaction: Transaction) -> int:
+        await transaction.execute("DELETE FROM endings WHERE ended_at < $1", now - KEEP_ENDINGS)
+        return await _end(transaction, "expires_at <= $1", (now,), now, Reason.EXPIRED)
+
+    return await db.write(work)
+
+
+async def end_others(
+    transaction: Transaction, user_id: int, now: int, reason: Reason, keep: str | None
+) -> int:
+    """end_all() as a part of a larger transaction."""
+    return await _end(
+        transaction, "user_id = $1 AND key <> coalesce($2, '')", (user_id, keep), now, reason
+    )
+
+
+async def end_account(transaction: Transaction, username: str, now: int) -> None:
+    """Write down that a whole account is gone, whether or not it had a session."""
+    await _write_ending(transaction, None, username, now, Reason.DELETED)
+
+
+async def endings_after(db: Database, number: int) -> list[Ending]:
+    rows = await db.read(
+        "SELECT number, session_key, username, reason FROM endings WHERE number > $1"
+        " ORDER BY number",
+        number,
+    )
+    return [Ending(number, key, username, Reason(reason)) for number, key, username, reason in rows]
+
+
+async def last_ending(db: Database) -> int:
+    """The highest number among the endings: what a node that starts need not read."""
+    ((number,),) = await db.read("SELECT coalesce(max(number), 0) FROM endings")
+    return int(number)
+
+
+async def record_here(
+    db: Database, here: Mapping[str, tuple[str, int]], gone: Collection[str]
+) -> None:
+    """Write down which sessions are here, with their status and since when, and which are gone."""
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "DELETE FROM here WHERE session_key = $1", [(key,) for key in gone]
+        )
+        # A session that has ended meanwhile is passed over.
+        await transaction.execute_many(
+            "INSERT INTO here (session_key, status, since)"
+            " SELECT key, $2, $3 FROM sessions WHERE key = $1"
+            " ON CONFLICT (session_key)"
+            " DO UPDATE SET status = excluded.status, since = excluded.since",
+            [(key, status, since) for key, (status, since) in here.items()],
+        )
+
+    if here or gone:
+        await db.write(work)
+
+
+async def who_was_here(db: Database) -> list[tuple[str, str, str, int]]:
+    """Key, user name, status and since of each session that was written down as here."""
+    rows = await db.read(
+        "SELECT here.session_key, users.username, here.status, here.since FROM here"
+        " JOIN sessions ON sessions.key = here.session_key"
+        " JOIN users ON users.id = sessions.user_id"
+    )
+    return [(key, username, status, since) for key, username, status, since in rows]
+
+
+async def _end(
+    transaction: Transaction, which: str, values: tuple[Value, ...], now: int, reason: Reason
+) -> int:
+    rows = await transaction.execute(
+        f"DELETE FROM sessions WHERE {which} RETURNING key,"
+        " (SELECT username FROM users WHERE id = user_id)",
+        *values,
+    )
+    for key, username in rows:
+        await _write_ending(transaction, key, username, now, reason)
+    return len(rows)
+
+
+async def _write_ending(
+    transaction: Transaction, key: str | None, username: str, now: int, reason: Reason
+) -> None:
+    await transaction.execute(
+        "INSERT INTO endings (session_key, username, reason, ended_at) VALUES ($1, $2, $3, $4)",
+        key,
+        username,
+        reason,
+        now,
+    )
+
+
+def _key(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,186 @@
+"""Accounts: the SQL for users."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from presence_server.accounts.database import Database, Row, Transaction
+from presence_server.accounts.sessions import Reason, end_account, end_others
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{3,32}")
+# These sort before and after every character that a name may have.
+_FIRST, _LAST = "\x01", "\x7f"
+# Scripts that keep people in plain objects would lose this one.
+_RESERVED = {"__proto__"}
+# Some databases refuse more values than this in one statement.
+_VALUES = 500
+_COLUMNS = "id, username, created_at, disabled_at, last_seen"
+
+
+class UsernameTaken(Exception):
+    """The name is somebody's, whatever the case, or nobody's to have."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    id: int
+    username: str
+    created_at: int
+    disabled: bool
+    last_seen: int | None
+
+
+def name_problem(username: str) -> str | None:
+    """A sentence that says what is wrong with a name for a new account, or None."""
+    if _NAME.fullmatch(username):
+        return None
+    if not 3 <= len(username) <= 32:
+        return "A user name has 3 to 32 characters."
+    return "A user name is made of the letters a to z, digits, dots, dashes and underscores."
+
+
+async def create(db: Database, username: str, password_hash: str, now: int) -> User:
+    """Make an account; once this returns it survives a power cut. Raises UsernameTaken."""
+
+    async def work(transaction: Transaction) -> list[Row]:
+        return await transaction.execute(
+            "INSERT INTO users (username, lower_name, password_hash, created_at)"
+            " VALUES ($1, $2, $3, $4) ON CONFLICT (lower_name) DO NOTHING"
+            f" RETURNING {_COLUMNS}",
+            username,
+            username.lower(),
+            password_hash,
+            now,
+        )
+
+    rows = await db.write(work) if username.lower() not in _RESERVED else []
+    if not rows:
+        raise UsernameTaken(username)
+    return _user(rows[0])
+
+
+async def find(db: Database, username: str) -> User | None:
+    if not _could_be_stored(username):
+        return None
+    rows = await db.read(f"SELECT {_COLUMNS} FROM users WHERE lower_name = $1", username.lower())
+    return _user(rows[0]) if rows else None
+
+
+async def password_hash(db: Database, username: str) -> str | None:
+    if not _could_be_stored(username):
+        return None
+    rows = await db.read("SELECT password_hash FROM users WHERE lower_name = $1", username.lower())
+    return str(rows[0][0]) if rows else None
+
+
+async def count(db: Database) -> int:
+    ((number,),) = await db.read("SELECT count(*) FROM users")
+    return int(number)
+
+
+async def page(
+    db: Database, after: str | None, prefix: str, limit: int
+) -> list[tuple[str, int | None]]:
+    """Names that begin with `prefix` and come after `after`, with when each was last seen.
+
+    Whatever the case, in the order of lower-case names; as quick for the millionth as for the
+    first.
+    """
+    if not (_could_be_stored(prefix) and _could_be_stored(after or "")):
+        return []
+    first = prefix.lower() if after is None else max(prefix.lower(), after.lower() + _FIRST)
+    # One bound at each end: with two lower bounds the index would be read from the wrong one.
+    rows = await db.read(
+        "SELECT username, last_seen FROM users WHERE lower_name >= $1 AND lower_name < $2"
+        " ORDER BY lower_name LIMIT $3",
+        first,
+        prefix.lower() + _LAST,
+        limit,
+    )
+    return [(username, last_seen) for username, last_seen in rows]
+
+
+async def last_seen_of(db: Database, usernames: Sequence[str]) -> dict[str, int | None]:
+    """When each of those who have an account was last seen, under the names as asked for."""
+    asked = {username.lower(): username for username in usernames if _could_be_stored(username)}
+    names = list(asked)
+    found: dict[str, int | None] = {}
+    for start in range(0, len(names), _VALUES):
+        some = names[start : start + _VALUES]
+        places = ", ".join(f"${number}" for number in range(1, len(some) + 1))
+        for name, last_seen in await db.read(
+            f"SELECT lower_name, last_seen FROM users WHERE lower_name IN ({places})", *some
+        ):
+            found[asked[name]] = last_seen
+    return found
+
+
+async def record_last_seen(db: Database, last_seen: Mapping[str, int]) -> None:
+    """Remember when people were last here; an earlier time never replaces a later one."""
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "UPDATE users SET last_seen = $2"
+            " WHERE lower_name = $1 AND (last_seen IS NULL OR last_seen < $2)",
+            [(username.lower(), seen) for username, seen in last_seen.items()],
+        )
+
+    if last_seen:
+        await db.write(work)
+
+
+async def change_password(
+    db: Database, user_id: int, password_hash: str, now: int, keep: str | None = None
+) -> None:
+    """Replace the password and end all sessions, but for the one whose key is `keep`."""
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute(
+            "UPDATE users SET password_hash = $2 WHERE id = $1", user_id, password_hash
+        )
+        await end_others(transaction, user_id, now, Reason.PASSWORD, keep)
+
+    await db.write(work)
+
+
+async def disable(db: Database, user_id: int, now: int) -> None:
+    """End all sessions of the user and let none begin."""
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute(
+            "UPDATE users SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL", user_id, now
+        )
+        await end_others(transaction, user_id, now, Reason.DISABLED, None)
+
+    await db.write(work)
+
+
+async def enable(db: Database, user_id: int) -> None:
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute("UPDATE users SET disabled_at = NULL WHERE id = $1", user_id)
+
+    await db.write(work)
+
+
+async def delete(db: Database, user_id: int, now: int) -> None:
+    """Delete the account with its sessions; twice is no error."""
+
+    async def work(transaction: Transaction) -> None:
+        await end_others(transaction, user_id, now, Reason.DELETED, None)
+        rows = await transaction.execute(
+            "DELETE FROM users WHERE id = $1 RETURNING username", user_id
+        )
+        for (username,) in rows:
+            await end_account(transaction, username, now)
+
+    await db.write(work)
+
+
+def _could_be_stored(username: str) -> bool:
+    """Whether a database can be asked for this at all: not so for NUL or half a surrogate pair."""
+    return username.isascii() and username.isprintable()
+
+
+def _user(row: Row) -> User:
+    id, username, created_at, disabled_at, last_seen = row
+    return User(id, username, created_at, disabled_at is not None, last_seen)

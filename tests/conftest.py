@@ -1,0 +1,111 @@
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Browser
+from pytest_aiohttp import AiohttpServer
+
+from presence_server.config import Config
+from tests.browsers import open_browser
+from tests.processes import ServerProcess
+from tests.redis_server import RedisServer, free_port
+from tests.visitor import Visitor
+
+Serve = Callable[..., Awaitable[TestServer]]
+ServerProcesses = Callable[..., Awaitable[ServerProcess]]
+Visit = Callable[..., Awaitable[Visitor]]
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A server on a Unix socket that all tests share: leave it running."""
+    yield from _running(RedisServer())
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A server on a Unix socket for this test alone, to be killed, paused and restarted."""
+    yield from _running(RedisServer())
+
+
+@pytest.fixture
+def tcp_redis() -> Iterator[RedisServer]:
+    """Like own_redis, on a TCP port of 127.0.0.1."""
+    yield from _running(RedisServer(port=free_port()))
+
+
+def _running(server: RedisServer) -> Iterator[RedisServer]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Callable[..., Config]:
+    """Makes a Config for this test: a database of its own and cheap passwords."""
+
+    def make(**settings: Any) -> Config:
+        return Config(**{"database": tmp_path / "presence.sqlite3", "bcrypt_cost": 4, **settings})
+
+    return make
+
+
+@pytest.fixture
+def serve(aiohttp_server: AiohttpServer, config: Callable[..., Config]) -> Serve:
+    """Serves the application inside this test, with settings of one's own."""
+
+    async def start(**settings: Any) -> TestServer:
+        from presence_server.app import create_app
+
+        return await aiohttp_server(create_app(config(**settings)))
+
+    return start
+
+
+@pytest.fixture
+async def server_process(tmp_path: Path) -> AsyncIterator[ServerProcesses]:
+    """Starts real server processes; each call adds one, all on the database of this test."""
+    numbers = count(1)
+    async with AsyncExitStack() as started:
+
+        async def start(**flags: object) -> ServerProcess:
+            server = ServerProcess(tmp_path, f"server-{next(numbers)}", **flags)
+            started.push_async_callback(server.kill)
+            return await server.start()
+
+        yield start
+
+
+@pytest.fixture
+async def visit() -> AsyncIterator[Visit]:
+    """Opens a browser of its own at a site; with a name, as somebody who has just come in.
+
+    `await visit(server)`, `await visit(server, "alice")`: a URL, or anything that serves.
+    """
+    async with AsyncExitStack() as visitors:
+
+        async def open_at(
+            site: str | ServerProcess | TestServer, username: str | None = None
+        ) -> Visitor:
+            visitor = await visitors.enter_async_context(Visitor.at(_url(site)))
+            return visitor if username is None else await visitor.enter(username)
+
+        yield open_at
+
+
+def _url(site: str | ServerProcess | TestServer) -> str:
+    if isinstance(site, TestServer):
+        return str(site.make_url(""))
+    return site if isinstance(site, str) else site.url
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with open_browser() as browser:
+        yield browser

@@ -1,0 +1,121 @@
+"""Real server processes, started as people start them."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from pathlib import Path
+from typing import Self
+
+from presence_server.resources import ROOT
+
+STARTED_WITHIN = 20
+ENDED_WITHIN = 10
+
+
+class ServerProcess:
+    """`python -m presence_server` with flags of one's own, on a free port.
+
+    `flags` are names of settings: grace=0.5 becomes --grace 0.5, reuse_port=True --reuse-port.
+    """
+
+    def __init__(self, folder: Path, name: str = "server", **flags: object) -> None:
+        self.folder = folder
+        self._log_file = folder / f"{name}.log"
+        self.flags = {"port": 0, "database": folder / "presence.sqlite3", "bcrypt_cost": 4, **flags}
+        self.url = ""
+        self.admin_url = ""
+        self._process: Process | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def log(self) -> str:
+        """What it has written to standard error, over all its starts."""
+        return self._log_file.read_text(errors="replace")
+
+    async def start(self) -> Self:
+        """Start it, or start it again with the same flags, and wait until it listens."""
+        self._process = await launch(*arguments(self.flags), log_file=self._log_file)
+        try:
+            async with asyncio.timeout(STARTED_WITHIN):
+                self.url = await self._line("Listening on ")
+                if self.flags.get("admin_port") is not None:
+                    self.admin_url = await self._line("Operators' pages on ")
+        except BaseException:
+            await self.kill()
+            raise
+        return self
+
+    async def terminate(self) -> int:
+        """SIGTERM, and the exit status."""
+        return await self.end(signal.SIGTERM)
+
+    async def kill(self) -> None:
+        """kill -9; nothing happens when it has ended already."""
+        if self._process is not None:
+            if self._process.returncode is None:
+                self._process.kill()
+            await self.ended()
+
+    async def end(self, number: signal.Signals) -> int:
+        self._running().send_signal(number)
+        return await self.ended()
+
+    def pause(self) -> None:
+        self._running().send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._running().send_signal(signal.SIGCONT)
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself, and return its exit status."""
+        async with asyncio.timeout(ENDED_WITHIN):
+            # Reading to the end also closes the pipe.
+            await self._running().communicate()
+            status = await self._running().wait()
+        self._process = None
+        return status
+
+    def _running(self) -> Process:
+        assert self._process is not None, "it does not run"
+        return self._process
+
+    async def _line(self, start: str) -> str:
+        stdout = self._running().stdout
+        assert stdout is not None
+        line = (await stdout.readline()).decode()
+        assert line.startswith(start), f"not {start!r} but {line!r}; the log says:\n{self.log}"
+        return line.removeprefix(start).strip()
+
+
+async def launch(*arguments: str, log_file: Path, **environment: str) -> Process:
+    """`python -m presence_server ARGUMENTS` in the folder of the log file."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PRESENCE_")}
+    with log_file.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "presence_server", *arguments),
+            cwd=log_file.parent,
+            env={**clean, "PYTHONPATH": str(ROOT), **environment},
+            stdin=DEVNULL,
+            stdout=PIPE,
+            stderr=log,
+        )
+
+
+def arguments(flags: dict[str, object]) -> list[str]:
+    found = []
+    for name, value in flags.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            found.append(flag)
+        elif value is not None and value is not False:
+            found.append(f"{flag}={value}")
+    return found

@@ -1,0 +1,43 @@
+// Tells a screen reader who came and left, as one digest at a bounded rate.
+
+import { digest } from "./words.js";
+
+const GATHER = 3_000;
+const QUIET = 20_000;
+
+export class Announcer {
+  #place;
+  #came = new Set();
+  #left = new Set();
+  #timer = null;
+  #saidAt = -Infinity;
+
+  constructor(place) {
+    this.#place = place;
+  }
+
+  came(username) {
+    if (!this.#left.delete(username)) this.#came.add(username);
+    this.#plan();
+  }
+
+  left(username) {
+    if (!this.#came.delete(username)) this.#left.add(username);
+    this.#plan();
+  }
+
+  #plan() {
+    const wait = Math.max(GATHER, this.#saidAt + QUIET - performance.now());
+    this.#timer ??= setTimeout(() => this.#say(), wait);
+  }
+
+  #say() {
+    this.#timer = null;
+    const words = digest([...this.#came], [...this.#left]);
+    this.#came.clear();
+    this.#left.clear();
+    if (!words) return;
+    this.#saidAt = performance.now();
+    this.#place.textContent = words;
+  }
+}

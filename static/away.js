@@ -1,0 +1,42 @@
+// Away by itself: after five minutes without input, or out of sight for as long.
+
+const IDLE = 5 * 60_000;
+const LOOK = 5_000;
+const INPUT = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart", "scroll"];
+
+/** Calls `onChange("away")` and, at the next input, `onChange("online")`. */
+export class Away {
+  #seenAt = Date.now();
+  #away = false;
+  #onChange;
+
+  constructor(onChange) {
+    this.#onChange = onChange;
+    for (const type of INPUT) {
+      addEventListener(type, () => this.#see(), { passive: true, capture: true });
+    }
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible") this.#see();
+    });
+    setInterval(() => this.#look(), LOOK);
+  }
+
+  get away() {
+    return this.#away;
+  }
+
+  #see() {
+    this.#seenAt = Date.now();
+    this.#set(false);
+  }
+
+  #look() {
+    if (Date.now() - this.#seenAt >= IDLE) this.#set(true);
+  }
+
+  #set(away) {
+    if (away === this.#away) return;
+    this.#away = away;
+    this.#onChange(away ? "away" : "online");
+  }
+}

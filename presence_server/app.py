@@ -1,0 +1,118 @@
+"""The one file that wires everything: routes, middlewares, services, and the order of their end."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+
+import aiohttp_session
+from aiohttp import web
+
+from presence_server import relay
+from presence_server.accounts.database import open_database
+from presence_server.accounts.keyring import open_keyring
+from presence_server.accounts.passwords import Passwords
+from presence_server.accounts.throttle import Throttle
+from presence_server.config import Config
+from presence_server.keys import (
+    CONFIG,
+    DATABASE,
+    KEYRING,
+    PASSWORDS,
+    PRESENCE,
+    SEATS,
+    STOPPING,
+    THROTTLE,
+)
+from presence_server.ledger import Ledger
+from presence_server.live.presence import Presence
+from presence_server.live.seats import Seats
+from presence_server.resources import STATIC, TEMPLATES
+from presence_server.web import account, api, operations, pages
+from presence_server.web.cookies import CookieStorage
+from presence_server.web.forms import LARGEST
+from presence_server.web.live import live
+from presence_server.web.middlewares import error_pages, identity, same_origin, secure_headers
+from presence_server.web.rendering import StaticFiles, set_up_templates
+
+
+def create_app(config: Config) -> web.Application:
+    """The whole server as an application; its services open when it starts."""
+    app = web.Application(client_max_size=LARGEST)
+    app[CONFIG] = config
+    app[STOPPING] = asyncio.Event()
+    static = StaticFiles(STATIC)
+    app.add_routes(
+        [
+            web.get("/", pages.list_users),
+            web.get("/sign_up/", pages.show_sign_up),
+            web.post("/sign_up/", pages.sign_up),
+            web.get("/log_in/", pages.show_log_in),
+            web.post("/log_in/", pages.log_in),
+            web.post("/log_out/", pages.log_out),
+            web.get("/account/", account.show_account),
+            web.post("/account/password", account.change_password),
+            web.post("/account/end", account.end_devices),
+            web.post("/account/delete", account.delete_account),
+            web.get("/users/", live),
+            web.get("/api/users", api.list_users),
+            web.get("/healthz", operations.healthz),
+            web.get("/readyz", operations.readyz),
+            web.get("/static/{name:.+}", static.serve),
+        ]
+    )
+    set_up_templates(app, TEMPLATES, static)
+    app.on_response_prepare.append(secure_headers)
+    aiohttp_session.setup(app, CookieStorage(config.cookie_name, https=config.https))
+    # Outermost first; the session's own stands before these.
+    app.middlewares.extend([error_pages, same_origin, identity])
+    app.on_shutdown.append(_say_goodbye)
+    app.cleanup_ctx.append(_services)
+    return app
+
+
+def create_admin_app(app: web.Application) -> web.Application:
+    """What operators read, for a listener of its own."""
+    return web.Application()
+
+
+@asynccontextmanager
+async def _services(app: web.Application) -> AsyncIterator[None]:
+    # One context for all: aiohttp does not close earlier ones when a later one fails to open.
+    config = app[CONFIG]
+    async with AsyncExitStack() as stack:
+        app[KEYRING] = open_keyring(config.secret_key_file)
+        app[DATABASE] = await stack.enter_async_context(open_database(config.database))
+        app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))
+        app[THROTTLE] = Throttle()
+        app[SEATS] = Seats(config.max_sockets_per_user, config.max_sockets_per_address)
+        app[PRESENCE] = await _open_presence(app, stack)
+        yield
+
+
+async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presence:
+    config, database = app[CONFIG], app[DATABASE]
+    name = secrets.token_hex(8)
+    channel = relay.open_relay(config.redis_url, database.identity, name)
+    reached = await relay.check_relay(channel)
+    presence = Presence(
+        name, channel, grace=config.grace, lease=config.lease, heartbeat=config.heartbeat
+    )
+    ledger = Ledger(database, presence)
+    await ledger.open()
+    tasks = await stack.enter_async_context(asyncio.TaskGroup())
+    running = [
+        tasks.create_task(presence.run(), name="presence"),
+        tasks.create_task(ledger.run(), name="ledger"),
+    ]
+    stack.push_async_callback(ledger.close)
+    for task in running:
+        stack.callback(task.cancel)
+    if config.redis_url is not None and reached:
+        await presence.settle()
+    return presence
+
+
+async def _say_goodbye(app: web.Application) -> None:
+    app[STOPPING].set()
+    await app[PRESENCE].stop()

@@ -1,0 +1,110 @@
+"""What passes between the roster and the database: ended sessions in, who is here out.
+
+Who is here must survive a restart, and a session that ends must lose its sockets within a second,
+also when another process ended it and the relay is down: so both go by way of the database.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+
+from presence_server.accounts import sessions, users
+from presence_server.accounts.database import Database, DatabaseUnavailable
+from presence_server.accounts.sessions import Reason
+from presence_server.live.presence import Presence
+from presence_server.presence.node import Entry, Record
+
+# Seconds; the first is from the contract.
+_READ_ENDINGS_EVERY = 1.0
+_WRITE_EVERY = 0.5
+_TOUCH_EVERY = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Keeps one database and one node's presence in agreement."""
+
+    def __init__(self, database: Database, presence: Presence) -> None:
+        self._database = database
+        self._presence = presence
+        self._last_ending = 0
+        # Not written yet: kept while the database cannot be written.
+        self._unwritten = Record({}, set(), {})
+        self._complaint = ""
+
+    async def open(self) -> None:
+        """Take over who was here before a restart."""
+        self._last_ending = await sessions.last_ending(self._database)
+        was_here = await sessions.who_was_here(self._database)
+        self._presence.adopt(
+            (key, username, Entry(status, since)) for key, username, status, since in was_here
+        )
+
+    async def run(self) -> None:
+        """Read and write in turns, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_endings(), name="read endings")
+            tasks.create_task(self._write_records(), name="write who is here")
+            tasks.create_task(self._touch_sessions(), name="touch sessions")
+
+    async def close(self) -> None:
+        """Write down who is here at the end."""
+        await self._try(self._write_record())
+
+    async def _read_endings(self) -> None:
+        while True:
+            await self._presence.endings_due(_READ_ENDINGS_EVERY)
+            await self._try(self._read_new_endings())
+
+    async def _read_new_endings(self) -> None:
+        for ending in await sessions.endings_after(self._database, self._last_ending):
+            if ending.session_key is not None:
+                self._presence.end(ending.session_key)
+            elif ending.reason is Reason.DELETED:
+                self._presence.delete(ending.username)
+            self._last_ending = ending.number
+
+    async def _write_records(self) -> None:
+        while True:
+            await asyncio.sleep(_WRITE_EVERY)
+            await self._try(self._write_record())
+
+    async def _write_record(self) -> None:
+        self._unwritten = _joined(self._unwritten, self._presence.take_record())
+        here, gone, last_seen = self._unwritten
+        if here or gone:
+            await sessions.record_here(self._database, here, gone)
+        if last_seen:
+            await users.record_last_seen(self._database, last_seen)
+        self._unwritten = Record({}, set(), {})
+
+    async def _touch_sessions(self) -> None:
+        while True:
+            now = int(time.time())
+            await self._try(sessions.touch(self._database, self._presence.hub.sessions(), now))
+            await self._try(sessions.end_expired(self._database, now))
+            await asyncio.sleep(_TOUCH_EVERY)
+
+    async def _try(self, work: Awaitable[object]) -> None:
+        # A database that cannot serve is no reason to take presence down with it.
+        try:
+            await work
+        except DatabaseUnavailable as error:
+            self._complain(str(error))
+        else:
+            self._complain("")
+
+    def _complain(self, complaint: str) -> None:
+        if complaint and complaint != self._complaint:
+            log.error("%s Who is here is not written down meanwhile.", complaint)
+        elif self._complaint and not complaint:
+            log.info("the database serves again")
+        self._complaint = complaint
+
+
+def _joined(older: Record, newer: Record) -> Record:
+    here = {key: entry for key, entry in older.here.items() if key not in newer.gone}
+    gone = older.gone - newer.here.keys()
+    return Record(here | newer.here, gone | newer.gone, older.last_seen | newer.last_seen)

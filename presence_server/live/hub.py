@@ -1,0 +1,259 @@
+"""The open sockets of this process, and the flush that keeps all of them up to date."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from time import monotonic
+
+from presence_server.live.frames import Forgotten, Frames, text_frame
+from presence_server.presence.messages import encode_bye, encode_degraded
+from presence_server.presence.node import Node
+
+SESSION_ENDED = 4401
+RESTART = 1012
+TOO_SLOW = 1013
+
+# Seconds between the starts of two flushes when busy.
+_PACE = 0.1
+# So many sockets are written to between two breaths of the event loop.
+_BREATH = 200
+# A socket with more bytes than this waiting is passed over until it has taken them in.
+_LAGGING = 64 * 1024
+# Seconds without any progress after which a lagging socket is cut.
+_TOO_LONG = 10.0
+_LAGGING_CHECK = 0.2
+# Seconds that a peer has to answer a close.
+_CLOSING = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Socket:
+    """One open WebSocket: a transport, and the version that its peer has.
+
+    `close` ends the WebSocket with a code; it may take long or never return, so it is bounded here.
+    """
+
+    __slots__ = (
+        "session",
+        "username",
+        "tutorial",
+        "transport",
+        "close",
+        "version",
+        "greeted",
+        "degraded",
+        "sent_at",
+        "waiting",
+        "waiting_since",
+    )
+
+    def __init__(
+        self,
+        *,
+        session: str,
+        username: str,
+        tutorial: bool,
+        transport: asyncio.Transport,
+        close: Callable[[int], Awaitable[object]],
+    ) -> None:
+        self.session = session
+        self.username = username
+        self.tutorial = tutorial
+        self.transport = transport
+        self.close = close
+        # None until the peer has had a first message, unless it came with a cursor.
+        self.version: int | None = None
+        self.greeted = False
+        self.degraded = False
+        self.sent_at = monotonic()
+        # Bytes that waited when it last made progress, and when that was.
+        self.waiting = 0
+        self.waiting_since = 0.0
+
+
+class Hub:
+    """Every socket gets what it misses by one mechanism: the changes since the version that it has."""
+
+    def __init__(self, node: Node, heartbeat: float) -> None:
+        self._node = node
+        self._heartbeat = heartbeat
+        self._sockets: dict[Socket, None] = {}
+        self._sessions: dict[str, set[Socket]] = {}
+        self._lagging: set[Socket] = set()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._degraded = False
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def sessions(self) -> list[str]:
+        """The sessions that have an open socket here."""
+        return list(self._sessions)
+
+    def add(self, socket: Socket) -> None:
+        """Take a socket in; its first message comes with the next flush."""
+        self._sockets[socket] = None
+        self._sessions.setdefault(socket.session, set()).add(socket)
+        self._wake.set()
+
+    def remove(self, socket: Socket) -> None:
+        if socket not in self._sockets:
+            return
+        del self._sockets[socket]
+        self._lagging.discard(socket)
+        self._sessions[socket.session].discard(socket)
+        if not self._sessions[socket.session]:
+            del self._sessions[socket.session]
+
+    def wake(self) -> None:
+        """Something changed: the next flush is due."""
+        self._wake.set()
+
+    def end_session(self, session: str) -> None:
+        for socket in list(self._sessions.get(session, ())):
+            self.dismiss(socket, SESSION_ENDED, "session_ended")
+
+    def dismiss(
+        self,
+        socket: Socket,
+        code: int,
+        reason: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """Say bye where the peer still reads, and close; nothing more is sent to it."""
+        if socket not in self._sockets:
+            return
+        self.remove(socket)
+        readable = socket.transport.get_write_buffer_size() <= _LAGGING
+        if reason is not None and readable and not socket.tutorial:
+            self._write(socket, text_frame(encode_bye(reason, retry_after)))
+        task = asyncio.create_task(_close(socket, code), name="close a socket")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def dismiss_all(self, spread: float) -> None:
+        """Tell everyone that the server restarts and when to come back, and wait until all are closed."""
+        for socket in list(self._sockets):
+            self.dismiss(socket, RESTART, "restarting", random.uniform(0, spread))
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    async def run(self) -> None:
+        """Flush, say alive and cut those who are too slow, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._flush_when_due(), name="flush")
+            tasks.create_task(self._say_alive(), name="say alive")
+            tasks.create_task(self._watch_lagging(), name="watch lagging sockets")
+
+    async def _flush_when_due(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            started = monotonic()
+            await self._flush()
+            spent = monotonic() - started
+            # At least half of the time is left to others.
+            await asyncio.sleep(max(_PACE - spent, spent))
+
+    async def _flush(self) -> None:
+        frames = self._frames()
+        self._degraded = self._node.cluster.degraded
+        async for socket in _breathing(tuple(self._sockets)):
+            self._bring(socket, frames)
+
+    def _bring(self, socket: Socket, frames: Frames) -> None:
+        if socket not in self._sockets or socket.transport.is_closing():
+            return
+        waiting = socket.transport.get_write_buffer_size()
+        if waiting > _LAGGING:
+            self._note_lagging(socket, waiting)
+            return
+        try:
+            data = self._missing(socket, frames)
+        except Forgotten:
+            self.dismiss(socket, TOO_SLOW, "too_slow")
+            return
+        if data:
+            self._write(socket, data)
+
+    def _missing(self, socket: Socket, frames: Frames) -> bytes:
+        data = b""
+        if not socket.greeted or socket.version != self._node.roster.version:
+            data, socket.version = frames.update(socket.tutorial, socket.version)
+            socket.greeted = True
+        if socket.degraded != self._degraded and not socket.tutorial:
+            socket.degraded = self._degraded
+            data += text_frame(encode_degraded(self._degraded))
+        return data
+
+    def _write(self, socket: Socket, data: bytes) -> None:
+        # Never awaits: what the kernel does not take at once waits in the transport's buffer.
+        if not socket.transport.is_closing():
+            socket.transport.write(data)
+            socket.sent_at = monotonic()
+
+    def _note_lagging(self, socket: Socket, waiting: int) -> None:
+        if socket not in self._lagging:
+            self._lagging.add(socket)
+            socket.waiting, socket.waiting_since = waiting, monotonic()
+
+    async def _watch_lagging(self) -> None:
+        while True:
+            await asyncio.sleep(_LAGGING_CHECK)
+            for socket in list(self._lagging):
+                self._check_lagging(socket, monotonic())
+
+    def _check_lagging(self, socket: Socket, now: float) -> None:
+        waiting = socket.transport.get_write_buffer_size()
+        if waiting <= _LAGGING:
+            self._lagging.discard(socket)
+            self._wake.set()
+        elif waiting < socket.waiting:
+            socket.waiting, socket.waiting_since = waiting, now
+        elif now - socket.waiting_since > _TOO_LONG:
+            log.info("cut a socket of %s that does not read", socket.username)
+            self.dismiss(socket, TOO_SLOW, "too_slow")
+
+    async def _say_alive(self) -> None:
+        # A page cannot see protocol pings: it takes silence for a dead line.
+        interval = min(1.0, self._heartbeat / 8)
+        while True:
+            await asyncio.sleep(interval)
+            quiet_since = monotonic() - self._heartbeat + interval / 2
+            frames = self._frames()
+            async for socket in _breathing(tuple(self._sockets)):
+                if socket.sent_at < quiet_since and socket.greeted and not socket.tutorial:
+                    self._say_alive_to(socket, frames)
+
+    def _say_alive_to(self, socket: Socket, frames: Frames) -> None:
+        # One that lags has a sign of life on its way.
+        if socket.version is not None and socket not in self._lagging and socket in self._sockets:
+            self._write(socket, frames.alive(socket.version))
+
+    def _frames(self) -> Frames:
+        return Frames(self._node.roster, self._node.name, self._heartbeat)
+
+
+async def _breathing(sockets: Iterable[Socket]) -> AsyncIterator[Socket]:
+    """The sockets, with a turn of the event loop for everybody else every so many."""
+    for count, socket in enumerate(sockets, 1):
+        yield socket
+        if count % _BREATH == 0:
+            await asyncio.sleep(0)
+
+
+async def _close(socket: Socket, code: int) -> None:
+    # aiohttp's close bounds only the wait for the peer's answer, not the drain before it; and what
+    # the transport still holds then goes out only if the peer reads.
+    try:
+        async with asyncio.timeout(_CLOSING):
+            await socket.close(code)
+            while socket.transport.get_write_buffer_size():
+                await asyncio.sleep(_CLOSING / 20)
+    except (TimeoutError, ConnectionError):
+        pass
+    finally:
+        socket.transport.abort()

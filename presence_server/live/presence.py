@@ -1,0 +1,263 @@
+"""The running node: its rules, driven by the clock, the sockets and the relay."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from presence_server.live.frames import read_cursor
+from presence_server.live.hub import Hub, Socket
+from presence_server.presence.messages import MessageError, StatusMessage
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Entry, Node, Record
+from presence_server.presence.roster import Person
+
+# Changes are gathered so long before they go to the other nodes, in seconds.
+_BATCHING = 0.025
+# What is due by the clock is seen to at least so often.
+_TICK = 0.1
+# A clock that went on so much further than it should have means that this process stood still.
+_STALL = 1.0
+# How long a node that starts listens for what the others say before it lets anybody in.
+_FIRST_ANSWERS = 0.3
+_LONGEST_SETTLING = 3.0
+# Clients come back after a restart within this time, and well within the grace.
+_SPREAD = 3.0
+# Ended sessions are remembered so long, for upgrades that were under way; in seconds.
+_ENDED_MEMORY = 60.0
+
+log = logging.getLogger(__name__)
+
+
+class Relay(Protocol):
+    """What presence needs of a relay; see presence_server.relay."""
+
+    def send(self, text: str, to: str | None = None) -> None: ...
+
+    def resubscribe(self) -> None: ...
+
+    async def run(
+        self,
+        deliver: Callable[[str], None],
+        subscribed: Callable[[], None],
+        lost: Callable[[], None],
+    ) -> None: ...
+
+    async def flush(self, timeout: float) -> None: ...
+
+
+class Presence:
+    """Who is here, live: what pages, sockets and the ledger ask and tell."""
+
+    def __init__(
+        self, name: str, relay: Relay, *, grace: float, lease: float, heartbeat: float
+    ) -> None:
+        self._relay = relay
+        self._grace = grace
+        self._node = Node(name, grace=grace, lease=lease, now=_now())
+        self.hub = Hub(self._node, heartbeat)
+        self._connections: dict[Socket, int] = {}
+        self._opened = 0
+        self._ended: dict[str, float] = {}
+        self._seen = (0, False)
+        self._due = asyncio.Event()
+        self._endings_due = asyncio.Event()
+        self._in_touch = asyncio.Event()
+        self.refused_letters = 0
+
+    # For pages
+
+    @property
+    def here(self) -> Mapping[str, Person]:
+        """Everyone who is online or away."""
+        return self._node.roster.here
+
+    @property
+    def degraded(self) -> bool:
+        return self._node.cluster.degraded
+
+    @property
+    def node(self) -> Node:
+        return self._node
+
+    def status_of(self, username: str) -> Person | None:
+        return self._node.roster.here.get(username)
+
+    def claim(self, session: str, username: str) -> None:
+        """Count a session as here for one grace: it logged in or opened the list (rule 2)."""
+        self._node.claim(session, username, _now())
+        self._changed()
+
+    def session_ended(self) -> None:
+        """Sessions have ended in the database: have it read now, here and on the other nodes."""
+        self._endings_due.set()
+        self._node.say_ended()
+        self._due.set()
+
+    # For sockets
+
+    def connect(self, socket: Socket, cursor: str | None) -> bool:
+        """Open a connection; False if its session has ended while the upgrade was under way."""
+        if socket.session in self._ended:
+            return False
+        self._opened += 1
+        self._connections[socket] = self._opened
+        socket.version = read_cursor(cursor, self._node.name) if cursor else None
+        self._node.open(socket.session, socket.username, self._opened, _now())
+        self.hub.add(socket)
+        self._changed()
+        return True
+
+    def disconnect(self, socket: Socket) -> None:
+        self.hub.remove(socket)
+        connection = self._connections.pop(socket, None)
+        if connection is not None:
+            self._node.close(socket.session, connection, _now())
+            self._changed()
+
+    def hear(self, socket: Socket, message: StatusMessage) -> None:
+        """Take in what a client says of its status."""
+        connection = self._connections.get(socket)
+        if connection is None:
+            return
+        if message.whole_user:
+            self._node.choose(socket.username, message.status, _now())
+        else:
+            self._node.set_status(socket.session, connection, message.status, _now())
+        self._changed()
+
+    # For the ledger
+
+    async def endings_due(self, timeout: float) -> None:
+        """Wait until it is worth reading the ended sessions, at most `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                await self._endings_due.wait()
+        except TimeoutError:
+            pass
+        self._endings_due.clear()
+
+    def end(self, session: str) -> None:
+        """End a session: nothing of it keeps its user here, and its sockets are closed."""
+        self._ended[session] = time.monotonic()
+        self._node.end(session, _now())
+        self.hub.end_session(session)
+        self._changed()
+
+    def delete(self, username: str) -> None:
+        self._node.delete(username, _now())
+        self._changed()
+
+    def adopt(self, sessions: Iterable[tuple[str, str, Entry]]) -> None:
+        """Count sessions as here for one grace that were here before a restart (rule 9)."""
+        for session, username, entry in sessions:
+            self._node.adopt(session, username, entry, _now())
+        self._changed()
+
+    def take_record(self) -> Record:
+        return self._node.take_record()
+
+    # The life of the node
+
+    async def run(self) -> None:
+        """All background work, for ever; an error in any part ends all of it."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.hub.run(), name="hub")
+            tasks.create_task(self._keep_time(), name="presence clock")
+            relay = self._relay.run(self._deliver, self._subscribed, self._lost)
+            tasks.create_task(relay, name="relay")
+
+    async def settle(self) -> None:
+        """Wait until the other nodes have told who is with them; bounded, for some may be dead."""
+        try:
+            async with asyncio.timeout(_LONGEST_SETTLING):
+                await self._in_touch.wait()
+                await asyncio.sleep(_FIRST_ANSWERS)
+                while not self._node.cluster.settled:
+                    await asyncio.sleep(_TICK)
+        except TimeoutError:
+            log.warning("some other nodes do not answer; starting without their people")
+
+    async def stop(self) -> None:
+        """Say goodbye to the other nodes and to everybody here; bounded."""
+        self._node.say_goodbye()
+        self._send_letters()
+        await self._relay.flush(timeout=1.0)
+        await self.hub.dismiss_all(spread=min(_SPREAD, self._grace / 2))
+
+    def _changed(self) -> None:
+        self._wake_hub()
+        self._due.set()
+
+    def _wake_hub(self) -> None:
+        seen = (self._node.roster.version, self._node.cluster.degraded)
+        if seen != self._seen:
+            self._seen = seen
+            self.hub.wake()
+
+    async def _keep_time(self) -> None:
+        before = time.monotonic()
+        while True:
+            await self._wait_until_due()
+            now = _now()
+            if now.elapsed - before > _TICK + _BATCHING + _STALL:
+                log.warning("this process stood still for %.1f s", now.elapsed - before)
+                self._node.stalled(now.elapsed - before, now)
+            before = now.elapsed
+            self._tick(now)
+
+    async def _wait_until_due(self) -> None:
+        try:
+            async with asyncio.timeout(_TICK):
+                await self._due.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(_BATCHING)
+
+    def _tick(self, now: Moment) -> None:
+        self._due.clear()
+        self._node.tick(now)
+        self._send_letters()
+        self._wake_hub()
+        if self._node.cluster.needs_subscription:
+            self._node.cluster.needs_subscription = False
+            self._relay.resubscribe()
+        self._forget_ended(now.elapsed)
+
+    def _send_letters(self) -> None:
+        for text, to in self._node.take_letters():
+            self._relay.send(text, to)
+
+    def _forget_ended(self, elapsed: float) -> None:
+        while self._ended:
+            session, ended = next(iter(self._ended.items()))
+            if elapsed - ended < _ENDED_MEMORY:
+                return
+            del self._ended[session]
+
+    def _deliver(self, text: str) -> None:
+        try:
+            self._node.receive(text, _now())
+        except MessageError as error:
+            self.refused_letters += 1
+            log.debug("refused a letter: %s", error)
+            return
+        if self._node.endings_due:
+            self._node.endings_due = False
+            self._endings_due.set()
+        if self._node.cluster.settled:
+            self._in_touch.set()
+        self._changed()
+
+    def _subscribed(self) -> None:
+        self._node.cluster.subscribed(_now())
+        self._due.set()
+
+    def _lost(self) -> None:
+        self._node.cluster.lost()
+        self._changed()
+
+
+def _now() -> Moment:
+    return Moment(time.monotonic(), int(time.time()))

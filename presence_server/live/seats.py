@@ -1,0 +1,56 @@
+"""How many sockets may be open: per user, per address and in this process."""
+
+import resource
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+Refusal = Literal["user", "address", "process"]
+
+# Descriptors kept for everything that is no socket of ours: pages, the database, the relay.
+_KEPT = 200
+
+
+class Seats:
+    """Counts the sockets that are open or being opened; 0 means no limit."""
+
+    def __init__(self, per_user: int, per_address: int) -> None:
+        self._per_user = per_user
+        self._per_address = per_address
+        self._taken = 0
+        self._users: Counter[str] = Counter()
+        self._addresses: Counter[str] = Counter()
+
+    def refusal(self, username: str, address: str) -> Refusal | None:
+        """Why one more socket may not be opened now, if it may not."""
+        if self._per_user and self._users[username] >= self._per_user:
+            return "user"
+        if self._per_address and self._addresses[address] >= self._per_address:
+            return "address"
+        return "process" if self._taken >= capacity() else None
+
+    @contextmanager
+    def seat(self, username: str, address: str) -> Iterator[None]:
+        """One seat, from before the upgrade until the socket is gone."""
+        self._taken += 1
+        self._users[username] += 1
+        self._addresses[address] += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+            _count_down(self._users, username)
+            _count_down(self._addresses, address)
+
+
+def capacity() -> int:
+    """So many sockets fit into this process, by the limit of its descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(0, soft - _KEPT)
+
+
+def _count_down(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

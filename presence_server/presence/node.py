@@ -1,0 +1,280 @@
+"""One node's whole presence: its own connections, the other nodes, and the roster that merges them.
+
+Pure rules: time and letters come in as arguments, letters to send are taken out. Whoever drives a node
+calls `tick` a few times a second and sends what `take_letters` gives.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from math import ceil
+from typing import NamedTuple
+
+from presence_server.presence.cluster import BEAT, Cluster
+from presence_server.presence.connections import Connections, Departure
+from presence_server.presence.letters import (
+    PEOPLE_PER_LETTER,
+    Ask,
+    Batch,
+    Beat,
+    Ended,
+    Goodbye,
+    Letter,
+    Part,
+    People,
+    encode_letter,
+    parse_letter,
+)
+from presence_server.presence.moment import Moment
+from presence_server.presence.roster import Choice, Roster, Status
+
+# For so many seconds after a pause of the process, what it finds closed was closed during the pause.
+_AFTERMATH = 0.5
+
+
+class Entry(NamedTuple):
+    """What this node says of one of its own users."""
+
+    status: Status
+    since: int
+
+
+class Record(NamedTuple):
+    """What changed and is worth writing down: sessions that are here, sessions that went, last seen."""
+
+    here: dict[str, Entry]
+    gone: set[str]
+    last_seen: dict[str, int]
+
+
+class Node:
+    """One life of one server process, under a random id of 16 hexadecimal digits."""
+
+    def __init__(self, name: str, *, grace: float, lease: float, now: Moment) -> None:
+        self.name = name
+        self.roster = Roster()
+        self.connections = Connections(grace)
+        self.cluster = Cluster(self.roster, grace, lease, now)
+        self._grace = grace
+        self._lease = lease
+        self._own: dict[str, Entry] = {}
+        self._unsaid: dict[str, int] = {}
+        self._sequence = 0
+        self._answers = 0
+        self._beaten = now.elapsed - lease
+        self._late_until = now.elapsed
+        self._late_by = 0.0
+        self._askers: set[str] = set()
+        self._letters: list[tuple[str, str | None]] = []
+        self._touched: set[str] = set()
+        self._last_seen: dict[str, int] = {}
+        self.endings_due = False
+
+    # What happens to this node's own users
+
+    def open(self, session: str, username: str, connection: int, now: Moment) -> None:
+        self.connections.open(session, username, connection, now)
+        self._note(session, username, now.unix)
+
+    def close(self, session: str, connection: int, now: Moment) -> None:
+        held = self.connections.held(session)
+        if held is None:
+            return
+        self.connections.close(session, connection, now)
+        self._note(session, held.username, now.unix)
+        if self._is_late(now) and self.connections.is_resting(session):
+            # It was closed during a pause of this process, and its grace has passed in the meantime.
+            self.end(session, now)
+        self.expire(now)
+
+    def claim(self, session: str, username: str, now: Moment) -> None:
+        """Count a session as here for one grace: it logged in or opened the list."""
+        self.connections.claim(session, username, "online", now)
+        self._note(session, username, now.unix)
+        self.expire(now)
+
+    def adopt(self, session: str, username: str, entry: Entry, now: Moment) -> None:
+        """Count a session as here for one grace that was here before a restart."""
+        if self.connections.held(session) is None:
+            self.connections.claim(session, username, entry.status, now)
+            self._note(session, username, entry.since)
+
+    def set_status(self, session: str, connection: int, status: Status, now: Moment) -> None:
+        held = self.connections.held(session)
+        if held is not None:
+            self.connections.set_status(session, connection, status)
+            self._note(session, held.username, now.unix)
+
+    def choose(self, username: str, status: Status, now: Moment) -> None:
+        """Let a user's own choice hold for all of their connections, on all nodes."""
+        known = self.roster.choice_of(username)
+        # A second is too coarse to order two clicks.
+        choice = Choice(now.unix if known is None else max(now.unix, known.at + 1), status)
+        if self.roster.choose(username, choice):
+            self._follow(username, choice)
+            self._unsaid[username] = now.unix
+
+    def end(self, session: str, now: Moment) -> None:
+        """End a session: what it held here is gone at once."""
+        departure = self.connections.end(session, now)
+        if departure is not None:
+            self._depart(departure)
+
+    def delete(self, username: str, now: Moment) -> None:
+        self.roster.delete(username, now.unix)
+
+    def expire(self, now: Moment) -> None:
+        for departure in self.connections.expire(now):
+            self._depart(departure)
+
+    # What happens between nodes
+
+    def receive(self, text: str, now: Moment) -> None:
+        """Take in a letter; MessageError if it is none."""
+        letter = parse_letter(text)
+        if letter.node != self.name:
+            self._read(letter, now)
+        elif isinstance(letter, Beat):
+            self.cluster.echo(letter.mark, now)
+
+    def tick(self, now: Moment) -> None:
+        """Do what is due: graces, batches, answers, beats."""
+        self.expire(now)
+        self.cluster.tick(now)
+        self._say_changes()
+        if now.elapsed >= self._late_until:
+            self._answer()
+        self._ask()
+        if self.cluster.needs_probe or now.elapsed - self._beaten >= BEAT * self._lease:
+            self._beat(now)
+
+    def stalled(self, seconds: float, now: Moment) -> None:
+        """This process stood still so long, and has not read what came in meanwhile."""
+        self.connections.extend(seconds)
+        self.cluster.stalled(now)
+        self._late_by = seconds
+        self._late_until = now.elapsed + _AFTERMATH
+
+    def say_ended(self) -> None:
+        """Tell the other nodes that sessions have ended."""
+        self._send(Ended(self.name))
+
+    def say_goodbye(self) -> None:
+        """The last letter: this node's people are in their grace from now on."""
+        self._say_changes()
+        self._send(Goodbye(self.name))
+
+    def take_letters(self) -> list[tuple[str, str | None]]:
+        """What is to be sent, in order: each text with the node it is for, or None for all."""
+        letters, self._letters = self._letters, []
+        return letters
+
+    def take_record(self) -> Record:
+        """What changed since the last record."""
+        here: dict[str, Entry] = {}
+        gone: set[str] = set()
+        for session in self._touched:
+            held = self.connections.held(session)
+            if held is None:
+                gone.add(session)
+            else:
+                here[session] = Entry(held.status, self._own[held.username].since)
+        last_seen, self._last_seen, self._touched = self._last_seen, {}, set()
+        return Record(here, gone, last_seen)
+
+    # How
+
+    def _note(self, session: str, username: str, since: int) -> None:
+        self._touched.add(session)
+        self._settle(username, since)
+
+    def _depart(self, departure: Departure) -> None:
+        self._last_seen[departure.username] = departure.left
+        self._note(departure.session, departure.username, departure.left)
+
+    def _settle(self, username: str, since: int) -> None:
+        status = self.connections.status_of(username)
+        known = self._own.get(username)
+        if status is None:
+            if self._own.pop(username, None) is not None:
+                self.roster.remove(self.name, username, since)
+                self._unsaid[username] = since
+        elif known is None or known.status != status:
+            self._place(username, status, since)
+
+    def _place(self, username: str, status: Status, since: int) -> None:
+        self.roster.place(self.name, username, status, since)
+        person = self.roster.here.get(username)
+        if person is not None and person.status == status:
+            # Already so on another node: all nodes shall name the same second.
+            since = person.since
+        self._own[username] = Entry(status, since)
+        self._unsaid[username] = since
+
+    def _follow(self, username: str, choice: Choice) -> None:
+        if choice.status == "online":
+            self.connections.set_all(username, "online")
+            self._settle(username, choice.at)
+
+    def _is_late(self, now: Moment) -> bool:
+        return now.elapsed < self._late_until and self._late_by >= self._grace
+
+    def _read(self, letter: Letter, now: Moment) -> None:
+        match letter:
+            case Ask():
+                self._askers.add(letter.node)
+            case Ended():
+                self.endings_due = True
+        people = self.cluster.hear(letter, now)
+        for username, choice in people.choices.items() if people else ():
+            if self.roster.choose(username, choice):
+                self._follow(username, choice)
+
+    def _say_changes(self) -> None:
+        unsaid = iter(self._unsaid.items())
+        while chunk := dict(islice(unsaid, PEOPLE_PER_LETTER)):
+            self._sequence += 1
+            self._send(Batch(self.name, self._sequence, self._people(chunk, chunk)))
+        self._unsaid = {}
+
+    def _people(self, usernames: Iterable[str], gone: Mapping[str, int] = {}) -> People:
+        people = People({}, {}, {})
+        for username in usernames:
+            entry = self._own.get(username)
+            if entry is None:
+                people.gone[username] = gone[username]
+                continue
+            people.here[username] = (entry.status, entry.since)
+            choice = self.roster.choice_of(username)
+            if choice is not None:
+                people.choices[username] = choice
+        return people
+
+    def _answer(self) -> None:
+        if not self._askers:
+            return
+        # After _say_changes: the answer is exactly what the batches up to this sequence number say.
+        texts = [encode_letter(part) for part in self._parts()]
+        for asker in sorted(self._askers):
+            self._letters.extend((text, asker) for text in texts)
+        self._askers.clear()
+
+    def _parts(self) -> Iterable[Part]:
+        self._answers += 1
+        names = iter(list(self._own))
+        count = max(1, ceil(len(self._own) / PEOPLE_PER_LETTER))
+        for part in range(count):
+            people = self._people(list(islice(names, PEOPLE_PER_LETTER)))
+            yield Part(self.name, self._sequence, self._answers, part, count, people)
+
+    def _ask(self) -> None:
+        for node in self.cluster.asks:
+            self._letters.append((encode_letter(Ask(self.name)), node))
+        self.cluster.asks = set()
+
+    def _beat(self, now: Moment) -> None:
+        self.cluster.needs_probe = False
+        self._beaten = now.elapsed
+        self._send(Beat(self.name, self._sequence, now.elapsed))
+
+    def _send(self, letter: Letter) -> None:
+        self._letters.append((encode_letter(letter), None))

@@ -1,0 +1,141 @@
+"""Who is here, as one node sees it: the merged view of all nodes."""
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+Status = Literal["online", "away"]
+State = Literal["online", "away", "offline", "deleted"]
+
+# So many people who left are remembered for those who missed it; an older cursor gets a snapshot.
+REMEMBERED = 20_000
+
+
+class Person(NamedTuple):
+    """One user's newest state; `came` is the version at which it last changed between here and not here."""
+
+    status: State
+    since: int
+    version: int
+    came: int
+
+
+class Choice(NamedTuple):
+    """What a user chose for all of their connections; of two choices the greater one holds."""
+
+    at: int
+    status: Status
+
+
+class Roster:
+    """Statuses of users with versions, merged from what each node says of its own connections.
+
+    A user is here while any node has an entry of theirs, and away when every entry is, or when they chose so.
+    Each change gets the next version. People are kept in the order of their last change, so that what
+    changed after a version is found from the end without looking at the rest.
+    """
+
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self.version = 0
+        self._remembered = remembered
+        # Cursors older than this may have missed somebody who is forgotten by now.
+        self._forgotten = 0
+        self._entries: dict[str, dict[str, Status]] = {}
+        self._choices: dict[str, Choice] = {}
+        self._here: dict[str, Person] = {}
+        self._gone: dict[str, Person] = {}
+
+    @property
+    def here(self) -> Mapping[str, Person]:
+        """Everyone who is online or away, least recently changed first."""
+        return MappingProxyType(self._here)
+
+    def choice_of(self, username: str) -> Choice | None:
+        return self._choices.get(username)
+
+    def place(self, node: str, username: str, status: Status, since: int) -> None:
+        """Say that `node` has `username` here; `since` counts if this changes what observers see."""
+        gone = self._gone.get(username)
+        if gone is not None and gone.status == "deleted" and since < gone.since:
+            # A node that has not heard of the deletion yet still speaks of the old account.
+            return
+        self._entries.setdefault(username, {})[node] = status
+        self._settle(username, since)
+
+    def remove(self, node: str, username: str, since: int) -> None:
+        """Say that `node` no longer has `username`; of others' entries nothing is said."""
+        entries = self._entries.get(username)
+        if entries is None or entries.pop(node, None) is None:
+            return
+        if not entries:
+            del self._entries[username]
+            self._choices.pop(username, None)
+        self._settle(username, since)
+
+    def choose(self, username: str, choice: Choice) -> bool:
+        """Apply a user's own choice unless a newer one is known, and tell whether it was applied.
+
+        A choice lasts while its user is here.
+        """
+        known = self._choices.get(username)
+        if username not in self._entries or (known is not None and known >= choice):
+            return False
+        self._choices[username] = choice
+        self._settle(username, choice.at)
+        return True
+
+    def delete(self, username: str, since: int) -> None:
+        """Take a deleted account out, whatever nodes that have not heard of it yet still say."""
+        self._entries.pop(username, None)
+        self._choices.pop(username, None)
+        self._leave(username, "deleted", since)
+
+    def changes_since(self, version: int) -> list[tuple[str, Person]] | None:
+        """The newest state of each user who changed after `version`, each once; None if that is not known."""
+        if not self._forgotten <= version <= self.version:
+            return None
+        return [*_changed_after(self._here, version), *_changed_after(self._gone, version)]
+
+    def _settle(self, username: str, since: int) -> None:
+        status = self._merged(username)
+        person = self._here.get(username)
+        if status is None:
+            if person is not None:
+                self._leave(username, "offline", since)
+        elif person is None or person.status != status:
+            self._arrive(username, status, since)
+
+    def _merged(self, username: str) -> Status | None:
+        entries = self._entries.get(username)
+        if not entries:
+            return None
+        choice = self._choices.get(username)
+        if choice is not None and choice.status == "away":
+            return "away"
+        return "online" if "online" in entries.values() else "away"
+
+    def _arrive(self, username: str, status: Status, since: int) -> None:
+        before = self._here.pop(username, None) or self._gone.pop(username, None)
+        self.version += 1
+        came = before.came if before is not None and before.status in ("online", "away") else self.version
+        self._here[username] = Person(status, _later(since, before), self.version, came)
+
+    def _leave(self, username: str, state: State, since: int) -> None:
+        before = self._here.pop(username, None) or self._gone.pop(username, None)
+        self.version += 1
+        self._gone[username] = Person(state, _later(since, before), self.version, self.version)
+        if len(self._gone) > self._remembered:
+            oldest = next(iter(self._gone))
+            self._forgotten = self._gone.pop(oldest).version
+
+
+def _later(since: int, before: Person | None) -> int:
+    # Seconds are coarse and nodes' clocks differ: a user's states must still be told apart by their `since`.
+    return since if before is None else max(since, before.since + 1)
+
+
+def _changed_after(people: dict[str, Person], version: int) -> Iterator[tuple[str, Person]]:
+    for username, person in reversed(people.items()):
+        if person.version <= version:
+            return
+        yield username, person

@@ -1,0 +1,105 @@
+"""The live socket: what is checked before the upgrade, and what a client may send after it."""
+
+import asyncio
+import time
+from collections import deque
+from typing import cast
+
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from presence_server.keys import CONFIG, PRESENCE, SEATS, SESSION
+from presence_server.live.hub import SESSION_ENDED, Socket
+from presence_server.live.presence import Presence
+from presence_server.presence.messages import (
+    SUBPROTOCOL,
+    MessageError,
+    parse_client_message,
+)
+from presence_server.web.middlewares import is_our_origin
+from presence_server.web.proxies import client_address
+
+# aiohttp refuses a message of this size by itself; the contract allows 4 KiB.
+_TOO_BIG = 4097
+# So many messages in so many seconds are more than a page has reason to send.
+_MOST_MESSAGES = 20
+_PER_SECONDS = 10.0
+# Seconds that a peer has to answer a close.
+_CLOSING = 1.0
+_RETRY_SEAT = "10"
+
+
+async def live(request: web.Request) -> web.StreamResponse:
+    """The socket of a logged-in user, from its upgrade until it is gone."""
+    _check_origin(request)
+    if SESSION not in request:
+        raise web.HTTPUnauthorized
+    session, address = request[SESSION], client_address(request)
+    seats = request.app[SEATS]
+    match seats.refusal(session.username, address):
+        case "user" | "address":
+            raise web.HTTPTooManyRequests(headers={"Retry-After": _RETRY_SEAT})
+        case "process":
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": _RETRY_SEAT})
+    with seats.seat(session.username, address):
+        return await _live(request)
+
+
+def _check_origin(request: web.Request) -> None:
+    # Browsers always send it with an upgrade; other programs carry no cookies of a browser's.
+    if not all(is_our_origin(request, origin) for origin in request.headers.getall("Origin", ())):
+        raise web.HTTPForbidden
+
+
+async def _live(request: web.Request) -> web.WebSocketResponse:
+    ws = web.WebSocketResponse(
+        heartbeat=request.app[CONFIG].heartbeat,
+        # A context for deflate takes 100 KiB a connection, for messages of some ten bytes.
+        compress=False,
+        max_msg_size=_TOO_BIG,
+        protocols=(SUBPROTOCOL,),
+        timeout=_CLOSING,
+    )
+    await ws.prepare(request)
+    socket = Socket(
+        session=request[SESSION].key,
+        username=request[SESSION].username,
+        tutorial=ws.ws_protocol is None,
+        transport=cast(asyncio.Transport, request.transport),
+        close=lambda code: ws.close(code=code),
+    )
+    presence = request.app[PRESENCE]
+    if not presence.connect(socket, request.query.get("cursor")):
+        await ws.close(code=SESSION_ENDED)
+        return ws
+    try:
+        await _read(ws, socket, presence)
+    finally:
+        presence.disconnect(socket)
+        if ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
+            # aiohttp closes a peer that fell silent only after all that waits for it has gone out.
+            socket.transport.abort()
+    return ws
+
+
+async def _read(ws: web.WebSocketResponse, socket: Socket, presence: Presence) -> None:
+    # Goes on after a dismissal until the close is through: reading is what brings the peer's answer.
+    recent: deque[float] = deque(maxlen=_MOST_MESSAGES)
+    async for message in ws:
+        now = time.monotonic()
+        if len(recent) == _MOST_MESSAGES and now - recent[0] < _PER_SECONDS:
+            presence.hub.dismiss(socket, WSCloseCode.POLICY_VIOLATION)
+        recent.append(now)
+        _take(message, socket, presence)
+
+
+def _take(message: WSMessage, socket: Socket, presence: Presence) -> None:
+    if message.type is WSMsgType.BINARY:
+        presence.hub.dismiss(socket, WSCloseCode.UNSUPPORTED_DATA)
+    elif message.type is WSMsgType.TEXT:
+        try:
+            told = parse_client_message(message.data)
+        except MessageError:
+            presence.hub.dismiss(socket, WSCloseCode.INVALID_TEXT)
+            return
+        if told is not None:
+            presence.hear(socket, told)

@@ -94,7 +94,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     config, database = app[CONFIG], app[DATABASE]
     name = secrets.token_hex(8)
     channel = relay.open_relay(config.redis_url, database.identity, name)
-    reached = await relay.check_relay(channel)
+    reached = await channel.check()
     presence = Presence(
         name, channel, grace=config.grace, lease=config.lease, heartbeat=config.heartbeat
     )

@@ -14,15 +14,15 @@ _FINAL_TEXT = 0x81
 
 
 class Forgotten(Exception):
-    """The roster no longer knows all that changed since a version, and the dialect has no snapshot."""
+    """The roster no longer knows all that changed, and the dialect has no snapshot."""
 
 
 def text_frame(text: str) -> bytes:
     """One final, unmasked text frame, as a server sends it (RFC 6455, section 5.2).
 
-    aiohttp documents no way to frame a message once for many sockets: `send_str` frames and awaits for
-    each. Frames made here go to `request.transport`, which is documented; aiohttp writes each of its own
-    frames (pings, close) in one synchronous step, so they never mix within a frame.
+    aiohttp documents no way to frame a message once for many sockets: `send_str` frames and awaits
+    for each. Frames made here go to `request.transport`, which is documented; aiohttp writes each of
+    its own frames (pings, close) in one synchronous step, so they never mix within a frame.
     """
     payload = text.encode()
     size = len(payload)
@@ -34,7 +34,7 @@ def text_frame(text: str) -> bytes:
 
 
 class Frames:
-    """The frames of one flush, by what a socket speaks and which version it has (None: nothing yet)."""
+    """The frames of one flush, by what a socket speaks and the version it has (None: nothing)."""
 
     def __init__(self, roster: Roster, name: str, heartbeat: float) -> None:
         self._roster = roster

@@ -74,7 +74,7 @@ class Socket:
 
 
 class Hub:
-    """Every socket gets what it misses by one mechanism: the changes since the version that it has."""
+    """Every socket gets what it misses in one way: the changes since the version that it has."""
 
     def __init__(self, node: Node, heartbeat: float) -> None:
         self._node = node
@@ -135,7 +135,7 @@ class Hub:
         task.add_done_callback(self._closing.discard)
 
     async def dismiss_all(self, spread: float) -> None:
-        """Tell everyone that the server restarts and when to come back, and wait until all are closed."""
+        """Tell everyone that the server restarts and when to come back; wait for all to close."""
         for socket in list(self._sockets):
             self.dismiss(socket, RESTART, "restarting", random.uniform(0, spread))
         if self._closing:

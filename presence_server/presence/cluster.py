@@ -1,9 +1,9 @@
 """The other nodes: what each says of its own people, and whether it can be believed.
 
-Nothing is concluded from silence by a clock alone. A node's own beats travel the same way as everybody's
-letters and in one order with them; only when an own beat comes back that was sent after a peer's lease ended
-is it certain that nothing of that peer still waits to be read. A node that does not hear itself concludes
-nothing at all, so an outage or a pause of its own takes nobody away.
+Nothing is concluded from silence by a clock alone. A node's own beats travel the same way as
+everybody's letters and in one order with them; only when an own beat comes back that was sent after
+a peer's lease ended is it certain that nothing of that peer still waits to be read. A node that does
+not hear itself concludes nothing at all, so an outage or a pause of its own takes nobody away.
 """
 
 from presence_server.presence.letters import Batch, Beat, Goodbye, Letter, Part, People
@@ -48,7 +48,7 @@ class Cluster:
         self._grace = grace
         self._lease = lease
         self._peers: dict[str, _Peer] = {}
-        # Nodes that said goodbye: an id is never used again, so what still arrives from them is old.
+        # Nodes that said goodbye: an id is never used again, so what still arrives is old.
         self._departed: dict[str, None] = {}
         self._unconfirmed: set[str] = set()
         self._deaf = False
@@ -92,7 +92,7 @@ class Cluster:
         return None
 
     def echo(self, mark: float, now: Moment) -> None:
-        """The node's own beat, sent at `mark`, came back: everything sent before it has been heard."""
+        """The node's own beat, sent at `mark`, came back: all that was sent before it is heard."""
         self._echoed = max(self._echoed, mark)
         if self._deaf:
             self._deaf = False

@@ -15,7 +15,7 @@ class Held(NamedTuple):
 
 
 class Departure(NamedTuple):
-    """A session that no longer keeps its user here; `left` is the Unix second of its last sign of life."""
+    """A session that no longer keeps its user here; `left` is the second of its last sign of life."""
 
     session: str
     username: str
@@ -52,9 +52,9 @@ class _Session:
 
 
 class Connections:
-    """Sessions of users on this node: each is here by open connections, by its grace, or by a claim.
+    """Sessions of this node's users: each is here by open connections, by its grace or by a claim.
 
-    A grace and a claim last equally long, so that those who leave do so in the order in which it began.
+    A grace and a claim last equally long, so they end in the order in which they began.
     """
 
     def __init__(self, grace: float) -> None:
@@ -64,7 +64,7 @@ class Connections:
         self._deadlines: dict[str, float] = {}
 
     def open(self, session: str, username: str, connection: int, now: Moment) -> None:
-        """Open one connection: a session in its grace goes on with its status, a further tab is activity."""
+        """Open a connection: a session in its grace keeps its status, a further tab is activity."""
         held = self._hold(session, username, now)
         self._deadlines.pop(session, None)
         held.put(connection, "online" if held.connections else held.resting)

@@ -140,7 +140,7 @@ def _read_names(value: Any) -> dict[str, Any]:
 
 
 def _is_name(name: str) -> bool:
-    # A lone surrogate is not printable either: it could be written neither to a socket nor to a database.
+    # A lone surrogate is not printable either: it could be written to no socket and no database.
     return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
 
 

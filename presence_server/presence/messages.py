@@ -66,7 +66,9 @@ def parse_client_message(text: str) -> StatusMessage | None:
 def parse_object(text: str) -> dict[str, Any]:
     """Read one JSON object, refusing what only Python's reader would let through."""
     try:
-        message = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats)
+        message = json.loads(
+            text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats
+        )
     except (ValueError, RecursionError) as error:
         raise MessageError("not JSON") from error
     if not isinstance(message, dict):

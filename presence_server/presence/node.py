@@ -1,7 +1,7 @@
 """One node's whole presence: its own connections, the other nodes, and the roster that merges them.
 
-Pure rules: time and letters come in as arguments, letters to send are taken out. Whoever drives a node
-calls `tick` a few times a second and sends what `take_letters` gives.
+Pure rules: time and letters come in as arguments, letters to send are taken out. Whoever drives a
+node calls `tick` a few times a second and sends what `take_letters` gives.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,7 @@ from presence_server.presence.letters import (
 from presence_server.presence.moment import Moment
 from presence_server.presence.roster import Choice, Roster, Status
 
-# For so many seconds after a pause of the process, what it finds closed was closed during the pause.
+# What is found closed so soon after a pause was closed during it; in seconds.
 _AFTERMATH = 0.5
 
 
@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What changed and is worth writing down: sessions that are here, sessions that went, last seen."""
+    """What changed and is worth writing down: sessions that are here or gone, and last seen."""
 
     here: dict[str, Entry]
     gone: set[str]
@@ -82,7 +82,7 @@ class Node:
         self.connections.close(session, connection, now)
         self._note(session, held.username, now.unix)
         if self._is_late(now) and self.connections.is_resting(session):
-            # It was closed during a pause of this process, and its grace has passed in the meantime.
+            # It was closed during a pause of this process, and its grace has passed meanwhile.
             self.end(session, now)
         self.expire(now)
 

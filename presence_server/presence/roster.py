@@ -12,7 +12,7 @@ REMEMBERED = 20_000
 
 
 class Person(NamedTuple):
-    """One user's newest state; `came` is the version at which it last changed between here and not here."""
+    """A user's newest state, and the versions of its last change and last coming or going."""
 
     status: State
     since: int
@@ -30,9 +30,9 @@ class Choice(NamedTuple):
 class Roster:
     """Statuses of users with versions, merged from what each node says of its own connections.
 
-    A user is here while any node has an entry of theirs, and away when every entry is, or when they chose so.
-    Each change gets the next version. People are kept in the order of their last change, so that what
-    changed after a version is found from the end without looking at the rest.
+    A user is here while any node has an entry of theirs, and away when every entry is, or when they
+    chose so. Each change gets the next version. People are kept in the order of their last change,
+    so that what changed after a version is found from the end without looking at the rest.
     """
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
@@ -54,7 +54,7 @@ class Roster:
         return self._choices.get(username)
 
     def place(self, node: str, username: str, status: Status, since: int) -> None:
-        """Say that `node` has `username` here; `since` counts if this changes what observers see."""
+        """Say that `node` has `username` here; `since` counts if observers see a change."""
         gone = self._gone.get(username)
         if gone is not None and gone.status == "deleted" and since < gone.since:
             # A node that has not heard of the deletion yet still speaks of the old account.
@@ -91,7 +91,7 @@ class Roster:
         self._leave(username, "deleted", since)
 
     def changes_since(self, version: int) -> list[tuple[str, Person]] | None:
-        """The newest state of each user who changed after `version`, each once; None if that is not known."""
+        """The newest state of each user who changed after `version`; None if that is not known."""
         if not self._forgotten <= version <= self.version:
             return None
         return [*_changed_after(self._here, version), *_changed_after(self._gone, version)]
@@ -117,7 +117,8 @@ class Roster:
     def _arrive(self, username: str, status: Status, since: int) -> None:
         before = self._here.pop(username, None) or self._gone.pop(username, None)
         self.version += 1
-        came = before.came if before is not None and before.status in ("online", "away") else self.version
+        was_here = before is not None and before.status in ("online", "away")
+        came = before.came if before is not None and was_here else self.version
         self._here[username] = Person(status, _later(since, before), self.version, came)
 
     def _leave(self, username: str, state: State, since: int) -> None:
@@ -130,7 +131,7 @@ class Roster:
 
 
 def _later(since: int, before: Person | None) -> int:
-    # Seconds are coarse and nodes' clocks differ: a user's states must still be told apart by their `since`.
+    # Seconds are coarse and clocks differ: a user's states must still differ in their `since`.
     return since if before is None else max(since, before.since + 1)
 
 

@@ -82,7 +82,7 @@ async def _live(request: web.Request) -> web.WebSocketResponse:
 
 
 async def _read(ws: web.WebSocketResponse, socket: Socket, presence: Presence) -> None:
-    # Goes on after a dismissal until the close is through: reading is what brings the peer's answer.
+    # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
     recent: deque[float] = deque(maxlen=_MOST_MESSAGES)
     async for message in ws:
         now = time.monotonic()

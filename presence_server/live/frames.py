@@ -21,8 +21,8 @@ def text_frame(text: str) -> bytes:
     """One final, unmasked text frame, as a server sends it (RFC 6455, section 5.2).
 
     aiohttp documents no way to frame a message once for many sockets: `send_str` frames and awaits
-    for each. Frames made here go to `request.transport`, which is documented; aiohttp writes each of
-    its own frames (pings, close) in one synchronous step, so they never mix within a frame.
+    for each. Frames made here go to `request.transport`, which is documented; aiohttp writes each
+    of its own frames (pings, close) in one synchronous step, so they never mix within a frame.
     """
     payload = text.encode()
     size = len(payload)

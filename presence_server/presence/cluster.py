@@ -1,9 +1,10 @@
 """The other nodes: what each says of its own people, and whether it can be believed.
 
 Nothing is concluded from silence by a clock alone. A node's own beats travel the same way as
-everybody's letters and in one order with them; only when an own beat comes back that was sent after
-a peer's lease ended is it certain that nothing of that peer still waits to be read. A node that does
-not hear itself concludes nothing at all, so an outage or a pause of its own takes nobody away.
+everybody's letters and in one order with them; only when an own beat comes back that was sent
+after a peer's lease ended is it certain that nothing of that peer still waits to be read. A node
+that does not hear itself concludes nothing at all, so an outage or a pause of its own takes nobody
+away.
 """
 
 from presence_server.presence.letters import Batch, Beat, Goodbye, Letter, Part, People

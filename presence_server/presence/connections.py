@@ -15,7 +15,7 @@ class Held(NamedTuple):
 
 
 class Departure(NamedTuple):
-    """A session that no longer keeps its user here; `left` is the second of its last sign of life."""
+    """A session that no longer keeps its user here; `left` is when it last gave a sign of life."""
 
     session: str
     username: str

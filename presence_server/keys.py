@@ -1,0 +1,26 @@
+"""Everything an application or a request carries, by typed key."""
+
+import asyncio
+
+from aiohttp import web
+
+from presence_server.accounts.database import Database
+from presence_server.accounts.keyring import Keyring
+from presence_server.accounts.passwords import Passwords
+from presence_server.accounts.sessions import Session
+from presence_server.accounts.throttle import Throttle
+from presence_server.config import Config
+from presence_server.live.presence import Presence
+from presence_server.live.seats import Seats
+
+CONFIG = web.AppKey("CONFIG", Config)
+DATABASE = web.AppKey("DATABASE", Database)
+KEYRING = web.AppKey("KEYRING", Keyring)
+PASSWORDS = web.AppKey("PASSWORDS", Passwords)
+PRESENCE = web.AppKey("PRESENCE", Presence)
+SEATS = web.AppKey("SEATS", Seats)
+STOPPING = web.AppKey("STOPPING", asyncio.Event)
+THROTTLE = web.AppKey("THROTTLE", Throttle)
+
+# Absent from a request whose cookie names no live session.
+SESSION = web.RequestKey("SESSION", Session)

@@ -1,0 +1,154 @@
+"""The account page: password, devices, deletion."""
+
+import time
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from presence_server.accounts import sessions, users
+from presence_server.accounts.sessions import Session
+from presence_server.keys import DATABASE, PASSWORDS, PRESENCE, SESSION
+from presence_server.web.authentication import authenticate
+from presence_server.web.cookies import forget
+from presence_server.web.forms import (
+    Form,
+    Refused,
+    check_token,
+    read_form,
+    repetition_problem,
+    trouble_is_told,
+)
+from presence_server.web.rendering import render
+
+_OTHERS = "others"
+
+
+async def show_account(request: web.Request) -> web.Response:
+    _session(request)
+    return await _account_page(request, Form())
+
+
+async def change_password(request: web.Request) -> web.Response:
+    _session(request)
+    fields = await read_form(request)
+    try:
+        await check_token(request, fields)
+        with trouble_is_told():
+            await _check_password(request, fields, "old_password")
+            await _set_password(request, fields)
+    except Refused as refusal:
+        return await _refusal_page(request, refusal)
+    raise web.HTTPSeeOther("/account/")
+
+
+async def end_devices(request: web.Request) -> web.Response:
+    session = _session(request)
+    fields = await read_form(request)
+    chosen = fields.get("device", "")
+    database, now = request.app[DATABASE], int(time.time())
+    try:
+        await check_token(request, fields)
+        with trouble_is_told():
+            if chosen == _OTHERS:
+                await sessions.end_all(database, session.user_id, now, keep=session.key)
+            else:
+                key = await _device_key(request, chosen)
+                await sessions.end(database, key, now, sessions.Reason.ENDED)
+    except Refused as refusal:
+        return await _refusal_page(request, refusal)
+    request.app[PRESENCE].session_ended()
+    raise web.HTTPSeeOther("/account/")
+
+
+async def delete_account(request: web.Request) -> web.Response:
+    session = _session(request)
+    fields = await read_form(request)
+    try:
+        await check_token(request, fields)
+        with trouble_is_told():
+            await _check_password(request, fields, "password")
+            await users.delete(request.app[DATABASE], session.user_id, int(time.time()))
+    except Refused as refusal:
+        return await _refusal_page(request, refusal)
+    request.app[PRESENCE].session_ended()
+    await forget(request)
+    raise web.HTTPSeeOther("/log_in/")
+
+
+def _session(request: web.Request) -> Session:
+    session: Session | None = request.get(SESSION)
+    if session is None:
+        raise web.HTTPSeeOther("/log_in/?next=/account/")
+    return session
+
+
+async def _check_password(request: web.Request, fields: Mapping[str, str], name: str) -> None:
+    session = request[SESSION]
+    # Guesses on this device are counted by themselves: strangers cannot use them up.
+    if await authenticate(request, session.username, fields.get(name, ""), session.key) is None:
+        raise Refused(400, fields={name: "That is not your password."})
+
+
+async def _set_password(request: web.Request, fields: Mapping[str, str]) -> None:
+    session, password = request[SESSION], fields.get("password1", "")
+    problems = {
+        "password1": await request.app[PASSWORDS].problem(password, session.username),
+        "password2": repetition_problem(fields),
+    }
+    if any(problems.values()):
+        raise Refused(400, fields=problems)
+    password_hash = await request.app[PASSWORDS].hash(password)
+    now = int(time.time())
+    await users.change_password(
+        request.app[DATABASE], session.user_id, password_hash, now, keep=session.key
+    )
+    request.app[PRESENCE].session_ended()
+
+
+async def _device_key(request: web.Request, handle: str) -> str:
+    of_mine = await sessions.of_user(request.app[DATABASE], request[SESSION].user_id)
+    for session in of_mine:
+        if _handle(session) == handle:
+            return session.key
+    raise Refused(400, "That device is not logged in any more.")
+
+
+def _handle(session: Session) -> str:
+    return session.key[:16]
+
+
+async def _refusal_page(request: web.Request, refusal: Refused) -> web.Response:
+    return await _account_page(
+        request, refusal.form({}), status=refusal.status, headers=refusal.headers
+    )
+
+
+async def _account_page(
+    request: web.Request,
+    form: Form,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    mine, database = request[SESSION], request.app[DATABASE]
+    of_mine = await sessions.of_user(database, mine.user_id)
+    connections = request.app[PRESENCE].node.connections
+    user = await users.find(database, mine.username)
+    context = {
+        "me": mine.username,
+        "created_at": user.created_at if user else mine.started_at,
+        "devices": [
+            {
+                "key": _handle(session),
+                "device": session.device,
+                "address": session.address,
+                "started_at": session.started_at,
+                "used_at": session.used_at,
+                "current": session.key == mine.key,
+                "here": connections.held(session.key) is not None,
+            }
+            for session in of_mine
+        ],
+        "form": form,
+    }
+    return await render(request, "account.html", context, status=status, headers=headers)

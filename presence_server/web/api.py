@@ -1,0 +1,61 @@
+"""The list of users for programs."""
+
+from dataclasses import asdict
+
+from aiohttp import web
+
+from presence_server.keys import SESSION
+from presence_server.web.people import everybody, is_name_part, people_here
+
+_MOST = 200
+_USUAL = 50
+
+
+async def list_users(request: web.Request) -> web.Response:
+    if SESSION not in request:
+        raise web.HTTPUnauthorized()
+    after = _name_part(request, "after")
+    prefix = _name_part(request, "q") or ""
+    limit = _limit(request)
+    # One more than asked for tells whether there are more.
+    if _here_only(request):
+        rows = people_here(request.app, after=after, prefix=prefix, limit=limit + 1)
+    else:
+        rows = await everybody(request.app, after=after, prefix=prefix, limit=limit + 1)
+    more = len(rows) > limit
+    return web.json_response(
+        {
+            "users": [asdict(row) for row in rows[:limit]],
+            "next": rows[limit - 1].username if more else None,
+        }
+    )
+
+
+def _one(request: web.Request, name: str) -> str | None:
+    values = request.query.getall(name, [])
+    if len(values) > 1:
+        raise web.HTTPBadRequest()
+    return values[0] if values else None
+
+
+def _name_part(request: web.Request, name: str) -> str | None:
+    value = _one(request, name)
+    if value is not None and not is_name_part(value):
+        raise web.HTTPBadRequest()
+    return value
+
+
+def _limit(request: web.Request) -> int:
+    value = _one(request, "limit")
+    if value is None:
+        return _USUAL
+    if not (value.isascii() and value.isdigit() and len(value) <= 3 and 1 <= int(value) <= _MOST):
+        raise web.HTTPBadRequest()
+    return int(value)
+
+
+def _here_only(request: web.Request) -> bool:
+    value = _one(request, "here")
+    if value not in (None, "1"):
+        raise web.HTTPBadRequest()
+    return value == "1"

@@ -1,0 +1,123 @@
+"""The one cookie: a session's secret id or, before log-in, a random nonce; encrypted."""
+
+import json
+import secrets
+import time
+from typing import cast
+
+import aiohttp_session
+from aiohttp import web
+from aiohttp_session.cookie_storage import EncryptedCookieStorage
+from cryptography.fernet import Fernet, InvalidToken
+
+from presence_server.keys import KEYRING, SESSION
+
+MAX_AGE = 90 * 24 * 3600  # seconds: as long as a session can live
+
+_SECRET = "id"
+_NONCE = "nonce"
+
+
+class CookieStorage(EncryptedCookieStorage):
+    """Encrypted with the keyring's first key, read with any of its keys.
+
+    What the cookie says is true only while SQLite says so too: it has no lifetime of its own here.
+    """
+
+    def __init__(self, cookie_name: str, *, https: bool) -> None:
+        # The base class wants one Fernet; the keyring's keys are used instead.
+        super().__init__(
+            Fernet(Fernet.generate_key()),
+            cookie_name=f"__Host-{cookie_name}" if https else cookie_name,
+            max_age=MAX_AGE,
+            secure=https,
+            httponly=True,
+            samesite="Lax",
+        )
+
+    async def load_session(self, request: web.Request) -> aiohttp_session.Session:
+        content = self._decrypted(request)
+        return aiohttp_session.Session(
+            None,
+            data=cast(aiohttp_session.SessionData, {"session": content}) if content else None,
+            new=content is None,
+        )
+
+    def _decrypted(self, request: web.Request) -> dict[str, str] | None:
+        cookie = self.load_cookie(request)
+        if cookie is None:
+            return None
+        try:
+            content = json.loads(request.app[KEYRING].fernet.decrypt(cookie.encode("ascii")))
+        except (InvalidToken, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    async def save_session(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        session: aiohttp_session.Session,
+    ) -> None:
+        if session.empty:
+            self.save_cookie(response, "")
+            return
+        content = json.dumps(dict(session)).encode("ascii")
+        self.save_cookie(response, request.app[KEYRING].fernet.encrypt(content).decode("ascii"))
+
+    def load_cookie(self, request: web.Request) -> str | None:
+        """The cookie's value; None when there is not exactly one, so that none can be planted
+        beside the real one."""
+        pairs = ";".join(request.headers.getall("Cookie", ())).split(";")
+        values = [
+            value.strip().strip('"')
+            for name, _, value in (pair.partition("=") for pair in pairs)
+            if name.strip() == self.cookie_name
+        ]
+        return values[0] if len(values) == 1 else None
+
+    def save_cookie(
+        self, response: web.StreamResponse, cookie_data: str, *, max_age: int | None = None
+    ) -> None:
+        # Browsers drop the deletion of a __Host- cookie that lacks the attributes it was set with.
+        lifetime = MAX_AGE if cookie_data else 0
+        expires = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + lifetime))
+        params = {**self.cookie_params, "max_age": lifetime, "expires": expires}
+        response.set_cookie(self.cookie_name, cookie_data, **params)  # type: ignore[arg-type]
+
+
+async def secret_id(request: web.Request) -> str | None:
+    """The session's secret id that the request's cookie claims, if any."""
+    secret = (await aiohttp_session.get_session(request)).get(_SECRET)
+    return secret if isinstance(secret, str) else None
+
+
+async def remember(request: web.Request, secret: str) -> None:
+    """Put a session's secret id into the cookie, and nothing of what was there before."""
+    cookie = await aiohttp_session.new_session(request)
+    cookie[_SECRET] = secret
+
+
+async def forget(request: web.Request) -> None:
+    (await aiohttp_session.get_session(request)).invalidate()
+
+
+async def csrf_token(request: web.Request) -> str:
+    """The token for this visitor's forms; gives a visitor without log-in a nonce first."""
+    bound_to = await _bound_to(request)
+    if bound_to is None:
+        bound_to = secrets.token_urlsafe(16)
+        cookie = await aiohttp_session.new_session(request)
+        cookie[_NONCE] = bound_to
+    return request.app[KEYRING].token("csrf", bound_to)
+
+
+async def csrf_ok(request: web.Request, token: str) -> bool:
+    bound_to = await _bound_to(request)
+    return bound_to is not None and request.app[KEYRING].check("csrf", bound_to, token)
+
+
+async def _bound_to(request: web.Request) -> str | None:
+    cookie = await aiohttp_session.get_session(request)
+    value = cookie.get(_SECRET if SESSION in request else _NONCE)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,132 @@
+"""Reading and answering forms: whatever bytes come, the answer is a 4xx, never a 500."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from presence_server.accounts.database import DatabaseUnavailable
+from presence_server.accounts.passwords import PasswordsBusy
+from presence_server.web.cookies import csrf_ok
+
+log = logging.getLogger(__name__)
+
+LARGEST = 16 * 1024  # bytes
+BODY_TIMEOUT = 10  # seconds
+_MAX_FIELDS = 20
+
+
+@dataclass(slots=True)
+class Form:
+    """What a template shows: what was typed (never a password) and what is wrong with it."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+class Refused(Exception):
+    """A form that was not accepted: the status, and sentences for the form or for its fields."""
+
+    def __init__(
+        self,
+        status: int,
+        error: str | None = None,
+        *,
+        fields: Mapping[str, str | None] | None = None,
+        retry_after: float = 0,
+    ) -> None:
+        super().__init__(status, error)
+        self.status = status
+        self.error = error
+        self.errors = {name: text for name, text in (fields or {}).items() if text}
+        self.headers = {"Retry-After": str(math.ceil(retry_after))} if retry_after else {}
+
+    def form(self, values: Mapping[str, str]) -> Form:
+        return Form(values, self.errors, self.error)
+
+
+@contextmanager
+def trouble_is_told() -> Iterator[None]:
+    """What is nobody's fault becomes a sentence above the form, which keeps what was typed."""
+    try:
+        yield
+    except PasswordsBusy as busy:
+        sentence = "The site is very busy. Please try again in a moment."
+        raise Refused(503, sentence, retry_after=2) from busy
+    except DatabaseUnavailable as unavailable:
+        log.warning("database unavailable: %s", unavailable)
+        sentence = "This cannot be saved right now. Please try again in a moment."
+        raise Refused(503, sentence, retry_after=5) from unavailable
+
+
+def repetition_problem(fields: Mapping[str, str]) -> str | None:
+    same = fields.get("password1", "") == fields.get("password2", "")
+    return None if same else "The two passwords are not the same."
+
+
+def too_often(wait: float) -> Refused:
+    seconds = math.ceil(wait)
+    sentence = f"Too many attempts. Please try again in {seconds} seconds."
+    return Refused(429, sentence, retry_after=seconds)
+
+
+async def check_token(request: web.Request, fields: Mapping[str, str]) -> None:
+    if not await csrf_ok(request, fields.get("csrf_token", "")):
+        raise Refused(403, "This page had become too old. Please try again.")
+
+
+async def read_form(request: web.Request) -> dict[str, str]:
+    """The fields of an urlencoded UTF-8 body.
+
+    aiohttp's own request.post() answers bad bodies with a 500, takes other charsets and multipart
+    files, keeps the last of several same-named fields, and waits for a body without end.
+    """
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise web.HTTPUnsupportedMediaType()
+    if (request.charset or "utf-8").lower() != "utf-8" or "Content-Encoding" in request.headers:
+        raise web.HTTPUnsupportedMediaType()
+    try:
+        pairs = parse_qsl(
+            (await _read_body(request)).decode("utf-8"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MAX_FIELDS,
+        )
+    except ValueError as error:
+        raise web.HTTPBadRequest() from error
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise web.HTTPBadRequest()
+    return fields
+
+
+async def _read_body(request: web.Request) -> bytes:
+    if (request.content_length or 0) > LARGEST:
+        raise _too_large(request.content_length or 0)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > LARGEST:
+                    raise _too_large(len(body))
+    except TimeoutError as error:
+        slow = web.HTTPRequestTimeout()
+        slow.force_close()
+        raise slow from error
+    except web.PayloadAccessError as error:
+        raise web.HTTPBadRequest() from error
+    return bytes(body)
+
+
+def _too_large(size: int) -> web.HTTPRequestEntityTooLarge:
+    # The rest of the body is not waited for.
+    refusal = web.HTTPRequestEntityTooLarge(LARGEST, size)
+    refusal.force_close()
+    return refusal

@@ -1,0 +1,145 @@
+"""What happens to every request before and after its handler."""
+
+import logging
+import secrets
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from presence_server.accounts import sessions
+from presence_server.accounts.database import DatabaseUnavailable
+from presence_server.keys import CONFIG, DATABASE, SESSION
+from presence_server.web.cookies import secret_id
+from presence_server.web.rendering import render
+
+log = logging.getLogger(__name__)
+
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_RETRY_DATABASE = 5  # seconds
+# What programs ask for: their errors are JSON.
+_JSON_PATHS = ("/api/", "/users/")
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    # With no-referrer browsers send "Origin: null" with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+_SENTENCES = {
+    400: "Your browser sent something that this site does not understand.",
+    401: "Please log in first.",
+    403: "Request refused.",
+    404: "There is nothing at this address.",
+    405: "This address cannot be used like that.",
+    408: "Your browser took too long to send the request.",
+    413: "That is more than this site accepts.",
+    415: "This site does not accept data of that kind.",
+    429: "That was too often. Please wait a moment.",
+    500: "Something went wrong on our side.",
+    503: "The site is busy. Please try again in a moment.",
+}
+
+
+async def secure_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """A signal handler for on_response_prepare: whatever answers, also a 404 or a 101."""
+    response.headers.update(_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if request.app[CONFIG].https:
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+    # aiohttp would tell its version.
+    response.headers.pop("Server", None)
+
+
+@web.middleware
+async def error_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPError as error:
+        return await _error_page(request, error.status, headers=_kept(error))
+    except DatabaseUnavailable as error:
+        log.warning("database unavailable: %s", error)
+        return await _error_page(request, 503, headers={"Retry-After": str(_RETRY_DATABASE)})
+    except (web.HTTPException, ConnectionError):
+        # A redirect; a client that has gone.
+        raise
+    except Exception:
+        number = secrets.token_hex(4)
+        log.exception("error %s", number)
+        if request.writer.output_size:
+            # An answer, or a socket, is under way: it can only be cut.
+            raise ConnectionResetError("answer under way") from None
+        return await _error_page(request, 500, number=number)
+
+
+def _kept(error: web.HTTPError) -> Mapping[str, str]:
+    return {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
+
+
+async def _error_page(
+    request: web.Request, status: int, *, number: str = "", headers: Mapping[str, str] | None = None
+) -> web.Response:
+    title = HTTPStatus(status).phrase
+    sentence = _SENTENCES.get(status, f"{title}.")
+    if number:
+        sentence += f" If it happens again, please tell whoever runs this site: error {number}."
+    if request.path.startswith(_JSON_PATHS):
+        response = web.json_response({"error": sentence}, status=status, headers=headers)
+    else:
+        context = {"status": status, "title": title, "sentence": sentence}
+        response = await render(request, "error.html", context, status=status, headers=headers)
+    if status in (408, 413):
+        response.force_close()
+    return response
+
+
+@web.middleware
+async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuses what another site made a browser send, before its body is looked at."""
+    if request.method not in _SAFE_METHODS and not _sent_by_our_pages(request):
+        raise web.HTTPForbidden()
+    return await handler(request)
+
+
+def _sent_by_our_pages(request: web.Request) -> bool:
+    sites = request.headers.getall("Sec-Fetch-Site", ())
+    if sites:
+        return all(site in ("same-origin", "none") for site in sites)
+    return all(is_our_origin(request, origin) for origin in request.headers.getall("Origin", ()))
+
+
+def is_our_origin(request: web.Request, origin: str) -> bool:
+    ours = request.app[CONFIG].public_url or f"http://{request.headers.get('Host', '')}"
+    return origin == ours
+
+
+@web.middleware
+async def identity(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Finds the session that the cookie names; request[SESSION] is absent when there is none."""
+    secret = None if request.path.startswith("/static/") else await secret_id(request)
+    if secret is not None:
+        now = int(time.time())
+        session = await sessions.find(request.app[DATABASE], secret, now)
+        if session is not None:
+            request[SESSION] = session
+            await _note_use(request, session, now)
+    return await handler(request)
+
+
+async def _note_use(request: web.Request, session: sessions.Session, now: int) -> None:
+    # An open socket is noted elsewhere; a page now and then must not cost a write each.
+    if "Upgrade" in request.headers or now - session.used_at < sessions.TOUCH_EVERY:
+        return
+    try:
+        await sessions.touch(request.app[DATABASE], [session.key], now)
+    except DatabaseUnavailable as error:
+        log.warning("use of a session not noted: %s", error)

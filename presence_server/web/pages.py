@@ -1,0 +1,224 @@
+"""The pages: sign-up, log-in, log-out and the list of users."""
+
+import time
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from presence_server.accounts import sessions, users
+from presence_server.keys import CONFIG, DATABASE, PASSWORDS, PRESENCE, SESSION, THROTTLE
+from presence_server.web.authentication import authenticate
+from presence_server.web.cookies import forget, remember
+from presence_server.web.devices import device_name
+from presence_server.web.forms import (
+    Form,
+    Refused,
+    check_token,
+    read_form,
+    repetition_problem,
+    too_often,
+    trouble_is_told,
+)
+from presence_server.web.people import Row, everybody, is_name_part, people_here, person_here
+from presence_server.web.proxies import client_address
+from presence_server.web.rendering import render
+
+SCREEN = 100  # rows
+
+# Where log-in may lead to: never to an address that came with the request.
+_NEXT_PATHS = ("/", "/account/")
+
+# For a wrong name as well as for a wrong password.
+_WRONG = "Wrong name or password."
+
+
+async def show_sign_up(request: web.Request) -> web.Response:
+    if not _sign_up_open(request):
+        return await _sign_up_page(request, Form(), status=403)
+    return await _sign_up_page(request, Form())
+
+
+async def sign_up(request: web.Request) -> web.Response:
+    fields = await read_form(request)
+    username = fields.get("username", "")
+    try:
+        await check_token(request, fields)
+        with trouble_is_told():
+            await _create_user(request, username, fields)
+    except Refused as refusal:
+        form = refusal.form({"username": username})
+        return await _sign_up_page(request, form, status=refusal.status, headers=refusal.headers)
+    raise web.HTTPSeeOther("/log_in/")
+
+
+async def _create_user(request: web.Request, username: str, fields: Mapping[str, str]) -> None:
+    if not _sign_up_open(request):
+        raise Refused(403)
+    # Judging a password costs something already.
+    if wait := request.app[THROTTLE].sign_up(client_address(request)):
+        raise too_often(wait)
+    password = fields.get("password1", "")
+    problems = {
+        "username": users.name_problem(username),
+        "password1": await request.app[PASSWORDS].problem(password, username),
+        "password2": repetition_problem(fields),
+    }
+    if any(problems.values()):
+        raise Refused(400, fields=problems)
+    # Before the name is tried, so that a taken one takes as long as a free one.
+    password_hash = await request.app[PASSWORDS].hash(password)
+    try:
+        await users.create(request.app[DATABASE], username, password_hash, int(time.time()))
+    except users.UsernameTaken as taken:
+        raise Refused(400, fields={"username": "That name is not available."}) from taken
+
+
+def _sign_up_open(request: web.Request) -> bool:
+    return request.app[CONFIG].sign_up == "open"
+
+
+async def _sign_up_page(
+    request: web.Request,
+    form: Form,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    context = {"form": form, "sign_up_open": _sign_up_open(request)}
+    return await render(request, "sign_up.html", context, status=status, headers=headers)
+
+
+async def show_log_in(request: web.Request) -> web.Response:
+    return await _log_in_page(request, Form(), request.query.get("next", ""))
+
+
+async def log_in(request: web.Request) -> web.Response:
+    fields = await read_form(request)
+    username = fields.get("username", "")
+    next_path = fields.get("next") or request.query.get("next", "")
+    try:
+        await check_token(request, fields)
+        with trouble_is_told():
+            await _start_session(request, username, fields.get("password", ""))
+    except Refused as refusal:
+        form = refusal.form({"username": username})
+        return await _log_in_page(
+            request, form, next_path, status=refusal.status, headers=refusal.headers
+        )
+    raise web.HTTPSeeOther(next_path if next_path in _NEXT_PATHS else "/")
+
+
+async def _start_session(request: web.Request, username: str, password: str) -> None:
+    found = await authenticate(request, username, password)
+    if found is None:
+        raise Refused(401, _WRONG)
+    user, password_hash = found
+    database, now = request.app[DATABASE], int(time.time())
+    address, device = client_address(request), device_name(request.headers.get("User-Agent", ""))
+    try:
+        secret, session = await sessions.start(
+            database, user.id, address, device, now, password_hash=password_hash
+        )
+    except sessions.NotAllowed as not_allowed:
+        raise Refused(401, _WRONG) from not_allowed
+    request.app[PRESENCE].claim(session.key, session.username)
+    if SESSION in request:
+        # After the new one has begun: the same user logging in again never leaves in between.
+        await sessions.end(database, request[SESSION].key, now)
+        request.app[PRESENCE].session_ended()
+    await remember(request, secret)
+
+
+async def _log_in_page(
+    request: web.Request,
+    form: Form,
+    next_path: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    context = {
+        "form": form,
+        "next": next_path if next_path in _NEXT_PATHS else "",
+        "sign_up_open": _sign_up_open(request),
+    }
+    return await render(request, "log_in.html", context, status=status, headers=headers)
+
+
+async def log_out(request: web.Request) -> web.Response:
+    if SESSION in request:
+        fields = await read_form(request)
+        try:
+            await check_token(request, fields)
+        except Refused as refusal:
+            raise web.HTTPForbidden() from refusal
+        now = int(time.time())
+        await sessions.end(request.app[DATABASE], request[SESSION].key, now)
+        request.app[PRESENCE].session_ended()
+    await forget(request)
+    raise web.HTTPSeeOther("/log_in/")
+
+
+async def list_users(request: web.Request) -> web.Response:
+    session = request.get(SESSION)
+    if session is None:
+        raise web.HTTPSeeOther("/log_in/")
+    # Whoever opens the list is here, and sees so, before the page's socket is open.
+    request.app[PRESENCE].claim(session.key, session.username)
+    prefix = request.query.get("q", "").strip()
+    here_only = request.query.get("here") == "1"
+    people, next_url = await _screen(request, prefix, here_only)
+    context = {
+        "people": people,
+        "here_count": len(request.app[PRESENCE].here),
+        "total": await users.count(request.app[DATABASE]),
+        "me": session.username,
+        "q": prefix,
+        "here_only": here_only,
+        "next": next_url,
+        "heartbeat": request.app[CONFIG].heartbeat,
+    }
+    return await render(request, "users.html", context)
+
+
+async def _screen(
+    request: web.Request, prefix: str, here_only: bool
+) -> tuple[list[Row], str | None]:
+    """What fits on one screen, and the address of the next one."""
+    after = request.query.get("after")
+    if not is_name_part(prefix) or not is_name_part(after or ""):
+        return [], None
+    if not prefix and not here_only and after is None:
+        return await _first_screen(request)
+    # One more than fits tells whether there are more.
+    if here_only:
+        rows = people_here(request.app, after=after, prefix=prefix, limit=SCREEN + 1)
+    else:
+        rows = await everybody(request.app, after=after, prefix=prefix, limit=SCREEN + 1)
+    if len(rows) <= SCREEN:
+        return rows, None
+    rows = rows[:SCREEN]
+    query = {"q": prefix, "here": "1" if here_only else "", "after": rows[-1].username}
+    return rows, "/?" + urlencode({name: value for name, value in query.items() if value})
+
+
+async def _first_screen(request: web.Request) -> tuple[list[Row], str | None]:
+    """Oneself, then the others who are here, then as many more as fit."""
+    me = request[SESSION].username
+    here = people_here(request.app, after=None, prefix="", limit=SCREEN)
+    myself = person_here(request.app, me)
+    rows = [*myself, *(row for row in here if row.username != me)][:SCREEN]
+    after = ""
+    while len(rows) < SCREEN:
+        found = await everybody(request.app, after=after, prefix="", limit=SCREEN)
+        for row in found:
+            if len(rows) == SCREEN:
+                break
+            after = row.username
+            if row.status == "offline":
+                rows.append(row)
+        else:
+            if len(found) < SCREEN:
+                return rows, None
+    return rows, "/?" + urlencode({"after": after})

@@ -1,0 +1,44 @@
+"""Where a request really comes from when proxies stand between."""
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from aiohttp import web
+
+from presence_server.keys import CONFIG
+
+_Address = IPv4Address | IPv6Address
+_Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+def client_address(request: web.Request) -> str:
+    """The rightmost address of X-Forwarded-For that is no trusted proxy; the peer's own when the
+    peer is not trusted. Empty for a peer without an address (a Unix socket)."""
+    peer = _parse(request.remote or "")
+    if peer is None:
+        return ""
+    trusted = request.app[CONFIG].trusted_proxies
+    address = peer
+    for hop in _hops_from_the_right(request):
+        # What an untrusted address says about those before it is worth nothing.
+        if not _is_trusted(address, trusted) or hop is None:
+            break
+        address = hop
+    return str(address)
+
+
+def _hops_from_the_right(request: web.Request) -> Iterator[_Address | None]:
+    hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
+    return (_parse(hop.strip()) for hop in reversed(hops))
+
+
+def _is_trusted(address: _Address, trusted: _Networks) -> bool:
+    return any(address in network for network in trusted)
+
+
+def _parse(text: str) -> _Address | None:
+    try:
+        address = ip_address(text.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,103 @@
+"""Pages from templates, and the files that they link to."""
+
+import hashlib
+import mimetypes
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from presence_server.keys import SESSION
+from presence_server.web.cookies import csrf_token
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    body: bytes
+    content_type: str
+    version: str
+
+
+class StaticFiles:
+    """Every static file, read once: serving one touches no disk, and a name that is not among
+    them is simply not there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {
+            path.relative_to(folder).as_posix(): _read(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def url(self, name: str) -> str:
+        """The address of a file; it changes with the content, so that it can be kept for ever."""
+        return f"/static/{name}?v={self._files[name].version}"
+
+    async def serve(self, request: web.Request) -> web.Response:
+        file = self._files.get(request.match_info["name"])
+        if file is None:
+            raise web.HTTPNotFound()
+        current = request.query.get("v") == file.version
+        headers = {
+            "Cache-Control": "public, max-age=31536000, immutable" if current else "no-cache",
+            "ETag": f'"{file.version}"',
+        }
+        if headers["ETag"] in request.headers.get("If-None-Match", ""):
+            return web.Response(status=304, headers=headers)
+        # The content type of text needs its charset for the browser to read it as we wrote it.
+        return web.Response(
+            body=file.body, headers={**headers, "Content-Type": file.content_type}
+        )
+
+
+def _read(path: Path) -> StaticFile:
+    body = path.read_bytes()
+    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    if content_type.startswith("text/") or content_type.endswith(("javascript", "json", "xml")):
+        content_type += "; charset=utf-8"
+    return StaticFile(body, content_type, hashlib.sha256(body).hexdigest()[:16])
+
+
+def set_up_templates(app: web.Application, folder: Path, static: StaticFiles) -> None:
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["static"] = static.url
+
+
+async def render(
+    request: web.Request,
+    template: str,
+    context: Mapping[str, object],
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """A page for this visitor: every template also gets the session, the forms' token and
+    the time.
+
+    Without log-in only a page with a form costs a cookie.
+    """
+    needs_token = SESSION in request or "form" in context
+    token = await csrf_token(request) if needs_token else ""
+    response = aiohttp_jinja2.render_template(
+        template,
+        request,
+        {
+            "session": request.get(SESSION),
+            "csrf_token": token,
+            "now": int(time.time()),
+            **context,
+        },
+        status=status,
+    )
+    response.headers.update(headers or {})
+    return response

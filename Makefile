@@ -1,0 +1,41 @@
+# `make run` and `make test` need git, make and Python 3.11 or newer with venv, and nothing else.
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo "$$python" && break; done)
+BIN := .venv/bin
+
+.PHONY: run test check browser clean
+
+# Flags for the server: make run ARGS='--port 9000'
+run: .venv/.done
+	@$(BIN)/python -m presence_server $(ARGS)
+
+# All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
+test: check browser
+	$(BIN)/python -m pytest $(TESTS)
+
+check: .venv/.done-test
+	$(BIN)/python -m flake8
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+
+browser: .venv/.done-test
+	@$(BIN)/python -m tests.install_browser
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/.done: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/.done-test: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch .venv/.done $@
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and there is none on the PATH."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: install its venv (Debian: apt-get install python3-venv)."; exit 1; }
+	$(PYTHON) -m venv --clear .venv

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from presence_server.app import create_admin_app, create_app
 from presence_server.config import Config, ConfigError
-from presence_server.web.access_log import AccessLogger, server_log
+from presence_server.web.runner import Runner
 
 BACKLOG = 4096
 # Also the time within which a client must have sent its headers: AppRunner's own is an hour.
@@ -61,12 +61,8 @@ async def _serve(config: Config) -> None:
 
 
 async def _start(runners: AsyncExitStack, app: web.Application) -> web.AppRunner:
-    runner = web.AppRunner(
-        app,
-        logger=server_log,
-        access_log_class=AccessLogger,
-        keepalive_timeout=KEEP_ALIVE,
-        shutdown_timeout=HANDLERS_END_WITHIN,
+    runner = Runner(
+        app, keepalive_timeout=KEEP_ALIVE, shutdown_timeout=HANDLERS_END_WITHIN
     )
     runners.push_async_callback(runner.cleanup)
     await runner.setup()

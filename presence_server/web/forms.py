@@ -87,6 +87,8 @@ async def read_form(request: web.Request) -> dict[str, str]:
     aiohttp's own request.post() answers bad bodies with a 500, takes other charsets and multipart
     files, keeps the last of several same-named fields, and waits for a body without end.
     """
+    if not request.body_exists and "Content-Type" not in request.headers:
+        return {}
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType()
     if (request.charset or "utf-8").lower() != "utf-8" or "Content-Encoding" in request.headers:

@@ -52,10 +52,14 @@ _SENTENCES = {
 
 async def secure_headers(request: web.Request, response: web.StreamResponse) -> None:
     """A signal handler for on_response_prepare: whatever answers, also a 404 or a 101."""
-    response.headers.update(_HEADERS)
-    response.headers.setdefault("Cache-Control", "no-store")
+    add_secure_headers(response)
     if request.app[CONFIG].https:
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
+
+
+def add_secure_headers(response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
     # aiohttp would tell its version.
     response.headers.pop("Server", None)
 

@@ -110,9 +110,11 @@ async def log_in(request: web.Request) -> web.Response:
 
 
 async def _start_session(request: web.Request, username: str, password: str) -> None:
-    found = await authenticate(request, username, password)
+    typed = {"username": username, "password": password}
+    missing = {name: "Please fill this in." for name, text in typed.items() if not text}
+    found = None if missing else await authenticate(request, username, password)
     if found is None:
-        raise Refused(401, _WRONG)
+        raise Refused(401, _WRONG, fields=missing)
     user, password_hash = found
     database, now = request.app[DATABASE], int(time.time())
     address, device = client_address(request), device_name(request.headers.get("User-Agent", ""))

@@ -1,0 +1,76 @@
+"""aiohttp's runner, with an answer and a log line of our own for what is not HTTP."""
+
+import logging
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+
+from presence_server.web.access_log import AccessLogger, printable
+from presence_server.web.middlewares import add_secure_headers
+
+log = logging.getLogger(__name__)
+
+
+class Runner(web.AppRunner):
+    def __init__(
+        self, app: web.Application, *, keepalive_timeout: float, shutdown_timeout: float
+    ) -> None:
+        super().__init__(
+            app,
+            access_log_class=AccessLogger,
+            # Nobody sends compressed forms, and small bombs could.
+            auto_decompress=False,
+            keepalive_timeout=keepalive_timeout,
+            shutdown_timeout=shutdown_timeout,
+        )
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        return _Server(
+            server.request_handler, request_factory=server.request_factory, **server._kwargs
+        )
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(RequestHandler):
+    """What could not be parsed belongs to no application: no middleware or signal sees it.
+
+    aiohttp would log a traceback for it, and answer with its own version and with what was sent.
+    """
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        self.log_exception(exc_info=exc)
+        response = _Refusal(status=400, text="This is not a request that can be understood.\n")
+        response.force_close()
+        return response
+
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info")
+        if isinstance(error, (HttpProcessingError, RequestPayloadError)):
+            # Of a peer's making, and the access log has a line for its request.
+            log.debug("malformed request: %s", printable(repr(error)))
+        else:
+            super().log_exception(*args, **kwargs)
+
+
+class _Refusal(web.Response):
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        add_secure_headers(self)

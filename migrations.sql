@@ -53,9 +53,13 @@ CREATE TABLE endings (
 
 CREATE INDEX endings_by_time ON endings (ended_at);
 
--- The sessions that are here, for a node that starts again.
+-- The sessions that are here and the node that says so, for a node that starts again.
 CREATE TABLE here (
-    session_key TEXT PRIMARY KEY REFERENCES sessions (key) ON DELETE CASCADE,
+    session_key TEXT NOT NULL REFERENCES sessions (key) ON DELETE CASCADE,
+    node TEXT NOT NULL,
     status TEXT NOT NULL,
-    since INTEGER NOT NULL
+    since INTEGER NOT NULL,
+    -- When the node last said so.
+    noted_at INTEGER NOT NULL,
+    PRIMARY KEY (session_key, node)
 ) STRICT;

@@ -110,6 +110,9 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         stack.callback(task.cancel)
     if config.redis_url is not None and reached:
         await presence.settle()
+    if reached:
+        # Before the others have answered nobody can tell whose notes are a dead node's.
+        await ledger.forget_departed()
     return presence
 
 

@@ -32,14 +32,22 @@ class Ledger:
         self._last_ending = 0
         # Not written yet: kept while the database cannot be written.
         self._unwritten = Record({}, set(), {})
+        self._writing = asyncio.Lock()
         self._complaint = ""
 
     async def open(self) -> None:
         """Take over who was here before a restart."""
         self._last_ending = await sessions.last_ending(self._database)
-        was_here = await sessions.who_was_here(self._database)
-        self._presence.adopt(
-            (key, username, Entry(status, since)) for key, username, status, since in was_here
+        for was in await sessions.who_was_here(self._database):
+            entry = Entry(was.status, was.since)
+            self._presence.adopt(was.key, was.username, entry, was.noted_at)
+
+    async def forget_departed(self) -> None:
+        """Forget what nodes wrote down that do not live; what they knew has been taken over."""
+        await self._try(self._write_record())
+        node = self._presence.node
+        await self._try(
+            sessions.forget_nodes(self._database, {node.name, *node.cluster.peers})
         )
 
     async def run(self) -> None:
@@ -51,7 +59,7 @@ class Ledger:
 
     async def close(self) -> None:
         """Write down who is here at the end."""
-        await self._try(self._write_record())
+        await self._try(self._write_record(whole=True))
 
     async def _read_endings(self) -> None:
         while True:
@@ -71,20 +79,22 @@ class Ledger:
             await asyncio.sleep(_WRITE_EVERY)
             await self._try(self._write_record())
 
-    async def _write_record(self) -> None:
-        self._unwritten = _joined(self._unwritten, self._presence.take_record())
-        here, gone, last_seen = self._unwritten
-        if here or gone:
-            await sessions.record_here(self._database, here, gone)
-        if last_seen:
-            await users.record_last_seen(self._database, last_seen)
-        self._unwritten = Record({}, set(), {})
+    async def _write_record(self, *, whole: bool = False) -> None:
+        async with self._writing:
+            self._unwritten = _joined(self._unwritten, self._presence.take_record(whole=whole))
+            here, gone, last_seen = self._unwritten
+            node, now = self._presence.node.name, int(time.time())
+            await sessions.record_here(self._database, node, here, gone, now)
+            if last_seen:
+                await users.record_last_seen(self._database, last_seen)
+            self._unwritten = Record({}, set(), {})
 
     async def _touch_sessions(self) -> None:
         while True:
             now = int(time.time())
             await self._try(sessions.touch(self._database, self._presence.hub.sessions(), now))
             await self._try(sessions.end_expired(self._database, now))
+            await self._try(self._write_record(whole=True))
             await asyncio.sleep(_TOUCH_EVERY)
 
     async def _try(self, work: Awaitable[object]) -> None:

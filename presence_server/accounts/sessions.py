@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from presence_server.accounts.database import Database, Row, Transaction, Value
+from presence_server.presence.roster import Status
 
 DAY = 24 * 60 * 60
 LONGEST = 90 * DAY
@@ -61,6 +62,17 @@ class Ending:
     session_key: str | None
     username: str
     reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class WasHere:
+    """A session that was here, and when that was last known."""
+
+    key: str
+    username: str
+    status: Status
+    since: int
+    noted_at: int
 
 
 async def start(
@@ -204,35 +216,51 @@ async def last_ending(db: Database) -> int:
 
 
 async def record_here(
-    db: Database, here: Mapping[str, tuple[str, int]], gone: Collection[str]
+    db: Database,
+    node: str,
+    here: Mapping[str, tuple[Status, int]],
+    gone: Collection[str],
+    now: int,
 ) -> None:
-    """Write down which sessions are here, with their status and since when, and which are gone."""
+    """Write down which sessions are on a node, with their status and since when, and which not."""
 
     async def work(transaction: Transaction) -> None:
         await transaction.execute_many(
-            "DELETE FROM here WHERE session_key = $1", [(key,) for key in gone]
+            "DELETE FROM here WHERE session_key = $1 AND node = $2", [(key, node) for key in gone]
         )
         # A session that has ended meanwhile is passed over.
         await transaction.execute_many(
-            "INSERT INTO here (session_key, status, since)"
-            " SELECT key, $2, $3 FROM sessions WHERE key = $1"
-            " ON CONFLICT (session_key)"
-            " DO UPDATE SET status = excluded.status, since = excluded.since",
-            [(key, status, since) for key, (status, since) in here.items()],
+            "INSERT INTO here (session_key, node, status, since, noted_at)"
+            " SELECT key, $2, $3, $4, $5 FROM sessions WHERE key = $1"
+            " ON CONFLICT (session_key, node) DO UPDATE"
+            " SET status = excluded.status, since = excluded.since, noted_at = excluded.noted_at",
+            [(key, node, status, since, now) for key, (status, since) in here.items()],
         )
 
     if here or gone:
         await db.write(work)
 
 
-async def who_was_here(db: Database) -> list[tuple[str, str, str, int]]:
-    """Key, user name, status and since of each session that was written down as here."""
+async def who_was_here(db: Database) -> list[WasHere]:
+    """The sessions that some node wrote down as here, each once, as noted last."""
     rows = await db.read(
-        "SELECT here.session_key, users.username, here.status, here.since FROM here"
+        "SELECT here.session_key, users.username, here.status, here.since, here.noted_at FROM here"
         " JOIN sessions ON sessions.key = here.session_key"
         " JOIN users ON users.id = sessions.user_id"
+        " ORDER BY here.noted_at"
     )
-    return [(key, username, status, since) for key, username, status, since in rows]
+    return list({row[0]: WasHere(*row) for row in rows}.values())
+
+
+async def forget_nodes(db: Database, but: Collection[str]) -> None:
+    """Forget what nodes wrote down that are no more: all `but` these."""
+
+    async def work(transaction: Transaction) -> None:
+        for (node,) in await transaction.execute("SELECT DISTINCT node FROM here"):
+            if node not in but:
+                await transaction.execute("DELETE FROM here WHERE node = $1", node)
+
+    await db.write(work)
 
 
 async def _end(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from presence_server.live.frames import read_cursor
@@ -149,14 +149,14 @@ class Presence:
         self._node.delete(username, _now())
         self._changed()
 
-    def adopt(self, sessions: Iterable[tuple[str, str, Entry]]) -> None:
-        """Count sessions as here for one grace that were here before a restart (rule 9)."""
-        for session, username, entry in sessions:
-            self._node.adopt(session, username, entry, _now())
+    def adopt(self, session: str, username: str, entry: Entry, left: int) -> None:
+        """Count a session as here for one grace that was here before a restart (rule 9)."""
+        self._node.adopt(session, username, entry, left, _now())
         self._changed()
 
-    def take_record(self) -> Record:
-        return self._node.take_record()
+    def take_record(self, *, whole: bool = False) -> Record:
+        """What is worth writing down since the last record; on demand with all who are here."""
+        return self._node.take_record(whole=whole)
 
     # The life of the node
 

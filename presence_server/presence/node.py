@@ -92,10 +92,10 @@ class Node:
         self._note(session, username, now.unix)
         self.expire(now)
 
-    def adopt(self, session: str, username: str, entry: Entry, now: Moment) -> None:
-        """Count a session as here for one grace that was here before a restart."""
+    def adopt(self, session: str, username: str, entry: Entry, left: int, now: Moment) -> None:
+        """Count a session as here for one grace that was here before a restart, until `left`."""
         if self.connections.held(session) is None:
-            self.connections.claim(session, username, entry.status, now)
+            self.connections.claim(session, username, entry.status, now._replace(unix=left))
             self._note(session, username, entry.since)
 
     def set_status(self, session: str, connection: int, status: Status, now: Moment) -> None:
@@ -168,8 +168,10 @@ class Node:
         letters, self._letters = self._letters, []
         return letters
 
-    def take_record(self) -> Record:
-        """What changed since the last record."""
+    def take_record(self, *, whole: bool = False) -> Record:
+        """What changed since the last record; on demand with all that is here."""
+        if whole:
+            self._touched.update(self.connections.sessions())
         here: dict[str, Entry] = {}
         gone: set[str] = set()
         for session in self._touched:

@@ -11,6 +11,7 @@ from presence_server.presence.messages import (
 from presence_server.presence.roster import Roster
 
 _FINAL_TEXT = 0x81
+_FINAL_CLOSE = 0x88
 
 
 class Forgotten(Exception):
@@ -31,6 +32,10 @@ def text_frame(text: str) -> bytes:
     if size < 1 << 16:
         return struct.pack("!BBH", _FINAL_TEXT, 126, size) + payload
     return struct.pack("!BBQ", _FINAL_TEXT, 127, size) + payload
+
+
+def close_frame(code: int) -> bytes:
+    return struct.pack("!BBH", _FINAL_CLOSE, 2, code)
 
 
 class Frames:

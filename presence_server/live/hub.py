@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from time import monotonic
 
-from presence_server.live.frames import Forgotten, Frames, text_frame
+from presence_server.live.frames import Forgotten, Frames, close_frame, text_frame
 from presence_server.presence.messages import encode_bye, encode_degraded
 from presence_server.presence.node import Node
 
@@ -30,39 +30,29 @@ log = logging.getLogger(__name__)
 
 
 class Socket:
-    """One open WebSocket: a transport, and the version that its peer has.
-
-    `close` ends the WebSocket with a code; it may take long or never return, so it is bounded here.
-    """
+    """One open WebSocket: a transport, and the version that its peer has."""
 
     __slots__ = (
         "session",
         "username",
         "tutorial",
         "transport",
-        "close",
         "version",
         "greeted",
         "degraded",
         "sent_at",
         "waiting",
         "waiting_since",
+        "dismissed",
     )
 
     def __init__(
-        self,
-        *,
-        session: str,
-        username: str,
-        tutorial: bool,
-        transport: asyncio.Transport,
-        close: Callable[[int], Awaitable[object]],
+        self, *, session: str, username: str, tutorial: bool, transport: asyncio.Transport
     ) -> None:
         self.session = session
         self.username = username
         self.tutorial = tutorial
         self.transport = transport
-        self.close = close
         # None until the peer has had a first message, unless it came with a cursor.
         self.version: int | None = None
         self.greeted = False
@@ -71,6 +61,8 @@ class Socket:
         # Bytes that waited when it last made progress, and when that was.
         self.waiting = 0
         self.waiting_since = 0.0
+        # Once it has been sent a close, nothing else may follow.
+        self.dismissed = False
 
 
 class Hub:
@@ -82,7 +74,8 @@ class Hub:
         self._sockets: dict[Socket, None] = {}
         self._sessions: dict[str, set[Socket]] = {}
         self._lagging: set[Socket] = set()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: dict[Socket, asyncio.TimerHandle] = {}
+        self._all_closed = asyncio.Event()
         self._wake = asyncio.Event()
         self._degraded = False
 
@@ -100,13 +93,14 @@ class Hub:
         self._wake.set()
 
     def remove(self, socket: Socket) -> None:
-        if socket not in self._sockets:
-            return
-        del self._sockets[socket]
-        self._lagging.discard(socket)
-        self._sessions[socket.session].discard(socket)
-        if not self._sessions[socket.session]:
-            del self._sessions[socket.session]
+        """Forget a socket that is gone."""
+        timer = self._closing.pop(socket, None)
+        if timer is not None:
+            timer.cancel()
+        if not self._closing:
+            self._all_closed.set()
+        if socket in self._sockets:
+            self._take_out(socket)
 
     def wake(self) -> None:
         """Something changed: the next flush is due."""
@@ -123,23 +117,26 @@ class Hub:
         reason: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        """Say bye where the peer still reads, and close; nothing more is sent to it."""
+        """Say bye and close; the peer has a moment to answer, and nothing more is sent to it."""
         if socket not in self._sockets:
             return
-        self.remove(socket)
-        readable = socket.transport.get_write_buffer_size() <= _LAGGING
-        if reason is not None and readable and not socket.tutorial:
-            self._write(socket, text_frame(encode_bye(reason, retry_after)))
-        task = asyncio.create_task(_close(socket, code), name="close a socket")
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._take_out(socket)
+        bye = b""
+        if reason is not None and not socket.tutorial:
+            bye = text_frame(encode_bye(reason, retry_after))
+        self._write(socket, bye + close_frame(code))
+        socket.dismissed = True
+        # transport.close() would wait for ever for a peer that does not read.
+        timer = asyncio.get_running_loop().call_later(_CLOSING, socket.transport.abort)
+        self._closing[socket] = timer
+        self._all_closed.clear()
 
     async def dismiss_all(self, spread: float) -> None:
         """Tell everyone that the server restarts and when to come back; wait for all to close."""
         for socket in list(self._sockets):
             self.dismiss(socket, RESTART, "restarting", random.uniform(0, spread))
         if self._closing:
-            await asyncio.wait(self._closing)
+            await self._all_closed.wait()
 
     async def run(self) -> None:
         """Flush, say alive and cut those who are too slow, for ever."""
@@ -147,6 +144,13 @@ class Hub:
             tasks.create_task(self._flush_when_due(), name="flush")
             tasks.create_task(self._say_alive(), name="say alive")
             tasks.create_task(self._watch_lagging(), name="watch lagging sockets")
+
+    def _take_out(self, socket: Socket) -> None:
+        del self._sockets[socket]
+        self._lagging.discard(socket)
+        self._sessions[socket.session].discard(socket)
+        if not self._sessions[socket.session]:
+            del self._sessions[socket.session]
 
     async def _flush_when_due(self) -> None:
         while True:
@@ -243,17 +247,3 @@ async def _breathing(sockets: Iterable[Socket]) -> AsyncIterator[Socket]:
         yield socket
         if count % _BREATH == 0:
             await asyncio.sleep(0)
-
-
-async def _close(socket: Socket, code: int) -> None:
-    # aiohttp's close bounds only the wait for the peer's answer, not the drain before it; and what
-    # the transport still holds then goes out only if the peer reads.
-    try:
-        async with asyncio.timeout(_CLOSING):
-            await socket.close(code)
-            while socket.transport.get_write_buffer_size():
-                await asyncio.sleep(_CLOSING / 20)
-    except (TimeoutError, ConnectionError):
-        pass
-    finally:
-        socket.transport.abort()

@@ -84,6 +84,10 @@ class Presence:
     def status_of(self, username: str) -> Person | None:
         return self._node.roster.here.get(username)
 
+    def left(self, username: str) -> int | None:
+        """When a user left whom this node remembers: newer than what is written down."""
+        return self._node.roster.left(username)
+
     def claim(self, session: str, username: str) -> None:
         """Count a session as here for one grace: it logged in or opened the list (rule 2)."""
         self._node.claim(session, username, _now())

@@ -50,6 +50,11 @@ class Roster:
         """Everyone who is online or away, least recently changed first."""
         return MappingProxyType(self._here)
 
+    def left(self, username: str) -> int | None:
+        """Since when a user is offline who is still remembered."""
+        person = self._gone.get(username)
+        return person.since if person is not None and person.status == "offline" else None
+
     def choice_of(self, username: str) -> Choice | None:
         return self._choices.get(username)
 

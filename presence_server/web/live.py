@@ -58,6 +58,8 @@ async def _live(request: web.Request) -> web.WebSocketResponse:
         max_msg_size=_TOO_BIG,
         protocols=(SUBPROTOCOL,),
         timeout=_CLOSING,
+        # A close of ours is answered by the peer, and needs no further answer.
+        autoclose=False,
     )
     await ws.prepare(request)
     socket = Socket(
@@ -65,7 +67,6 @@ async def _live(request: web.Request) -> web.WebSocketResponse:
         username=request[SESSION].username,
         tutorial=ws.ws_protocol is None,
         transport=cast(asyncio.Transport, request.transport),
-        close=lambda code: ws.close(code=code),
     )
     presence = request.app[PRESENCE]
     if not presence.connect(socket, request.query.get("cursor")):
@@ -75,21 +76,27 @@ async def _live(request: web.Request) -> web.WebSocketResponse:
         await _read(ws, socket, presence)
     finally:
         presence.disconnect(socket)
-        if ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
+        if socket.dismissed:
+            # Or aiohttp would send another close frame.
+            socket.transport.close()
+        elif ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
             # aiohttp closes a peer that fell silent only after all that waits for it has gone out.
             socket.transport.abort()
     return ws
 
 
 async def _read(ws: web.WebSocketResponse, socket: Socket, presence: Presence) -> None:
-    # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
     recent: deque[float] = deque(maxlen=_MOST_MESSAGES)
+    # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
     async for message in ws:
+        if socket.dismissed:
+            continue
         now = time.monotonic()
         if len(recent) == _MOST_MESSAGES and now - recent[0] < _PER_SECONDS:
             presence.hub.dismiss(socket, WSCloseCode.POLICY_VIOLATION)
+        else:
+            _take(message, socket, presence)
         recent.append(now)
-        _take(message, socket, presence)
 
 
 def _take(message: WSMessage, socket: Socket, presence: Presence) -> None:

@@ -31,7 +31,10 @@ async def everybody(
 ) -> list[Row]:
     found = await users.page(app[DATABASE], after, prefix, limit)
     presence = app[PRESENCE]
-    return [_row(name, presence.status_of(name), last_seen) for name, last_seen in found]
+    return [
+        _row(name, presence.status_of(name), presence.left(name) or last_seen)
+        for name, last_seen in found
+    ]
 
 
 def people_here(

@@ -1,0 +1,310 @@
+"""The rules of presence as people see them, however the site is run."""
+
+import time
+from collections.abc import Awaitable, Callable
+from itertools import count
+
+import pytest
+
+from tests.conftest import Visit
+from tests.live.conftest import OpenSite
+from tests.processes import ServerProcess
+from tests.visitor import LiveSocket, Message
+
+AllIsTold = Callable[[LiveSocket, ServerProcess], Awaitable[None]]
+
+
+def said_of(socket: LiveSocket, username: str) -> list[str]:
+    """The statuses that a socket was told of a user, in order."""
+    return [
+        status
+        for message in socket.received
+        for status in ("online", "away", "offline", "deleted")
+        if username in message.get(status, {})
+    ]
+
+
+@pytest.fixture
+def all_is_told(visit: Visit) -> AllIsTold:
+    """Waits until an observer must have heard of all that has happened at a door so far.
+
+    Somebody else comes in there: news of one node keep their order.
+    """
+    names = (f"passer-by-{number}" for number in count(1))
+
+    async def wait(observer: LiveSocket, door: ServerProcess) -> None:
+        name = next(names)
+        passer_by = await visit(door, name)
+        async with passer_by.live():
+            await observer.sees(name, "online")
+
+    return wait
+
+
+async def test_both_see_each_other_come_and_go(open_site: OpenSite, visit: Visit) -> None:
+    site = await open_site(grace=0.2)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    async with alice.live() as of_alice:
+        await of_alice.sees("alice", "online")
+        async with bob.live() as of_bob:
+            await of_bob.sees("alice", "online")
+            await of_bob.sees("bob", "online")
+            await of_alice.sees("bob", "online")
+        await of_alice.sees("bob", "offline")
+        async with bob.live():
+            await of_alice.sees("bob", "online")
+
+
+async def test_the_tutorials_socket_tells_the_same(open_site: OpenSite, visit: Visit) -> None:
+    site = await open_site(grace=0.2)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    async with alice.tutorial() as of_alice:
+        await of_alice.sees("alice", True)
+        async with bob.tutorial() as of_bob:
+            await of_bob.sees("alice", True)
+            await of_alice.sees("bob", True)
+        await of_alice.sees("bob", False)
+
+
+async def test_away_counts_as_here_in_the_tutorials_socket(
+    open_site: OpenSite, visit: Visit
+) -> None:
+    site = await open_site(grace=30)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    async with alice.tutorial() as tutorial, alice.live() as live, bob.live() as of_bob:
+        await live.sees("bob", "online")
+        await tutorial.sees("bob", True)
+        await of_bob.send({"type": "status", "status": "away"})
+        await live.sees("bob", "away")
+        await bob.log_out()
+        await tutorial.sees("bob", False)
+    told = [m["is_logged_in"] for m in tutorial.received if m["username"] == "bob"]
+    assert told == [True, False]
+
+
+async def test_closing_two_of_three_tabs_changes_nothing(
+    open_site: OpenSite, visit: Visit, all_is_told: AllIsTold
+) -> None:
+    site = await open_site(grace=0)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    async with alice.live() as of_alice:
+        async with bob.live(), bob.live() as second, bob.live() as third:
+            await of_alice.sees("bob", "online")
+            await second.raw.close()
+            await third.raw.close()
+            await all_is_told(of_alice, site.there)
+            assert said_of(of_alice, "bob") == ["online"]
+        await of_alice.sees("bob", "offline")
+        assert said_of(of_alice, "bob") == ["online", "offline"]
+
+
+async def test_tabs_at_different_nodes_are_one_user(
+    open_site: OpenSite, visit: Visit, all_is_told: AllIsTold
+) -> None:
+    site = await open_site(grace=0)
+    alice, bob = await visit(site.here, "alice"), await visit(site.here, "bob")
+    elsewhere = await visit(site.there)
+    await elsewhere.log_in("bob")
+    async with alice.live() as of_alice:
+        async with elsewhere.live():
+            async with bob.live():
+                await of_alice.sees("bob", "online")
+            await all_is_told(of_alice, site.here)
+            assert said_of(of_alice, "bob") == ["online"]
+        await of_alice.sees("bob", "offline")
+
+
+async def test_a_reload_within_the_grace_is_no_event(
+    open_site: OpenSite, visit: Visit, all_is_told: AllIsTold
+) -> None:
+    site = await open_site(grace=30)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    async with alice.live() as of_alice:
+        async with bob.live():
+            await of_alice.sees("bob", "online")
+        async with bob.live() as again:
+            await again.sees("alice", "online")
+            await all_is_told(of_alice, site.there)
+        assert said_of(of_alice, "bob") == ["online"]
+
+
+async def test_the_grace_ends(open_site: OpenSite, visit: Visit) -> None:
+    site = await open_site(grace=1.5)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    async with alice.live() as of_alice:
+        async with bob.live():
+            await of_alice.sees("bob", "online")
+        closed = time.monotonic()
+        closed_at = time.time()
+        await of_alice.sees("bob", "offline")
+        assert 1.4 < time.monotonic() - closed < 2.5
+        # The second of the close, not of the end of the grace.
+        assert abs(of_alice.received[-1]["offline"]["bob"] - closed_at) <= 1
+
+
+async def test_logging_out_is_seen_at_once_and_closes_the_sockets(
+    open_site: OpenSite, visit: Visit
+) -> None:
+    site = await open_site(grace=30)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    async with alice.live() as of_alice, bob.live() as of_bob, bob.tutorial() as plain:
+        await of_alice.sees("bob", "online")
+        left = time.monotonic()
+        assert (await bob.log_out()).status == 303
+        await of_alice.sees("bob", "offline", within=1)
+        assert await of_bob.closed() == 4401
+        assert of_bob.received[-1] == {"type": "bye", "reason": "session_ended"}
+        assert await plain.closed() == 4401
+        assert time.monotonic() - left < 1
+        assert (await bob.get("/")).location == "/log_in/"
+
+
+async def test_logging_out_closes_sockets_at_the_other_node(
+    open_site: OpenSite, visit: Visit
+) -> None:
+    site = await open_site(grace=30)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    # The same browser at the other node: ports are not told apart by cookies.
+    bob_here = await visit(site.here)
+    bob_here.http.cookie_jar.update_cookies(
+        {cookie.key: cookie.value for cookie in bob.http.cookie_jar}
+    )
+    async with alice.live() as of_alice, bob_here.live() as of_bob:
+        await of_alice.sees("bob", "online")
+        await bob.log_out()
+        assert await of_bob.closed(within=1) == 4401
+        await of_alice.sees("bob", "offline", within=1)
+
+
+async def test_logging_out_on_one_device_leaves_the_other(
+    open_site: OpenSite, visit: Visit, all_is_told: AllIsTold
+) -> None:
+    site = await open_site(grace=30)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    phone = await visit(site.here)
+    await phone.log_in("bob")
+    async with alice.live() as of_alice, bob.live(), phone.live():
+        await of_alice.sees("bob", "online")
+        await bob.log_out()
+        await all_is_told(of_alice, site.there)
+        assert said_of(of_alice, "bob") == ["online"]
+        await phone.log_out()
+        await of_alice.sees("bob", "offline", within=1)
+
+
+async def test_the_page_that_one_is_sent_to_shows_oneself(
+    open_site: OpenSite, visit: Visit
+) -> None:
+    site = await open_site(grace=30)
+    alice = await visit(site.here, "alice")
+    await visit(site.there, "bob")
+    assert "alice: Online" in (await alice.get("/")).text
+    async with alice.live() as of_alice:
+        await of_alice.sees("bob", "online")
+        assert "bob: Online" in (await alice.get("/")).text
+
+
+async def test_a_claim_lasts_one_grace(open_site: OpenSite, visit: Visit) -> None:
+    site = await open_site(grace=0.5)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    async with alice.live() as of_alice:
+        await bob.get("/")
+        await of_alice.sees("bob", "online")
+        await of_alice.sees("bob", "offline")
+
+
+async def test_a_user_is_away_when_all_connections_are(
+    open_site: OpenSite, visit: Visit, all_is_told: AllIsTold
+) -> None:
+    site = await open_site(grace=30)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    phone = await visit(site.here)
+    await phone.log_in("bob")
+    async with alice.live() as of_alice, bob.live() as desk, phone.live() as pocket:
+        await desk.send({"type": "status", "status": "away"})
+        await all_is_told(of_alice, site.there)
+        assert said_of(of_alice, "bob") == ["online"]
+        await pocket.send({"type": "status", "status": "away"})
+        await of_alice.sees("bob", "away")
+        await desk.send({"type": "status", "status": "online"})
+        await of_alice.sees("bob", "online")
+
+
+async def test_a_choice_holds_for_all_connections_of_a_user(
+    open_site: OpenSite, visit: Visit, all_is_told: AllIsTold
+) -> None:
+    site = await open_site(grace=30)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    phone = await visit(site.here)
+    await phone.log_in("bob")
+    async with alice.live() as of_alice, bob.live() as desk, phone.live() as pocket:
+        await of_alice.sees("bob", "online")
+        await desk.send({"type": "status", "status": "away", "scope": "user"})
+        await of_alice.sees("bob", "away")
+        await pocket.sees("bob", "away")
+        # Activity on another device does not undo what one chose.
+        await pocket.send({"type": "status", "status": "online"})
+        await all_is_told(of_alice, site.here)
+        assert of_alice.people["bob"] == "away"
+        await pocket.send({"type": "status", "status": "online", "scope": "user"})
+        await of_alice.sees("bob", "online")
+
+
+async def test_who_comes_back_with_a_cursor_gets_just_what_was_missed(
+    open_site: OpenSite, visit: Visit
+) -> None:
+    site = await open_site(grace=0)
+    alice, bob, carol = [
+        await visit(door, name)
+        for door, name in ((site.here, "alice"), (site.there, "bob"), (site.there, "carol"))
+    ]
+    async with alice.live() as first, carol.live():
+        async with bob.live():
+            await first.sees("bob", "online")
+            await first.sees("carol", "online")
+            cursor = first.cursor
+        await first.sees("bob", "offline")
+        async with alice.live(cursor=cursor) as second:
+            missed = await second.first()
+            assert missed["type"] == "changes"
+            assert set(missed["offline"]) == {"bob"} and "carol" not in missed.get("online", {})
+            newest = second.cursor
+        async with alice.live(cursor=newest) as third:
+            message = await third.first()
+            assert message["type"] == "changes"
+            assert not {"online", "away", "offline", "deleted"} & message.keys()
+
+
+async def test_a_cursor_of_somewhere_else_brings_a_snapshot(
+    open_site: OpenSite, visit: Visit
+) -> None:
+    site = await open_site()
+    alice = await visit(site.here, "alice")
+    for cursor in ("", "x", "0123456789abcdef.3", "0123456789abcdef.-1", "%00", "9" * 300):
+        async with alice.live(cursor=cursor) as socket:
+            message: Message = await socket.first()
+            assert message["type"] == "snapshot" and "alice" in message["online"]
+
+
+async def test_a_peer_that_falls_silent_is_gone(open_site: OpenSite, visit: Visit) -> None:
+    site = await open_site(grace=0, heartbeat=1)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    async with alice.live() as of_alice:
+        # One that answers no ping.
+        async with bob.live(autoping=False):
+            await of_alice.sees("bob", "online")
+            silent = time.monotonic()
+            await of_alice.sees("bob", "offline")
+            assert time.monotonic() - silent < 3
+
+
+async def test_quiet_sockets_hear_that_the_server_lives(open_site: OpenSite, visit: Visit) -> None:
+    site = await open_site(heartbeat=1)
+    alice = await visit(site.here, "alice")
+    async with alice.live() as socket:
+        first = await socket.first()
+        assert first["heartbeat"] == 1
+        opened = time.monotonic()
+        await socket.message(lambda message: message["type"] == "alive")
+        assert 0.8 < time.monotonic() - opened < 1.6
+        assert socket.received[-1]["cursor"] == first["cursor"]

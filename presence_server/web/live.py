@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from socket import SO_SNDBUF, SOL_SOCKET
 from typing import cast
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -26,6 +27,8 @@ _PER_SECONDS = 10.0
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
 _RETRY_SEAT = "10"
+# Bytes that the kernel keeps for a peer that does not read; by itself it would let it be megabytes.
+_SEND_BUFFER = 64 * 1024
 
 
 async def live(request: web.Request) -> web.StreamResponse:
@@ -62,11 +65,13 @@ async def _live(request: web.Request) -> web.WebSocketResponse:
         autoclose=False,
     )
     await ws.prepare(request)
+    transport = cast(asyncio.Transport, request.transport)
+    transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)
     socket = Socket(
         session=request[SESSION].key,
         username=request[SESSION].username,
         tutorial=ws.ws_protocol is None,
-        transport=cast(asyncio.Transport, request.transport),
+        transport=transport,
     )
     presence = request.app[PRESENCE]
     if not presence.connect(socket, request.query.get("cursor")):

@@ -1,0 +1,76 @@
+"""Peers that read slowly or never, beside others who must not notice."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from presence_server.keys import PRESENCE
+from presence_server.live import hub
+from tests.conftest import Serve, Visit
+from tests.raw_peer import RawPeer
+from tests.visitor import Visitor
+
+CROWD = 20_000
+
+
+def bring_in_a_crowd(server: TestServer) -> None:
+    """So many people that a snapshot is more than the kernel keeps for one who does not read."""
+    assert server.app is not None
+    for number in range(CROWD):
+        server.app[PRESENCE].claim(f"session-{number}", f"somebody-{number}")
+
+
+@asynccontextmanager
+async def stuck(visitor: Visitor) -> AsyncIterator[RawPeer]:
+    """A peer that asked for the list and reads nothing of it."""
+    async with RawPeer.of(visitor, receive_buffer=4096) as peer:
+        yield peer
+
+
+async def test_one_who_never_reads_is_cut_and_nobody_else_notices(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "_TOO_LONG", 0.5)
+    server = await serve(grace=60)
+    alice, bob, mallory = [await visit(server, name) for name in ("alice", "bob", "mallory")]
+    bring_in_a_crowd(server)
+    async with alice.live() as of_alice, stuck(mallory) as peer:
+        await of_alice.sees("somebody-7", "online")
+        async with bob.live():
+            await of_alice.sees("bob", "online", within=1)
+        await bob.log_out()
+        await of_alice.sees("bob", "offline", within=1)
+        assert server.app is not None
+        async with asyncio.timeout(5):
+            while len(server.app[PRESENCE].hub) > 1:
+                await asyncio.sleep(0.02)
+        # Whether it still sees a code depends on what it reads; the line is gone in any case.
+        async with asyncio.timeout(5):
+            assert await peer.close_code() in (None, 1013)
+
+
+async def test_one_who_reads_late_gets_all_that_was_missed(serve: Serve, visit: Visit) -> None:
+    server = await serve(grace=60)
+    alice, bob, carol = [await visit(server, name) for name in ("alice", "bob", "carol")]
+    bring_in_a_crowd(server)
+    async with alice.live() as of_alice, stuck(carol) as slow:
+        await of_alice.sees("somebody-7", "online")
+        async with bob.live() as of_bob:
+            for status in ("away", "online", "away"):
+                await of_bob.send({"type": "status", "status": status})
+                await of_alice.sees("bob", status)
+        await bob.log_out()
+        await of_alice.sees("bob", "offline")
+        async with asyncio.timeout(10):
+            _, payload = await slow.frame()
+            snapshot = json.loads(payload)
+            assert snapshot["type"] == "snapshot" and len(snapshot["online"]) > CROWD
+            _, payload = await slow.frame()
+    # What happened meanwhile comes as one message with the newest state only.
+    changes = json.loads(payload)
+    assert changes["type"] == "changes" and changes["offline"].keys() == {"bob"}
+    assert "away" not in changes and "online" not in changes

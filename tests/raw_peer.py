@@ -1,0 +1,64 @@
+"""A peer of the live socket below any WebSocket library."""
+
+import asyncio
+import base64
+import os
+import socket as sockets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.visitor import Visitor
+
+
+class RawPeer:
+    """A peer that writes frames byte by byte and reads only when told to."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self._writer = writer
+
+    @classmethod
+    @asynccontextmanager
+    async def of(
+        cls, visitor: Visitor, *, receive_buffer: int | None = None
+    ) -> "AsyncIterator[RawPeer]":
+        host, port = visitor.url.removeprefix("http://").split(":")
+        sock = sockets.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, receive_buffer)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+        reader, writer = await asyncio.open_connection(sock=sock, limit=4096)
+        cookie = "; ".join(f"{c.key}={c.value}" for c in visitor.http.cookie_jar)
+        key = base64.b64encode(os.urandom(16)).decode()
+        writer.write(
+            f"GET /users/ HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n"
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: presence.v1\r\n\r\n".encode()
+        )
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b" 101 " in head, head
+            yield cls(reader, writer)
+        finally:
+            writer.close()
+
+    def write(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def frame(self) -> tuple[int, bytes]:
+        """The next frame's first byte and payload."""
+        first, size = await self.reader.readexactly(2)
+        if size >= 126:
+            size = int.from_bytes(await self.reader.readexactly(2 if size == 126 else 8), "big")
+        return first, await self.reader.readexactly(size)
+
+    async def close_code(self) -> int | None:
+        """Read frames until a close frame, and return its code; None if the line just ends."""
+        try:
+            while True:
+                first, payload = await self.frame()
+                if first == 0x88:
+                    return int.from_bytes(payload[:2], "big")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None

@@ -1,0 +1,105 @@
+"""A server that stops, or is killed, and comes back."""
+
+import asyncio
+
+import pytest
+
+from tests.conftest import ServerProcesses, Visit
+from tests.redis_server import RedisServer, free_port
+from tests.visitor import LiveSocket
+
+
+def shown_gone(socket: LiveSocket, username: str) -> bool:
+    return any(username in message.get("offline", {}) for message in socket.received)
+
+
+async def settled(socket: LiveSocket) -> None:
+    """Give who is here the time to be written down: it goes to the database in batches."""
+    await socket.message(lambda message: message["type"] == "alive")
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+async def test_nobody_who_returns_within_the_grace_is_shown_offline(
+    server_process: ServerProcesses, visit: Visit, end: str
+) -> None:
+    server = await server_process(port=free_port(), grace=3, heartbeat=1)
+    alice, bob, carol = [await visit(server, name) for name in ("alice", "bob", "carol")]
+    async with alice.live() as of_alice, bob.live() as of_bob, carol.live():
+        await of_alice.sees("carol", "online")
+        await of_bob.send({"type": "status", "status": "away"})
+        await of_alice.sees("bob", "away")
+        since = dict(of_alice.since)
+        await settled(of_alice)
+        if end == "SIGTERM":
+            assert await server.terminate() == 0
+        else:
+            await server.kill()
+    await server.start()
+    async with alice.live(cursor=of_alice.cursor) as again:
+        first = await again.first()
+        assert first["type"] == "snapshot"
+        assert again.people == {"alice": "online", "bob": "away", "carol": "online"}
+        assert again.since == since
+        async with bob.live():
+            # Carol does not come back.
+            await again.sees("carol", "offline")
+        assert not shown_gone(again, "bob") and not shown_gone(again, "alice")
+
+
+async def test_everybody_is_told_of_a_restart(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(grace=8)
+    alice = await visit(server, "alice")
+    async with alice.live() as live, alice.tutorial() as tutorial:
+        await live.first()
+        ending = asyncio.create_task(server.terminate())
+        assert await live.closed() == 1012
+        bye = live.received[-1]
+        assert (bye["type"], bye["reason"]) == ("bye", "restarting")
+        assert 0 <= bye["retry_after"] <= 4
+        assert await tutorial.closed() == 1012
+        assert await ending == 0
+
+
+async def test_a_rolling_restart_shows_nobody_offline(
+    server_process: ServerProcesses, visit: Visit, redis_server: RedisServer
+) -> None:
+    flags = {"redis_url": redis_server.url, "grace": 4}
+    first, second = [await server_process(port=free_port(), **flags) for _ in range(2)]
+    alice, bob = await visit(first, "alice"), await visit(second, "bob")
+    bob_at_first = await visit(first)
+    bob_at_first.http.cookie_jar.update_cookies({c.key: c.value for c in bob.http.cookie_jar})
+    async with alice.live() as of_alice:
+        async with bob.live() as of_bob:
+            await of_alice.sees("bob", "online")
+            assert await second.terminate() == 0
+            assert await of_bob.closed() in (1012, 1006)
+        async with bob_at_first.live():
+            await second.start()
+            async with bob.live() as back:
+                await back.sees("alice", "online")
+                assert back.received[0]["online"].keys() == {"alice", "bob"}
+                carol = await visit(second, "carol")
+                async with carol.live():
+                    await of_alice.sees("carol", "online")
+        assert not shown_gone(of_alice, "bob")
+
+
+async def test_an_account_deleted_meanwhile_does_not_come_back(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(port=free_port(), grace=30, heartbeat=1)
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    async with alice.live() as of_alice, bob.live() as of_bob:
+        await of_alice.sees("bob", "online")
+        await settled(of_alice)
+        answer = await bob.submit("/account/delete", {"password": "johnson123"}, form="/account/")
+        assert answer.status == 303
+        assert await of_bob.closed() == 4401
+        await of_alice.until(lambda: "bob" in of_alice.received[-1].get("deleted", {}), within=1)
+    await server.kill()
+    await server.start()
+    async with alice.live() as again:
+        assert "bob" not in (await again.first())["online"]
+        assert "bob" not in [user["username"] for user in (await alice.api())["users"]]

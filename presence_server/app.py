@@ -18,17 +18,21 @@ from presence_server.keys import (
     CONFIG,
     DATABASE,
     KEYRING,
+    METRICS,
     PASSWORDS,
     PRESENCE,
     SEATS,
+    SITE,
     STOPPING,
     THROTTLE,
 )
 from presence_server.ledger import Ledger
 from presence_server.live.presence import Presence
 from presence_server.live.seats import Seats
+from presence_server.metrics import Metrics
 from presence_server.resources import STATIC, TEMPLATES
-from presence_server.web import account, api, operations, pages
+from presence_server.watchdog import Watchdog
+from presence_server.web import account, api, operations, operators, pages
 from presence_server.web.cookies import CookieStorage
 from presence_server.web.forms import LARGEST
 from presence_server.web.live import live
@@ -41,6 +45,7 @@ def create_app(config: Config) -> web.Application:
     app = web.Application(client_max_size=LARGEST)
     app[CONFIG] = config
     app[STOPPING] = asyncio.Event()
+    app[METRICS] = Metrics()
     static = StaticFiles(STATIC)
     app.add_routes(
         [
@@ -73,7 +78,17 @@ def create_app(config: Config) -> web.Application:
 
 def create_admin_app(app: web.Application) -> web.Application:
     """What operators read, for a listener of its own."""
-    return web.Application()
+    admin = web.Application()
+    admin[CONFIG], admin[SITE] = app[CONFIG], app
+    admin.add_routes(
+        [
+            web.get("/metrics", operators.metrics),
+            web.get("/readyz", operators.readyz),
+            web.get("/roster", operators.roster),
+        ]
+    )
+    admin.on_response_prepare.append(secure_headers)
+    return admin
 
 
 @asynccontextmanager
@@ -83,6 +98,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         app[KEYRING] = open_keyring(config.secret_key_file)
         app[DATABASE] = await stack.enter_async_context(open_database(config.database))
+        app[DATABASE].observe = app[METRICS].time_database
         app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))
         app[THROTTLE] = Throttle()
         app[SEATS] = Seats(config.max_sockets_per_user, config.max_sockets_per_address)
@@ -100,8 +116,11 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     )
     ledger = Ledger(database, presence)
     await ledger.open()
+    app[METRICS].watch(presence)
+    watchdog = Watchdog(app[METRICS].loop_lag.observe)
     tasks = await stack.enter_async_context(asyncio.TaskGroup())
     running = [
+        tasks.create_task(watchdog.run(), name="watchdog"),
         tasks.create_task(presence.run(), name="presence"),
         tasks.create_task(ledger.run(), name="ledger"),
     ]

@@ -12,10 +12,14 @@ from presence_server.accounts.throttle import Throttle
 from presence_server.config import Config
 from presence_server.live.presence import Presence
 from presence_server.live.seats import Seats
+from presence_server.metrics import Metrics
 
 CONFIG = web.AppKey("CONFIG", Config)
 DATABASE = web.AppKey("DATABASE", Database)
+METRICS = web.AppKey("METRICS", Metrics)
 KEYRING = web.AppKey("KEYRING", Keyring)
+# The application that an operators' listener tells of.
+SITE = web.AppKey("SITE", web.Application)
 PASSWORDS = web.AppKey("PASSWORDS", Passwords)
 PRESENCE = web.AppKey("PRESENCE", Presence)
 SEATS = web.AppKey("SEATS", Seats)

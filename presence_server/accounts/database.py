@@ -69,9 +69,11 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._file = _file_id(path)
+        # Told the kind and the seconds of each read and write.
+        self.observe: Callable[[str, float], None] = lambda kind, seconds: None
 
     async def read(self, sql: str, *values: Value) -> list[Row]:
-        with _troubles(self.path, DatabaseUnavailable):
+        with self._timed("read"), _troubles(self.path, DatabaseUnavailable):
             return await self._reader.run(partial(_execute, sql, values))
 
     async def write(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
@@ -81,7 +83,7 @@ class Database:
         for its turn is not begun.
         """
         deadline = time.monotonic() + WRITE_PATIENCE
-        with _troubles(self.path, DatabaseUnavailable):
+        with self._timed("write"), _troubles(self.path, DatabaseUnavailable):
             return await self._writer.run(partial(self._transact, work, deadline))
 
     async def check_writable(self) -> None:
@@ -95,6 +97,14 @@ class Database:
         """Write what is committed to `target`, which appears complete or not at all."""
         with _troubles(self.path, DatabaseUnavailable):
             await asyncio.to_thread(_copy, self.path, target)
+
+    @contextmanager
+    def _timed(self, kind: str) -> Iterator[None]:
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.observe(kind, time.monotonic() - started)
 
     def _transact(
         self,

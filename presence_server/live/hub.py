@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
 from time import monotonic
+from typing import NamedTuple
 
 from presence_server.live.frames import Forgotten, Frames, close_frame, text_frame
 from presence_server.presence.messages import encode_bye, encode_degraded
@@ -27,6 +29,15 @@ _LAGGING_CHECK = 0.2
 _CLOSING = 1.0
 
 log = logging.getLogger(__name__)
+
+
+class Flush(NamedTuple):
+    """One flush: how long ago the first change in it happened when it ended, and what it took."""
+
+    delay: float
+    seconds: float
+    writes: int
+    size: int
 
 
 class Socket:
@@ -78,9 +89,20 @@ class Hub:
         self._all_closed = asyncio.Event()
         self._wake = asyncio.Event()
         self._degraded = False
+        self._woken: float | None = None
+        self._writes = 0
+        self._written = 0
+        # So many sockets have been dismissed, by their close code.
+        self.dismissed: Counter[int] = Counter()
+        self.observe: Callable[[Flush], None] = _unobserved
 
     def __len__(self) -> int:
         return len(self._sockets)
+
+    @property
+    def lagging(self) -> int:
+        """How many sockets are passed over until they have read."""
+        return len(self._lagging)
 
     def sessions(self) -> list[str]:
         """The sessions that have an open socket here."""
@@ -104,6 +126,8 @@ class Hub:
 
     def wake(self) -> None:
         """Something changed: the next flush is due."""
+        if self._woken is None:
+            self._woken = monotonic()
         self._wake.set()
 
     def end_session(self, session: str) -> None:
@@ -126,6 +150,7 @@ class Hub:
             bye = text_frame(encode_bye(reason, retry_after))
         self._write(socket, bye + close_frame(code))
         socket.dismissed = True
+        self.dismissed[code] += 1
         # transport.close() would wait for ever for a peer that does not read.
         timer = asyncio.get_running_loop().call_later(_CLOSING, socket.transport.abort)
         self._closing[socket] = timer
@@ -157,8 +182,13 @@ class Hub:
             await self._wake.wait()
             self._wake.clear()
             started = monotonic()
+            woken, self._woken = self._woken, None
+            self._writes = self._written = 0
             await self._flush()
             spent = monotonic() - started
+            if self._writes:
+                delay = spent if woken is None else monotonic() - woken
+                self.observe(Flush(delay, spent, self._writes, self._written))
             # At least half of the time is left to others.
             await asyncio.sleep(max(_PACE - spent, spent))
 
@@ -198,6 +228,8 @@ class Hub:
         if not socket.transport.is_closing():
             socket.transport.write(data)
             socket.sent_at = monotonic()
+            self._writes += 1
+            self._written += len(data)
 
     def _note_lagging(self, socket: Socket, waiting: int) -> None:
         if socket not in self._lagging:
@@ -239,6 +271,10 @@ class Hub:
 
     def _frames(self) -> Frames:
         return Frames(self._node.roster, self._node.name, self._heartbeat)
+
+
+def _unobserved(flush: Flush) -> None:
+    """Nobody measures."""
 
 
 async def _breathing(sockets: Iterable[Socket]) -> AsyncIterator[Socket]:

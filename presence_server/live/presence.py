@@ -33,6 +33,18 @@ log = logging.getLogger(__name__)
 class Relay(Protocol):
     """What presence needs of a relay; see presence_server.relay."""
 
+    @property
+    def sent(self) -> int: ...
+
+    @property
+    def received(self) -> int: ...
+
+    @property
+    def dropped(self) -> int: ...
+
+    @property
+    def resubscribed(self) -> int: ...
+
     def send(self, text: str, to: str | None = None) -> None: ...
 
     def resubscribe(self) -> None: ...
@@ -53,7 +65,7 @@ class Presence:
     def __init__(
         self, name: str, relay: Relay, *, grace: float, lease: float, heartbeat: float
     ) -> None:
-        self._relay = relay
+        self.relay = relay
         self._grace = grace
         self._node = Node(name, grace=grace, lease=lease, now=_now())
         self.hub = Hub(self._node, heartbeat)
@@ -65,6 +77,7 @@ class Presence:
         self._endings_due = asyncio.Event()
         self._in_touch = asyncio.Event()
         self.refused_letters = 0
+        self.stalls = 0
 
     # For pages
 
@@ -169,7 +182,7 @@ class Presence:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.hub.run(), name="hub")
             tasks.create_task(self._keep_time(), name="presence clock")
-            relay = self._relay.run(self._deliver, self._subscribed, self._lost)
+            relay = self.relay.run(self._deliver, self._subscribed, self._lost)
             tasks.create_task(relay, name="relay")
 
     async def settle(self) -> None:
@@ -187,7 +200,7 @@ class Presence:
         """Say goodbye to the other nodes and to everybody here; bounded."""
         self._node.say_goodbye()
         self._send_letters()
-        await self._relay.flush(timeout=1.0)
+        await self.relay.flush(timeout=1.0)
         await self.hub.dismiss_all(spread=min(_SPREAD, self._grace / 2))
 
     def _changed(self) -> None:
@@ -208,6 +221,7 @@ class Presence:
             if now.elapsed - before > _TICK + _BATCHING + _STALL:
                 log.warning("this process stood still for %.1f s", now.elapsed - before)
                 self._node.stalled(now.elapsed - before, now)
+                self.stalls += 1
             before = now.elapsed
             self._tick(now)
 
@@ -226,12 +240,12 @@ class Presence:
         self._wake_hub()
         if self._node.cluster.needs_subscription:
             self._node.cluster.needs_subscription = False
-            self._relay.resubscribe()
+            self.relay.resubscribe()
         self._forget_ended(now.elapsed)
 
     def _send_letters(self) -> None:
         for text, to in self._node.take_letters():
-            self._relay.send(text, to)
+            self.relay.send(text, to)
 
     def _forget_ended(self, elapsed: float) -> None:
         while self._ended:

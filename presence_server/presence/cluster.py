@@ -59,7 +59,9 @@ class Cluster:
         self.asks: set[str | None] = set()
         self.needs_probe = False
         self.needs_subscription = False
+        # So often a snapshot was asked for, and so often this node heard not even itself.
         self.resyncs = 0
+        self.silences = 0
 
     @property
     def peers(self) -> frozenset[str]:
@@ -123,6 +125,7 @@ class Cluster:
     def tick(self, now: Moment) -> None:
         """See what is due by the clock; conclusions wait for an echo."""
         if now.elapsed - self._echoed > DEAF * self._lease:
+            self.silences += not self._deaf
             self.lost()
             self._resubscribe(now)
         if any(self._due(peer, now.elapsed) for peer in self._peers.values()):

@@ -5,7 +5,7 @@ from aiohttp import web
 from presence_server.accounts import users
 from presence_server.accounts.database import DatabaseUnavailable
 from presence_server.accounts.passwords import PasswordsBusy
-from presence_server.keys import DATABASE, PASSWORDS, THROTTLE
+from presence_server.keys import DATABASE, METRICS, PASSWORDS, THROTTLE
 from presence_server.web.forms import too_often
 from presence_server.web.proxies import client_address
 
@@ -18,15 +18,19 @@ async def authenticate(
     None after the same time whether the name or the password is wrong. `device` is as in Throttle.
     """
     throttle, attempt = request.app[THROTTLE], (client_address(request), username, device)
+    metrics = request.app[METRICS]
     if wait := throttle.log_in(*attempt):
+        metrics.throttled.labels("log_in").inc()
         raise too_often(wait)
     try:
         found = await _checked(request, username, password)
     except (PasswordsBusy, DatabaseUnavailable):
+        metrics.log_ins.labels("busy").inc()
         throttle.forgive(*attempt)
         raise
     if found is not None:
         throttle.forgive(*attempt)
+    metrics.log_ins.labels("wrong" if found is None else "welcome").inc()
     return found
 
 

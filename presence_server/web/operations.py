@@ -11,16 +11,17 @@ async def healthz(request: web.Request) -> web.Response:
 
 
 async def readyz(request: web.Request) -> web.Response:
-    if await is_ready(request.app):
-        return web.Response(text="ready\n")
-    return web.Response(text="not ready\n", status=503)
+    if await reasons_not_ready(request.app):
+        return web.Response(text="not ready\n", status=503)
+    return web.Response(text="ready\n")
 
 
-async def is_ready(app: web.Application) -> bool:
+async def reasons_not_ready(app: web.Application) -> list[str]:
+    """Sentences for operators; nobody else is told them."""
     if app[STOPPING].is_set():
-        return False
+        return ["The server is stopping."]
     try:
         await app[DATABASE].check_writable()
-    except DatabaseUnavailable:
-        return False
-    return True
+    except DatabaseUnavailable as error:
+        return [str(error)]
+    return []

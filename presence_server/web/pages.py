@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from presence_server.accounts import sessions, users
-from presence_server.keys import CONFIG, DATABASE, PASSWORDS, PRESENCE, SESSION, THROTTLE
+from presence_server.keys import CONFIG, DATABASE, METRICS, PASSWORDS, PRESENCE, SESSION, THROTTLE
 from presence_server.web.authentication import authenticate
 from presence_server.web.cookies import forget, remember
 from presence_server.web.devices import device_name
@@ -57,6 +57,7 @@ async def _create_user(request: web.Request, username: str, fields: Mapping[str,
         raise Refused(403)
     # Judging a password costs something already.
     if wait := request.app[THROTTLE].sign_up(client_address(request)):
+        request.app[METRICS].throttled.labels("sign_up").inc()
         raise too_often(wait)
     password = fields.get("password1", "")
     problems = {

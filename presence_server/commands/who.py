@@ -1,0 +1,49 @@
+"""`presence-server who`: who is here, asked of a running server's admin port."""
+
+import argparse
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from presence_server.config import Config
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_PATIENCE = 5.0  # seconds
+
+
+def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+    return subparsers.add_parser("who", help="list who is here (needs the server's --admin-port)")
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    if config.admin_port is None:
+        print(
+            "Start the server with --admin-port (or PRESENCE_ADMIN_PORT), and say the same here.",
+            file=sys.stderr,
+        )
+        return 2
+    host = f"[{config.admin_host}]" if ":" in config.admin_host else config.admin_host
+    url = f"http://{host}:{config.admin_port}/roster"
+    try:
+        with urlopen(url, timeout=_PATIENCE) as answer:
+            roster = json.load(answer)
+    except (URLError, TimeoutError, ValueError) as error:
+        print(f"No server answers at {url}: {error}.", file=sys.stderr)
+        return 1
+    _print(roster)
+    return 0
+
+
+def _print(roster: dict[str, Any]) -> None:
+    people = roster["people"]
+    if roster["degraded"]:
+        print("Other nodes cannot be heard: their people are shown as last known.", file=sys.stderr)
+    width = max(map(len, people), default=0)
+    for username, person in people.items():
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(person["since"]))
+        print(f"{username:{width}}  {person['status']:6}  since {since}")

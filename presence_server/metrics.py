@@ -1,0 +1,105 @@
+"""What operators watch: measured as it happens, or read from the running node when asked."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from presence_server.live.hub import Flush
+from presence_server.live.presence import Presence
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_WRITES = (1, 10, 100, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000)
+
+
+class Metrics:
+    """The instruments of one server process. Each is described in docs/operations.md."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.log_ins = self._counter("log_ins", "Log-ins by result", "result")
+        self.throttled = self._counter("throttled", "Tries that were told to wait", "what")
+        self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop is")
+        self._database = self._histogram("database_seconds", "Time in the database", "kind")
+        self._flush_seconds = self._histogram("flush_seconds", "Time that a flush takes")
+        self._delay = self._histogram(
+            "change_to_write_seconds", "From a change to the last write of the flush that tells it"
+        )
+        self._flush_writes = self._histogram(
+            "flush_writes", "Sockets written to in a flush", buckets=_WRITES
+        )
+        self._flush_bytes = Counter(
+            "presence_flush_bytes", "Bytes written by flushes", registry=self._registry
+        )
+
+    def watch(self, presence: Presence) -> None:
+        """Measure this node's flushes, and read its numbers each time somebody asks."""
+        presence.hub.observe = self._flushed
+        self._registry.register(_Node(presence))
+
+    def time_database(self, kind: str, seconds: float) -> None:
+        self._database.labels(kind).observe(seconds)
+
+    def exposition(self) -> bytes:
+        """All of it in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _flushed(self, flush: Flush) -> None:
+        self._delay.observe(flush.delay)
+        self._flush_seconds.observe(flush.seconds)
+        self._flush_writes.observe(flush.writes)
+        self._flush_bytes.inc(flush.size)
+
+    def _counter(self, name: str, text: str, label: str) -> Counter:
+        return Counter(f"presence_{name}", text, [label], registry=self._registry)
+
+    def _histogram(
+        self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = _SECONDS
+    ) -> Histogram:
+        return Histogram(
+            f"presence_{name}", text, labels, registry=self._registry, buckets=buckets
+        )
+
+
+class _Node(Collector):
+    """The numbers that a running node knows anyway."""
+
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+
+    def collect(self) -> Iterator[Metric]:
+        presence, node = self._presence, self._presence.node
+        people = GaugeMetricFamily("presence_people", "Users by status", labels=["status"])
+        statuses = [person.status for person in presence.here.values()]
+        for status in ("online", "away"):
+            people.add_metric([status], statuses.count(status))
+        yield people
+        yield _gauge("sockets", "Open sockets", len(presence.hub))
+        yield _gauge("lagging_sockets", "Sockets passed over until they read", presence.hub.lagging)
+        yield _gauge("nodes", "Other nodes that are known", len(node.cluster.peers))
+        yield _gauge("relay_in_touch", "1 while other nodes can be heard", not presence.degraded)
+        yield _count("changes", "Changes of status", node.roster.version)
+        yield _count("resyncs", "Snapshots asked of other nodes", node.cluster.resyncs)
+        yield _count("deaf", "Times that this node did not hear itself", node.cluster.silences)
+        yield _count("stalls", "Times that this process stood still", presence.stalls)
+        yield _count("refused_letters", "Letters that were none", presence.refused_letters)
+        relay = presence.relay
+        yield _count("relay_sent", "Letters given to the relay", relay.sent)
+        yield _count("relay_received", "Letters that the relay brought", relay.received)
+        yield _count("relay_dropped", "Letters dropped because too many waited", relay.dropped)
+        yield _count("relay_resubscribed", "New subscriptions", relay.resubscribed)
+        dismissed = CounterMetricFamily(
+            "presence_dismissed", "Sockets closed by the server", labels=["code"]
+        )
+        for code, count in presence.hub.dismissed.items():
+            dismissed.add_metric([str(code)], count)
+        yield dismissed
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"presence_{name}", text, value)
+
+
+def _count(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"presence_{name}", text, value)

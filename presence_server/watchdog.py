@@ -1,0 +1,52 @@
+"""Notices when the event loop stands still, and tells where."""
+
+import asyncio
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from time import monotonic
+
+# Seconds between two signs of life of the loop, and the delay of one that is worth a line.
+_INTERVAL = 0.25
+_TOO_LONG = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Watchdog:
+    """`observe` is told how late the loop is, a few times a second; from a thread of its own the
+    stack of a loop that stands still is logged, once each time."""
+
+    def __init__(self, observe: Callable[[float], None]) -> None:
+        self._observe = observe
+        self._alive = monotonic()
+        self._over = threading.Event()
+
+    async def run(self) -> None:
+        """Watch the loop that runs this, for ever."""
+        watched = threading.get_ident()
+        thread = threading.Thread(target=self._watch, args=(watched,), daemon=True, name="watchdog")
+        self._alive = monotonic()
+        thread.start()
+        try:
+            while True:
+                self._alive = monotonic()
+                await asyncio.sleep(_INTERVAL)
+                self._observe(max(0.0, monotonic() - self._alive - _INTERVAL))
+        finally:
+            self._over.set()
+
+    def _watch(self, watched: int) -> None:
+        told = False
+        while not self._over.wait(_INTERVAL):
+            late = monotonic() - self._alive - _INTERVAL
+            if late > _TOO_LONG and not told:
+                log.warning("the event loop stands still at\n%s", _stack(watched))
+            told = late > _TOO_LONG
+
+
+def _stack(thread: int) -> str:
+    frame = sys._current_frames().get(thread)
+    return "".join(traceback.format_stack(frame)[-8:]).rstrip() if frame else "(gone)"

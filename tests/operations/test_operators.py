@@ -1,0 +1,148 @@
+"""What operators read: the admin port, `who`, and the log of a loop that stands still."""
+
+import asyncio
+import json
+import logging
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import aiohttp
+import pytest
+
+from presence_server.resources import ROOT
+from presence_server.watchdog import Watchdog
+from tests.conftest import ServerProcesses, Visit
+from tests.processes import ServerProcess
+from tests.redis_server import RedisServer
+
+
+async def ask(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+async def asked(url: str) -> Any:
+    status, text = await ask(url)
+    assert status == 200, text
+    return json.loads(text)
+
+
+def value_of(metric: str, exposition: str) -> float:
+    lines = [line for line in exposition.splitlines() if line.startswith(metric + " ")]
+    assert len(lines) == 1, f"{metric} in\n{exposition}"
+    return float(lines[0].rpartition(" ")[2])
+
+
+def who(server: ServerProcess, *flags: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "presence_server", *flags, "who"],
+        cwd=server.folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+
+
+async def test_metrics_tell_what_happens(server_process: ServerProcesses, visit: Visit) -> None:
+    server = await server_process(admin_port=0)
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    assert (await bob.log_in("bob", "not the password")).status == 401
+    async with alice.live() as of_alice, bob.live() as of_bob:
+        await of_bob.send({"type": "status", "status": "away"})
+        await of_alice.sees("bob", "away")
+        _, text = await ask(f"{server.admin_url}/metrics")
+    assert value_of('presence_people{status="online"}', text) == 1
+    assert value_of('presence_people{status="away"}', text) == 1
+    assert value_of("presence_sockets", text) == 2
+    assert value_of("presence_relay_in_touch", text) == 1
+    assert value_of("presence_changes_total", text) >= 3
+    assert value_of("presence_flush_bytes_total", text) > 0
+    assert value_of("presence_change_to_write_seconds_count", text) > 0
+    assert value_of('presence_log_ins_total{result="welcome"}', text) == 2
+    assert value_of('presence_log_ins_total{result="wrong"}', text) == 1
+    assert value_of('presence_database_seconds_count{kind="write"}', text) > 0
+
+
+async def test_the_public_port_tells_operators_things_to_nobody(
+    server_process: ServerProcesses,
+) -> None:
+    server = await server_process(admin_port=0)
+    assert await ask(f"{server.url}/readyz") == (200, "ready\n")
+    assert await ask(f"{server.url}/healthz") == (200, "alive\n")
+    for path in ("/metrics", "/roster"):
+        assert (await ask(server.url + path))[0] == 404
+
+
+async def test_a_node_that_hears_no_other_stays_ready(
+    server_process: ServerProcesses, own_redis: RedisServer
+) -> None:
+    server = await server_process(admin_port=0, redis_url=own_redis.url, lease=1)
+    assert (await asked(f"{server.admin_url}/readyz"))["degraded"] is False
+    own_redis.kill()
+    async with asyncio.timeout(5):
+        while not (await asked(f"{server.admin_url}/readyz"))["degraded"]:
+            pass
+    assert await ask(f"{server.url}/readyz") == (200, "ready\n")
+
+
+async def test_a_database_that_cannot_be_written_is_a_reason(
+    server_process: ServerProcesses,
+) -> None:
+    server = await server_process(admin_port=0)
+    (server.folder / "presence.sqlite3").rename(server.folder / "elsewhere.sqlite3")
+    status, text = await ask(f"{server.admin_url}/readyz")
+    assert status == 503 and "presence.sqlite3" in json.loads(text)["reasons"][0]
+    assert await ask(f"{server.url}/readyz") == (503, "not ready\n")
+    assert (await ask(f"{server.url}/healthz"))[0] == 200
+
+
+async def test_who_lists_who_is_here(server_process: ServerProcesses, visit: Visit) -> None:
+    server = await server_process(admin_port=0)
+    await visit(server, "alice")
+    port = server.admin_url.rpartition(":")[2]
+    told = who(server, "--admin-port", port)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.split()[:3] == ["alice", "online", "since"]
+    without = who(server)
+    assert without.returncode == 2 and "--admin-port" in without.stderr
+    await server.kill()
+    gone = who(server, "--admin-port", port)
+    assert gone.returncode == 1 and "No server answers" in gone.stderr
+
+
+async def test_a_pause_of_the_process_is_logged(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(admin_port=0)
+    server.pause()
+    paused = time.monotonic()
+    while time.monotonic() - paused < 1.6:
+        await asyncio.sleep(0.1)
+    server.resume()
+    await visit(server, "alice")
+    _, text = await ask(f"{server.admin_url}/metrics")
+    assert value_of("presence_stalls_total", text) == 1
+    assert "stood still" in server.log
+    assert await server.end(signal.SIGINT) == 0
+
+
+async def test_a_loop_that_stands_still_shows_where(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("presence_server.watchdog._INTERVAL", 0.02)
+    monkeypatch.setattr("presence_server.watchdog._TOO_LONG", 0.1)
+    late: list[float] = []
+    watching = asyncio.create_task(Watchdog(late.append).run())
+    with caplog.at_level(logging.WARNING):
+        await asyncio.sleep(0.05)
+        time.sleep(0.5)
+        async with asyncio.timeout(2):
+            while max(late, default=0) < 0.3:
+                await asyncio.sleep(0.01)
+    watching.cancel()
+    (record,) = [record for record in caplog.records if "stands still" in record.message]
+    assert "time.sleep(0.5)" in record.message

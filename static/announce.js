@@ -16,13 +16,10 @@ export class Announcer {
     this.#place = place;
   }
 
-  came(username) {
-    if (!this.#left.delete(username)) this.#came.add(username);
-    this.#plan();
-  }
-
-  left(username) {
-    if (!this.#came.delete(username)) this.#left.add(username);
+  note(username, before, after) {
+    if ((before === "offline") === (after === "offline")) return;
+    const [undone, done] = after === "offline" ? [this.#came, this.#left] : [this.#left, this.#came];
+    if (!undone.delete(username)) done.add(username);
     this.#plan();
   }
 

@@ -21,8 +21,8 @@ export class Away {
     setInterval(() => this.#look(), LOOK);
   }
 
-  get away() {
-    return this.#away;
+  get status() {
+    return this.#away ? "away" : "online";
   }
 
   #see() {
@@ -37,6 +37,6 @@ export class Away {
   #set(away) {
     if (away === this.#away) return;
     this.#away = away;
-    this.#onChange(away ? "away" : "online");
+    this.#onChange(this.status);
   }
 }

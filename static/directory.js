@@ -1,43 +1,57 @@
 // The accounts whose names begin with a prefix, page by page from /api/users, in order of name.
 
 const PAGE = 200;
+const RETRY = 5_000;
 
 export class Directory {
   #prefix;
-  #after;
-  #loading = null;
-  complete;
+  #loading = false;
+  #retryAt = 0;
 
-  constructor(prefix, after = null, complete = false) {
+  /** `after`: the name that was read last, null for none; `complete`: there are no more. */
+  constructor(prefix, { after = null, complete = false } = {}) {
     this.#prefix = prefix;
-    this.#after = after;
+    this.after = after;
     this.complete = complete;
   }
 
-  /** The last name we have read up to, or null before the first page. */
-  get after() {
-    return this.#after;
+  get failed() {
+    return this.#retryAt > 0;
   }
 
-  get loading() {
-    return this.#loading !== null;
+  /** Whether a page may be read now: one at a time, and after a failure not at once. */
+  get ready() {
+    return !this.complete && !this.#loading && Date.now() >= this.#retryAt;
   }
 
-  /** The next page; rejects when it could not be had. One at a time. */
-  next() {
-    this.#loading ??= this.#fetch().finally(() => (this.#loading = null));
-    return this.#loading;
+  /** Forgets that reading failed a moment ago. */
+  retry() {
+    this.#retryAt = 0;
+  }
+
+  /** The users of the next page; null when it could not be had. */
+  async next() {
+    this.#loading = true;
+    try {
+      const { users, next } = await this.#fetch();
+      this.after = users.at(-1)?.username ?? this.after;
+      this.complete = next === null;
+      this.#retryAt = 0;
+      return users;
+    } catch {
+      this.#retryAt = Date.now() + RETRY;
+      return null;
+    } finally {
+      this.#loading = false;
+    }
   }
 
   async #fetch() {
     const query = new URLSearchParams({ limit: PAGE });
     if (this.#prefix) query.set("q", this.#prefix);
-    if (this.#after !== null) query.set("after", this.#after);
-    const answer = await fetch(`/api/users?${query}`, { headers: { Accept: "application/json" } });
+    if (this.after !== null) query.set("after", this.after);
+    const answer = await fetch(`/api/users?${query}`);
     if (!answer.ok) throw new Error(`/api/users answered ${answer.status}`);
-    const { users, next } = await answer.json();
-    if (users.length) this.#after = users.at(-1).username;
-    this.complete = next === null;
-    return users;
+    return answer.json();
   }
 }

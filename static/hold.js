@@ -6,7 +6,7 @@ const SCROLLED = 250;
 export class Hold {
   #list;
   #onRelease;
-  #until = -Infinity;
+  #until = 0;
   #touching = false;
   #timer = null;
 
@@ -14,47 +14,50 @@ export class Hold {
     this.#list = list;
     this.#onRelease = onRelease;
     list.addEventListener("pointermove", (event) => {
-      if (event.pointerType !== "touch") this.#hold(STILL);
+      if (event.pointerType !== "touch") this.#holdFor(STILL);
     });
     list.addEventListener("pointerleave", () => this.release());
-    list.addEventListener("focusout", () => this.#review(0));
-    addEventListener("scroll", () => this.#hold(SCROLLED), { passive: true });
+    list.addEventListener("focusout", () => this.#reviewIn(0));
+    addEventListener("scroll", () => this.#holdFor(SCROLLED), { passive: true });
     addEventListener("touchstart", () => (this.#touching = true), { passive: true });
-    for (const type of ["touchend", "touchcancel"]) {
-      addEventListener(type, () => this.#lift(), { passive: true });
+    for (const end of ["touchend", "touchcancel"]) {
+      addEventListener(end, () => this.#lift(), { passive: true });
     }
   }
 
   get held() {
-    return (
-      this.#touching ||
-      performance.now() < this.#until ||
-      this.#list.contains(document.activeElement)
-    );
+    return this.#touching || performance.now() < this.#until || this.#hasFocus();
   }
 
   release() {
-    this.#until = -Infinity;
-    this.#review(0);
+    this.#until = 0;
+    this.#reviewIn(0);
   }
 
-  #hold(time) {
+  // A row that was clicked has the focus too, but nobody looks for it there.
+  #hasFocus() {
+    return this.#list.querySelector(":focus-visible") !== null;
+  }
+
+  #holdFor(time) {
     this.#until = Math.max(this.#until, performance.now() + time);
-    if (this.#timer === null) this.#review(time);
+    this.#timer ?? this.#reviewIn(time);
   }
 
   #lift() {
     this.#touching = false;
-    this.#hold(SCROLLED);
+    this.#holdFor(SCROLLED);
   }
 
-  #review(time) {
+  #reviewIn(time) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      const left = this.#until - performance.now();
-      if (left > 0) this.#review(left);
-      else if (!this.held) this.#onRelease();
-    }, time);
+    this.#timer = setTimeout(() => this.#review(), time);
+  }
+
+  #review() {
+    this.#timer = null;
+    const left = this.#until - performance.now();
+    if (left > 0) this.#reviewIn(left);
+    else if (!this.held) this.#onRelease();
   }
 }

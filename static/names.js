@@ -1,31 +1,37 @@
 // Usernames in the order of their lower-case letters, as the server orders them.
 
-const key = (username) => username.toLowerCase();
+const lower = (username) => username.toLowerCase();
 
 export class Names {
   #keys = [];
   #typed = new Map(); // key -> as typed
+  #foremost;
+
+  /** `foremost` stands before all others. */
+  constructor(foremost = "") {
+    this.#foremost = lower(foremost);
+  }
 
   get length() {
     return this.#keys.length;
   }
 
   has(username) {
-    return this.#typed.has(key(username));
+    return this.#typed.has(this.#key(username));
   }
 
   at(index) {
     return this.#typed.get(this.#keys[index]);
   }
 
-  /** Where it is; where it would stand when it is not here. */
+  /** Where it is, or would be. */
   indexOf(username) {
-    const wanted = key(username);
+    const key = this.#key(username);
     let low = 0;
     let high = this.#keys.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.#keys[middle] < wanted) low = middle + 1;
+      if (this.#keys[middle] < key) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -33,28 +39,33 @@ export class Names {
 
   add(username) {
     if (this.has(username)) return;
-    this.#keys.splice(this.indexOf(username), 0, key(username));
-    this.#typed.set(key(username), username);
+    this.#keys.splice(this.indexOf(username), 0, this.#key(username));
+    this.#typed.set(this.#key(username), username);
   }
 
   remove(username) {
     if (!this.has(username)) return;
     this.#keys.splice(this.indexOf(username), 1);
-    this.#typed.delete(key(username));
+    this.#typed.delete(this.#key(username));
   }
 
-  /** Many at once cost one sort, not one splice each. */
+  /** Many at once cost one sort, not a splice each. */
   addAll(usernames) {
     for (const username of usernames) {
       if (this.has(username)) continue;
-      this.#keys.push(key(username));
-      this.#typed.set(key(username), username);
+      this.#keys.push(this.#key(username));
+      this.#typed.set(this.#key(username), username);
     }
     this.#keys.sort();
+  }
+
+  #key(username) {
+    const key = lower(username);
+    return key === this.#foremost ? "" : key;
   }
 }
 
 /** Whether the server's search for `prefix` finds this name. */
-export const begins = (username, prefix) => key(username).startsWith(key(prefix));
+export const begins = (username, prefix) => lower(username).startsWith(lower(prefix));
 
-export const inOrder = (one, other) => key(one) <= key(other);
+export const inOrder = (one, other) => lower(one) <= lower(other);

@@ -1,4 +1,5 @@
-// Which names the list shows, and in which order: who is here, then the others as far as read.
+// Which names the list shows, and in which order: oneself, who else is here, then the others as
+// far as the directory has been read.
 
 import { Names, begins, inOrder } from "./names.js";
 
@@ -6,19 +7,25 @@ export class Order {
   #roster;
   #directory;
   #prefix;
-  #here = new Names();
+  #hereOnly;
+  #here;
   #others = new Names();
-  hereOnly;
 
-  constructor(roster, directory, prefix, hereOnly) {
+  constructor(roster, directory, { me, prefix, hereOnly }) {
     this.#roster = roster;
     this.#directory = directory;
     this.#prefix = prefix;
-    this.hereOnly = hereOnly;
+    this.#hereOnly = hereOnly;
+    this.#here = new Names(me);
   }
 
   get length() {
-    return this.#here.length + (this.hereOnly ? 0 : this.#others.length);
+    return this.#here.length + (this.#hereOnly ? 0 : this.#others.length);
+  }
+
+  /** How many there will be with every page read; -1 when that is not known. */
+  get whole() {
+    return this.#hereOnly || this.#directory.complete ? this.length : -1;
   }
 
   at(index) {
@@ -29,11 +36,11 @@ export class Order {
   /** -1 when it is not shown. */
   indexOf(username) {
     if (this.#here.has(username)) return this.#here.indexOf(username);
-    if (this.hereOnly || !this.#others.has(username)) return -1;
+    if (this.#hereOnly || !this.#others.has(username)) return -1;
     return this.#here.length + this.#others.indexOf(username);
   }
 
-  /** Whether this name no longer stands where it belongs. */
+  /** Whether this name stands where it does not belong, or is missing. */
   isMisplaced(username) {
     return (
       this.#here.has(username) !== this.#belongsHere(username) ||
@@ -50,18 +57,11 @@ export class Order {
     }
   }
 
-  /** Fills an empty order. */
-  fill(usernames) {
-    const all = [...usernames];
-    this.#here.addAll(all.filter((username) => this.#belongsHere(username)));
-    this.#others.addAll(all.filter((username) => this.#belongsToOthers(username)));
-  }
-
-  /** Adds a page of the directory without moving a row that is shown already. */
+  /** Adds many names that are not shown yet, without moving a row that is. */
   append(usernames) {
-    this.#others.addAll(
-      usernames.filter((one) => !this.#here.has(one) && this.#belongsToOthers(one)),
-    );
+    const missing = usernames.filter((one) => !this.#here.has(one) && !this.#others.has(one));
+    this.#here.addAll(missing.filter((one) => this.#belongsHere(one)));
+    this.#others.addAll(missing.filter((one) => this.#belongsToOthers(one)));
   }
 
   #belongsHere(username) {
@@ -70,12 +70,12 @@ export class Order {
 
   // Names beyond the last page read come with their own page.
   #belongsToOthers(username) {
+    const { after, complete } = this.#directory;
     return (
       !this.#roster.isHere(username) &&
       !this.#roster.isDeleted(username) &&
       begins(username, this.#prefix) &&
-      (this.#directory.complete ||
-        (this.#directory.after !== null && inOrder(username, this.#directory.after)))
+      (complete || (after !== null && inOrder(username, after)))
     );
   }
 }

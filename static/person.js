@@ -1,4 +1,4 @@
-// Draws one person into one row, as the roster knows them now.
+// Writes what the roster knows of a person into a row.
 
 import { sinceWords, statusWord } from "./words.js";
 
@@ -13,26 +13,35 @@ export class Person {
     this.#ahead = Date.now() / 1000 - serverNow;
   }
 
-  /** Returns whether the row showed another status of the same person before. */
-  draw(row, username) {
+  /** Returns whether the row showed another status of this person before. */
+  fill(row, username) {
     const status = this.#roster.statusOf(username);
-    const since = sinceWords(status, this.#roster.sinceOf(username), this.#now());
-    const changed = row.dataset.username === username && row.dataset.status !== status;
-    const said = row.querySelector(".since");
-    if (said.textContent !== since) said.textContent = since;
-    if (row.dataset.username === username && !changed) return false;
+    const same = row.dataset.username === username;
+    const changed = row.dataset.status !== status;
+    this.#fillSince(row, username, status);
+    if (!same) this.#fillName(row, username);
+    if (!same || changed) {
+      row.dataset.status = status;
+      row.querySelector(".spoken").textContent = `${username}: ${statusWord(status)}`;
+      row.querySelector(".word").textContent = statusWord(status);
+    }
+    return same && changed;
+  }
+
+  #fillName(row, username) {
     row.dataset.username = username;
-    row.dataset.status = status;
     row.querySelector(".initial").textContent = username[0];
-    row.querySelector(".spoken").textContent = `${username}: ${statusWord(status)}`;
     row.querySelector(".name-text").textContent = username;
     row.querySelector(".name-text").title = username;
     row.querySelector(".chip").hidden = username !== this.#me;
-    row.querySelector(".word").textContent = statusWord(status);
-    return changed;
   }
 
-  #now() {
-    return Math.floor(Date.now() / 1000 - this.#ahead);
+  #fillSince(row, username, status) {
+    const lastKnown = username !== this.#me && this.#roster.isLastKnown(username);
+    row.classList.toggle("last-known", lastKnown);
+    const now = Math.floor(Date.now() / 1000 - this.#ahead);
+    const words = lastKnown ? "last known" : sinceWords(status, this.#roster.sinceOf(username), now);
+    const since = row.querySelector(".since");
+    if (since.textContent !== words) since.textContent = words;
   }
 }

@@ -6,6 +6,8 @@ export class Roster {
   #here = new Map(); // username -> {status, since}
   #lastSeen = new Map(); // username -> Unix second, or null for never
   #deleted = new Set();
+  #degraded = false;
+  #heard = new Set(); // who changed since other servers fell silent
 
   get count() {
     return this.#here.size;
@@ -27,25 +29,42 @@ export class Roster {
     return this.#here.get(username)?.status ?? "offline";
   }
 
-  /** When that status began; undefined when nobody told us. */
+  /** When that status began: null for never, undefined when nobody told us. */
   sinceOf(username) {
     return this.#here.has(username) ? this.#here.get(username).since : this.#lastSeen.get(username);
+  }
+
+  /** While other servers cannot be heard, all are as last known but those who changed since. */
+  isLastKnown(username) {
+    return this.#degraded && this.#here.has(username) && !this.#heard.has(username);
+  }
+
+  set degraded(value) {
+    if (value === this.#degraded) return;
+    this.#degraded = value;
+    this.#heard.clear();
+  }
+
+  get degraded() {
+    return this.#degraded;
   }
 
   /** Takes the last-seen times of a page of `/api/users`; its statuses are none of our business. */
   note(users) {
     for (const { username, status, since } of users) {
-      if (status === "offline" && !this.#here.has(username)) this.#lastSeen.set(username, since);
+      if (status !== "offline" || this.#here.has(username)) continue;
+      const known = this.#lastSeen.get(username) ?? null;
+      this.#lastSeen.set(username, known === null || since === null ? (since ?? known) : Math.max(known, since));
     }
   }
 
-  /** Applies a message; returns the usernames it touched as a Map to the status each had before. */
+  /** Applies a snapshot or changes; returns the status that each username touched had before. */
   apply(message) {
     const before = new Map();
     if (message.type === "snapshot") this.#forgetAllBut(message, before);
     for (const status of STATUSES) {
       for (const [username, since] of Object.entries(message[status] ?? {})) {
-        before.set(username, before.get(username) ?? this.statusOf(username));
+        if (!before.has(username)) before.set(username, this.statusOf(username));
         this.#put(username, status, since);
       }
     }
@@ -59,9 +78,9 @@ export class Roster {
   }
 
   // Whoever a snapshot does not name has left; when, it does not say.
-  #forgetAllBut(snapshot, before) {
+  #forgetAllBut({ online = {}, away = {} }, before) {
     for (const [username, { status }] of this.#here) {
-      if (username in (snapshot.online ?? {}) || username in (snapshot.away ?? {})) continue;
+      if (Object.hasOwn(online, username) || Object.hasOwn(away, username)) continue;
       before.set(username, status);
       this.#here.delete(username);
       this.#lastSeen.delete(username);
@@ -70,6 +89,7 @@ export class Roster {
 
   #put(username, status, since) {
     this.#deleted.delete(username);
+    this.#heard.add(username);
     if (status === "offline") {
       this.#here.delete(username);
       this.#lastSeen.set(username, since);

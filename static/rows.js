@@ -1,152 +1,161 @@
 // Draws the rows that are on the screen, and no others, into a list of any length.
 
 const SPARE = 8; // rows drawn above and below the screen
-const GLIDE = { duration: 220, easing: "ease-out" };
-const GLOW = { duration: 1400, easing: "ease-out" };
+const GLIDE = { duration: 240, easing: "ease-out" };
+const GLOW = { duration: 1600, easing: "ease-out" };
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Rows {
   #list;
+  #cover;
   #blank;
-  #draw;
+  #fill;
   #order = null;
   #shown = new Map(); // username -> li
-  #rowHeight = 0;
-  #stop = null; // the row that Tab reaches
+  #height = 0; // of one row
+  #stop = null; // the name of the row that Tab reaches
 
-  /** `draw(li, username)` fills in a row and returns whether its status changed before one's eyes. */
-  constructor(list, template, draw) {
+  /**
+   * `cover` stays above the list while it scrolls. `fill(row, username)` writes what is known into
+   * a row, and returns whether it showed another status of this user before.
+   */
+  constructor(list, cover, template, fill) {
     this.#list = list;
+    this.#cover = cover;
     this.#blank = template.content.querySelector("li");
-    this.#draw = draw;
+    this.#fill = fill;
     list.addEventListener("keydown", (event) => this.#walk(event));
     list.addEventListener("focusin", (event) => {
-      this.#stop = event.target.closest("li")?.dataset.username ?? this.#stop;
+      this.#stop = event.target.closest("li")?.dataset.username ?? null;
     });
   }
 
-  /** Takes over the rows that the server drew. */
-  takeOver() {
-    for (const row of this.#list.querySelectorAll("li")) {
-      this.#shown.set(row.dataset.username, row);
-    }
+  /** Shows another order; the rows that the list has already, the server's too, are kept. */
+  show(order) {
+    this.#order = order;
+    for (const row of this.#list.children) this.#shown.set(row.dataset.username, row);
     this.measure();
     this.#list.classList.add("virtual");
   }
 
   measure() {
-    const row = this.#list.querySelector("li");
-    this.#rowHeight = row ? row.getBoundingClientRect().height : this.#rowHeight || 60;
+    const row = this.#list.firstElementChild ?? this.#list.appendChild(this.#blank.cloneNode(true));
+    this.#height = row.getBoundingClientRect().height;
+    if (!row.dataset.username) row.remove();
   }
 
   /** How many rows lie below the screen. */
   get below() {
-    return this.#order.length - this.#visible().last;
+    return this.#order.length - this.#onScreen().last;
   }
 
-  /** Another list: no row of the one before is kept in place. */
-  show(order) {
-    this.#order = order;
+  /** Brings the first row onto the screen when it lies above. */
+  toTop() {
+    const above = this.#top() - this.#covered();
+    if (above < 0) scrollBy(0, above);
   }
 
-  /** Runs `change` on the order; a screen in the middle of the list keeps the rows it shows. */
-  rearrange(change) {
+  /**
+   * Draws what is on the screen. `change`, if any, changes the order: a screen in the middle of
+   * the list then keeps the rows that it shows where they are.
+   */
+  draw(size, change = () => {}) {
+    const before = this.#indexes();
     const anchor = this.#anchor();
-    const before = new Map(
-      [...this.#shown.keys()].map((username) => [username, this.#order.indexOf(username)]),
-    );
     change();
-    const shift = anchor === null ? 0 : this.#order.indexOf(anchor) - before.get(anchor);
-    this.#list.style.height = `${this.#order.length * this.#rowHeight}px`;
-    if (shift && this.#order.indexOf(anchor) >= 0) scrollBy(0, shift * this.#rowHeight);
-    this.render({ total: this.total });
+    this.#list.style.height = `${this.#order.length * this.#height}px`;
+    const now = anchor === null ? -1 : this.#order.indexOf(anchor);
+    const shift = now < 0 ? 0 : now - before.get(anchor);
+    if (shift) scrollBy(0, shift * this.#height);
+    this.#drawRows(size);
     if (!shift) this.#glide(before);
   }
 
-  /** `total`: how many rows there would be with every page read, -1 when unknown. */
-  render({ total }) {
-    this.total = total;
-    const { first, last } = this.#range();
-    this.#list.style.height = `${this.#order.length * this.#rowHeight}px`;
-    const keep = new Set();
-    for (let index = first; index < last; index += 1) keep.add(this.#order.at(index));
+  #drawRows(size) {
+    const indexes = this.#indexesToDraw();
+    const keep = new Set(indexes.map((index) => this.#order.at(index)));
     for (const [username, row] of this.#shown) {
-      if (!keep.has(username) && !this.#stays(username, row)) this.#remove(username, row);
+      if (keep.has(username)) continue;
+      row.remove();
+      this.#shown.delete(username);
     }
     let next = this.#list.firstElementChild;
-    const names = [...this.#shown.keys()].filter((username) => !keep.has(username));
-    const indexes = names.map((username) => this.#order.indexOf(username));
-    for (let index = first; index < last; index += 1) indexes.push(index);
-    for (const index of indexes.sort((one, other) => one - other)) {
-      const row = this.#place(index);
+    for (const index of indexes) {
+      const row = this.#drawRow(index, size);
       if (row === next) next = next.nextElementSibling;
       else this.#list.insertBefore(row, next);
     }
     this.#giveStop();
   }
 
-  #place(index) {
+  #drawRow(index, size) {
     const username = this.#order.at(index);
     const known = this.#shown.get(username);
     const row = known ?? this.#blank.cloneNode(true);
-    const changed = this.#draw(row, username);
-    const top = `translateY(${index * this.#rowHeight}px)`;
-    if (row.style.transform !== top) row.style.transform = top;
-    if (row.ariaPosInSet !== String(index + 1)) row.ariaPosInSet = String(index + 1);
-    if (row.ariaSetSize !== String(this.total)) row.ariaSetSize = String(this.total);
+    const changed = this.#fill(row, username);
+    const place = this.#place(index);
+    if (row.style.transform !== place) row.style.transform = place;
+    if (row.ariaPosInSet !== `${index + 1}`) row.ariaPosInSet = index + 1;
+    if (row.ariaSetSize !== `${size}`) row.ariaSetSize = size;
     this.#shown.set(username, row);
     if (known && changed) this.#glow(row);
     return row;
   }
 
-  // The focused row stays in the page however far one scrolls: focus must not fall to the body.
-  #stays(username, row) {
-    return row === document.activeElement && this.#order.indexOf(username) >= 0;
+  #place(index) {
+    return `translateY(${index * this.#height}px)`;
   }
 
-  #remove(username, row) {
-    row.remove();
-    this.#shown.delete(username);
+  #indexes() {
+    return new Map([...this.#shown.keys()].map((one) => [one, this.#order.indexOf(one)]));
+  }
+
+  // The focused row is kept however far one scrolls: its focus must not fall to the body.
+  #indexesToDraw() {
+    const { first, last } = this.#onScreen();
+    const from = Math.max(0, Math.min(first - SPARE, this.#order.length));
+    const to = Math.min(this.#order.length, Math.max(last + SPARE, 0));
+    const indexes = Array.from({ length: Math.max(0, to - from) }, (_, offset) => from + offset);
+    const focused = document.activeElement.closest?.("li")?.dataset.username;
+    const at = this.#shown.has(focused) ? this.#order.indexOf(focused) : -1;
+    if (at >= 0 && at < from) indexes.unshift(at);
+    if (at >= to) indexes.push(at);
+    return indexes;
   }
 
   #top() {
     return this.#list.getBoundingClientRect().top;
   }
 
-  #visible() {
+  #covered() {
+    return this.#cover.getBoundingClientRect().height;
+  }
+
+  #onScreen() {
     const top = this.#top();
     return {
-      first: Math.max(0, Math.floor(-top / this.#rowHeight)),
-      last: Math.min(this.#order.length, Math.ceil((innerHeight - top) / this.#rowHeight)),
+      first: Math.max(0, Math.ceil((this.#covered() - top) / this.#height)),
+      last: Math.min(this.#order.length, Math.ceil((innerHeight - top) / this.#height)),
     };
   }
 
-  #range() {
-    const { first, last } = this.#visible();
-    return {
-      first: Math.min(Math.max(0, first - SPARE), this.#order.length),
-      last: Math.max(0, Math.min(this.#order.length, last + SPARE)),
-    };
-  }
-
-  // The first row that is wholly on the screen, when the list begins above it.
+  // The first row on the screen that is not about to move, when the list begins above it.
   #anchor() {
-    if (this.#top() >= 0) return null;
-    for (let index = this.#visible().first; index < this.#visible().last; index += 1) {
+    const { first, last } = this.#onScreen();
+    for (let index = first; first > 0 && index < last; index += 1) {
       const username = this.#order.at(index);
-      if (!this.#order.isMisplaced(username)) return username;
+      if (this.#shown.has(username) && !this.#order.isMisplaced(username)) return username;
     }
     return null;
   }
 
   #glide(before) {
     if (still.matches || document.hidden) return;
-    for (const [username, index] of before) {
-      const row = this.#shown.get(username);
-      const now = this.#order.indexOf(username);
-      if (!row || now < 0 || index < 0 || now === index) continue;
-      const from = `translateY(${index * this.#rowHeight}px)`;
-      row.animate([{ transform: from }, { transform: row.style.transform }], GLIDE);
+    for (const [username, row] of this.#shown) {
+      const from = before.get(username) ?? -1;
+      const to = this.#order.indexOf(username);
+      if (from < 0 || from === to) continue;
+      row.animate([{ transform: this.#place(from) }, { transform: this.#place(to) }], GLIDE);
     }
   }
 
@@ -156,36 +165,37 @@ export class Rows {
   }
 
   #giveStop() {
-    if (!this.#shown.has(this.#stop)) this.#stop = this.#order.at(this.#visible().first) ?? null;
+    if (!this.#shown.has(this.#stop)) this.#stop = this.#order.at(this.#onScreen().first) ?? null;
     for (const [username, row] of this.#shown) {
-      const reach = username === this.#stop ? 0 : -1;
-      if (row.tabIndex !== reach || !row.hasAttribute("tabindex")) row.tabIndex = reach;
+      const reach = username === this.#stop ? "0" : "-1";
+      if (row.getAttribute("tabindex") !== reach) row.setAttribute("tabindex", reach);
     }
   }
 
   #walk(event) {
     const at = this.#order.indexOf(event.target.closest("li")?.dataset.username ?? "");
-    const page = Math.max(1, Math.floor(innerHeight / this.#rowHeight) - 2);
-    const step = {
+    const page = Math.max(1, Math.floor((innerHeight - this.#covered()) / this.#height) - 1);
+    const last = this.#order.length - 1;
+    const to = {
       ArrowDown: at + 1,
       ArrowUp: at - 1,
       PageDown: at + page,
       PageUp: at - page,
       Home: 0,
-      End: this.#order.length - 1,
+      End: last,
     }[event.key];
-    if (at < 0 || step === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (at < 0 || to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    this.#focus(Math.min(Math.max(step, 0), this.#order.length - 1));
+    this.#focus(Math.min(Math.max(to, 0), last), this.#shown.get(this.#order.at(at)).ariaSetSize);
   }
 
-  #focus(index) {
-    const top = this.#top() + index * this.#rowHeight;
-    if (top < 0) scrollBy(0, top - this.#rowHeight);
-    else if (top + this.#rowHeight > innerHeight) {
-      scrollBy(0, top + 2 * this.#rowHeight - innerHeight);
-    }
-    this.render({ total: this.total });
+  #focus(index, size) {
+    const top = this.#top() + index * this.#height;
+    const above = top - this.#covered() - this.#height;
+    const below = top + 2 * this.#height - innerHeight;
+    if (above < 0) scrollBy(0, above);
+    else if (below > 0) scrollBy(0, below);
+    this.#drawRows(size);
     this.#shown.get(this.#order.at(index))?.focus({ preventScroll: true });
   }
 }

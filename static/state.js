@@ -1,54 +1,58 @@
 // Tells how far the list can be believed.
 
+const byId = (id) => document.getElementById(id);
+
 const WORDS = {
   connecting: "Connecting…",
+  reconnecting: "Reconnecting… Shown as last known.",
   live: "Live",
-  degraded: "Live, but other servers are out of reach: their people are shown as last known",
-  waiting: "Connection lost: shown as last known.",
-  ended: "Logged out. Going to the log-in page…",
+  degraded: "Live, but other servers are out of reach: their people are shown as last known.",
+  waiting: "Connection lost. Shown as last known.",
+  ended: "Logged out.",
 };
 
 export class State {
-  #line = document.getElementById("state");
-  #words = document.getElementById("state-words");
-  #next = document.getElementById("state-next");
-  #tryNow = document.getElementById("try-now");
-  #list = document.getElementById("people");
-  #now = "connecting";
+  #connection = "connecting";
+  #hasLived = false;
   #degraded = false;
   #nextTry = null;
   #timer = null;
 
-  constructor(page, tryNow) {
-    this.#tryNow.addEventListener("click", tryNow);
+  get live() {
+    return this.#connection === "live";
   }
 
-  connection(now, nextTry) {
-    this.#now = now;
-    this.#nextTry = nextTry;
-    this.#draw();
-  }
-
-  degraded(value) {
+  set degraded(value) {
     this.#degraded = value;
     this.#draw();
   }
 
-  readable() {}
-
-  #draw() {
-    const state = this.#now === "live" && this.#degraded ? "degraded" : this.#now;
-    this.#line.dataset.state = state;
-    if (this.#words.textContent !== WORDS[state]) this.#words.textContent = WORDS[state];
-    this.#list.classList.toggle("stale", state === "waiting");
-    this.#tryNow.hidden = state !== "waiting";
-    clearInterval(this.#timer);
-    if (state === "waiting") this.#timer = setInterval(() => this.#count(), 1000);
-    this.#count();
+  /** See Connection. */
+  set(connection, nextTry) {
+    this.#connection = connection;
+    this.#nextTry = nextTry;
+    this.#hasLived ||= this.live;
+    this.#draw();
   }
 
-  #count() {
+  get #word() {
+    if (this.live && this.#degraded) return "degraded";
+    if (this.#connection === "connecting" && this.#hasLived) return "reconnecting";
+    return this.#connection;
+  }
+
+  #draw() {
+    const word = this.#word;
+    document.body.dataset.state = word;
+    if (byId("state-words").textContent !== WORDS[word]) byId("state-words").textContent = WORDS[word];
+    byId("try-now").hidden = word !== "waiting";
+    clearInterval(this.#timer);
+    if (word === "waiting") this.#timer = setInterval(() => this.#countDown(), 1000);
+    this.#countDown();
+  }
+
+  #countDown() {
     const seconds = Math.max(1, Math.ceil((this.#nextTry - Date.now()) / 1000));
-    this.#next.textContent = this.#now === "waiting" ? ` Next try in ${seconds} s.` : "";
+    byId("next-try").textContent = this.#word === "waiting" ? `Next try in ${seconds} s.` : "";
   }
 }

@@ -1,0 +1,64 @@
+// What stands around the list: the count, the title, and what is said of an empty or unsorted list.
+
+const byId = (id) => document.getElementById(id);
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export class Summary {
+  #roster;
+  #search;
+  #me;
+  #total;
+
+  constructor(roster, search, me, total) {
+    this.#roster = roster;
+    this.#search = search;
+    this.#me = me;
+    this.#total = total;
+  }
+
+  /** Accounts were deleted. */
+  less(number) {
+    this.#total -= number;
+  }
+
+  draw(view) {
+    const searching = this.#search.prefix !== "" || this.#search.hereOnly;
+    if (view.complete && !searching) this.#total = view.length;
+    this.#drawCount();
+    this.#drawEnd(view, searching);
+    this.#drawMe();
+    const unsorted = view.unsorted;
+    byId("sort-now").hidden = unsorted === 0;
+    if (unsorted) setText(byId("sort-now"), `Sort ${unsorted} into place`);
+  }
+
+  #drawCount() {
+    const here = this.#roster.count.toLocaleString("en");
+    setText(byId("here-count"), here);
+    setText(byId("total"), this.#total.toLocaleString("en"));
+    setText(byId("total-noun"), this.#total === 1 ? "person" : "people");
+    const title = `${here} here · Presence`;
+    if (document.title !== title) document.title = title;
+  }
+
+  #drawEnd(view, searching) {
+    const { prefix, hereOnly } = this.#search;
+    byId("more").hidden = view.complete;
+    setText(byId("next"), view.failed ? "More people could not be read. Try again" : "More people");
+    byId("nobody").hidden = !view.complete || view.length > 0;
+    const nobody = hereOnly ? "Nobody here" : "Nobody";
+    setText(byId("nobody"), prefix ? `${nobody} has a name that begins with “${prefix}”.` : `${nobody}.`);
+    byId("first").hidden = this.#total !== 1 || searching;
+  }
+
+  #drawMe() {
+    const status = this.#roster.statusOf(this.#me);
+    for (const button of byId("choice").querySelectorAll("button")) {
+      const pressed = String(button.value === status);
+      if (button.ariaPressed !== pressed) button.ariaPressed = pressed;
+    }
+  }
+}

@@ -1,0 +1,132 @@
+// The list on the screen: which people it shows, when it draws, and when they may change places.
+
+import { Directory } from "./directory.js";
+import { Hold } from "./hold.js";
+import { Order } from "./order.js";
+import { Rows } from "./rows.js";
+
+const HIDDEN = 1_000; // how often a hidden page draws: only its title can be seen
+const SETTLE = 800; // a row shows its new status for so long before it moves
+const WORDS = 15_000; // how often "here for 5 min" is told anew
+const AHEAD = 40; // rows left below the screen when the next page is read
+
+export class View {
+  #roster;
+  #me;
+  #rows;
+  #hold;
+  #onDraw;
+  #directory;
+  #order = null;
+  #waiting = new Map(); // username -> when it may have got into a wrong place
+  #planned = false;
+
+  /** `onDraw(view)` draws what stands around the list. */
+  constructor(roster, me, { list, cover, template, fill, onDraw }) {
+    this.#roster = roster;
+    this.#me = me;
+    this.#onDraw = onDraw;
+    this.#rows = new Rows(list, cover, template, fill);
+    this.#hold = new Hold(list, () => this.plan());
+    addEventListener("scroll", () => this.plan(), { passive: true });
+    addEventListener("resize", () => this.#resize());
+    setInterval(() => this.plan(), WORDS);
+  }
+
+  /** Shows those whom `search` finds; `read` tells what of the directory is on the page already. */
+  open(search, names = [], read = {}) {
+    const first = this.#order === null;
+    this.#directory = new Directory(search.prefix, read);
+    this.#order = new Order(this.#roster, this.#directory, { me: this.#me, ...search });
+    this.#order.append([...this.#roster.names(), ...names]);
+    this.#waiting.clear();
+    this.#rows.show(this.#order);
+    if (!first) this.#rows.toTop();
+    this.#draw();
+  }
+
+  get isOpen() {
+    return this.#order !== null;
+  }
+
+  /** Whether every page has been read, so that `length` is how many there are. */
+  get complete() {
+    return this.#order.whole >= 0;
+  }
+
+  get length() {
+    return this.#order.length;
+  }
+
+  get failed() {
+    return this.#directory.failed;
+  }
+
+  /** How many rows have waited for a while to change places. */
+  get unsorted() {
+    const patience = performance.now() - 2 * SETTLE;
+    return [...this.#waiting].filter(
+      ([username, since]) => since < patience && this.#order.isMisplaced(username),
+    ).length;
+  }
+
+  /** These people changed. */
+  touch(usernames) {
+    const now = performance.now();
+    for (const username of usernames) {
+      if (!this.#waiting.has(username)) this.#waiting.set(username, now);
+    }
+    this.plan();
+  }
+
+  sort() {
+    this.#hold.release();
+  }
+
+  retry() {
+    this.#directory.retry();
+    this.plan();
+  }
+
+  /** Draws once before the browser paints, however often this is called. */
+  plan() {
+    if (this.#planned || !this.isOpen) return;
+    this.#planned = true;
+    if (document.hidden) setTimeout(() => this.#draw(), HIDDEN);
+    else requestAnimationFrame(() => this.#draw());
+  }
+
+  #draw() {
+    this.#planned = false;
+    const due = this.#hold.held ? [] : this.#due();
+    for (const username of due) this.#waiting.delete(username);
+    this.#rows.draw(this.#order.whole, () => this.#order.place(due));
+    if (this.#waiting.size) setTimeout(() => this.plan(), SETTLE);
+    this.#onDraw(this);
+    this.#readOn();
+  }
+
+  // Who is not shown yet need not wait.
+  #due() {
+    const settled = performance.now() - SETTLE;
+    return [...this.#waiting]
+      .filter(([username, since]) => since <= settled || this.#order.indexOf(username) < 0)
+      .map(([username]) => username);
+  }
+
+  async #readOn() {
+    if (this.complete || !this.#directory.ready || this.#rows.below > AHEAD) return;
+    const [directory, order] = [this.#directory, this.#order];
+    const users = await directory.next();
+    if (users !== null) {
+      this.#roster.note(users);
+      order.append(users.map(({ username }) => username));
+    }
+    this.plan();
+  }
+
+  #resize() {
+    this.#rows.measure();
+    this.plan();
+  }
+}

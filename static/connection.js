@@ -149,7 +149,9 @@ export class Connection {
     clearTimeout(this.#timer);
     const socket = this.#socket;
     this.#socket = null;
-    socket?.close();
+    // Closing one that is not open yet is an error to the browser.
+    if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket?.close();
     if (this.#state !== "ended") this.#say("connecting");
   }
 

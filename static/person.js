@@ -33,7 +33,7 @@ export class Person {
     row.querySelector(".initial").textContent = username[0];
     row.querySelector(".name-text").textContent = username;
     row.querySelector(".name-text").title = username;
-    row.querySelector(".chip").hidden = username !== this.#me;
+    row.querySelector(".chip").textContent = username === this.#me ? "you" : "";
   }
 
   #fillSince(row, username, status) {

@@ -29,13 +29,20 @@ const view = new View(roster, me, {
 
 // Goes on where the server's first screen ends, unless that is not the first one.
 function takeOver() {
-  const shown = [...byId("people").children].map((row) => row.dataset);
-  const names = shown.map(({ username }) => username);
+  const shown = [...byId("people").children].map(({ dataset }) => ({
+    username: dataset.username,
+    status: dataset.status,
+    since: "since" in dataset ? Number(dataset.since) : null,
+  }));
+  roster.note(shown);
   const others = shown.filter(({ status }) => status === "offline");
   const isFirst = !new URLSearchParams(location.search).has("after");
   const after = (isFirst && others.at(-1)?.username) || null;
   const isAll = isFirst && !search.hereOnly && complete !== undefined;
-  view.open(search, names, { after, complete: isAll });
+  view.open(search, shown.map(({ username }) => username), {
+    after,
+    complete: isAll,
+  });
 }
 
 function follow(message) {

@@ -1,0 +1,42 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Browser
+
+from tests.browser.window import WITHIN, Window
+from tests.processes import ServerProcess
+
+OpenWindow = Callable[..., Awaitable[Window]]
+
+
+@pytest.fixture
+async def window(browser: Browser) -> AsyncIterator[OpenWindow]:
+    """Opens a browser window with cookies of its own; with a name, as somebody who just came in.
+
+    At the end no console may have complained. A test that breaks something on purpose clears
+    what it has seen.
+    """
+    windows: list[Window] = []
+
+    async def open_window(
+        site: str | ServerProcess | TestServer, username: str | None = None, **options: Any
+    ) -> Window:
+        context = await browser.new_context(**options)
+        context.set_default_timeout(WITHIN)
+        context.set_default_navigation_timeout(2 * WITHIN)
+        opened = Window(await context.new_page(), url_of(site))
+        windows.append(opened)
+        return opened if username is None else await opened.enter(username)
+
+    yield open_window
+    for each in windows:
+        await each.context.close()
+    assert [each.complaints for each in windows if each.complaints] == []
+
+
+def url_of(site: str | ServerProcess | TestServer) -> str:
+    if isinstance(site, TestServer):
+        return str(site.make_url(""))
+    return site if isinstance(site, str) else site.url

@@ -1,0 +1,89 @@
+"""One person's browser window, used as people use it."""
+
+import re
+from typing import Self
+
+from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, expect
+
+from tests.visitor import PASSWORD
+
+WITHIN = 5_000  # milliseconds
+
+
+class Window:
+    """`complaints` is what the browser's console has said, and the errors of scripts."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url.rstrip("/")
+        self.username = ""
+        self.complaints: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    @property
+    def context(self) -> BrowserContext:
+        return self.page.context
+
+    async def goto(self, path: str) -> Self:
+        await self.page.goto(self.url + path)
+        return self
+
+    async def tab(self, path: str = "/") -> "Window":
+        """Another tab of the same browser."""
+        tab = Window(await self.context.new_page(), self.url)
+        tab.complaints = self.complaints
+        tab.username = self.username
+        return await tab.goto(path)
+
+    async def sign_up(self, username: str, password: str = PASSWORD, again: str = "") -> None:
+        await self.goto("/sign_up/")
+        await self.page.get_by_label("Username").fill(username)
+        await self.page.get_by_label("Password", exact=True).fill(password)
+        await self.page.get_by_label("Password again", exact=True).fill(again or password)
+        await self.page.get_by_role("button", name="Sign up").click()
+
+    async def log_in(self, username: str, password: str = PASSWORD) -> None:
+        if not self.page.url.startswith(self.url + "/log_in/"):
+            await self.goto("/log_in/")
+        await self.page.get_by_label("Username").fill(username)
+        await self.page.get_by_label("Password", exact=True).fill(password)
+        await self.page.get_by_role("button", name="Log in").click()
+
+    async def enter(self, username: str) -> Self:
+        """Sign up, log in, and see the list."""
+        await self.sign_up(username)
+        await expect(self.page).to_have_url(self.url + "/log_in/")
+        await self.log_in(username)
+        await expect(self.page).to_have_url(self.url + "/")
+        self.username = username
+        return self
+
+    async def log_out(self) -> None:
+        await self.page.get_by_role("button", name="Log out").click()
+        await expect(self.page).to_have_url(self.url + "/log_in/")
+
+    def row(self, username: str) -> Locator:
+        return self.page.locator(f'#people > li[data-username="{username}"]')
+
+    async def sees(self, username: str, status: str, within: int = WITHIN) -> None:
+        words = f"{username}: {status}"
+        await expect(self.row(username)).to_contain_text(words, timeout=within)
+
+    async def is_live(self, within: int = WITHIN) -> None:
+        await self.is_in_state("live", within)
+
+    async def is_in_state(self, state: str, within: int = WITHIN) -> None:
+        pattern = re.compile(state)
+        await expect(self.page.locator("body")).to_have_attribute("data-state", pattern, timeout=within)
+
+    async def names(self) -> list[str]:
+        """The names in the order of the rows, as far as they are drawn."""
+        names: list[str] = await self.page.locator("#people > li").evaluate_all(
+            "rows => rows.map((row) => row.dataset.username)"
+        )
+        return names
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.text} ({message.location.get('url')})")

@@ -63,7 +63,7 @@ def create_app(config: Config) -> web.Application:
             web.get("/api/users", api.list_users),
             web.get("/healthz", operations.healthz),
             web.get("/readyz", operations.readyz),
-            web.get("/static/{name:.+}", static.serve),
+            web.get("/static/{version}/{name:.+}", static.serve),
         ]
     )
     set_up_templates(app, TEMPLATES, static)

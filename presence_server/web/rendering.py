@@ -32,16 +32,27 @@ class StaticFiles:
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
+        self._version = _digest(
+            "".join(name + file.version for name, file in self._files.items()).encode()
+        )
 
     def url(self, name: str) -> str:
-        """The address of a file; it changes with the content, so that it can be kept for ever."""
-        return f"/static/{name}?v={self._files[name].version}"
+        """The address of a file, to be kept for ever: it changes with the content of any of them.
+
+        The version is in the path, so that modules reach each other by relative names.
+        """
+        return f"/static/{self._version}/{name}"
+
+    def urls(self, folder: str) -> list[str]:
+        return [self.url(name) for name in self._files if name.startswith(f"{folder}/")]
 
     async def serve(self, request: web.Request) -> web.Response:
-        file = self._files.get(request.match_info["name"])
+        version, name = request.match_info["version"], request.match_info["name"]
+        # Of another version while servers are replaced one by one: what we have must do.
+        file = self._files.get(name)
         if file is None:
             raise web.HTTPNotFound()
-        current = request.query.get("v") == file.version
+        current = version == self._version
         headers = {
             "Cache-Control": "public, max-age=31536000, immutable" if current else "no-cache",
             "ETag": f'"{file.version}"',
@@ -59,7 +70,11 @@ def _read(path: Path) -> StaticFile:
     content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     if content_type.startswith("text/") or content_type.endswith(("javascript", "json", "xml")):
         content_type += "; charset=utf-8"
-    return StaticFile(body, content_type, hashlib.sha256(body).hexdigest()[:16])
+    return StaticFile(body, content_type, _digest(body))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def set_up_templates(app: web.Application, folder: Path, static: StaticFiles) -> None:
@@ -71,6 +86,7 @@ def set_up_templates(app: web.Application, folder: Path, static: StaticFiles) ->
         lstrip_blocks=True,
     )
     environment.globals["static"] = static.url
+    environment.globals["static_urls"] = static.urls
 
 
 async def render(

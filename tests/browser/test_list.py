@@ -90,12 +90,12 @@ async def test_the_script_takes_over_without_a_jump(serve: Serve, window: OpenWi
         async with Visitor.at(str(server.make_url(""))) as visitor:
             await visitor.sign_up(name)
     alice = await window(server, "alice")
-    await alice.page.route("**/users.js*", lambda route: route.abort())
+    await alice.page.route("**/users/main.js", lambda route: route.abort())
     await alice.page.reload()
     drawn = await geometry(alice.page)
     assert [name for name, *_ in drawn] == ["alice", "bob", "carol", "dave"]
     alice.complaints.clear()
-    await alice.page.unroute("**/users.js*")
+    await alice.page.unroute("**/users/main.js")
     await alice.page.add_init_script(
         """
         window.shifts = [];
@@ -116,7 +116,8 @@ async def geometry(page: Page) -> list[list[object]]:
     found: list[list[object]] = await page.locator("#people > li").evaluate_all(
         """rows => rows.map((row) => {
             const { x, y, width, height } = row.getBoundingClientRect();
-            return [row.dataset.username, x, y, width, height, row.textContent.replace(/\\s+/g, " ")];
+            const words = row.textContent.replace(/\\s+/g, " ");
+            return [row.dataset.username, x, y, width, height, words];
         })"""
     )
     return found

@@ -74,8 +74,8 @@ class Window:
         await self.is_in_state("live", within)
 
     async def is_in_state(self, state: str, within: int = WITHIN) -> None:
-        pattern = re.compile(state)
-        await expect(self.page.locator("body")).to_have_attribute("data-state", pattern, timeout=within)
+        body = self.page.locator("body")
+        await expect(body).to_have_attribute("data-state", re.compile(state), timeout=within)
 
     async def names(self) -> list[str]:
         """The names in the order of the rows, as far as they are drawn."""

@@ -1,4 +1,4 @@
-// The user list: where the parts meet.
+// The page with the user list: where the parts meet.
 
 import { Announcer } from "./announce.js";
 import { Away } from "./away.js";

@@ -54,7 +54,8 @@ export class Roster {
     for (const { username, status, since } of users) {
       if (status !== "offline" || this.#here.has(username)) continue;
       const known = this.#lastSeen.get(username) ?? null;
-      this.#lastSeen.set(username, known === null || since === null ? (since ?? known) : Math.max(known, since));
+      // The socket may have said later than the page was made.
+      if (known === null || since > known) this.#lastSeen.set(username, since);
     }
   }
 

@@ -1,5 +1,7 @@
 // Tells how far the list can be believed.
 
+import { setText } from "./text.js";
+
 const byId = (id) => document.getElementById(id);
 
 const WORDS = {
@@ -44,7 +46,7 @@ export class State {
   #draw() {
     const word = this.#word;
     document.body.dataset.state = word;
-    if (byId("state-words").textContent !== WORDS[word]) byId("state-words").textContent = WORDS[word];
+    setText(byId("state-words"), WORDS[word]);
     byId("try-now").hidden = word !== "waiting";
     clearInterval(this.#timer);
     if (word === "waiting") this.#timer = setInterval(() => this.#countDown(), 1000);
@@ -53,6 +55,6 @@ export class State {
 
   #countDown() {
     const seconds = Math.max(1, Math.ceil((this.#nextTry - Date.now()) / 1000));
-    byId("next-try").textContent = this.#word === "waiting" ? `Next try in ${seconds} s.` : "";
+    setText(byId("next-try"), this.#word === "waiting" ? `Next try in ${seconds} s.` : "");
   }
 }

@@ -1,5 +1,6 @@
 // Writes what the roster knows of a person into a row.
 
+import { setText } from "./text.js";
 import { sinceWords, statusWord } from "./words.js";
 
 export class Person {
@@ -40,8 +41,7 @@ export class Person {
     const lastKnown = username !== this.#me && this.#roster.isLastKnown(username);
     row.classList.toggle("last-known", lastKnown);
     const now = Math.floor(Date.now() / 1000 - this.#ahead);
-    const words = lastKnown ? "last known" : sinceWords(status, this.#roster.sinceOf(username), now);
-    const since = row.querySelector(".since");
-    if (since.textContent !== words) since.textContent = words;
+    const since = sinceWords(status, this.#roster.sinceOf(username), now);
+    setText(row.querySelector(".since"), lastKnown ? "last known" : since);
   }
 }

@@ -18,8 +18,9 @@ export class Announcer {
 
   note(username, before, after) {
     if ((before === "offline") === (after === "offline")) return;
-    const [undone, done] = after === "offline" ? [this.#came, this.#left] : [this.#left, this.#came];
-    if (!undone.delete(username)) done.add(username);
+    const left = after === "offline";
+    const undone = left ? this.#came : this.#left;
+    if (!undone.delete(username)) (left ? this.#left : this.#came).add(username);
     this.#plan();
   }
 

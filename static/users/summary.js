@@ -1,10 +1,8 @@
 // What stands around the list: the count, the title, and what is said of an empty or unsorted list.
 
-const byId = (id) => document.getElementById(id);
+import { setText } from "./text.js";
 
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
+const byId = (id) => document.getElementById(id);
 
 export class Summary {
   #roster;
@@ -49,8 +47,8 @@ export class Summary {
     byId("more").hidden = view.complete;
     setText(byId("next"), view.failed ? "More people could not be read. Try again" : "More people");
     byId("nobody").hidden = !view.complete || view.length > 0;
-    const nobody = hereOnly ? "Nobody here" : "Nobody";
-    setText(byId("nobody"), prefix ? `${nobody} has a name that begins with “${prefix}”.` : `${nobody}.`);
+    const named = prefix ? ` has a name that begins with “${prefix}”` : "";
+    setText(byId("nobody"), `Nobody${hereOnly ? " here" : ""}${named}.`);
     byId("first").hidden = this.#total !== 1 || searching;
   }
 

@@ -1,0 +1,190 @@
+"""WCAG 2.2 AA as axe-core judges it, and what it cannot judge: keyboard, narrow screens, order."""
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import OpenWindow
+from tests.browser.window import Window
+from tests.conftest import Serve
+
+pytestmark = pytest.mark.browser
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+async def violations(page: Page) -> list[str]:
+    results: Any = await Axe().run(page, options={"runOnly": {"type": "tag", "values": RULES}})
+    return [
+        f"{found['id']}: {node['html']} {node['failureSummary']}"
+        for found in results.response["violations"]
+        for node in found["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_before_log_in(
+    serve: Serve, window: OpenWindow, scheme: str
+) -> None:
+    server = await serve()
+    alice = await window(server, color_scheme=scheme)
+    for path in ("/log_in/", "/sign_up/", "/nothing"):
+        await alice.goto(path)
+        assert await violations(alice.page) == [], path
+    await alice.sign_up("a b", "short", again="other")
+    await expect(alice.page.locator("[aria-invalid]")).to_have_count(3)
+    assert await violations(alice.page) == []
+    await alice.log_in("alice", "wrong-password")
+    await expect(alice.page.get_by_role("alert")).to_be_visible()
+    assert await violations(alice.page) == []
+    alice.complaints.clear()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+async def test_axe_finds_nothing_on_the_list_and_the_account_page(
+    serve: Serve, window: OpenWindow, scheme: str, width: int
+) -> None:
+    server = await serve()
+    size = {"width": width, "height": 800}
+    alice = await window(server, "alice", color_scheme=scheme, viewport=size)
+    bob, carol = await window(server, "bob"), await window(server, "carol")
+    await bob.page.get_by_role("button", name="Away").click()
+    await carol.log_out()
+    await alice.sees("bob", "Away")
+    await alice.sees("carol", "Offline")
+    assert await violations(alice.page) == []
+    await alice.page.get_by_role("searchbox").fill("nobody")
+    await expect(alice.page.get_by_text("Nobody has a name")).to_be_visible()
+    assert await violations(alice.page) == []
+    await alice.goto("/account/")
+    await alice.page.get_by_text("Delete alice").click()
+    assert await violations(alice.page) == []
+
+
+async def test_axe_finds_nothing_while_the_connection_is_lost(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve()
+    alice = await window(server, "alice")
+    await alice.is_live()
+    await alice.page.evaluate("Math.random = () => 1 - Number.EPSILON")
+    await server.close()
+    await alice.is_in_state("waiting")
+    assert await violations(alice.page) == []
+    alice.complaints.clear()
+
+
+async def test_the_list_is_walked_by_keyboard(serve: Serve, window: OpenWindow) -> None:
+    server = await serve()
+    for name in ("bob", "carol"):
+        await window(server, name)
+    alice = await window(server, "alice")
+    await alice.sees("carol", "Online")
+    await alice.page.keyboard.press("Tab")
+    await expect(alice.page.get_by_role("link", name="Skip to content")).to_be_focused()
+    reached = [await press_tab(alice) for _ in range(10)]
+    assert reached == [
+        "Presence", "alice", "Log out", "q", "Everyone", "Here now", "Online", "Away", "row", "body",
+    ]
+    await alice.row("alice").focus()
+    for key, name in [("ArrowDown", "bob"), ("End", "carol"), ("ArrowUp", "bob"), ("Home", "alice")]:
+        await alice.page.keyboard.press(key)
+        await expect(alice.row(name)).to_be_focused()
+    await expect(alice.row("carol")).to_have_attribute("aria-posinset", "3")
+    await expect(alice.row("carol")).to_have_attribute("aria-setsize", "3")
+
+
+async def press_tab(window: Window) -> str:
+    await window.page.keyboard.press("Tab")
+    name: str = await window.page.evaluate(
+        """() => {
+            const { activeElement: at } = document;
+            if (at.matches("li")) return "row";
+            return at === document.body ? "body" : at.id === "q" ? "q" : at.textContent.trim();
+        }"""
+    )
+    return name
+
+
+async def test_one_can_choose_away_and_log_out_by_keyboard(
+    serve: Serve, window: OpenWindow
+) -> None:
+    alice = await window(await serve(), "alice")
+    await alice.is_live()
+    await alice.page.get_by_role("button", name="Away").focus()
+    await alice.page.keyboard.press("Space")
+    await alice.sees("alice", "Away")
+    await alice.page.get_by_role("button", name="Log out").focus()
+    await alice.page.keyboard.press("Enter")
+    await expect(alice.page).to_have_url(alice.url + "/log_in/")
+
+
+@pytest.mark.parametrize("width", [320, 390, 700, 1920])
+async def test_nothing_is_wider_than_the_screen(
+    serve: Serve, window: OpenWindow, width: int
+) -> None:
+    server = await serve()
+    size = {"width": width, "height": 640}
+    longest = "w" * 31
+    alice = await window(server, viewport=size)
+    for path in ("/sign_up/", "/log_in/", "/nothing"):
+        await alice.goto(path)
+        assert await overflow(alice.page) <= 0, path
+    await alice.enter(longest)
+    await alice.is_live()
+    assert await overflow(alice.page) <= 0
+    await alice.goto("/account/")
+    assert await overflow(alice.page) <= 0
+    alice.complaints.clear()
+
+
+async def overflow(page: Page) -> int:
+    """How many pixels of the page lie beyond its right edge."""
+    found: int = await page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    return found
+
+
+async def test_on_a_phone_names_and_words_stand_below_each_other(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve()
+    alice = await window(
+        server, "alice", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    await alice.is_live()
+    name = await alice.row("alice").locator(".name").bounding_box()
+    words = await alice.row("alice").locator(".words").bounding_box()
+    assert name and words
+    assert words["y"] >= name["y"] + name["height"]
+    await alice.page.get_by_role("button", name="Away").tap()
+    await alice.sees("alice", "Away")
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+async def test_those_who_want_no_motion_get_none(
+    serve: Serve, window: OpenWindow, motion: str
+) -> None:
+    server = await serve()
+    bob = await window(server, "bob")
+    alice = await window(server, "alice", reduced_motion=motion)
+    await alice.is_live()
+    await alice.sees("bob", "Online")
+    await alice.page.evaluate(
+        """() => {
+            window.motions = 0;
+            const animate = Element.prototype.animate;
+            Element.prototype.animate = function (...how) {
+                window.motions += 1;
+                return animate.apply(this, how);
+            };
+        }"""
+    )
+    await bob.log_out()
+    await alice.sees("bob", "Offline")
+    moved = await alice.page.evaluate("window.motions")
+    assert moved == 0 if motion == "reduce" else moved > 0

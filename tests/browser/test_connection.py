@@ -1,0 +1,195 @@
+"""The connection, told honestly: cut, dead, restarted, asleep, and the session's end."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import OpenWindow
+from tests.browser.test_list import Watched
+from tests.browser.window import Window
+from tests.conftest import Serve, ServerProcesses
+from tests.processes import ServerProcess
+from tests.redis_server import RedisServer
+from tests.tcp_proxy import Proxy
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+async def server(server_process: ServerProcesses) -> ServerProcess:
+    return await server_process(heartbeat=1)
+
+
+@pytest.fixture
+async def line(server: ServerProcess) -> AsyncIterator[Proxy]:
+    """A network between a window and the server."""
+    async with Proxy(("127.0.0.1", server.port)) as proxy:
+        yield proxy
+
+
+def through(line: Proxy) -> str:
+    return f"http://127.0.0.1:{line.port}"
+
+
+async def test_a_cut_network_is_told_and_mended(
+    server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    alice, bob = await window(through(line), "alice"), await window(server, "bob")
+    await alice.sees("bob", "Online")
+    line.shut()
+    line.cut()
+    await alice.is_in_state("waiting")
+    await expect(alice.page.get_by_text("Connection lost. Shown as last known.")).to_be_visible()
+    await expect(alice.page.get_by_text("Next try in")).to_be_visible()
+    await bob.log_out()
+    await alice.sees("bob", "Online")
+    await line.open()
+    # By itself, or sooner: the browser says that the network is back.
+    await alice.context.set_offline(True)
+    await alice.context.set_offline(False)
+    await alice.is_live()
+    await alice.sees("bob", "Offline")
+    alice.complaints.clear()
+
+
+async def test_one_can_try_at_once(
+    server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    alice = await window(through(line), "alice")
+    await alice.is_live()
+    # Every wait is the longest there is.
+    await alice.page.evaluate("Math.random = () => 1 - Number.EPSILON")
+    line.shut()
+    line.cut()
+    await expect(alice.page.get_by_text("Next try in 4 s")).to_be_visible(timeout=10_000)
+    await line.open()
+    await alice.page.get_by_role("button", name="Try now").click()
+    await alice.is_live(within=2_000)
+    await expect(alice.page.get_by_role("button", name="Try now")).to_be_hidden()
+    alice.complaints.clear()
+
+
+async def test_a_line_that_fell_silent_is_noticed(
+    server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    alice, bob = await window(through(line), "alice"), await window(server, "bob")
+    await alice.sees("bob", "Online")
+    line.stop()
+    await bob.log_out()
+    await alice.is_in_state("reconnecting")
+    await alice.sees("bob", "Online")
+    line.go()
+    await alice.is_live()
+    await alice.sees("bob", "Offline")
+
+
+async def test_after_sleep_a_stale_list_is_never_shown_as_live(
+    server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    alice, bob = await window(through(line), "alice"), await window(server, "bob")
+    await alice.page.clock.install()
+    await alice.page.reload()
+    await alice.page.clock.run_for(100)
+    await alice.is_live()
+    line.stop()
+    await bob.log_out()
+    # The machine sleeps for an hour; timers that were due fire once.
+    await alice.page.clock.fast_forward("01:00:00")
+    await alice.is_in_state("reconnecting", within=1_000)
+    line.go()
+    await alice.page.clock.run_for(2_000)
+    await alice.is_live()
+    await alice.page.clock.run_for(100)
+    await alice.sees("bob", "Offline")
+
+
+async def test_a_restarted_server_shows_nobody_offline(
+    server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    alice, bob = await window(through(line), "alice"), await window(through(line), "bob")
+    await alice.sees("bob", "Online")
+    watched = await Watched.row(alice.page, "bob")
+    await server.terminate()
+    await alice.is_in_state("waiting")
+    await server.start()
+    line.to = ("127.0.0.1", server.port)
+    for each in (alice, bob):
+        await each.is_live(within=15_000)
+    await (await window(through(line), "carol")).is_live()
+    await alice.sees("carol", "Online")
+    assert await watched.statuses() == []
+    for each in (alice, bob):
+        each.complaints.clear()
+
+
+async def test_logged_out_elsewhere_goes_to_the_log_in_page(
+    server: ServerProcess, window: OpenWindow
+) -> None:
+    alice = await window(server, "alice")
+    await alice.is_live()
+    await end_other_sessions(await window(server), "alice")
+    await expect(alice.page).to_have_url(alice.url + "/log_in/")
+
+
+async def test_logged_out_while_cut_off_goes_to_the_log_in_page(
+    server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    alice = await window(through(line), "alice")
+    await alice.is_live()
+    line.shut()
+    line.cut()
+    await alice.is_in_state("waiting")
+    await end_other_sessions(await window(server), "alice")
+    await line.open()
+    await expect(alice.page).to_have_url(alice.url + "/log_in/", timeout=15_000)
+    alice.complaints.clear()
+
+
+async def end_other_sessions(window: Window, username: str) -> None:
+    await window.log_in(username)
+    await expect(window.page).to_have_url(window.url + "/")
+    await window.goto("/account/")
+    await window.page.get_by_role("button", name="Log out everywhere else").click()
+    await expect(window.page.get_by_role("button", name="everywhere else")).to_have_count(0)
+
+
+async def test_changing_the_password_logs_out_the_other_devices(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve()
+    phone = await window(server, "alice")
+    await phone.is_live()
+    alice = await window(server)
+    await alice.log_in("alice")
+    await expect(alice.page).to_have_url(alice.url + "/")
+    await alice.goto("/account/")
+    await alice.page.get_by_label("Old password").fill("johnson123")
+    await alice.page.get_by_label("New password", exact=True).fill("wombat-arcade-9")
+    await alice.page.get_by_label("New password again", exact=True).fill("wombat-arcade-9")
+    await alice.page.get_by_role("button", name="Change password").click()
+    await expect(phone.page).to_have_url(phone.url + "/log_in/")
+    await alice.goto("/")
+    await alice.is_live()
+
+
+async def test_other_servers_out_of_reach_are_told(
+    server_process: ServerProcesses, own_redis: RedisServer, window: OpenWindow
+) -> None:
+    flags = {"redis_url": own_redis.url, "lease": 1.5, "heartbeat": 1}
+    one, other = await server_process(**flags), await server_process(**flags)
+    alice, bob = await window(one, "alice"), await window(other, "bob")
+    await alice.sees("bob", "Online")
+    own_redis.kill()
+    await alice.is_in_state("degraded", within=10_000)
+    await alice.sees("bob", "Online")
+    await expect(alice.row("bob")).to_contain_text("last known")
+    await expect(alice.row("alice")).not_to_contain_text("last known")
+    # Who changes on this server is known.
+    carol = await window(one, "carol")
+    await carol.is_in_state("degraded")
+    await alice.sees("carol", "Online")
+    await expect(alice.row("carol")).not_to_contain_text("last known")
+    own_redis.start()
+    await alice.is_live(within=15_000)
+    await expect(alice.row("bob")).not_to_contain_text("last known")

@@ -1,0 +1,128 @@
+"""The pages with forms, and what works without scripts."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import OpenWindow
+from tests.conftest import Serve
+from tests.visitor import PASSWORD, Visitor
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_errors_stand_at_the_field_and_the_first_has_the_focus(
+    serve: Serve, window: OpenWindow, scripts: bool
+) -> None:
+    alice = await window(await serve(), java_script_enabled=scripts)
+    await alice.sign_up("alice", "short", again="other")
+    page = alice.page
+    username, password = page.locator("#username"), page.locator("#password1")
+    await expect(password).to_have_attribute("aria-invalid", "true")
+    await expect(password).to_have_accessible_description("Use at least 8 characters.")
+    await expect(password).to_be_focused()
+    await expect(password).to_have_value("")
+    await expect(username).to_have_value("alice")
+    await expect(username).not_to_have_attribute("aria-invalid", "true")
+    alice.complaints.clear()
+
+
+async def test_a_wrong_log_in_keeps_the_name_and_asks_for_the_password(
+    serve: Serve, window: OpenWindow
+) -> None:
+    alice = await window(await serve())
+    await alice.log_in("alice", "wrong-password")
+    await expect(alice.page.get_by_role("alert")).to_have_text("Wrong name or password.")
+    await expect(alice.page.get_by_label("Username")).to_have_value("alice")
+    await expect(alice.page.get_by_label("Password")).to_be_focused()
+    alice.complaints.clear()
+
+
+async def test_a_password_can_be_shown(serve: Serve, window: OpenWindow) -> None:
+    alice = await window(await serve())
+    await alice.goto("/log_in/")
+    password = alice.page.get_by_label("Password")
+    await password.fill("secret words")
+    await expect(password).to_have_attribute("type", "password")
+    show = alice.page.get_by_role("button", name="Show")
+    await expect(show).to_have_accessible_description("Password")
+    await show.click()
+    await expect(password).to_have_attribute("type", "text")
+    await alice.page.get_by_role("button", name="Hide").click()
+    await expect(password).to_have_attribute("type", "password")
+
+
+async def test_password_managers_know_every_field(serve: Serve, window: OpenWindow) -> None:
+    alice = await window(await serve())
+    expected = {
+        "/log_in/": {"username": "username", "password": "current-password"},
+        "/sign_up/": {
+            "username": "username",
+            "password1": "new-password",
+            "password2": "new-password",
+        },
+    }
+    for path, fields in expected.items():
+        await alice.goto(path)
+        for name, meaning in fields.items():
+            field = alice.page.locator(f"input[name={name}]")
+            await expect(field).to_have_attribute("autocomplete", meaning)
+
+
+async def test_everything_works_without_scripts(serve: Serve, window: OpenWindow) -> None:
+    server = await serve()
+    async with Visitor.at(str(server.make_url(""))) as visitor:
+        for number in range(105):
+            await visitor.sign_up(f"user{number:03}")
+    alice = await window(server, "alice", java_script_enabled=False)
+    rows = alice.page.locator("#people > li")
+    await expect(rows).to_have_count(100)
+    await alice.sees("alice", "Online")
+    await alice.sees("user000", "Offline")
+    await expect(alice.page.get_by_role("button", name="Away")).to_be_hidden()
+    await alice.page.get_by_role("link", name="More people").click()
+    await alice.sees("user104", "Offline")
+    await alice.page.get_by_role("searchbox").fill("USER01")
+    await alice.page.get_by_role("searchbox").press("Enter")
+    await expect(rows).to_have_count(10)
+    await alice.page.get_by_role("button", name="Here now").click()
+    await expect(rows).to_have_count(0)
+    await expect(alice.page.get_by_text("Nobody here has a name")).to_be_visible()
+    await alice.page.get_by_role("searchbox").fill("")
+    # Enter keeps the filter.
+    await alice.page.get_by_role("searchbox").press("Enter")
+    await expect(rows).to_have_count(1)
+    await alice.log_out()
+
+
+@pytest.mark.parametrize("path", ["/nothing/here", "/log_out/"])
+async def test_errors_have_a_page_in_the_same_design(
+    serve: Serve, window: OpenWindow, path: str
+) -> None:
+    alice = await window(await serve(), "alice")
+    await alice.goto(path)
+    await expect(alice.page.get_by_role("heading")).to_have_text(
+        "Not Found" if "nothing" in path else "Method Not Allowed"
+    )
+    await alice.page.get_by_role("link", name="Back to the list").click()
+    await alice.is_live()
+    alice.complaints.clear()
+
+
+async def test_a_form_left_open_too_long_keeps_what_was_typed(
+    serve: Serve, window: OpenWindow
+) -> None:
+    alice = await window(await serve())
+    await alice.goto("/sign_up/")
+    await alice.context.clear_cookies()
+    await alice.page.get_by_label("Username").fill("alice")
+    await alice.page.locator("#password1").fill(PASSWORD)
+    await alice.page.locator("#password2").fill(PASSWORD)
+    await alice.page.get_by_role("button", name="Sign up").click()
+    await expect(alice.page.get_by_role("alert")).to_be_visible()
+    await expect(alice.page.get_by_label("Username")).to_have_value("alice")
+    alice.complaints.clear()
+    await alice.page.locator("#password1").fill(PASSWORD)
+    await alice.page.locator("#password2").fill(PASSWORD)
+    await alice.page.get_by_role("button", name="Sign up").click()
+    await expect(alice.page).to_have_url(alice.url + "/log_in/")

@@ -87,10 +87,12 @@ async def test_the_list_is_walked_by_keyboard(serve: Serve, window: OpenWindow) 
     await expect(alice.page.get_by_role("link", name="Skip to content")).to_be_focused()
     reached = [await press_tab(alice) for _ in range(10)]
     assert reached == [
-        "Presence", "alice", "Log out", "q", "Everyone", "Here now", "Online", "Away", "row", "body",
+        *("Presence", "alice", "Log out", "q", "Everyone", "Here now", "Online", "Away"),
+        *("row", "body"),
     ]
     await alice.row("alice").focus()
-    for key, name in [("ArrowDown", "bob"), ("End", "carol"), ("ArrowUp", "bob"), ("Home", "alice")]:
+    keys = {"ArrowDown": "bob", "End": "carol", "ArrowUp": "bob", "Home": "alice"}
+    for key, name in keys.items():
         await alice.page.keyboard.press(key)
         await expect(alice.row(name)).to_be_focused()
     await expect(alice.row("carol")).to_have_attribute("aria-posinset", "3")

@@ -48,6 +48,7 @@ class Socket:
         "username",
         "tutorial",
         "transport",
+        "connection",
         "version",
         "greeted",
         "degraded",
@@ -64,6 +65,8 @@ class Socket:
         self.username = username
         self.tutorial = tutorial
         self.transport = transport
+        # Its number among the connections of this node.
+        self.connection = 0
         # None until the peer has had a first message, unless it came with a cursor.
         self.version: int | None = None
         self.greeted = False
@@ -83,7 +86,7 @@ class Hub:
         self._node = node
         self._heartbeat = heartbeat
         self._sockets: dict[Socket, None] = {}
-        self._sessions: dict[str, set[Socket]] = {}
+        self._sessions: dict[str, list[Socket]] = {}
         self._lagging: set[Socket] = set()
         self._closing: dict[Socket, asyncio.TimerHandle] = {}
         self._all_closed = asyncio.Event()
@@ -111,7 +114,7 @@ class Hub:
     def add(self, socket: Socket) -> None:
         """Take a socket in; its first message comes with the next flush."""
         self._sockets[socket] = None
-        self._sessions.setdefault(socket.session, set()).add(socket)
+        self._sessions.setdefault(socket.session, []).append(socket)
         self._wake.set()
 
     def remove(self, socket: Socket) -> None:
@@ -173,7 +176,7 @@ class Hub:
     def _take_out(self, socket: Socket) -> None:
         del self._sockets[socket]
         self._lagging.discard(socket)
-        self._sessions[socket.session].discard(socket)
+        self._sessions[socket.session].remove(socket)
         if not self._sessions[socket.session]:
             del self._sessions[socket.session]
 

@@ -69,7 +69,6 @@ class Presence:
         self._grace = grace
         self._node = Node(name, grace=grace, lease=lease, now=_now())
         self.hub = Hub(self._node, heartbeat)
-        self._connections: dict[Socket, int] = {}
         self._opened = 0
         self._ended: dict[str, float] = {}
         self._seen = (0, False)
@@ -119,7 +118,7 @@ class Presence:
         if socket.session in self._ended:
             return False
         self._opened += 1
-        self._connections[socket] = self._opened
+        socket.connection = self._opened
         socket.version = read_cursor(cursor, self._node.name) if cursor else None
         self._node.open(socket.session, socket.username, self._opened, _now())
         self.hub.add(socket)
@@ -128,20 +127,15 @@ class Presence:
 
     def disconnect(self, socket: Socket) -> None:
         self.hub.remove(socket)
-        connection = self._connections.pop(socket, None)
-        if connection is not None:
-            self._node.close(socket.session, connection, _now())
-            self._changed()
+        self._node.close(socket.session, socket.connection, _now())
+        self._changed()
 
     def hear(self, socket: Socket, message: StatusMessage) -> None:
         """Take in what a client says of its status."""
-        connection = self._connections.get(socket)
-        if connection is None:
-            return
         if message.whole_user:
             self._node.choose(socket.username, message.status, _now())
         else:
-            self._node.set_status(socket.session, connection, message.status, _now())
+            self._node.set_status(socket.session, socket.connection, message.status, _now())
         self._changed()
 
     # For the ledger

@@ -2,8 +2,6 @@
 
 import resource
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 Refusal = Literal["user", "address", "process"]
@@ -30,18 +28,16 @@ class Seats:
             return "address"
         return "process" if self._taken >= capacity() else None
 
-    @contextmanager
-    def seat(self, username: str, address: str) -> Iterator[None]:
-        """One seat, from before the upgrade until the socket is gone."""
+    def take(self, username: str, address: str) -> None:
+        """Take a seat, from before the upgrade until the socket is gone."""
         self._taken += 1
         self._users[username] += 1
         self._addresses[address] += 1
-        try:
-            yield
-        finally:
-            self._taken -= 1
-            _count_down(self._users, username)
-            _count_down(self._addresses, address)
+
+    def give_back(self, username: str, address: str) -> None:
+        self._taken -= 1
+        _count_down(self._users, username)
+        _count_down(self._addresses, address)
 
 
 def capacity() -> int:

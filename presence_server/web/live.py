@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections import deque
 from socket import SO_SNDBUF, SOL_SOCKET
 from typing import cast
 
+import aiohttp_session
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
+from presence_server.accounts.sessions import Session
 from presence_server.keys import CONFIG, PRESENCE, SEATS, SESSION
 from presence_server.live.hub import SESSION_ENDED, Socket
 from presence_server.live.presence import Presence
@@ -43,8 +44,11 @@ async def live(request: web.Request) -> web.StreamResponse:
             raise web.HTTPTooManyRequests(headers={"Retry-After": _RETRY_SEAT})
         case "process":
             raise web.HTTPServiceUnavailable(headers={"Retry-After": _RETRY_SEAT})
-    with seats.seat(session.username, address):
-        return await _live(request)
+    seats.take(session.username, address)
+    try:
+        return await _serve(request, session)
+    finally:
+        seats.give_back(session.username, address)
 
 
 def _check_origin(request: web.Request) -> None:
@@ -53,23 +57,17 @@ def _check_origin(request: web.Request) -> None:
         raise web.HTTPForbidden
 
 
-async def _live(request: web.Request) -> web.WebSocketResponse:
-    ws = web.WebSocketResponse(
-        heartbeat=request.app[CONFIG].heartbeat,
-        # A context for deflate takes 100 KiB a connection, for messages of some ten bytes.
-        compress=False,
-        max_msg_size=_TOO_BIG,
-        protocols=(SUBPROTOCOL,),
-        timeout=_CLOSING,
-        # A close of ours is answered by the peer, and needs no further answer.
-        autoclose=False,
-    )
+async def _serve(request: web.Request, session: Session) -> web.WebSocketResponse:
+    ws = _response(request)
     await ws.prepare(request)
+    # Neither is needed again, and both would take memory for as long as the socket is open.
+    ws.headers.clear()
+    request.pop(aiohttp_session.SESSION_KEY)
     transport = cast(asyncio.Transport, request.transport)
     transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)
     socket = Socket(
-        session=request[SESSION].key,
-        username=request[SESSION].username,
+        session=session.key,
+        username=session.username,
         tutorial=ws.ws_protocol is None,
         transport=transport,
     )
@@ -90,18 +88,33 @@ async def _live(request: web.Request) -> web.WebSocketResponse:
     return ws
 
 
+def _response(request: web.Request) -> web.WebSocketResponse:
+    return web.WebSocketResponse(
+        heartbeat=request.app[CONFIG].heartbeat,
+        # A context for deflate takes 100 KiB a connection, for messages of some ten bytes.
+        compress=False,
+        max_msg_size=_TOO_BIG,
+        protocols=(SUBPROTOCOL,),
+        timeout=_CLOSING,
+        # A close of ours is answered by the peer, and needs no further answer.
+        autoclose=False,
+    )
+
+
 async def _read(ws: web.WebSocketResponse, socket: Socket, presence: Presence) -> None:
-    recent: deque[float] = deque(maxlen=_MOST_MESSAGES)
+    began, count = 0.0, 0
     # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
     async for message in ws:
         if socket.dismissed:
             continue
         now = time.monotonic()
-        if len(recent) == _MOST_MESSAGES and now - recent[0] < _PER_SECONDS:
+        if now - began > _PER_SECONDS:
+            began, count = now, 0
+        count += 1
+        if count > _MOST_MESSAGES:
             presence.hub.dismiss(socket, WSCloseCode.POLICY_VIOLATION)
         else:
             _take(message, socket, presence)
-        recent.append(now)
 
 
 def _take(message: WSMessage, socket: Socket, presence: Presence) -> None:

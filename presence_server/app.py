@@ -96,9 +96,9 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
     # One context for all: aiohttp does not close earlier ones when a later one fails to open.
     config = app[CONFIG]
     async with AsyncExitStack() as stack:
-        app[KEYRING] = open_keyring(config.secret_key_file)
         app[DATABASE] = await stack.enter_async_context(open_database(config.database))
         app[DATABASE].observe = app[METRICS].time_database
+        app[KEYRING] = open_keyring(config.secret_key_file)
         app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))
         app[THROTTLE] = Throttle()
         app[SEATS] = Seats(config.max_sockets_per_user, config.max_sockets_per_address)

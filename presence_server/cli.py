@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from presence_server import __version__, logs
 from presence_server.accounts.database import DatabaseUnusable
+from presence_server.accounts.keyring import KeyringError
 from presence_server.commands import COMMANDS, serve
 from presence_server.config import SETTINGS, Config, ConfigError, Setting, read_config
 from presence_server.relay import RelayRefused
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = read_config(_flags(args), os.environ)
         logs.set_up(config.log_format)
         return int(args.run(args, config))
-    except (ConfigError, RelayRefused) as error:
+    except (ConfigError, KeyringError, RelayRefused) as error:
         _say(str(error))
         return WRONG_SETTING
     except DatabaseUnusable as error:

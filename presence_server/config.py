@@ -11,6 +11,8 @@ from yarl import URL
 
 Network = IPv4Network | IPv6Network
 
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "sentinel://", "sentinels://")
+
 # Stands for a default that follows from the other settings.
 _FOLLOWS: Any = None
 _LOOPBACK = (ip_network("127.0.0.1"), ip_network("::1"))
@@ -184,7 +186,7 @@ def _path(text: str) -> Path:
 
 
 def _redis_url(text: str) -> str:
-    if not text.startswith(("redis://", "rediss://", "unix://")):
+    if not text.startswith(REDIS_SCHEMES):
         raise ValueError(text)
     return text
 
@@ -233,7 +235,7 @@ SETTINGS = (
     Setting(
         "redis_url",
         _redis_url,
-        "a URL that starts with redis://, rediss:// or unix://",
+        "a URL that starts with " + ", ".join(REDIS_SCHEMES[:-1]) + " or " + REDIS_SCHEMES[-1],
         "the Redis that relays between processes; without it there is one process",
         "URL",
     ),

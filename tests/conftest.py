@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser
 from pytest_aiohttp import AiohttpServer
 
+from presence_server.app import create_app
 from presence_server.config import Config
 from tests.browsers import open_browser
 from tests.processes import ServerProcess
@@ -61,8 +62,6 @@ def serve(aiohttp_server: AiohttpServer, config: Callable[..., Config]) -> Serve
     """Serves the application inside this test, with settings of one's own."""
 
     async def start(**settings: Any) -> TestServer:
-        from presence_server.app import create_app
-
         return await aiohttp_server(create_app(config(**settings)))
 
     return start

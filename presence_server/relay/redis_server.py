@@ -169,7 +169,8 @@ class RedisServer:
         error = failure.__cause__
         cause = error and error.__context__
         match error, cause:
-            case AuthenticationError(), _:
+            # On a Unix socket redis-py wraps it.
+            case (AuthenticationError(), _) | (_, AuthenticationError()):
                 reason = "refuses the password"
             case NoPermissionError(), _:
                 reason = f"does not permit what the relay needs: {failure}"

@@ -1,0 +1,173 @@
+import argparse
+from pathlib import Path
+
+import pytest
+
+from presence_server import __version__, cli
+from presence_server.accounts.database import DatabaseUnusable
+from presence_server.commands import serve
+from presence_server.config import SETTINGS, Config, ConfigError
+from presence_server.relay import RelayRefused
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """The settings that the server would have been run with."""
+    configs: list[Config] = []
+
+    def run(args: argparse.Namespace, config: Config) -> int:
+        configs.append(config)
+        return 0
+
+    monkeypatch.setattr(serve, "run", run)
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting.variable, raising=False)
+    return configs
+
+
+def test_no_argument_serves_with_the_defaults(served: list[Config]) -> None:
+    assert cli.main([]) == 0
+    assert served == [Config()]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "9", "serve"],
+        ["serve", "--port", "9"],
+        ["serve", "--port=9"],
+        ["--port", "8", "serve", "--port", "9"],
+        ["--port", "9"],
+    ],
+)
+def test_flags_stand_before_or_after_the_command(
+    served: list[Config], arguments: list[str]
+) -> None:
+    assert cli.main(arguments) == 0
+    assert served == [Config(port=9)]
+
+
+def test_a_flag_wins_over_the_environment(
+    served: list[Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRESENCE_GRACE", "2.5")
+    monkeypatch.setenv("PRESENCE_LEASE", "3.5")
+    monkeypatch.setenv("PRESENCE_REUSE_PORT", "on")
+    assert cli.main(["--lease", "4", "--no-reuse-port"]) == 0
+    assert served == [Config(grace=2.5, lease=4, reuse_port=False)]
+
+
+def test_every_flag_is_understood(served: list[Config], tmp_path: Path) -> None:
+    given = {
+        "host": "::1",
+        "port": "1",
+        "database": str(tmp_path / "d"),
+        "redis_url": "redis://localhost",
+        "secret_key_file": str(tmp_path / "k"),
+        "sign_up": "closed",
+        "grace": "1",
+        "lease": "2",
+        "heartbeat": "3",
+        "bcrypt_cost": "4",
+        "public_url": "https://example.com",
+        "trusted_proxies": "10.0.0.0/8",
+        "max_sockets_per_user": "5",
+        "max_sockets_per_address": "6",
+        "log_format": "json",
+        "admin_port": "7",
+        "admin_host": "::1",
+    }
+    assert given.keys() | {"reuse_port"} == {setting.field for setting in SETTINGS}
+    arguments = [f"--{field.replace('_', '-')}={text}" for field, text in given.items()]
+    assert cli.main([*arguments, "--reuse-port"]) == 0
+    (config,) = served
+    default = Config()
+    for setting in SETTINGS:
+        assert getattr(config, setting.field) != getattr(default, setting.field), setting.field
+
+
+def test_help_shows_every_flag_with_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    words = capsys.readouterr().out.split()
+    for setting in SETTINGS:
+        assert setting.flag in words
+        assert f"[{setting.variable}]" in words
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--grace", "soon"], "--grace (PRESENCE_GRACE)"),
+        (["--port=-1"], "--port (PRESENCE_PORT)"),
+        (["serve", "--sign-up", "maybe"], "--sign-up (PRESENCE_SIGN_UP)"),
+        (["--reuse-port"], "--reuse-port (PRESENCE_REUSE_PORT)"),
+        (["--port"], "--port"),
+        (["--hots=x"], "--hots"),
+        (["--hos=x"], "--hos"),
+        (["swerve"], "swerve"),
+    ],
+)
+def test_a_wrong_argument_is_one_sentence_and_status_2(
+    served: list[Config], capsys: pytest.CaptureFixture[str], arguments: list[str], name: str
+) -> None:
+    try:
+        status: object = cli.main(arguments)
+    except SystemExit as ended:
+        status = ended.code
+    output = capsys.readouterr()
+    assert status == 2
+    assert output.out == ""
+    (line,) = output.err.splitlines()
+    assert name in line
+    assert not served
+
+
+def test_a_wrong_variable_is_one_sentence_and_status_2(
+    served: list[Config], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRESENCE_BCRYPT_COST", "99")
+    assert cli.main([]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "PRESENCE_BCRYPT_COST" in line
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ConfigError("It does not fit."), 2),
+        (RelayRefused("It does not fit."), 2),
+        (DatabaseUnusable("It does not fit."), 3),
+    ],
+)
+def test_what_refuses_the_start_is_said_in_its_own_words(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    status: int,
+) -> None:
+    def refuse(args: argparse.Namespace, config: Config) -> int:
+        raise error
+
+    monkeypatch.setattr(serve, "run", refuse)
+    assert cli.main([]) == status
+    assert capsys.readouterr().err == "presence-server: It does not fit.\n"
+
+
+def test_any_other_error_is_logged_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(args: argparse.Namespace, config: Config) -> int:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(serve, "run", fail)
+    assert cli.main([]) == 1
+    assert "RuntimeError: a defect" in capsys.readouterr().err

@@ -57,7 +57,7 @@ CREATE INDEX endings_by_time ON endings (ended_at);
 CREATE TABLE here (
     session_key TEXT NOT NULL REFERENCES sessions (key) ON DELETE CASCADE,
     node TEXT NOT NULL,
-    status TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('online', 'away')),
     since INTEGER NOT NULL,
     -- When the node last said so.
     noted_at INTEGER NOT NULL,

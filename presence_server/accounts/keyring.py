@@ -12,10 +12,12 @@ from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from presence_server.config import ConfigError
+
 log = logging.getLogger(__name__)
 
 
-class KeyringError(Exception):
+class KeyringError(ConfigError):
     """The key file cannot be used; the text is a sentence that names it."""
 
 

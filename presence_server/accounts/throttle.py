@@ -1,7 +1,8 @@
 """Throttling of log-ins and sign-ups, asked before anything costly is done.
 
-Each try is counted before its password is checked, so that many at once cannot slip through
-together, and given back when it turns out right. All counts are token buckets in memory.
+All counts are token buckets in memory. A try is counted before its password is checked, so that
+many at once cannot slip through together, and given back when it was no guess. While the outcome
+of others is all that a try has to fear, it waits for that: many right passwords at once all pass.
 
 Nobody can lock anybody else out: no count belongs to an account alone. Guesses are counted for an
 account *from one network*, so that a stranger's guesses leave the owner's network alone; and a
@@ -15,11 +16,14 @@ right and wrong end at 300 a minute, for each costs a hash. Sign-ups come in bur
 class begins, so that 200 may come at once, but then one a second.
 """
 
+import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
+from typing import TypeAlias
 
 MOST_KEYS = 100_000
 
@@ -32,79 +36,119 @@ class Limit:
     seconds: float
 
 
-GUESSES_AT_ACCOUNT = Limit(10, 15 * 60 / 10)
+GUESSES = Limit(10, 15 * 60 / 10)
 WRONG_PASSWORDS = Limit(30, 60 / 30)
 LOG_INS = Limit(300, 60 / 300)
 SIGN_UPS = Limit(200, 60 / 60)
 
+Bucket: TypeAlias = tuple[Limit, int]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A try to log in: refused for `wait` seconds, or admitted if that is 0."""
+
+    wait: float
+    right: bool = False
+
 
 class Throttle:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._buckets = _Buckets(clock)
+        self._clock = clock
+        # For each key the time at which its bucket will be full again, the least used key first.
+        self._full_at: OrderedDict[int, float] = OrderedDict()
+        # How many of the counted tries may yet be given back, and what is set when one is decided.
+        self._undecided: Counter[int] = Counter()
+        self._decided = asyncio.Event()
 
-    def log_in(self, address: str, username: str, device: str | None = None) -> float:
-        """Count a try to log in. 0: go on; otherwise it is refused for so many seconds.
+    @asynccontextmanager
+    async def log_in(
+        self, address: str, username: str, device: str | None = None
+    ) -> AsyncIterator[Attempt]:
+        """Hold a try while its password is checked: say `right`, or it counts as a guess.
 
-        `device` names a device on which this very account has logged in before; the caller has
-        proof of that, for it opens a count of its own.
+        An error that leaves the block is no guess either. `device` names a device on which this
+        very account has logged in before; the caller has proof of that, for it opens a count of
+        its own.
         """
-        return self._buckets.take(_log_in_buckets(address, username, device))
-
-    def forgive(self, address: str, username: str, device: str | None = None) -> None:
-        """The try was no guess: the password was right, or could not be checked at all."""
-        guesses, wrong, _ = _log_in_buckets(address, username, device)
-        self._buckets.give_back([guesses, wrong])
+        guesses = _guesses(address, username, device)
+        wait = await self._admit([*guesses, _log_ins(address, device)], guesses)
+        attempt = Attempt(wait)
+        if wait:
+            yield attempt
+            return
+        was_guess = False
+        try:
+            yield attempt
+            was_guess = not attempt.right
+        finally:
+            self._decide(guesses, was_guess)
 
     def sign_up(self, address: str) -> float:
         """Count a try to sign up. 0: go on; otherwise it is refused for so many seconds."""
-        return self._buckets.take([(SIGN_UPS, _key("sign-up", _client(address)))])
+        bucket = (SIGN_UPS, _key("sign-up", _client(address)))
+        wait = self._refusal([bucket])
+        if not wait:
+            self._count([bucket])
+        return wait
 
+    async def _admit(self, buckets: list[Bucket], undecided: list[Bucket]) -> float:
+        while wait := self._refusal(buckets):
+            if self._refusal(buckets, though_right=True):
+                return wait
+            await self._decided.wait()
+        self._undecided.update(key for _, key in undecided)
+        self._count(buckets)
+        return 0.0
 
-Bucket = tuple[Limit, int]
+    def _decide(self, buckets: list[Bucket], was_guess: bool) -> None:
+        for limit, key in buckets:
+            self._undecided[key] -= 1
+            if not self._undecided[key]:
+                del self._undecided[key]
+            if not was_guess and key in self._full_at:
+                self._full_at[key] -= limit.seconds
+        self._decided.set()
+        self._decided = asyncio.Event()
 
-
-class _Buckets:
-    """For each key the time at which its bucket will be full again, the least used key first."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._full_at: OrderedDict[int, float] = OrderedDict()
-
-    def take(self, buckets: list[Bucket]) -> float:
-        """Take one from each bucket, or from none and say how long until all have one."""
+    def _refusal(self, buckets: list[Bucket], though_right: bool = False) -> float:
+        """Seconds until every bucket has one; `though_right`: if all undecided were given back."""
         now = self._clock()
-        wait = max(self._wait(limit, key, now) for limit, key in buckets)
-        if wait > 0:
-            return wait
+        waits = [0.0]
+        for limit, key in buckets:
+            taken = self._full_at.get(key, now) - now
+            if though_right:
+                taken -= self._undecided[key] * limit.seconds
+            waits.append(taken - (limit.burst - 1) * limit.seconds)
+        # Less than a millisecond is a rounding error of the clock's arithmetic.
+        return max(waits) if max(waits) > 0.001 else 0.0
+
+    def _count(self, buckets: list[Bucket]) -> None:
+        now = self._clock()
         for limit, key in buckets:
             self._full_at[key] = max(self._full_at.get(key, now), now) + limit.seconds
             self._full_at.move_to_end(key)
         while len(self._full_at) > MOST_KEYS:
             self._full_at.popitem(last=False)
-        return 0.0
-
-    def give_back(self, buckets: list[Bucket]) -> None:
-        for limit, key in buckets:
-            if key in self._full_at:
-                self._full_at[key] -= limit.seconds
-
-    def _wait(self, limit: Limit, key: int, now: float) -> float:
-        full_at = self._full_at.get(key, now)
-        return full_at - now - (limit.burst - 1) * limit.seconds
 
 
-def _log_in_buckets(address: str, username: str, device: str | None) -> list[Bucket]:
-    account = username.lower()
-    where = f"device {device}" if device else _client(address)
-    near = f"device {device}" if device else _network(address)
+def _guesses(address: str, username: str, device: str | None) -> list[Bucket]:
+    near = _key("device", device) if device else _key("network", _network(address))
     return [
-        (GUESSES_AT_ACCOUNT, _key("guess", account, near)),
-        (WRONG_PASSWORDS, _key("wrong", where)),
-        (LOG_INS, _key("log-in", where)),
+        (GUESSES, _key("guess", username.lower(), near)),
+        (WRONG_PASSWORDS, _key("wrong", _where(address, device))),
     ]
 
 
-def _key(*parts: str) -> int:
+def _log_ins(address: str, device: str | None) -> Bucket:
+    return LOG_INS, _key("log-in", _where(address, device))
+
+
+def _where(address: str, device: str | None) -> int:
+    return _key("device", device) if device else _key("address", _client(address))
+
+
+def _key(*parts: str | int) -> int:
     # Python's hash of strings has a secret of this process in it: nobody can aim at a bucket,
     # and a key takes the same few bytes however long the name that was typed.
     return hash(parts)

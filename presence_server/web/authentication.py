@@ -3,8 +3,6 @@
 from aiohttp import web
 
 from presence_server.accounts import users
-from presence_server.accounts.database import DatabaseUnavailable
-from presence_server.accounts.passwords import PasswordsBusy
 from presence_server.keys import DATABASE, METRICS, PASSWORDS, THROTTLE
 from presence_server.web.forms import too_often
 from presence_server.web.proxies import client_address
@@ -17,19 +15,14 @@ async def authenticate(
 
     None after the same time whether the name or the password is wrong. `device` is as in Throttle.
     """
-    throttle, attempt = request.app[THROTTLE], (client_address(request), username, device)
+    throttle, address = request.app[THROTTLE], client_address(request)
     metrics = request.app[METRICS]
-    if wait := throttle.log_in(*attempt):
-        metrics.throttled.labels("log_in").inc()
-        raise too_often(wait)
-    try:
+    async with throttle.log_in(address, username, device) as attempt:
+        if attempt.wait:
+            metrics.throttled.labels("log_in").inc()
+            raise too_often(attempt.wait)
         found = await _checked(request, username, password)
-    except (PasswordsBusy, DatabaseUnavailable):
-        metrics.log_ins.labels("busy").inc()
-        throttle.forgive(*attempt)
-        raise
-    if found is not None:
-        throttle.forgive(*attempt)
+        attempt.right = found is not None
     metrics.log_ins.labels("wrong" if found is None else "welcome").inc()
     return found
 

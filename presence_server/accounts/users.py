@@ -100,6 +100,16 @@ async def page(
     return [(username, last_seen) for username, last_seen in rows]
 
 
+async def listed(db: Database, after: str | None, limit: int) -> list[User]:
+    """All there is to know about the accounts that page() goes through."""
+    rows = await db.read(
+        f"SELECT {_COLUMNS} FROM users WHERE lower_name > $1 ORDER BY lower_name LIMIT $2",
+        (after or "").lower(),
+        limit,
+    )
+    return [_user(row) for row in rows]
+
+
 async def last_seen_of(db: Database, usernames: Sequence[str]) -> dict[str, int | None]:
     """When each of those who have an account was last seen, under the names as asked for."""
     asked = {username.lower(): username for username in usernames if _could_be_stored(username)}

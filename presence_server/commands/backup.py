@@ -1,0 +1,29 @@
+"""`presence-server backup FILE`: a copy of the database, with the server running or not."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from presence_server.accounts.database import Database
+from presence_server.commands.database import Refused, run_on_database
+from presence_server.config import Config
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+    parser = subparsers.add_parser("backup", help="copy the database, server running or not")
+    parser.add_argument("file", metavar="FILE", type=Path, help="replaced if it exists")
+    return parser
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    async def work(db: Database) -> None:
+        try:
+            await db.backup(args.file)
+        except OSError as error:
+            raise Refused(f"{args.file} cannot be written: {error.strerror}.") from error
+        print(f"Copied {config.database} to {args.file}.")
+
+    return run_on_database(config, work)

@@ -1,0 +1,41 @@
+"""`presence-server sessions …`: where a user is logged in."""
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from presence_server.accounts import sessions
+from presence_server.accounts.database import Database
+from presence_server.commands.database import minute, named_user, printable, run_on_database
+from presence_server.config import Config
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+    parser = subparsers.add_parser("sessions", help="list or end the sessions of a user")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for action, about in (("list", "where a user is logged in"), ("end", "log a user out")):
+        actions.add_parser(action, help=about).add_argument("name", metavar="NAME")
+    return parser
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    async def work(db: Database) -> None:
+        user = await named_user(db, args.name)
+        if args.action == "list":
+            await _list(db, user.id)
+        else:
+            ended = await sessions.end_all(db, user.id, int(time.time()))
+            print(f"Ended {ended} session{'' if ended == 1 else 's'} of {user.username}.")
+
+    return run_on_database(config, work)
+
+
+async def _list(db: Database, user_id: int) -> None:
+    for session in await sessions.of_user(db, user_id):
+        print(
+            f"{printable(session.device):32}  from {printable(session.address)}"
+            f"  since {minute(session.started_at)}  last used {minute(session.used_at)}"
+        )

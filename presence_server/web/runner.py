@@ -60,7 +60,6 @@ class _Connection(RequestHandler):
         response.force_close()
         return response
 
-
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         error = kwargs.get("exc_info")
         if isinstance(error, (HttpProcessingError, RequestPayloadError)):

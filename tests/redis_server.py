@@ -28,7 +28,7 @@ class RedisServer:
         # Not pytest's own folder: the path of a Unix socket may have 107 bytes.
         self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self._options = options + (("--requirepass", password) if password else ())
-        self._port = port
+        self.port = port
         self._process: subprocess.Popen[bytes] | None = None
         secret = f":{password}@" if password else ""
         if port is None:
@@ -42,9 +42,9 @@ class RedisServer:
 
     def start(self) -> None:
         assert self._process is None, "it runs already"
-        command = [redis_binary(), "--port", str(self._port or 0), "--save", "", *self._options]
+        command = [redis_binary(), "--port", str(self.port or 0), "--save", "", *self._options]
         command += ["--bind", "127.0.0.1", "--dir", str(self._folder)]
-        if self._port is None:
+        if self.port is None:
             command += ["--unixsocket", str(self._folder / "socket")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)

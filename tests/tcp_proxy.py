@@ -29,7 +29,7 @@ class Proxy:
         self._tls = tls
         self._flowing: dict[Way, asyncio.Event] = {"up": asyncio.Event(), "down": asyncio.Event()}
         self._server: asyncio.Server | None = None
-        self._connections: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+        self._connections: set[asyncio.Task[None]] = set()
         self.go()
 
     async def __aenter__(self) -> Self:
@@ -43,11 +43,8 @@ class Proxy:
         traceback: TracebackType | None,
     ) -> None:
         self.shut()
-        connections = list(self._connections)
         self.cut()
-        for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     def stop(self, *ways: Way) -> None:
         """Copy nothing more in these ways (both when none is named); connections stay open."""
@@ -60,9 +57,8 @@ class Proxy:
 
     def cut(self) -> None:
         """End all connections at once; new ones are welcome."""
-        for writers in self._connections.values():
-            for writer in writers:
-                writer.transport.abort()
+        for connection in self._connections:
+            connection.cancel()
 
     def shut(self) -> None:
         """Refuse new connections; those there are stay."""
@@ -73,15 +69,18 @@ class Proxy:
     async def open(self) -> None:
         """Take connections again, on the same port."""
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=self._tls, backlog=1024
+            self._welcome, "127.0.0.1", self.port, ssl=self._tls, backlog=1024
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        writers = self._connections[task] = [writer]
+        connection = asyncio.create_task(self._serve(reader, writer))
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers = [writer]
         try:
             with suppress(OSError):
                 if isinstance(self.to, Path):
@@ -91,15 +90,15 @@ class Proxy:
                 writers.append(server[1])
                 await self._copy_both(reader, writer, *server)
             # What one side said last still reaches the other; a stuck one is not waited for.
-            for each in writers:
-                each.close()
             with suppress(OSError, TimeoutError):
                 async with asyncio.timeout(1):
-                    await asyncio.gather(*(each.wait_closed() for each in writers))
+                    for each in writers:
+                        each.close()
+                        await each.wait_closed()
         finally:
             for each in writers:
                 each.transport.abort()
-            del self._connections[task]
+            await asyncio.gather(*(each.wait_closed() for each in writers), return_exceptions=True)
 
     async def _copy_both(
         self,

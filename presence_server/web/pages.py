@@ -192,29 +192,30 @@ async def _screen(
     after = request.query.get("after")
     if not is_name_part(prefix) or not is_name_part(after or ""):
         return [], None
-    if not prefix and not here_only and after is None:
-        return await _first_screen(request)
+    if after is None:
+        return await _first_screen(request, prefix, here_only)
     # One more than fits tells whether there are more.
     if here_only:
         rows = people_here(request.app, after=after, prefix=prefix, limit=SCREEN + 1)
     else:
         rows = await everybody(request.app, after=after, prefix=prefix, limit=SCREEN + 1)
-    if len(rows) <= SCREEN:
-        return rows, None
-    rows = rows[:SCREEN]
-    query = {"q": prefix, "here": "1" if here_only else "", "after": rows[-1].username}
-    return rows, "/?" + urlencode({name: value for name, value in query.items() if value})
+    return _cut(rows, prefix, here_only)
 
 
-async def _first_screen(request: web.Request) -> tuple[list[Row], str | None]:
+async def _first_screen(
+    request: web.Request, prefix: str, here_only: bool
+) -> tuple[list[Row], str | None]:
     """Oneself, then the others who are here, then as many more as fit."""
     me = request[SESSION].username
-    here = people_here(request.app, after=None, prefix="", limit=SCREEN)
-    myself = person_here(request.app, me)
-    rows = [*myself, *(row for row in here if row.username != me)][:SCREEN]
+    here = people_here(request.app, after=None, prefix=prefix, limit=SCREEN + 1)
+    myself = [row for row in person_here(request.app, me) if me.lower().startswith(prefix.lower())]
+    rows = [*myself, *(row for row in here if row.username != me)]
+    if here_only:
+        return _cut(rows, prefix, here_only)
+    rows = rows[:SCREEN]
     after = ""
     while len(rows) < SCREEN:
-        found = await everybody(request.app, after=after, prefix="", limit=SCREEN)
+        found = await everybody(request.app, after=after, prefix=prefix, limit=SCREEN)
         for row in found:
             if len(rows) == SCREEN:
                 break
@@ -224,4 +225,17 @@ async def _first_screen(request: web.Request) -> tuple[list[Row], str | None]:
         else:
             if len(found) < SCREEN:
                 return rows, None
-    return rows, "/?" + urlencode({"after": after})
+    return rows, _next_url(prefix, here_only, after)
+
+
+def _cut(rows: list[Row], prefix: str, here_only: bool) -> tuple[list[Row], str | None]:
+    if len(rows) <= SCREEN:
+        return rows, None
+    return rows[:SCREEN], _next_url(prefix, here_only, rows[SCREEN - 1].username)
+
+
+def _next_url(prefix: str, here_only: bool, after: str) -> str:
+    asked = {"q": prefix, "here": "1" if here_only else ""}
+    query = {name: value for name, value in asked.items() if value}
+    # An empty `after` counts too: it begins the list in the order of names.
+    return "/?" + urlencode({**query, "after": after})

@@ -18,7 +18,7 @@ const roster = new Roster();
 const announcer = new Announcer(byId("news"));
 const person = new Person(roster, me, Number(now));
 const search = new Search(byId("search"), () => view.isOpen && view.open(search));
-const summary = new Summary(roster, search, me, Number(total));
+const summary = new Summary(roster, state, search, me, Number(total));
 const view = new View(roster, me, {
   list: byId("people"),
   cover: byId("tools"),
@@ -74,6 +74,7 @@ const connection = new Connection(new URL("/users/", location.href.replace(/^htt
   onMessage: receive,
   onState(word, nextTry) {
     state.set(word, nextTry);
+    view.plan();
     if (word === "ended") location.assign("/log_in/");
     if (word !== "live") return;
     // A new socket takes us for what we were before, and speaks up if other servers are silent.

@@ -8,7 +8,7 @@ const WORDS = {
   connecting: "Connecting…",
   reconnecting: "Reconnecting… Shown as last known.",
   live: "Live",
-  degraded: "Live, but other servers are out of reach: their people are shown as last known.",
+  degraded: "Live, but other servers are out of reach",
   waiting: "Connection lost. Shown as last known.",
   ended: "Logged out.",
 };
@@ -22,6 +22,11 @@ export class State {
 
   get live() {
     return this.#connection === "live";
+  }
+
+  /** Whether what is shown was true once and may not be now. */
+  get stale() {
+    return this.#hasLived && !this.live;
   }
 
   set degraded(value) {
@@ -46,6 +51,7 @@ export class State {
   #draw() {
     const word = this.#word;
     document.body.dataset.state = word;
+    document.body.classList.toggle("stale", this.stale);
     setText(byId("state-words"), WORDS[word]);
     byId("try-now").hidden = word !== "waiting";
     clearInterval(this.#timer);

@@ -6,12 +6,14 @@ const byId = (id) => document.getElementById(id);
 
 export class Summary {
   #roster;
+  #state;
   #search;
   #me;
   #total;
 
-  constructor(roster, search, me, total) {
+  constructor(roster, state, search, me, total) {
     this.#roster = roster;
+    this.#state = state;
     this.#search = search;
     this.#me = me;
     this.#total = total;
@@ -38,7 +40,7 @@ export class Summary {
     setText(byId("here-count"), here);
     setText(byId("total"), this.#total.toLocaleString("en"));
     setText(byId("total-noun"), this.#total === 1 ? "person" : "people");
-    const title = `${here} here · Presence`;
+    const title = `${this.#state.stale ? "Reconnecting…" : `${here} here`} · Presence`;
     if (document.title !== title) document.title = title;
   }
 

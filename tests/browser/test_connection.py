@@ -42,6 +42,7 @@ async def test_a_cut_network_is_told_and_mended(
     await alice.is_in_state("waiting")
     await expect(alice.page.get_by_text("Connection lost. Shown as last known.")).to_be_visible()
     await expect(alice.page.get_by_text("Next try in")).to_be_visible()
+    await expect(alice.page).to_have_title("Reconnecting… · Presence")
     await bob.log_out()
     await alice.sees("bob", "Online")
     await line.open()

@@ -12,9 +12,13 @@ pytestmark = pytest.mark.browser
 
 async def test_two_people_see_each_other_come_and_go(serve: Serve, window: OpenWindow) -> None:
     server = await serve()
-    alice = await window(server, "alice")
-    await alice.sees("alice", "Online")
-    bob = await window(server, "bob")
+    alice, bob = await window(server), await window(server)
+    for each, name in ((alice, "alice"), (bob, "bob")):
+        await each.sign_up(name)
+        await expect(each.page).to_have_url(each.url + "/log_in/")
+        await each.log_in(name)
+        await expect(each.page).to_have_url(each.url + "/")
+        await each.sees(name, "Online")
     await bob.sees("alice", "Online")
     await alice.sees("bob", "Online")
     await expect(alice.page).to_have_title("2 here · Presence")

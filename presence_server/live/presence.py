@@ -214,7 +214,6 @@ class Presence:
             now = _now()
             if now.elapsed - before > _TICK + _BATCHING + _STALL:
                 log.warning("this process stood still for %.1f s", now.elapsed - before)
-                self._node.stalled(now.elapsed - before, now)
                 self.stalls += 1
             before = now.elapsed
             self._tick(now)

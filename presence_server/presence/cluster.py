@@ -16,6 +16,8 @@ BEAT = 0.2
 DEAF = 0.3
 # Seconds until a snapshot that did not come is asked for again.
 _PATIENCE = 1.0
+# Seconds within which a process that stood still has read what came in meanwhile.
+_READING = 0.5
 # Whoever reaches the relay can invent nodes.
 _MOST_PEERS = 256
 
@@ -23,13 +25,29 @@ _MOST_PEERS = 256
 class _Peer:
     """One other node, as heard from here."""
 
-    __slots__ = ("view", "sequence", "complete", "heard", "asked", "collecting", "parts", "leaving")
+    __slots__ = (
+        "view",
+        "gone",
+        "sequence",
+        "complete",
+        "answered",
+        "heard",
+        "asked",
+        "collecting",
+        "parts",
+        "leaving",
+    )
 
     def __init__(self, now: Moment) -> None:
         self.view: set[str] = set()
+        # Who left it, since when and until when that is held back: see Cluster._remove.
+        self.gone: dict[str, tuple[int, float]] = {}
         # The newest batch that the view holds; not complete means that an earlier one is missing.
         self.sequence = -1
         self.complete = False
+        # Whether it has proved that it lives, since it was first heard or heard again: letters can
+        # be older than their sender's end.
+        self.answered = False
         self.heard = now
         self.asked: float | None = None
         self.collecting: tuple[int, int] | None = None
@@ -55,6 +73,9 @@ class Cluster:
         self._deaf = False
         self._echoed = now.elapsed
         self._resubscribed = now.elapsed
+        # Until then nodes that are not known yet may make themselves heard.
+        self._catching_up = now.elapsed
+        self._read_by = now.elapsed
         # Nodes to ask for a snapshot; None asks all.
         self.asks: set[str | None] = set()
         self.needs_probe = False
@@ -74,15 +95,27 @@ class Cluster:
 
     @property
     def settled(self) -> bool:
-        """Whether every node that was heard has told all it knows."""
-        return not self._deaf and all(peer.complete for peer in self._peers.values())
+        """Whether every node that is heard has told all it knows."""
+        return not self._deaf and all(
+            peer.complete for peer in self._peers.values() if peer.leaving is None
+        )
+
+    def catching_up(self, now: Moment) -> float:
+        """Seconds by which those who left stay longer, for they may be where nobody was heard."""
+        return DEAF * self._lease if now.elapsed < self._catching_up else 0.0
 
     def hear(self, letter: Letter, now: Moment) -> People | None:
         """Take in a letter of another node, and tell which people it changed, if any."""
         peer = self._find(letter.node, now)
         if peer is None:
             return None
-        self._believe(peer, now)
+        peer.heard = now
+        people = self._take_in(letter, peer, now)
+        if people is not None:
+            self._let_go(now)
+        return people
+
+    def _take_in(self, letter: Letter, peer: _Peer, now: Moment) -> People | None:
         match letter:
             case Beat():
                 peer.complete = peer.complete and letter.sequence == peer.sequence
@@ -98,8 +131,9 @@ class Cluster:
         """The node's own beat, sent at `mark`, came back: all that was sent before it is heard."""
         self._echoed = max(self._echoed, mark)
         if self._deaf:
-            self._deaf = False
-            self._renew(now)
+            if now.elapsed - mark <= DEAF * self._lease:
+                self._deaf = False
+                self._renew(now)
             return
         for node, peer in list(self._peers.items()):
             self._judge(node, peer, mark, now)
@@ -107,6 +141,7 @@ class Cluster:
     def subscribed(self, now: Moment) -> None:
         """A new subscription began: letters may have been missed before it."""
         self._renew(now)
+        self._resubscribed = now.elapsed
         for peer in self._peers.values():
             peer.asked = now.elapsed
         self._unconfirmed.update(self._present())
@@ -121,6 +156,7 @@ class Cluster:
     def stalled(self, now: Moment) -> None:
         """This process stood still: its own beats' echoes could not be read in time."""
         self._echoed = now.elapsed
+        self._read_by = now.elapsed + _READING
 
     def tick(self, now: Moment) -> None:
         """See what is due by the clock; conclusions wait for an echo."""
@@ -128,10 +164,11 @@ class Cluster:
             self.silences += not self._deaf
             self.lost()
             self._resubscribe(now)
+        self._let_go(now)
         if any(self._due(peer, now.elapsed) for peer in self._peers.values()):
             self.needs_probe = True
         for node, peer in self._peers.items():
-            if not peer.complete and peer.leaving is None:
+            if not peer.complete and node not in self._departed and self._is_heard(peer, now):
                 self._ask(node, peer, now)
 
     def _find(self, node: str, now: Moment) -> _Peer | None:
@@ -142,24 +179,16 @@ class Cluster:
             peer = self._peers[node] = _Peer(now)
         return peer
 
-    def _believe(self, peer: _Peer, now: Moment) -> None:
-        peer.heard = now
-        if peer.leaving is not None:
-            peer.leaving = None
-            peer.complete = False
-
     def _apply(self, batch: Batch, peer: _Peer) -> People | None:
-        if batch.sequence <= peer.sequence:
+        if not peer.answered or batch.sequence <= peer.sequence:
             return None
         # A batch holds newest states, so it is right by itself even when one before it is missing.
         peer.complete = peer.complete and batch.sequence == peer.sequence + 1
         peer.sequence = batch.sequence
-        for username, (status, since) in batch.people.here.items():
-            self._roster.place(batch.node, username, status, since)
-            peer.view.add(username)
+        for username in batch.people.here:
+            self._place(batch.node, peer, username, batch.people)
         for username, since in batch.people.gone.items():
-            self._roster.remove(batch.node, username, since)
-            peer.view.discard(username)
+            self._remove(peer, username, since)
         return batch.people
 
     def _collect(self, part: Part, peer: _Peer) -> People | None:
@@ -179,15 +208,37 @@ class Cluster:
         return people
 
     def _replace(self, part: Part, peer: _Peer, people: People) -> None:
-        for username in peer.view - people.here.keys():
-            self._roster.remove(part.node, username, peer.heard.unix)
-        for username, (status, since) in people.here.items():
-            self._roster.place(part.node, username, status, since)
-        peer.view = set(people.here)
+        for username in peer.view - people.here.keys() - peer.gone.keys():
+            self._remove(peer, username, peer.heard.unix)
+        for username in people.here:
+            self._place(part.node, peer, username, people)
         peer.sequence = part.sequence
-        peer.complete = True
-        peer.asked = None
+        peer.complete = peer.answered = True
+        peer.asked = peer.leaving = None
         self._unconfirmed.discard(part.node)
+
+    def _place(self, node: str, peer: _Peer, username: str, people: People) -> None:
+        status, since = people.here[username]
+        self._roster.place(node, username, status, since, people.choices.get(username))
+        peer.view.add(username)
+        peer.gone.pop(username, None)
+
+    def _remove(self, peer: _Peer, username: str, since: int) -> None:
+        """Let somebody go as soon as it is known that no other node has said they are there.
+
+        Whoever left one node may have come to another, whose letter is still missing.
+        """
+        if username in peer.view:
+            peer.gone[username] = since, peer.heard.elapsed + self._lease
+
+    def _let_go(self, now: Moment) -> None:
+        knows_all = self.settled and now.elapsed >= max(self._catching_up, self._read_by)
+        for node, peer in self._peers.items():
+            for username, (since, held_until) in list(peer.gone.items()):
+                if knows_all or (now.elapsed >= held_until and not self._deaf):
+                    del peer.gone[username]
+                    peer.view.discard(username)
+                    self._roster.remove(node, username, since)
 
     def _depart(self, node: str, peer: _Peer, now: Moment) -> None:
         peer.leaving = now.elapsed + self._grace
@@ -206,6 +257,7 @@ class Cluster:
             return
         if peer.leaving is None:
             peer.leaving = now.elapsed + self._grace
+            peer.complete = peer.answered = False
             self._unconfirmed.discard(node)
             return
         for username in peer.view:
@@ -216,10 +268,18 @@ class Cluster:
         # Nobody could be heard meanwhile: each node gets a whole lease from now, each leaving one
         # a whole grace.
         for peer in self._peers.values():
-            peer.heard = peer.heard._replace(elapsed=now.elapsed)
             peer.complete = False
-            if peer.leaving is not None:
+            if peer.leaving is None:
+                peer.heard = peer.heard._replace(elapsed=now.elapsed)
+            else:
                 peer.leaving = now.elapsed + self._grace
+            for username, (since, _) in peer.gone.items():
+                peer.gone[username] = since, now.elapsed + self._lease
+        if self._peers:
+            self._catching_up = now.elapsed + DEAF * self._lease
+
+    def _is_heard(self, peer: _Peer, now: Moment) -> bool:
+        return now.elapsed - peer.heard.elapsed < self._lease
 
     def _present(self) -> list[str]:
         return [node for node, peer in self._peers.items() if peer.leaving is None]

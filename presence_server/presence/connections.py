@@ -15,7 +15,7 @@ class Held(NamedTuple):
 
 
 class Departure(NamedTuple):
-    """A session that no longer keeps its user here; `left` is when it last gave a sign of life."""
+    """A session that no longer keeps its user here; `left` is the user's last sign of life."""
 
     session: str
     username: str
@@ -101,18 +101,13 @@ class Connections:
         """End a session with all that keeps its user here, without any grace."""
         return self._release(session, now.unix) if session in self._sessions else None
 
-    def expire(self, now: Moment) -> Iterator[Departure]:
-        """Let those go whose grace or claim is over."""
+    def expire(self, elapsed: float) -> Iterator[Departure]:
+        """Let those go whose grace or claim is over by then."""
         while self._deadlines:
             session, deadline = next(iter(self._deadlines.items()))
-            if deadline > now.elapsed:
+            if deadline > elapsed:
                 return
             yield self._release(session, self._sessions[session].left)
-
-    def extend(self, seconds: float) -> None:
-        """Give every grace and claim so many seconds more."""
-        for session in self._deadlines:
-            self._deadlines[session] += seconds
 
     def is_resting(self, session: str) -> bool:
         """Whether a session is here without any connection, by its grace or a claim."""
@@ -152,6 +147,8 @@ class Connections:
         self._deadlines.pop(session, None)
         sessions = self._users[held.username]
         del sessions[session]
+        for other in sessions.values():
+            other.left = max(other.left, left)
         if not sessions:
             del self._users[held.username]
         return Departure(session, held.username, left)

@@ -27,15 +27,25 @@ from presence_server.presence.letters import (
 from presence_server.presence.moment import Moment
 from presence_server.presence.roster import Choice, Roster, Status
 
-# What is found closed so soon after a pause was closed during it; in seconds.
+# A clock that went on so much without a tick means that this process stood still; in seconds.
+PAUSE = 1.1
+# What is found closed so soon after a pause was closed during it.
 _AFTERMATH = 0.5
 
 
 class Entry(NamedTuple):
+    """How a session's user is, and since when."""
+
+    status: Status
+    since: int
+
+
+class _Own(NamedTuple):
     """What this node says of one of its own users."""
 
     status: Status
     since: int
+    choice: Choice | None
 
 
 class Record(NamedTuple):
@@ -56,13 +66,16 @@ class Node:
         self.cluster = Cluster(self.roster, grace, lease, now)
         self._grace = grace
         self._lease = lease
-        self._own: dict[str, Entry] = {}
+        self._own: dict[str, _Own] = {}
         self._unsaid: dict[str, int] = {}
         self._sequence = 0
         self._answers = 0
         self._beaten = now.elapsed - lease
+        self._ticked = now.elapsed
+        self._late = False
         self._late_until = now.elapsed
-        self._late_by = 0.0
+        self._outlasted_grace = False
+        self._closed_late: set[str] = set()
         self._askers: set[str] = set()
         self._letters: list[tuple[str, str | None]] = []
         self._touched: set[str] = set()
@@ -79,11 +92,11 @@ class Node:
         held = self.connections.held(session)
         if held is None:
             return
+        self._notice_pause(now)
         self.connections.close(session, connection, now)
         self._note(session, held.username, now.unix)
-        if self._is_late(now) and self.connections.is_resting(session):
-            # It was closed during a pause of this process, and its grace has passed meanwhile.
-            self.end(session, now)
+        if self._late:
+            self._closed_late.add(session)
         self.expire(now)
 
     def claim(self, session: str, username: str, now: Moment) -> None:
@@ -109,9 +122,8 @@ class Node:
         known = self.roster.choice_of(username)
         # A second is too coarse to order two clicks.
         choice = Choice(now.unix if known is None else max(now.unix, known.at + 1), status)
-        if self.roster.choose(username, choice):
+        if username in self._own:
             self._follow(username, choice)
-            self._unsaid[username] = now.unix
 
     def end(self, session: str, now: Moment) -> None:
         """End a session: what it held here is gone at once."""
@@ -123,7 +135,11 @@ class Node:
         self.roster.delete(username, now.unix)
 
     def expire(self, now: Moment) -> None:
-        for departure in self.connections.expire(now):
+        self._notice_pause(now)
+        if self._late:
+            # Those who came back during the pause wait to be let in.
+            return
+        for departure in self.connections.expire(now.elapsed - self.cluster.catching_up(now)):
             self._depart(departure)
 
     # What happens between nodes
@@ -138,21 +154,18 @@ class Node:
 
     def tick(self, now: Moment) -> None:
         """Do what is due: graces, batches, answers, beats."""
-        self.expire(now)
+        self._notice_pause(now)
+        self._ticked = now.elapsed
         self.cluster.tick(now)
-        self._say_changes()
-        if now.elapsed >= self._late_until:
+        self._catch_up(now)
+        self.expire(now)
+        if not self._late:
+            # What this node knew before a pause is told to nobody: it may have passed long ago.
+            self._say_changes()
             self._answer()
         self._ask()
         if self.cluster.needs_probe or now.elapsed - self._beaten >= BEAT * self._lease:
             self._beat(now)
-
-    def stalled(self, seconds: float, now: Moment) -> None:
-        """This process stood still so long, and has not read what came in meanwhile."""
-        self.connections.extend(seconds)
-        self.cluster.stalled(now)
-        self._late_by = seconds
-        self._late_until = now.elapsed + _AFTERMATH
 
     def say_ended(self) -> None:
         """Tell the other nodes that sessions have ended."""
@@ -190,7 +203,8 @@ class Node:
         self._settle(username, since)
 
     def _depart(self, departure: Departure) -> None:
-        self._last_seen[departure.username] = departure.left
+        known = self._last_seen.get(departure.username, departure.left)
+        self._last_seen[departure.username] = max(known, departure.left)
         self._note(departure.session, departure.username, departure.left)
 
     def _settle(self, username: str, since: int) -> None:
@@ -201,34 +215,56 @@ class Node:
                 self.roster.remove(self.name, username, since)
                 self._unsaid[username] = since
         elif known is None or known.status != status:
-            self._place(username, status, since)
+            self._place(username, status, since, self.roster.choice_of(username))
 
-    def _place(self, username: str, status: Status, since: int) -> None:
-        self.roster.place(self.name, username, status, since)
+    def _place(self, username: str, status: Status, since: int, choice: Choice | None) -> None:
+        self.roster.place(self.name, username, status, since, choice)
         person = self.roster.here.get(username)
         if person is not None and person.status == status:
             # Already so on another node: all nodes shall name the same second.
             since = person.since
-        self._own[username] = Entry(status, since)
+        self._own[username] = _Own(status, since, choice)
         self._unsaid[username] = since
 
     def _follow(self, username: str, choice: Choice) -> None:
+        """Make a choice one's own, and say so: it holds as long as those who know it are here."""
         if choice.status == "online":
             self.connections.set_all(username, "online")
-            self._settle(username, choice.at)
+        status = self.connections.status_of(username)
+        assert status is not None
+        self._place(username, status, choice.at, choice)
 
-    def _is_late(self, now: Moment) -> bool:
-        return now.elapsed < self._late_until and self._late_by >= self._grace
+    def _notice_pause(self, now: Moment) -> None:
+        """See whether this process stood still, before anything that came in meanwhile counts."""
+        seconds = now.elapsed - self._ticked
+        if seconds < PAUSE:
+            return
+        self._ticked = now.elapsed
+        self._late_until = now.elapsed + _AFTERMATH
+        self._closed_late.clear()
+        self._outlasted_grace = seconds >= self._grace
+        self._late = True
+        self.cluster.stalled(now)
+
+    def _catch_up(self, now: Moment) -> None:
+        if not self._late or now.elapsed < self._late_until or self.cluster.catching_up(now):
+            return
+        self._late = False
+        # Their grace has passed during the pause, and others may have seen them go already.
+        for session in self._closed_late if self._outlasted_grace else ():
+            if self.connections.is_resting(session):
+                self.end(session, now)
+        self._closed_late.clear()
 
     def _read(self, letter: Letter, now: Moment) -> None:
-        match letter:
-            case Ask():
-                self._askers.add(letter.node)
-            case Ended():
-                self.endings_due = True
         people = self.cluster.hear(letter, now)
+        if isinstance(letter, Ask) and letter.node in self.cluster.peers:
+            self._askers.add(letter.node)
+        elif isinstance(letter, Ended):
+            self.endings_due = True
         for username, choice in people.choices.items() if people else ():
-            if self.roster.choose(username, choice):
+            own = self._own.get(username)
+            if own is not None and (own.choice is None or own.choice < choice):
                 self._follow(username, choice)
 
     def _say_changes(self) -> None:
@@ -246,9 +282,8 @@ class Node:
                 people.gone[username] = gone[username]
                 continue
             people.here[username] = (entry.status, entry.since)
-            choice = self.roster.choice_of(username)
-            if choice is not None:
-                people.choices[username] = choice
+            if entry.choice is not None:
+                people.choices[username] = entry.choice
         return people
 
     def _answer(self) -> None:

@@ -31,8 +31,11 @@ class Roster:
     """Statuses of users with versions, merged from what each node says of its own connections.
 
     A user is here while any node has an entry of theirs, and away when every entry is, or when they
-    chose so. Each change gets the next version. People are kept in the order of their last change,
-    so that what changed after a version is found from the end without looking at the rest.
+    chose so. A choice belongs to an entry and goes with it: what is merged depends on the entries
+    alone, so that nodes with the same entries agree however they came by them.
+
+    Each change gets the next version. People are kept in the order of their last change, so that
+    what changed after a version is found from the end without looking at the rest.
     """
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
@@ -41,7 +44,7 @@ class Roster:
         # Cursors older than this may have missed somebody who is forgotten by now.
         self._forgotten = 0
         self._entries: dict[str, dict[str, Status]] = {}
-        self._choices: dict[str, Choice] = {}
+        self._choices: dict[str, dict[str, Choice]] = {}
         self._here: dict[str, Person] = {}
         self._gone: dict[str, Person] = {}
 
@@ -56,15 +59,21 @@ class Roster:
         return person.since if person is not None and person.status == "offline" else None
 
     def choice_of(self, username: str) -> Choice | None:
-        return self._choices.get(username)
+        return max(self._choices.get(username, {}).values(), default=None)
 
-    def place(self, node: str, username: str, status: Status, since: int) -> None:
+    def place(
+        self, node: str, username: str, status: Status, since: int, choice: Choice | None = None
+    ) -> None:
         """Say that `node` has `username` here; `since` counts if observers see a change."""
         gone = self._gone.get(username)
         if gone is not None and gone.status == "deleted" and since < gone.since:
             # A node that has not heard of the deletion yet still speaks of the old account.
             return
         self._entries.setdefault(username, {})[node] = status
+        self._forget_choice(node, username)
+        if choice is not None:
+            self._choices.setdefault(username, {})[node] = choice
+            since = max(since, choice.at)
         self._settle(username, since)
 
     def remove(self, node: str, username: str, since: int) -> None:
@@ -74,20 +83,8 @@ class Roster:
             return
         if not entries:
             del self._entries[username]
-            self._choices.pop(username, None)
+        self._forget_choice(node, username)
         self._settle(username, since)
-
-    def choose(self, username: str, choice: Choice) -> bool:
-        """Apply a user's own choice unless a newer one is known, and tell whether it was applied.
-
-        A choice lasts while its user is here.
-        """
-        known = self._choices.get(username)
-        if username not in self._entries or (known is not None and known >= choice):
-            return False
-        self._choices[username] = choice
-        self._settle(username, choice.at)
-        return True
 
     def delete(self, username: str, since: int) -> None:
         """Take a deleted account out, whatever nodes that have not heard of it yet still say."""
@@ -114,10 +111,15 @@ class Roster:
         entries = self._entries.get(username)
         if not entries:
             return None
-        choice = self._choices.get(username)
+        choice = self.choice_of(username)
         if choice is not None and choice.status == "away":
             return "away"
         return "online" if "online" in entries.values() else "away"
+
+    def _forget_choice(self, node: str, username: str) -> None:
+        choices = self._choices.get(username, {})
+        if choices.pop(node, None) is not None and not choices:
+            del self._choices[username]
 
     def _arrive(self, username: str, status: Status, since: int) -> None:
         before = self._here.pop(username, None) or self._gone.pop(username, None)

@@ -1,0 +1,28 @@
+"""How long the models run: the same few runs in `make test`, or many new ones.
+
+    MODEL_RUNS=5000 python -m pytest tests/presence -k model
+
+A run that fails is printed as the steps that led there, as few as hypothesis finds; with
+--hypothesis-seed=N the same runs are made again.
+"""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_RUNS = int(os.environ.get("MODEL_RUNS", "0"))
+
+unbounded = pytest.mark.timeout(0 if _RUNS else 60)
+
+
+def model_runs(fast: int) -> settings:
+    return settings(
+        max_examples=_RUNS or fast,
+        derandomize=not _RUNS,
+        stateful_step_count=30,
+        deadline=None,
+        database=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )

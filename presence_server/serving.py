@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import signal
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 
 from aiohttp import web
@@ -24,26 +25,31 @@ STOPPED_WITHIN = 4.8
 log = logging.getLogger(__name__)
 
 
-def run(config: Config) -> int:
+CleanupContext = Callable[[web.Application], AsyncIterator[None]]
+
+
+def run(config: Config, *contexts: CleanupContext) -> int:
     """Serve until SIGTERM or SIGINT and return the exit status.
 
-    Whatever refuses the start, or fails in the background later, is raised.
+    `contexts` live within the services of the application. Whatever refuses the start, or fails
+    in the background later, is raised.
     """
     for risk in config.risks():
         log.warning(risk)
     _raise_descriptor_limit()
     try:
-        asyncio.run(_serve(config))
+        asyncio.run(_serve(config, contexts))
     except BaseExceptionGroup as group:
         raise _sole_cause(group) from None
     return 0
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config, contexts: Sequence[CleanupContext]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     app = create_app(config)
+    app.cleanup_ctx.extend(contexts)
     async with AsyncExitStack() as runners:
         # When a background task fails, its TaskGroup in the app cancels this task, wherever it is.
         try:

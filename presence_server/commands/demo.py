@@ -1,0 +1,137 @@
+"""`presence-server demo`: a throw-away server with made-up people who come and go."""
+
+import argparse
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from presence_server import serving
+from presence_server.accounts import users
+from presence_server.config import Config
+from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
+from presence_server.presence.roster import Status
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+GUEST = "guest"
+PASSWORD = "come-and-see"
+
+_FIRST_NAMES = (
+    "alice amelie ben boris carol chiara dave dmitri elena erin farid frank giulia grace hassan"
+    " heidi ines ivan jonas judy karl kofi leila liam mateo nina noor olga oscar pavel peggy rosa"
+    " rupert samir sybil tomas trent uma ursula valentin wanda xenia yara yusuf zeno zoe"
+).split()
+_ENDINGS = ("", ".b", "_k", "7", "-m", "99", ".ito", "_vogel")
+_PEOPLE = 300
+_HERE = 120
+_AWAY = 0.2
+# How likely it is that somebody here who does something turns away, or back.
+_TURNS = 0.4
+# Seconds between two who do something, on average.
+_PAUSE = 1.0
+_HOUR = 3600
+
+
+def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+    return subparsers.add_parser(
+        "demo", help="a throw-away server with made-up people who come and go"
+    )
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    with TemporaryDirectory(prefix="presence-demo-") as folder:
+        return serving.run(_demo_config(config, Path(folder)), _crowd)
+
+
+def _demo_config(config: Config, folder: Path) -> Config:
+    """Nothing of the demo touches what a real server on this machine keeps, or its cookies."""
+    return replace(
+        config,
+        database=folder / "demo.sqlite3",
+        secret_key_file=folder / "demo.key",
+        cookie_name="presence_demo",
+        redis_url=None,
+        reuse_port=False,
+    )
+
+
+async def _crowd(app: web.Application) -> AsyncIterator[None]:
+    """A cleanup context of the application: the guest's account, and the others' lives."""
+    chance = random.Random()
+    names = [first + ending for first, ending in product(_FIRST_NAMES, _ENDINGS)]
+    people = chance.sample(names, _PEOPLE)
+    await _sign_up(app, people, chance)
+    crowd = _Crowd(app[PRESENCE].node, people, chance)
+    async with asyncio.TaskGroup() as tasks:
+        living = tasks.create_task(crowd.live(), name="made-up people")
+        print(f"Log in as {GUEST} with the password {PASSWORD}, or sign up.", flush=True)
+        yield
+        living.cancel()
+
+
+async def _sign_up(app: web.Application, people: list[str], chance: random.Random) -> None:
+    database, now = app[DATABASE], int(time.time())
+    await users.create(database, GUEST, await app[PASSWORDS].hash(PASSWORD), now)
+    for name in people:
+        # No password has such a hash: nobody logs in as them.
+        await users.create(database, name, "-", now)
+    seen = {name: now - int(chance.expovariate(1 / (48 * _HOUR))) for name in people}
+    await users.record_last_seen(database, seen)
+
+
+class _Crowd:
+    """People without browsers: each has one connection while here."""
+
+    def __init__(self, node: Node, people: list[str], chance: random.Random) -> None:
+        self._node = node
+        self._people = people
+        self._chance = chance
+        self._here: set[str] = set()
+
+    async def live(self) -> None:
+        for name in self._people[:_HERE]:
+            since = time.time() - self._chance.expovariate(1 / _HOUR)
+            self._come(name, since)
+            if self._chance.random() < _AWAY:
+                self._turn(name, since)
+        while True:
+            await asyncio.sleep(self._chance.expovariate(1 / _PAUSE))
+            self._act(self._chance.choice(self._people), time.time())
+
+    def _act(self, name: str, now: float) -> None:
+        if name not in self._here:
+            self._come(name, now)
+        elif self._chance.random() < _TURNS:
+            self._turn(name, now)
+        else:
+            self._go(name, now)
+
+    # Their sessions go by their names: a real one is named by a hash.
+
+    def _come(self, name: str, now: float) -> None:
+        self._here.add(name)
+        self._node.open(name, name, 0, _moment(now))
+
+    def _turn(self, name: str, now: float) -> None:
+        held = self._node.connections.held(name)
+        turned: Status = "online" if held is not None and held.status == "away" else "away"
+        self._node.set_status(name, 0, turned, _moment(now))
+
+    def _go(self, name: str, now: float) -> None:
+        self._here.remove(name)
+        self._node.end(name, _moment(now))
+
+
+def _moment(unix: float) -> Moment:
+    return Moment(time.monotonic(), int(unix))

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run test check browser clean
+.PHONY: run test check browser screenshots clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -22,6 +22,10 @@ check: .venv/.done-test
 
 browser: .venv/.done-test
 	@$(BIN)/python -m tests.install_browser
+
+# The pictures of the README.
+screenshots: browser
+	$(BIN)/python -m tests.screenshots
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .hypothesis .import_linter_cache

@@ -28,11 +28,17 @@ GUEST = "guest"
 PASSWORD = "come-and-see"
 
 _FIRST_NAMES = (
-    "alice amelie ben boris carol chiara dave dmitri elena erin farid frank giulia grace hassan"
-    " heidi ines ivan jonas judy karl kofi leila liam mateo nina noor olga oscar pavel peggy rosa"
-    " rupert samir sybil tomas trent uma ursula valentin wanda xenia yara yusuf zeno zoe"
+    "aaron abena adele agnes ahmed aiko alba alice alma amara amelie amir anders anouk anton aria"
+    " astrid aylin bashir beata ben bianca boris bruno camille carol cem chiara clara cyrus dalia"
+    " daniel dave diego dmitri dora edith elena elif emil emma enzo erin esra ezra fadi farid felix"
+    " fiona frank freya gabriel giulia grace greta gustav hana hassan heidi hugo ibrahim ida ilse"
+    " ines ingrid ivan jamal jana jin jonas judy julia kai karim karl keiko kenji kira kofi lars"
+    " leila lena liam lina lotte luca magda maja malik marta mateo maya milan mina mira nadia nia"
+    " nico nina noor nora olga omar oscar otto pablo pavel peggy petra priya quentin rana remy rhea"
+    " rosa rupert sadia samir sara selma silas sofia sven sybil tara theo tomas trent ulla uma"
+    " valentin vera viktor wanda wei xenia yara yusuf yvonne zahra zeno zoe"
 ).split()
-_ENDINGS = ("", ".b", "_k", "7", "-m", "99", ".ito", "_vogel")
+_ENDINGS = ("", ".b", "_k", "7", "-m")
 _PEOPLE = 300
 _HERE = 120
 _AWAY = 0.2

@@ -1,0 +1,57 @@
+"""Takes the pictures of the README, of the demo: `make screenshots`."""
+
+import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from playwright.async_api import Browser
+
+from presence_server.commands.demo import GUEST, PASSWORD
+from presence_server.resources import ROOT
+from tests.browser.window import Window
+from tests.browsers import open_browser
+from tests.processes import launch
+
+PICTURES = ROOT / "docs" / "pictures"
+WIDE = {"viewport": {"width": 960, "height": 680}, "device_scale_factor": 2}
+PHONE = {
+    "viewport": {"width": 390, "height": 760},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
+SHOTS: dict[str, dict[str, Any]] = {
+    "light": {**WIDE, "color_scheme": "light"},
+    "dark": {**WIDE, "color_scheme": "dark"},
+    "phone-light": {**PHONE, "color_scheme": "light"},
+    "phone-dark": {**PHONE, "color_scheme": "dark"},
+}
+
+
+async def main() -> None:
+    PICTURES.mkdir(exist_ok=True)
+    with TemporaryDirectory() as folder:
+        server = await launch("demo", "--port=0", log_file=Path(folder) / "demo.log")
+        try:
+            assert server.stdout is not None
+            await server.stdout.readline()
+            url = (await server.stdout.readline()).decode().removeprefix("Listening on ").strip()
+            async with open_browser() as browser:
+                for name, options in SHOTS.items():
+                    await take(browser, url, PICTURES / f"{name}.png", options)
+        finally:
+            server.terminate()
+            await server.communicate()
+
+
+async def take(browser: Browser, url: str, file: Path, options: dict[str, Any]) -> None:
+    async with await browser.new_context(**options) as context:
+        window = Window(await context.new_page(), url)
+        await window.log_in(GUEST, PASSWORD)
+        await window.is_live()
+        await window.page.screenshot(path=file, animations="disabled")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -3,6 +3,7 @@
 import { Announcer } from "./announce.js";
 import { Away } from "./away.js";
 import { Connection } from "./connection.js";
+import { Directory } from "./directory.js";
 import { Person } from "./person.js";
 import { Roster } from "./roster.js";
 import { Search } from "./search.js";
@@ -39,10 +40,8 @@ function takeOver() {
   const isFirst = !new URLSearchParams(location.search).has("after");
   const after = (isFirst && others.at(-1)?.username) || null;
   const isAll = isFirst && !search.hereOnly && complete !== undefined;
-  view.open(search, shown.map(({ username }) => username), {
-    after,
-    complete: isAll,
-  });
+  const directory = new Directory(search.prefix, { after, complete: isAll });
+  view.open(search, shown.map(({ username }) => username), directory);
 }
 
 function follow(message) {
@@ -80,6 +79,7 @@ const connection = new Connection(new URL("/users/", location.href.replace(/^htt
     // A new socket takes us for what we were before, and speaks up if other servers are silent.
     connection.send({ type: "status", status: away.status });
     setDegraded(false);
+    if (view.isOpen) view.outdate();
   },
 });
 

@@ -49,6 +49,11 @@ export class Rows {
     return this.#order.length - this.#onScreen().last;
   }
 
+  /** Whether nothing is above the screen. */
+  get atTop() {
+    return this.#onScreen().first === 0;
+  }
+
   /** Brings the first row onto the screen when it lies above. */
   toTop() {
     const above = this.#top() - this.#covered();

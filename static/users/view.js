@@ -9,6 +9,7 @@ const HIDDEN = 1_000; // how often a hidden page draws: only its title can be se
 const SETTLE = 800; // a row shows its new status for so long before it moves
 const WORDS = 15_000; // how often "here for 5 min" is told anew
 const AHEAD = 40; // rows left below the screen when the next page is read
+const SPREAD = 10_000; // not all pages in the world ask anew in the moment a server is back
 
 export class View {
   #roster;
@@ -16,8 +17,10 @@ export class View {
   #rows;
   #hold;
   #onDraw;
+  #search;
   #directory;
   #order = null;
+  #outdated = false;
   #waiting = new Map(); // username -> when it may have got into a wrong place
   #planned = false;
 
@@ -31,12 +34,15 @@ export class View {
     addEventListener("scroll", () => this.plan(), { passive: true });
     addEventListener("resize", () => this.#resize());
     setInterval(() => this.plan(), WORDS);
+    // What waits for a frame would wait as long as the page is hidden.
+    document.addEventListener("visibilitychange", () => this.#planned && this.#schedule());
   }
 
-  /** Shows those whom `search` finds; `read` tells what of the directory is on the page already. */
-  open(search, names = [], read = {}) {
+  /** Shows those whom `search` finds; `names` are what has been read of the directory already. */
+  open(search, names = [], directory = new Directory(search.prefix)) {
     const first = this.#order === null;
-    this.#directory = new Directory(search.prefix, read);
+    this.#search = { prefix: search.prefix, hereOnly: search.hereOnly };
+    this.#directory = directory;
     this.#order = new Order(this.#roster, this.#directory, { me: this.#me, ...search });
     this.#order.append([...this.#roster.names(), ...names]);
     this.#waiting.clear();
@@ -79,6 +85,14 @@ export class View {
     this.plan();
   }
 
+  /** Nobody has told for a while which accounts are new, or gone. */
+  outdate() {
+    setTimeout(() => {
+      this.#outdated = true;
+      this.plan();
+    }, Math.random() * SPREAD);
+  }
+
   sort() {
     this.#hold.release();
   }
@@ -92,6 +106,10 @@ export class View {
   plan() {
     if (this.#planned || !this.isOpen) return;
     this.#planned = true;
+    this.#schedule();
+  }
+
+  #schedule() {
     if (document.hidden) setTimeout(() => this.#draw(), HIDDEN);
     else requestAnimationFrame(() => this.#draw());
   }
@@ -103,7 +121,8 @@ export class View {
     this.#rows.draw(this.#order.whole, () => this.#order.place(due));
     if (this.#waiting.size) setTimeout(() => this.plan(), SETTLE);
     this.#onDraw(this);
-    this.#readOn();
+    if (this.#outdated && !this.#hold.held && this.#rows.atTop) this.#renew();
+    else this.#readOn();
   }
 
   // Who is not shown yet need not wait.
@@ -123,6 +142,19 @@ export class View {
       order.append(users.map(({ username }) => username));
     }
     this.plan();
+  }
+
+  // The first page is there before the old names go, so that nothing flickers; in the middle of
+  // the list its names stay, until one is back at the top.
+  async #renew() {
+    this.#outdated = false;
+    const search = this.#search;
+    const directory = new Directory(search.prefix);
+    const users = await directory.next();
+    if (users === null) this.outdate();
+    if (users === null || search !== this.#search) return;
+    this.#roster.note(users);
+    this.open(search, users.map(({ username }) => username), directory);
   }
 
   #resize() {

@@ -8,7 +8,7 @@ from playwright.async_api import expect
 from tests.browser.conftest import OpenWindow
 from tests.browser.test_list import Watched
 from tests.browser.window import Window
-from tests.conftest import Serve, ServerProcesses
+from tests.conftest import Serve, ServerProcesses, Visit
 from tests.processes import ServerProcess
 from tests.redis_server import RedisServer
 from tests.tcp_proxy import Proxy
@@ -51,6 +51,22 @@ async def test_a_cut_network_is_told_and_mended(
     await alice.context.set_offline(False)
     await alice.is_live()
     await alice.sees("bob", "Offline")
+    alice.complaints.clear()
+
+
+async def test_accounts_made_while_cut_off_are_found(
+    server: ServerProcess, line: Proxy, window: OpenWindow, visit: Visit
+) -> None:
+    alice = await window(through(line), "alice")
+    await alice.is_live()
+    await alice.page.evaluate("Math.random = () => 0.1")
+    line.shut()
+    line.cut()
+    await (await visit(server)).sign_up("bob")
+    await line.open()
+    await alice.is_live()
+    await alice.sees("bob", "Offline")
+    await expect(alice.page.locator("#total")).to_have_text("2")
     alice.complaints.clear()
 
 

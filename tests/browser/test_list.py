@@ -299,3 +299,20 @@ async def test_searching_and_filtering(serve: Serve, window: OpenWindow) -> None
     await box.fill("")
     await expect(alice.page.locator("#people > li")).to_have_count(5)
     await expect(alice.page).to_have_url(alice.url + "/")
+
+
+async def test_the_title_tells_the_count_while_the_page_is_hidden(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve()
+    alice = await window(server, "alice")
+    await alice.is_live()
+    await alice.page.evaluate(
+        """() => {
+            Object.defineProperty(document, "hidden", { value: true });
+            window.requestAnimationFrame = () => {};
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    await window(server, "bob")
+    await expect(alice.page).to_have_title("2 here · Presence")

@@ -87,7 +87,7 @@ async def read_form(request: web.Request) -> dict[str, str]:
     aiohttp's own request.post() answers bad bodies with a 500, takes other charsets and multipart
     files, keeps the last of several same-named fields, and waits for a body without end.
     """
-    if not request.body_exists and "Content-Type" not in request.headers:
+    if not request.body_exists:
         return {}
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType()

@@ -1,0 +1,136 @@
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from presence_server.accounts import users
+from presence_server.keys import DATABASE, PRESENCE
+from tests.conftest import Serve, Visit
+
+NAMES = ["Alice", "alfred", "bob", "Bobby", "carol", "dave.x", "dave_x", "_z"]
+
+
+async def add(server: TestServer, *names: str) -> None:
+    for name in names:
+        await users.create(server.app[DATABASE], name, "no hash", 1)
+
+
+def names(answer: Any) -> list[str]:
+    return [user["username"] for user in answer["users"]]
+
+
+async def test_everybody_in_the_order_of_lower_case_names(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    await add(server, *NAMES)
+    me = await visit(server, "michael")
+    everybody = sorted([*NAMES, "michael"], key=str.lower)
+    answer = await me.api()
+    assert names(answer) == everybody
+    assert answer["next"] is None
+    found, query = [], "?limit=2"
+    while True:
+        answer = await me.api(query)
+        assert 0 < len(answer["users"]) <= 2
+        found += names(answer)
+        if answer["next"] is None:
+            break
+        assert answer["next"] == found[-1]
+        query = f"?limit=2&after={answer['next']}"
+    assert found == everybody
+
+
+async def test_status_and_since(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    await add(server, "bob", "carol")
+    await users.record_last_seen(server.app[DATABASE], {"bob": 1_700_000_000})
+    me = await visit(server, "michael")
+    person = server.app[PRESENCE].status_of("michael")
+    assert person is not None
+    assert (await me.api())["users"] == [
+        {"username": "bob", "status": "offline", "since": 1_700_000_000},
+        {"username": "carol", "status": "offline", "since": None},
+        {"username": "michael", "status": "online", "since": person.since},
+    ]
+
+
+async def test_only_people_here(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    await add(server, *NAMES)
+    for name in ("zoe", "Adam", "eve"):
+        await visit(server, name)
+    me = await visit(server, "bill")
+    assert names(await me.api("?here=1")) == ["Adam", "bill", "eve", "zoe"]
+    answer = await me.api("?here=1&limit=2")
+    assert (names(answer), answer["next"]) == (["Adam", "bill"], "bill")
+    answer = await me.api("?here=1&limit=2&after=BILL")
+    assert (names(answer), answer["next"]) == (["eve", "zoe"], None)
+    assert names(await me.api("?here=1&q=Z")) == ["zoe"]
+    assert names(await me.api("?here=1&q=bo")) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("?q=al", ["alfred", "Alice"]),
+        ("?q=AL", ["alfred", "Alice"]),
+        ("?q=bob", ["bob", "Bobby"]),
+        ("?q=bob&after=bob", ["Bobby"]),
+        ("?q=_", ["_z"]),
+        ("?q=dave.", ["dave.x"]),
+        ("?q=dave_", ["dave_x"]),
+        ("?q=nobody", []),
+        ("?q=", sorted([*NAMES, "michael"], key=str.lower)),
+        ("?after=dave_x", ["michael"]),
+        ("?after=zzz", []),
+        ("?limit=1", ["_z"]),
+        ("?limit=01", ["_z"]),
+        ("?unknown=1&limit=1", ["_z"]),
+    ],
+)
+async def test_prefix_and_after(
+    serve: Serve, visit: Visit, query: str, found: list[str]
+) -> None:
+    server = await serve()
+    await add(server, *NAMES)
+    assert names(await (await visit(server, "michael")).api(query)) == found
+
+
+BAD = """limit=0 limit=201 limit=-1 limit= limit=x limit=1.5 limit=1e2 limit=0x10 limit=%2B5
+ limit=%D9%A1 limit=99999999999999999999 limit=1&limit=2 limit=%00 here=0 here=2 here= here=true here=1&here=1
+ q=%00 q=%FF q=%20 q=a%20b q=%C3%A4 q=%25 q=%27%20OR%201=1-- q=<b> q=a&q=b
+ after=%00 after=%FF after=%0A after=%C3%A4 after=a%2Fb after=a&after=b after=..%2F""".split()
+
+
+@pytest.mark.parametrize("query", [*BAD, "q=" + "a" * 33, "after=" + "a" * 33])
+async def test_bad_values(serve: Serve, visit: Visit, query: str) -> None:
+    answer = await (await visit(await serve(), "michael")).get(f"/api/users?{query}")
+    assert answer.status == 400
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+    assert "error" in answer.text
+
+
+async def test_t7_nothing_for_those_who_are_not_logged_in(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    await visit(server, "rumpelstilzchen")
+    stranger = await visit(server)
+    for path in (
+        "/api/users",
+        "/api/users?limit=0",
+        "/",
+        "/?q=rump",
+        "/sign_up/",
+        "/log_in/",
+        "/account/",
+        "/healthz",
+        "/readyz",
+        "/nothing",
+        "/users/",
+        "/metrics",
+        "/roster",
+    ):
+        answer = await stranger.get(path)
+        assert answer.status in (200, 303, 401, 404)
+        assert "rumpel" not in answer.text + str(answer.headers)
+    answer = await stranger.get("/api/users")
+    assert answer.status == 401
+    assert answer.headers["Content-Type"] == "application/json; charset=utf-8"

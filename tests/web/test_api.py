@@ -95,10 +95,13 @@ async def test_prefix_and_after(
     assert names(await (await visit(server, "michael")).api(query)) == found
 
 
-BAD = """limit=0 limit=201 limit=-1 limit= limit=x limit=1.5 limit=1e2 limit=0x10 limit=%2B5
- limit=%D9%A1 limit=99999999999999999999 limit=1&limit=2 limit=%00 here=0 here=2 here= here=true here=1&here=1
- q=%00 q=%FF q=%20 q=a%20b q=%C3%A4 q=%25 q=%27%20OR%201=1-- q=<b> q=a&q=b
- after=%00 after=%FF after=%0A after=%C3%A4 after=a%2Fb after=a&after=b after=..%2F""".split()
+BAD = """
+limit=0 limit=201 limit=-1 limit= limit=x limit=1.5 limit=1e2 limit=0x10 limit=%2B5 limit=%D9%A1
+limit=99999999999999999999 limit=1&limit=2 limit=%00
+here=0 here=2 here= here=true here=1&here=1
+q=%00 q=%FF q=%20 q=a%20b q=%C3%A4 q=%25 q=%27%20OR%201=1-- q=<b> q=a&q=b
+after=%00 after=%FF after=%0A after=%C3%A4 after=a%2Fb after=a&after=b after=..%2F
+""".split()
 
 
 @pytest.mark.parametrize("query", [*BAD, "q=" + "a" * 33, "after=" + "a" * 33])

@@ -1,0 +1,159 @@
+"""The list of users as the server writes it, for those whose browser runs no script."""
+
+import re
+import time
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from presence_server.accounts.database import Transaction
+from presence_server.keys import DATABASE, PRESENCE
+from tests.conftest import Serve, Visit
+from tests.visitor import Page, Visitor
+
+
+async def add(server: TestServer, count: int, prefix: str = "user") -> None:
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "INSERT INTO users (username, lower_name, password_hash, created_at)"
+            " VALUES ($1, $1, '', 1)",
+            [(f"{prefix}{number:06}",) for number in range(count)],
+        )
+
+    await server.app[DATABASE].write(work)
+
+
+def rows(page: Page) -> list[str]:
+    shown = page.text.partition("<template")[0]
+    return re.findall(r'<li class="person" data-username="([^"]+)"', shown)
+
+
+async def walk(visitor: Visitor, path: str) -> list[list[str]]:
+    screens = []
+    while path:
+        page = await visitor.get(path)
+        assert page.status == 200
+        screens.append(rows(page))
+        found = re.search(r'<a id="next" href="(/[^"]*)"', page.text)
+        path = found[1].replace("&amp;", "&") if found else ""
+    return screens
+
+
+async def test_oneself_first_then_people_here_then_others(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    await add(server, 3)
+    for name in ("adam", "zoe"):
+        await visit(server, name)
+    me = await visit(server, "michael")
+    page = await me.get("/")
+    assert rows(page) == ["michael", "adam", "zoe", "user000000", "user000001", "user000002"]
+    for name in ("michael", "adam", "zoe"):
+        assert f"{name}: Online" in page.text
+    assert "user000001: Offline" in page.text
+
+
+async def test_the_list_ends_where_a_screen_ends(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    await add(server, 250)
+    me = await visit(server, "michael")
+    screens = await walk(me, "/")
+    assert all(len(screen) <= 100 for screen in screens)
+    assert screens[0][0] == "michael"
+    shown = {name for screen in screens for name in screen}
+    assert len(shown) == 251
+
+
+async def test_more_people_here_than_fit_lead_to_everybody(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    await add(server, 130)
+    me = await visit(server, "zoe")
+    for number in range(120):
+        server.app[PRESENCE].claim(f"key {number}", f"user{number:06}")
+    screens = await walk(me, "/")
+    assert screens[0][0] == "zoe"
+    assert len(screens[0]) == 100
+    assert {name for screen in screens for name in screen} == {
+        "zoe",
+        *(f"user{number:06}" for number in range(130)),
+    }
+    here = await walk(me, "/?here=1")
+    assert {name for screen in here for name in screen} == {
+        "zoe",
+        *(f"user{number:06}" for number in range(120)),
+    }
+    assert [len(screen) for screen in here][0] == 100
+
+
+async def test_search(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    await add(server, 120, "ann")
+    await add(server, 3, "bob")
+    me = await visit(server, "michael")
+    found = [name for screen in await walk(me, "/?q=ANN") for name in screen]
+    assert found == [f"ann{number:06}" for number in range(120)]
+    assert rows(await me.get("/?q=bob000001")) == ["bob000001"]
+    assert rows(await me.get("/?q=%20bob%20")) == ["bob000000", "bob000001", "bob000002"]
+    assert rows(await me.get("/?q=mich&here=1")) == ["michael"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "q=%00",
+        "q=%FF",
+        "q=%25",
+        "q=%C3%A4",
+        "q=<script>alert(1)</script>",
+        "q=%22%3E<img%20src=x%20onerror=alert(1)>",
+        "q=" + "a" * 5000,
+        "after=%00",
+        "after=%C3%A4",
+        "after=" + "a" * 5000,
+        "here=2",
+        "here=1&here=2&q=a&q=b",
+        "q='%20OR%201=1%20--",
+    ],
+)
+async def test_odd_questions_find_nobody_or_are_ignored(
+    serve: Serve, visit: Visit, query: str
+) -> None:
+    page = await (await visit(await serve(), "michael")).get(f"/?{query}")
+    assert page.status == 200
+    assert rows(page) in ([], ["michael"])
+    assert "<script>alert" not in page.text
+    assert "<img" not in page.text
+
+
+async def test_t24_a_name_that_is_html_stays_text(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    evil = "<img src=x onerror=alert(1)>\"'&"
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute(
+            "INSERT INTO users (username, lower_name, password_hash, created_at)"
+            " VALUES ($1, $2, '', 1)",
+            evil,
+            evil.lower(),
+        )
+
+    await server.app[DATABASE].write(work)
+    page = await (await visit(server, "michael")).get("/")
+    assert "<img" not in page.text
+    assert "&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;: Offline" in page.text
+
+
+async def test_a_hundred_thousand_accounts_are_no_burden(serve: Serve, visit: Visit) -> None:
+    server = await serve(grace=600)
+    me = await visit(server, "michael")
+    await add(server, 100_000)
+    for number in range(0, 100_000, 10):
+        server.app[PRESENCE].claim(f"key {number}", f"user{number:06}")
+    times = []
+    for _ in range(9):
+        began = time.perf_counter()
+        page = await me.get("/")
+        times.append(time.perf_counter() - began)
+        assert len(page.text.encode()) < 150_000
+        assert len(rows(page)) == 100
+    # The fastest: what it costs by itself, whatever else this machine does meanwhile.
+    assert min(times) < 0.03

@@ -102,6 +102,9 @@ class Presence:
 
     def claim(self, session: str, username: str) -> None:
         """Count a session as here for one grace: it logged in or opened the list (rule 2)."""
+        if session in self._ended:
+            # While the request was under way: the user must not come back for a grace.
+            return
         self._node.claim(session, username, _now())
         self._changed()
 

@@ -270,3 +270,17 @@ async def test_log_out_with_a_bad_token_offers_a_fresh_one(serve: Serve, visit: 
     assert (await alice.get("/")).status == 200
     answer = await alice.post("/log_out/", {"csrf_token": answer.csrf_token})
     assert (answer.status, answer.location) == (303, "/log_in/")
+
+
+async def test_t37_a_page_that_was_under_way_at_log_out_brings_nobody_back(
+    serve: Serve, visit: Visit
+) -> None:
+    server = await serve()
+    bob, alice = await visit(server, "bob"), await visit(server, "alice")
+    (session,) = await sessions.of_user(server.app[DATABASE], 2)
+    async with bob.live() as socket:
+        await socket.sees("alice", "online")
+        await alice.log_out()
+        await socket.sees("alice", "offline")
+        server.app[PRESENCE].claim(session.key, session.username)
+        assert server.app[PRESENCE].status_of("alice") is None

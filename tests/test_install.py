@@ -1,0 +1,107 @@
+"""What people install is whole: pages, static files and the schema come along."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from presence_server.resources import ROOT
+from tests.visitor import Visitor
+
+NOT_SOURCE = (".*", "build", "dist", "*.egg-info", "__pycache__", "*.sqlite3*")
+LISTENS_WITHIN = 20
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout: builds leave their traces in the tree."""
+    tree = tmp_path_factory.mktemp("source") / "tree"
+    return shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*NOT_SOURCE))
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(
+        command, env=bare_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def bare_environment() -> dict[str, str]:
+    """Without what would make the checkout importable."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PRESENCE_"))}
+
+
+def carried() -> Iterator[str]:
+    """The files that have to come along, by their path in the wheel."""
+    for path in (ROOT / "presence_server").rglob("*.py"):
+        yield str(path.relative_to(ROOT))
+    for folder in ("templates", "static"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file():
+                yield f"presence_server/_data/{path.relative_to(ROOT)}"
+    yield "presence_server/_data/migrations.sql"
+
+
+async def test_installed_from_its_folder_it_serves_from_any_other(
+    source: Path, tmp_path: Path
+) -> None:
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    pip = tmp_path / "venv" / "bin" / "pip"
+    run(pip, "install", "--quiet", "-c", source / "constraints.txt", source)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    server = await asyncio.create_subprocess_exec(
+        *(tmp_path / "venv" / "bin" / "presence-server", "--port=0", "--bcrypt-cost=4"),
+        cwd=elsewhere,
+        env=bare_environment(),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert server.stdout is not None
+        async with asyncio.timeout(LISTENS_WITHIN):
+            line = (await server.stdout.readline()).decode()
+        async with Visitor.at(line.removeprefix("Listening on ").strip()) as visitor:
+            await visitor.enter("alice")
+            page = await visitor.get("/")
+            assert "alice: Online" in page.text
+            for path in static_paths(page.text):
+                assert (await visitor.get(path)).status == 200, path
+        assert (elsewhere / "presence.sqlite3").exists()
+        server.terminate()
+        async with asyncio.timeout(LISTENS_WITHIN):
+            assert await server.wait() == 0
+    finally:
+        if server.returncode is None:
+            server.kill()
+        await server.communicate()
+
+
+def static_paths(page: str) -> set[str]:
+    paths = {part.split('"')[0] for part in page.split('"/static/')[1:]}
+    assert paths
+    return {f"/static/{path}" for path in paths}
+
+
+def test_the_wheel_carries_every_file(source: Path, tmp_path: Path) -> None:
+    # The wheel is built from the sdist, so this holds for both.
+    told = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, source)
+    assert "Warning" not in told, told
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    assert set(carried()) <= names
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"presence_server"}
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as sources:
+        files = {name.partition("/")[2] for name in sources.getnames()}
+    assert {"README.md", "LICENSE", "setup.cfg", "migrations.sql"} <= files

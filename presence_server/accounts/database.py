@@ -1,14 +1,15 @@
 """The only door to the database: opening it, reading, whole transactions, a copy of it."""
 
 import asyncio
+import errno
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import aiosqlite
@@ -94,7 +95,10 @@ class Database:
         await self.write(nothing)
 
     async def backup(self, target: Path) -> None:
-        """Write what is committed to `target`, which appears complete or not at all."""
+        """Write what is committed to `target`, which appears complete or not at all.
+
+        Raises OSError when it cannot be written there.
+        """
         with _troubles(self.path, DatabaseUnavailable):
             await asyncio.to_thread(_copy, self.path, target)
 
@@ -219,17 +223,17 @@ def _named(values: Sequence[Value]) -> dict[str, Value]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    partial_copy = target.with_name(f".{target.name}.{os.getpid()}")
-    os.close(os.open(partial_copy, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    try:
-        with closing(open_reader(source)) as reader, closing(sqlite3.connect(partial_copy)) as copy:
+    if target.exists() and target.samefile(source):
+        raise FileExistsError(errno.EEXIST, "it is the database itself")
+    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        unfinished = Path(folder, target.name)
+        with closing(open_reader(source)) as reader, closing(sqlite3.connect(unfinished)) as copy:
             # In one step, for a copy in several would begin again at every write in between.
             reader.backup(copy)
             # Without a -wal file of its own, the copy is one file that can be moved.
             copy.execute("PRAGMA journal_mode = DELETE")
-        os.replace(partial_copy, target)
-    finally:
-        partial_copy.unlink(missing_ok=True)
+        unfinished.chmod(0o600)
+        unfinished.replace(target)
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:

@@ -5,6 +5,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from presence_server.resources import MIGRATIONS
@@ -41,39 +42,43 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=OPEN_PATIENCE)
+    # mode=rw: only open_writer() makes a database.
+    uri = f"{path.as_uri()}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=OPEN_PATIENCE)
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
 
 
 def _make_private(path: Path, *, create: bool) -> None:
     """See that nobody else can read the file; SQLite gives -wal and -shm the same mode."""
-    if not path.parent.is_dir():
-        raise UnsoundDatabase(f"cannot be opened: there is no folder {path.parent}")
-    if path.is_dir():
-        raise UnsoundDatabase("is a folder, not a database")
-    if not path.exists() and not create:
-        raise UnsoundDatabase("does not exist")
     try:
-        # Only a file that does not exist is ever opened here: closing any descriptor of a
-        # database drops the locks that this process holds on it.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        _take_from_others(path)
+        if not path.parent.is_dir():
+            raise UnsoundDatabase(f"cannot be opened: there is no folder {path.parent}")
+        if path.is_dir():
+            raise UnsoundDatabase("is a folder, not a database")
+        if path.exists():
+            _take_from_others(path)
+        elif create:
+            _create(path)
+        else:
+            raise UnsoundDatabase("does not exist")
     except OSError as error:
-        raise UnsoundDatabase(f"cannot be created: {error.strerror}") from error
+        raise UnsoundDatabase(f"cannot be opened: {error.strerror}") from error
+
+
+def _create(path: Path) -> None:
+    # Never on a database that exists: closing any descriptor of it drops the locks that this
+    # process holds on it.
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _take_from_others(path: Path) -> None:
     for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        try:
+        with suppress(FileNotFoundError):
             mode = file.stat().st_mode
             if mode & 0o077:
                 file.chmod(mode & 0o700)
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise UnsoundDatabase(f"cannot be made private: {error.strerror}") from error
 
 
 def _check_sound(connection: sqlite3.Connection) -> None:

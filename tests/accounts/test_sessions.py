@@ -1,0 +1,153 @@
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from presence_server.accounts import sessions, users
+from presence_server.accounts.database import Database
+from presence_server.accounts.sessions import DAY, Reason, Session
+from presence_server.presence.roster import Status
+
+NOW = 1_795_420_800
+
+
+@pytest.fixture
+async def alice(db: Database) -> int:
+    return (await users.create(db, "Alice", "hash", NOW)).id
+
+
+async def begin(db: Database, user_id: int, now: int = NOW) -> tuple[str, Session]:
+    return await sessions.start(db, user_id, "192.0.2.1", "Firefox on Linux", now)
+
+
+async def ended(db: Database) -> list[tuple[str | None, Reason]]:
+    return [(ending.session_key, ending.reason) for ending in await sessions.endings_after(db, 0)]
+
+
+async def test_the_secret_id_opens_the_session_and_is_kept_nowhere(
+    db: Database, alice: int, path: Path
+) -> None:
+    secret, session = await begin(db, alice)
+    assert session == Session(
+        hashlib.sha256(secret.encode()).hexdigest(),
+        alice,
+        "Alice",
+        NOW,
+        NOW,
+        "192.0.2.1",
+        "Firefox on Linux",
+    )
+    assert await sessions.find(db, secret, NOW) == session
+    for file in path.parent.iterdir():
+        assert secret.encode() not in file.read_bytes()
+
+
+async def test_secret_ids_are_long_and_never_the_same(db: Database, alice: int) -> None:
+    secrets = [(await begin(db, alice))[0] for _ in range(20)]
+    assert len(set(secrets)) == 20
+    assert {len(secret) for secret in secrets} == {43}  # 32 bytes
+
+
+@pytest.mark.parametrize("secret", ["", "x", "\udc80", "\0", "x" * 10_000])
+async def test_any_text_may_be_tried_as_a_secret(db: Database, alice: int, secret: str) -> None:
+    _, session = await begin(db, alice)
+    assert await sessions.find(db, secret, NOW) is None
+    assert await sessions.find(db, session.key, NOW) is None
+
+
+async def test_a_session_begins_only_with_the_password_that_holds(db: Database, alice: int) -> None:
+    checked = await users.password_hash(db, "alice")
+    await sessions.start(db, alice, "::1", "", NOW, password_hash=checked)
+    # Changed while the old one was being checked.
+    await users.change_password(db, alice, "new hash", NOW)
+    with pytest.raises(sessions.NotAllowed):
+        await sessions.start(db, alice, "::1", "", NOW, password_hash=checked)
+    assert await sessions.of_user(db, alice) == []
+
+
+async def test_a_session_that_is_not_used_ends_after_14_days(db: Database, alice: int) -> None:
+    secret, session = await begin(db, alice)
+    assert await sessions.find(db, secret, NOW + 14 * DAY - 1)
+    assert await sessions.end_expired(db, NOW + 14 * DAY - 1) == 0
+    assert await sessions.find(db, secret, NOW + 14 * DAY) is None
+    assert await sessions.end_expired(db, NOW + 14 * DAY) == 1
+    assert await ended(db) == [(session.key, Reason.EXPIRED)]
+
+
+async def test_a_session_in_daily_use_ends_after_90_days(db: Database, alice: int) -> None:
+    secret, session = await begin(db, alice)
+    for day in range(1, 90):
+        await sessions.touch(db, [session.key, "of nobody"], NOW + day * DAY)
+    assert await sessions.find(db, secret, NOW + 90 * DAY - 1)
+    assert await sessions.find(db, secret, NOW + 90 * DAY) is None
+    await sessions.touch(db, [session.key], NOW + 90 * DAY)
+    assert await sessions.end_expired(db, NOW + 90 * DAY) == 1
+
+
+async def test_a_use_is_noted_once_in_a_while(db: Database, alice: int) -> None:
+    secret, session = await begin(db, alice)
+    await sessions.touch(db, [session.key], NOW + sessions.TOUCH_EVERY - 1)
+    assert await sessions.find(db, secret, NOW) == session
+    later = NOW + sessions.TOUCH_EVERY
+    await sessions.touch(db, [session.key], later)
+    assert await sessions.find(db, secret, later) == replace(session, used_at=later)
+    # A clock that goes back takes nothing away.
+    await sessions.touch(db, [session.key], NOW)
+    assert await sessions.of_user(db, alice) == [replace(session, used_at=later)]
+
+
+async def test_a_session_ends_once(db: Database, alice: int) -> None:
+    secret, session = await begin(db, alice)
+    assert await sessions.end(db, session.key, NOW)
+    assert not await sessions.end(db, session.key, NOW)
+    assert await sessions.find(db, secret, NOW) is None
+    assert await ended(db) == [(session.key, Reason.LOG_OUT)]
+
+
+async def test_all_sessions_of_one_user_end_but_for_one(db: Database, alice: int) -> None:
+    bob = (await users.create(db, "bob", "hash", NOW)).id
+    mine, other, bobs = [(await begin(db, user))[1] for user in (alice, alice, bob)]
+    assert await sessions.end_all(db, alice, NOW, keep=mine.key) == 1
+    assert await sessions.of_user(db, alice) == [mine]
+    assert await sessions.of_user(db, bob) == [bobs]
+    assert await ended(db) == [(other.key, Reason.ENDED)]
+    assert await sessions.end_all(db, alice, NOW) == 1
+
+
+async def test_numbers_of_endings_are_never_used_again(db: Database, alice: int) -> None:
+    assert await sessions.last_ending(db) == 0
+    for _ in range(3):
+        await sessions.end(db, (await begin(db, alice))[1].key, NOW)
+    assert await sessions.last_ending(db) == 3
+    await sessions.end_expired(db, NOW + sessions.KEEP_ENDINGS + 1)
+    assert await sessions.endings_after(db, 0) == []
+    await sessions.end(db, (await begin(db, alice))[1].key, NOW)
+    assert [ending.number for ending in await sessions.endings_after(db, 3)] == [4]
+
+
+async def test_endings_of_the_last_day_are_kept(db: Database, alice: int) -> None:
+    await sessions.end(db, (await begin(db, alice))[1].key, NOW)
+    await sessions.end_expired(db, NOW + sessions.KEEP_ENDINGS)
+    assert len(await sessions.endings_after(db, 0)) == 1
+
+
+async def test_who_is_here_is_remembered_per_node(db: Database, alice: int) -> None:
+    _, one = await begin(db, alice)
+    _, two = await begin(db, alice)
+    here: dict[str, tuple[Status, int]] = {
+        one.key: ("online", NOW),
+        two.key: ("away", NOW + 1),
+        "of a session that has ended": ("online", NOW),
+    }
+    await sessions.record_here(db, "first", here, [], NOW + 2)
+    await sessions.record_here(db, "second", {one.key: ("away", NOW + 3)}, [two.key], NOW + 4)
+    was_here = {was.key: was for was in await sessions.who_was_here(db)}
+    assert {key: (was.username, was.status, was.since) for key, was in was_here.items()} == {
+        one.key: ("Alice", "away", NOW + 3),
+        two.key: ("Alice", "away", NOW + 1),
+    }
+    await sessions.record_here(db, "first", {}, [two.key], NOW + 5)
+    assert [was.key for was in await sessions.who_was_here(db)] == [one.key]
+    await sessions.forget_nodes(db, {"first"})
+    assert [was.status for was in await sessions.who_was_here(db)] == ["online"]

@@ -13,6 +13,7 @@ from presence_server.accounts.database import open_database
 from presence_server.accounts.keyring import open_keyring
 from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
+from presence_server.background import Background
 from presence_server.config import Config
 from presence_server.keys import (
     CONFIG,
@@ -118,11 +119,11 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     await ledger.open()
     app[METRICS].watch(presence)
     watchdog = Watchdog(app[METRICS].loop_lag.observe)
-    tasks = await stack.enter_async_context(asyncio.TaskGroup())
+    tasks = await stack.enter_async_context(Background())
     running = [
-        tasks.create_task(watchdog.run(), name="watchdog"),
-        tasks.create_task(presence.run(), name="presence"),
-        tasks.create_task(ledger.run(), name="ledger"),
+        tasks.start("watchdog", watchdog.run()),
+        tasks.start("presence", presence.run()),
+        tasks.start("ledger", ledger.run()),
     ]
     stack.push_async_callback(ledger.close)
     for task in running:

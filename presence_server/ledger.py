@@ -12,11 +12,12 @@ from collections.abc import Awaitable
 from presence_server.accounts import sessions, users
 from presence_server.accounts.database import Database, DatabaseUnavailable
 from presence_server.accounts.sessions import Reason
+from presence_server.background import Background
 from presence_server.live.presence import Presence
 from presence_server.presence.node import Entry, Record
 
-# Seconds; the first is from the contract.
-_READ_ENDINGS_EVERY = 1.0
+# Seconds. A session that ended must have lost its sockets a second later, all in all.
+_READ_ENDINGS_EVERY = 0.7
 _WRITE_EVERY = 0.5
 _TOUCH_EVERY = 60.0
 
@@ -52,10 +53,10 @@ class Ledger:
 
     async def run(self) -> None:
         """Read and write in turns, for ever."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read_endings(), name="read endings")
-            tasks.create_task(self._write_records(), name="write who is here")
-            tasks.create_task(self._touch_sessions(), name="touch sessions")
+        async with Background() as tasks:
+            tasks.start("read endings", self._read_endings())
+            tasks.start("write who is here", self._write_records())
+            tasks.start("touch sessions", self._touch_sessions())
 
     async def close(self) -> None:
         """Write down who is here at the end."""

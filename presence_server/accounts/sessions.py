@@ -14,7 +14,7 @@ LONGEST = 90 * DAY
 LONGEST_UNUSED = 14 * DAY
 # A use is written down at most this often, for each costs a write.
 TOUCH_EVERY = 5 * 60
-# Every node reads the endings once a second.
+# Every node reads the endings every second and more often.
 KEEP_ENDINGS = DAY
 
 _COLUMNS = (

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from time import monotonic
 from typing import NamedTuple
 
+from presence_server.background import Background
 from presence_server.live.frames import Forgotten, Frames, close_frame, text_frame
 from presence_server.presence.messages import encode_bye, encode_degraded
 from presence_server.presence.node import Node
@@ -168,10 +169,10 @@ class Hub:
 
     async def run(self) -> None:
         """Flush, say alive and cut those who are too slow, for ever."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._flush_when_due(), name="flush")
-            tasks.create_task(self._say_alive(), name="say alive")
-            tasks.create_task(self._watch_lagging(), name="watch lagging sockets")
+        async with Background() as tasks:
+            tasks.start("flush", self._flush_when_due())
+            tasks.start("say alive", self._say_alive())
+            tasks.start("watch lagging sockets", self._watch_lagging())
 
     def _take_out(self, socket: Socket) -> None:
         del self._sockets[socket]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from presence_server.background import Background
 from presence_server.live.frames import read_cursor
 from presence_server.live.hub import Hub, Socket
 from presence_server.presence.messages import MessageError, StatusMessage
@@ -176,11 +177,11 @@ class Presence:
 
     async def run(self) -> None:
         """All background work, for ever; an error in any part ends all of it."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.hub.run(), name="hub")
-            tasks.create_task(self._keep_time(), name="presence clock")
+        async with Background() as tasks:
+            tasks.start("hub", self.hub.run())
+            tasks.start("presence clock", self._keep_time())
             relay = self.relay.run(self._deliver, self._subscribed, self._lost)
-            tasks.create_task(relay, name="relay")
+            tasks.start("relay", relay)
 
     async def settle(self) -> None:
         """Wait until the other nodes have told who is with them; bounded, for some may be dead."""

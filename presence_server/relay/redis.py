@@ -12,6 +12,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from presence_server.background import Background
 from presence_server.relay.backlog import Backlog
 from presence_server.relay.redis_server import TIMEOUT, NoContact, RedisServer, abort
 
@@ -97,10 +98,10 @@ class RedisRelay:
         lost: Callable[[], None],
     ) -> None:
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._publish(), name="relay: publish")
-                tasks.create_task(self._listen(deliver, subscribed, lost), name="relay: listen")
-                tasks.create_task(self._watch(), name="relay: watch")
+            async with Background() as tasks:
+                tasks.start("relay: publish", self._publish())
+                tasks.start("relay: listen", self._listen(deliver, subscribed, lost))
+                tasks.start("relay: watch", self._watch())
         finally:
             self._contact.end()
 

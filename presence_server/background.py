@@ -1,0 +1,27 @@
+"""Background work, of which no part may end unseen."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+class Background(asyncio.TaskGroup):
+    """A TaskGroup of endless work: if any of it ends by itself, all of it ends with an error.
+
+    A plain TaskGroup says nothing of a task that ends in a CancelledError, although it may come
+    from what the task awaits, and not from whoever has the right to stop it.
+    """
+
+    def start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self.create_task(_endless(name, work), name=name)
+
+
+async def _endless(name: str, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError(f"{name!r} was cancelled by what it waited for") from error
+    raise RuntimeError(f"{name!r} has ended")

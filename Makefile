@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run test check browser screenshots clean
+.PHONY: run test check browser drill screenshots clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -22,6 +22,10 @@ check: .venv/.done-test
 
 browser: .venv/.done-test
 	@$(BIN)/python -m tests.install_browser
+
+# Breaks a real site in every way we know. Some of them: make drill ARGS='F1 F27 --seed 7'
+drill: .venv/.done-test
+	@$(BIN)/python -m drill $(ARGS)
 
 # The pictures of the README.
 screenshots: browser

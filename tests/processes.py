@@ -22,6 +22,9 @@ class ServerProcess:
 
     def __init__(self, folder: Path, name: str = "server", **flags: object) -> None:
         self.folder = folder
+        # Another module may stand for the server, and hear more from its environment.
+        self.module = "presence_server"
+        self.environment: dict[str, str] = {}
         self._log_file = folder / f"{name}.log"
         self.flags = {"port": 0, "database": folder / "presence.sqlite3", "bcrypt_cost": 4, **flags}
         self.url = ""
@@ -43,7 +46,12 @@ class ServerProcess:
 
     async def start(self) -> Self:
         """Start it, or start it again with the same flags, and wait until it listens."""
-        self._process = await launch(*arguments(self.flags), log_file=self._log_file)
+        self._process = await launch(
+            *arguments(self.flags),
+            log_file=self._log_file,
+            module=self.module,
+            **self.environment,
+        )
         try:
             async with asyncio.timeout(STARTED_WITHIN):
                 self.url = await self._line("Listening on ")
@@ -96,12 +104,14 @@ class ServerProcess:
         return line.removeprefix(start).strip()
 
 
-async def launch(*arguments: str, log_file: Path, **environment: str) -> Process:
+async def launch(
+    *arguments: str, log_file: Path, module: str = "presence_server", **environment: str
+) -> Process:
     """`python -m presence_server ARGUMENTS` in the folder of the log file."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PRESENCE_")}
     with log_file.open("ab") as log:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "presence_server", *arguments),
+            *(sys.executable, "-m", module, *arguments),
             cwd=log_file.parent,
             env={**clean, "PYTHONPATH": str(ROOT), **environment},
             stdin=DEVNULL,

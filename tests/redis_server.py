@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -69,8 +70,10 @@ class RedisServer:
             self.kill()
         shutil.rmtree(self._folder)
 
-    def client(self) -> redis.Redis:
-        return redis.Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2)
+    def client(self, **options: Any) -> redis.Redis:
+        return redis.Redis.from_url(
+            self.url, socket_timeout=2, socket_connect_timeout=2, **options
+        )
 
     def _send(self, number: signal.Signals) -> None:
         assert self._process is not None, "it does not run"

@@ -1,0 +1,262 @@
+"""What observers were shown, held against the truth: the sockets that people really had open.
+
+Pure: everything has its time on one monotonic clock, that of the process of the drill.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from drill.spans import Span, Spans, difference, holds, intersection, prolonged, total, union
+
+Message = dict[str, Any]
+
+# A client reads an answer or an end a little later than the server has sent it.
+_BLUR = 0.2
+# What happened on one node is told on the others so much later, at most, when all is well.
+_TELLING = 1.0
+_FOREVER = math.inf
+
+
+@dataclass(slots=True)
+class Stay:
+    """One socket of a user at a node."""
+
+    username: str
+    node: str
+    opened: float
+    closed: float = _FOREVER
+    # Ended together with its session: no grace.
+    logged_out: bool = False
+
+
+class Told(NamedTuple):
+    """A user stopped being shown: by a message, or by a new snapshot without them."""
+
+    username: str
+    at: float
+
+
+@dataclass(slots=True)
+class View:
+    """All that one observer was told, and what was shown at each time."""
+
+    node: str
+    online: dict[str, float] = field(default_factory=dict)
+    connected_since: float | None = None
+    connected: Spans = field(default_factory=list)
+    shown: dict[str, Spans] = field(default_factory=lambda: defaultdict(list))
+    gone: list[Told] = field(default_factory=list)
+    degraded_since: float | None = None
+    degraded: Spans = field(default_factory=list)
+    said_of_degraded: list[tuple[float, bool]] = field(default_factory=list)
+
+    @property
+    def is_degraded(self) -> bool:
+        return self.degraded_since is not None
+
+    def hear(self, message: Message, now: float) -> None:
+        match message["type"]:
+            case "snapshot":
+                self._replace(message, now)
+            case "changes":
+                self._apply(message, now)
+            case "degraded":
+                self.said_of_degraded.append((now, message["value"]))
+                self._degrade(message["value"], now)
+
+    def lose(self, now: float) -> None:
+        """The line is lost: what a page would show meanwhile is nobody's promise."""
+        if self.connected_since is None:
+            return
+        self.connected.append((self.connected_since, now))
+        self.connected_since = None
+        self._degrade(False, now)
+        for username, since in self.online.items():
+            self.shown[username].append((since, now))
+
+    def close(self, now: float) -> None:
+        """The end of the record."""
+        self.lose(now)
+        self.online.clear()
+
+    def _replace(self, message: Message, now: float) -> None:
+        here = _here(message)
+        if self.connected_since is None:
+            self.connected_since = now
+            before, self.online = self.online, dict.fromkeys(here, now)
+        else:
+            before = dict(self.online)
+        for username in before.keys() - here:
+            self._leave(username, now)
+        for username in here:
+            self.online.setdefault(username, now)
+
+    def _apply(self, message: Message, now: float) -> None:
+        for username in _here(message):
+            self.online.setdefault(username, now)
+        for username in [*message.get("offline", ()), *message.get("deleted", ())]:
+            self._leave(username, now)
+
+    def _leave(self, username: str, now: float) -> None:
+        self.gone.append(Told(username, now))
+        since = self.online.pop(username, None)
+        if since is not None:
+            self.shown[username].append((since, now))
+
+    def _degrade(self, value: bool, now: float) -> None:
+        if value and self.degraded_since is None:
+            self.degraded_since = now
+        elif not value and self.degraded_since is not None:
+            self.degraded.append((self.degraded_since, now))
+            self.degraded_since = None
+
+
+def _here(message: Message) -> set[str]:
+    return {*message.get("online", ()), *message.get("away", ())}
+
+
+class Wrong(NamedTuple):
+    """One breach, for the record."""
+
+    username: str
+    node: str
+    at: float
+
+
+@dataclass(slots=True)
+class Evidence:
+    """The truth, the views, and the times in which nodes could not be heard by the others.
+
+    Of people who never had a socket here, as those who only logged in, nothing is judged.
+    """
+
+    lease: float
+    grace: float
+    stays: list[Stay] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    dark: dict[str, Spans] = field(default_factory=lambda: defaultdict(list))
+
+    def is_told(self, view: View) -> bool:
+        """Whether an observer is shown now exactly who has a socket open now."""
+        known = {stay.username for stay in self.stays}
+        present = {stay.username for stay in self.stays if stay.closed == _FOREVER}
+        return not view.is_degraded and view.online.keys() & known == present
+
+    def false_offlines(self, late: float = _TELLING) -> list[Wrong]:
+        """Who was shown offline without having been away for a grace.
+
+        `late`: so long after somebody's return it may still be told that they had left.
+        """
+        excuses = self._excuses(late)
+        return [
+            Wrong(gone.username, view.node, gone.at)
+            for view in self.views
+            for gone in view.gone
+            if self._is_false(gone, excuses) and not self._unheard(view, gone)
+        ]
+
+    def moved_unheard(self, late: float = _TELLING) -> list[Wrong]:
+        """Who was shown offline by a node that could not hear where its own user had gone."""
+        excuses = self._excuses(late)
+        return [
+            Wrong(gone.username, view.node, gone.at)
+            for view in self.views
+            for gone in view.gone
+            if self._is_false(gone, excuses) and self._unheard(view, gone)
+        ]
+
+    def ghosts(self) -> list[tuple[Wrong, float]]:
+        """Who was shown longer than lease + grace + 1 s after their last socket, and how long so.
+
+        A node that could not hear the others has that time from when it hears them again.
+        """
+        promise = self.lease + self.grace + 1
+        # Others may hear of a socket before its own client has read the answer.
+        open_spans = _by_user((s.username, (s.opened - _BLUR, s.closed)) for s in self.stays)
+        found = []
+        for view in self.views:
+            excused = prolonged(union([*view.degraded, *self.dark[view.node]]), promise)
+            for username, opened in open_spans.items():
+                wrong = difference(view.shown[username], prolonged(opened, promise))
+                wrong = difference(wrong, excused)
+                if wrong:
+                    found.append((Wrong(username, view.node, wrong[0][0]), total(wrong)))
+        return found
+
+    def wrong_spans(self) -> list[tuple[Span, bool]]:
+        """When some observer was not shown exactly who had a socket open (or its grace).
+
+        With each span, whether the observer was told in it that others cannot be heard.
+        """
+        open_spans = self._open_spans()
+        found = []
+        for view in self.views:
+            for username, opened in open_spans.items():
+                shown = view.shown[username]
+                missing = difference(intersection(opened, view.connected), shown)
+                too_long = difference(shown, prolonged(opened, self.grace))
+                for span in [*missing, *too_long]:
+                    found.append((span, bool(intersection([span], view.degraded))))
+        return found
+
+    def gone_at(self, usernames: Iterable[str], after: float) -> list[float]:
+        """When observers were told that these had left."""
+        names = set(usernames)
+        return sorted(
+            gone.at
+            for view in self.views
+            for gone in view.gone
+            if gone.username in names and gone.at >= after
+        )
+
+    def _open_spans(self) -> defaultdict[str, Spans]:
+        return _by_user((stay.username, (stay.opened, stay.closed)) for stay in self.stays)
+
+    def _excuses(self, late: float) -> defaultdict[str, Spans]:
+        """When each user may rightly be shown offline."""
+        heard: list[tuple[str, Span]] = []
+        for stay in self.stays:
+            heard += [(stay.username, span) for span in self._heard(stay)]
+        found: defaultdict[str, Spans] = defaultdict(list)
+        for username, spans in _by_user(heard).items():
+            edges = [-_FOREVER, *(edge for span in spans for edge in span), _FOREVER]
+            pairs = zip(edges[::2], edges[1::2], strict=True)
+            found[username] = [(left, back + late) for left, back in pairs if left < back]
+        return found
+
+    def _heard(self, stay: Stay) -> Spans:
+        """How long others have reason to show this socket's user: a grace beyond its end."""
+        grace = 0 if stay.logged_out else self.grace - _BLUR
+        end = stay.closed + max(grace, 0)
+        # One that opened while the node was dark is not heard of before its end. The last beat
+        # before may have come a fifth of the lease earlier.
+        kept = 0.8 * self.lease + max(grace, 0)
+        unheard = [
+            (begin + kept if stay.opened < begin else stay.opened, until)
+            for begin, until in self.dark[stay.node]
+        ]
+        return difference([(stay.opened, end)], union(unheard))
+
+    def _is_false(self, gone: Told, excuses: dict[str, Spans]) -> bool:
+        return gone.username in excuses and not holds(excuses[gone.username], gone.at)
+
+    def _unheard(self, view: View, gone: Told) -> bool:
+        """Whether they had left this very node, a grace ago, while it could not hear any other."""
+        # A node that hears again waits a little longer for where they may be.
+        longest = self.grace + 0.3 * self.lease + _TELLING
+        return holds(view.degraded, gone.at) and any(
+            stay.username == gone.username
+            and stay.node == view.node
+            and self.grace - _BLUR <= gone.at - stay.closed <= longest
+            for stay in self.stays
+        )
+
+
+def _by_user(spans: Iterable[tuple[str, Span]]) -> defaultdict[str, Spans]:
+    found: defaultdict[str, Spans] = defaultdict(list)
+    for username, span in spans:
+        found[username].append(span)
+    return defaultdict(list, {username: union(mine) for username, mine in found.items()})

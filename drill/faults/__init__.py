@@ -1,0 +1,14 @@
+"""The faults of the drill, by what fails."""
+
+from drill.faults import clients, inside, network, nodes, redis, rules, starts
+from drill.figures import Fault
+
+FAULTS: list[Fault] = [
+    *redis.faults,
+    *starts.faults,
+    *network.faults,
+    *nodes.faults,
+    *clients.faults,
+    *inside.faults,
+    *rules.faults,
+]

@@ -1,0 +1,79 @@
+"""A background task of the server fails, or is cancelled by what it waits for."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+from drill.figures import Faults, Figures
+from tests.processes import ServerProcess
+from tests.redis_server import RedisServer, free_port
+
+faults = Faults()
+
+TASKS = (
+    "presence",
+    "hub",
+    "flush",
+    "say alive",
+    "watch lagging sockets",
+    "presence clock",
+    "relay",
+    "relay: publish",
+    "relay: listen",
+    "relay: watch",
+    "ledger",
+    "read endings",
+    "write who is here",
+    "touch sessions",
+    "watchdog",
+)
+FAILED = 1
+
+
+@faults.add(
+    "F26",
+    f"each of the {len(TASKS)} background tasks fails, or is cancelled by what it waits for",
+    promised="none dies unseen: the process ends within 5 s, with status 1, and says why",
+    seconds=60,
+)
+async def tasks_end(figures: Figures) -> None:
+    redis = RedisServer(port=free_port())
+    seconds: list[float] = []
+    try:
+        await asyncio.to_thread(redis.start)
+        with TemporaryDirectory(prefix="drill-") as folder:
+            for how in ("fail", "cancel"):
+                for start in range(0, len(TASKS), 3):
+                    seconds += await asyncio.gather(
+                        *(
+                            _end(figures, Path(folder), redis.url, task, how)
+                            for task in TASKS[start : start + 3]
+                        )
+                    )
+    finally:
+        redis.remove()
+    figures.at_most("ended after", max(seconds), 5)
+
+
+async def _end(figures: Figures, folder: Path, redis_url: str, task: str, how: str) -> float:
+    name = f"{task.replace(': ', '-').replace(' ', '-')}-{how}"
+    database = folder / f"{name}.sqlite3"
+    server = ServerProcess(folder, name, database=database, redis_url=redis_url)
+    server.module = "drill.saboteur"
+    server.environment = {"DRILL_TASK": task, "DRILL_TASK_END": how}
+    await server.start()
+    try:
+        begun = monotonic()
+        os.kill(server.pid, signal.SIGUSR2)
+        status = await server.ended()
+    except TimeoutError:
+        figures.holds(f"{task}, {how}: the process ends", False, server.log[-500:])
+        return 0.0
+    finally:
+        await server.kill()
+    figures.holds(f"{task}, {how}: status 1", status == FAILED, status)
+    figures.holds(f"{task}, {how}: the log says so", "ended by an error" in server.log, server.log)
+    return monotonic() - begun

@@ -1,0 +1,223 @@
+"""A node fails: paused, stalled, killed, stopped, restarted, with a wrong clock."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+from drill.figures import Faults, Figures
+from drill.people import Person
+from drill.site import Site
+
+faults = Faults()
+
+Act = Callable[[Site], Awaitable[None]]
+
+
+async def _standstill(figures: Figures, site: Site, begin: Act, end: Act, seconds: float) -> None:
+    """Node c stands still; half of its people go elsewhere meanwhile, half keep their sockets."""
+    theirs = site.people_at("c")
+    moving, staying = theirs[::2], theirs[1::2]
+    async with site.life("a", "b"):
+        begun = site.now()
+        await begin(site)
+        for person in moving:
+            await person.leave()
+            person.choice = site.choice(site.random.choice("ab"))
+            await person.come()
+        await asyncio.sleep(begun + seconds - site.now())
+        await end(site)
+        healed = site.now()
+        await asyncio.sleep(1)
+    await site.quiet()
+    for person in moving:
+        figures.holds("who moved is not taken away", person.is_open)
+    if seconds > site.lease + site.grace:
+        names = [person.username for person in staying]
+        gone = [at for at in site.evidence.gone_at(names, begun) if at < healed]
+        figures.holds("the others let its people go", len(gone) == 2 * len(names), len(gone))
+        figures.between(
+            "let go after", [at - begun for at in gone], site.lease, site.lease + site.grace + 1
+        )
+    figures.presence(site, healed)
+
+
+async def _pause(site: Site) -> None:
+    site.pause("c")
+
+
+async def _resume(site: Site) -> None:
+    site.resume("c")
+
+
+@faults.add(
+    "F9",
+    "a node stands still (SIGSTOP) for 8 s and goes on",
+    promised="gone elsewhere after its lease + grace; it takes nobody away; right again within 5 s",
+    seconds=20,
+)
+async def paused(figures: Figures) -> None:
+    async with Site() as site:
+        await _standstill(figures, site, _pause, _resume, 8)
+
+
+@faults.add(
+    "F9b",
+    "a node stands still (SIGSTOP) for 0.3, 0.8, 1.3, 1.8 and 2.3 s, all within its lease",
+    promised="nobody notices",
+    seconds=25,
+)
+async def paused_shortly(figures: Figures) -> None:
+    async with Site() as site:
+        async with site.life("a", "b"):
+            for seconds in (0.3, 0.8, 1.3, 1.8, 2.3):
+                await _pause(site)
+                await asyncio.sleep(seconds)
+                await _resume(site)
+                healed = site.now()
+                await asyncio.sleep(1.5)
+        await site.quiet()
+        theirs = [person.username for person in site.people_at("c")]
+        figures.at_most("flaps of its people", len(site.evidence.gone_at(theirs, 0)), 0, "")
+        figures.presence(site, healed)
+
+
+@faults.add(
+    "F10",
+    "the event loop of a node is blocked for 7 s",
+    promised="the same, and its log says so",
+    seconds=19,
+)
+async def stalled(figures: Figures) -> None:
+    async def begin(site: Site) -> None:
+        site.darken("c")
+        site.nodes["c"].up = False
+        os.kill(site.nodes["c"].server.pid, signal.SIGUSR1)
+
+    async def end(site: Site) -> None:
+        site.light("c")
+        site.nodes["c"].up = True
+
+    async with Site(sabotage={"c": {"DRILL_STALL": "7"}}) as site:
+        await _standstill(figures, site, begin, end, 7)
+        figures.holds("the log says so", "stood still" in site.nodes["c"].server.log)
+
+
+@faults.add(
+    "F11",
+    "a node killed (SIGKILL); half of its people come back elsewhere",
+    promised="no event for those; the others are gone between lease and lease + grace + 1 s",
+    seconds=16,
+)
+async def killed(figures: Figures) -> None:
+    async with Site() as site:
+        theirs = site.people_at("c")
+        lost = theirs[::2]
+        async with site.life("a", "b"):
+            for person in lost:
+                person.returns = False
+            begun = site.now()
+            await site.kill("c")
+            await asyncio.sleep(site.lease + site.grace + 1.5)
+            over = site.now()
+        gone = site.evidence.gone_at((person.username for person in lost), begun)
+        figures.holds("those who do not return are gone", len(gone) == 2 * len(lost), len(gone))
+        figures.between(
+            "gone after", [at - begun for at in gone], site.lease, site.lease + site.grace + 1
+        )
+        figures.at_most("events of the others", len(_events(site, theirs[1::2], begun)), 0, "")
+        await site.quiet()
+        figures.presence(site, over)
+
+
+def _events(site: Site, people: list[Person], after: float) -> list[float]:
+    return site.evidence.gone_at((person.username for person in people), after)
+
+
+@faults.add(
+    "F12",
+    "a node killed and started again five times, each time within a second or two",
+    promised="nobody is shown offline who returns, and no ghosts of an earlier life stay",
+    seconds=28,
+)
+async def crash_loop(figures: Figures) -> None:
+    async with Site() as site:
+        async with site.life("a", "b"):
+            for _ in range(5):
+                await site.kill("c")
+                await site.start("c")
+                healed = site.now()
+                await asyncio.sleep(0.2)
+        await site.all_open([*site.people, *site.observers])
+        await site.quiet()
+        # Who was in the grace at a node that died stays for the lease and another grace.
+        figures.presence(site, healed, told=site.lease + 1)
+
+
+@faults.add(
+    "F13",
+    "SIGTERM to a node; half of its people come back elsewhere",
+    promised="no event for those; the others are gone after the grace; exit 0 within 5 s",
+    seconds=14,
+)
+async def terminated(figures: Figures) -> None:
+    async with Site() as site:
+        theirs = site.people_at("c")
+        lost = theirs[::2]
+        for person in lost:
+            person.returns = False
+        begun = site.now()
+        status, seconds = await site.terminate("c")
+        figures.at_most("exit status", status, 0, "")
+        figures.at_most("exit after", seconds, 5)
+        codes = {code for person in theirs for code in person.closes}
+        figures.holds("every client is told 1012", codes == {1012}, codes)
+        await site.quiet()
+        gone = site.evidence.gone_at((person.username for person in lost), begun)
+        figures.holds("those who do not return are gone", len(gone) == 2 * len(lost), len(gone))
+        figures.between("gone after", [at - begun for at in gone], 0, seconds + site.grace + 1)
+        figures.at_most("events of the others", len(_events(site, theirs[1::2], begun)), 0, "")
+        figures.presence(site, begun)
+
+
+@faults.add(
+    "F14",
+    "three nodes restarted one by one, one of them speaking a later version",
+    promised="0 offline flaps",
+    seconds=25,
+)
+async def rolling_restart(figures: Figures) -> None:
+    # Time for a process to start on a busy machine, and for its people to find another.
+    async with Site(grace=4, sabotage={"c": {"DRILL_NEWER": "1"}}) as site:
+        for name in site.nodes:
+            status, seconds = await site.terminate(name)
+            figures.at_most(f"exit of {name}", seconds, 5)
+            figures.holds("exit status 0", status == 0, status)
+            await site.start(name)
+            healed = site.now()
+            await site.all_open([*site.people, *site.observers])
+        await site.quiet()
+        everybody = [person.username for person in site.people]
+        figures.at_most("flaps", len(site.evidence.gone_at(everybody, 0)), 0, "")
+        figures.presence(site, healed)
+
+
+@faults.add(
+    "F15",
+    "the clocks of two nodes are wrong, by +10 and -10 minutes",
+    promised="presence does not notice",
+    seconds=16,
+)
+async def wrong_clocks(figures: Figures) -> None:
+    async with Site(
+        sabotage={"b": {"DRILL_CLOCK_SKEW": "600"}, "c": {"DRILL_CLOCK_SKEW": "-600"}}
+    ) as site:
+        begun = site.now()
+        async with site.life():
+            await asyncio.sleep(6)
+        await site.kill("b")
+        await site.start("b")
+        await site.all_open([*site.people, *site.observers])
+        await site.quiet()
+        figures.never_degraded(site.observers_at("a", "c"))
+        figures.presence(site, begun)

@@ -1,0 +1,137 @@
+"""What was measured under one fault, and which promises it broke."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from drill.people import Observer
+from drill.site import Site
+
+# From the end of a fault until everything is right again.
+CONVERGED = 5.0
+# From a socket's opening, or from the end of a grace, until all observers are told.
+TOLD = 1.0
+
+
+@dataclass(slots=True)
+class Figures:
+    """In the order in which they were noted: a name and what was measured.
+
+    A machine that has other work to do may be given `slack`: so many times as long for what it does
+    by itself, but never for who is shown.
+    """
+
+    slack: float = 1
+    values: dict[str, str] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+
+    def note(self, name: str, value: object) -> None:
+        self.values[name] = f"{value:.2f}" if isinstance(value, float) else str(value)
+
+    def at_most(self, name: str, value: float, most: float, unit: str = " s") -> None:
+        self.note(name, f"{value:.2f}{unit}" if unit == " s" else f"{value:g}{unit}")
+        if not value <= most:
+            self.broken.append(f"{name}: {self.values[name]}, at most {most:g}{unit} was promised")
+
+    def between(self, name: str, values: Sequence[float], least: float, most: float) -> None:
+        if not values:
+            self.broken.append(f"{name}: never")
+            return
+        self.note(name, f"{min(values):.2f} to {max(values):.2f} s")
+        if not least <= min(values) <= max(values) <= most:
+            self.broken.append(
+                f"{name}: {self.values[name]}, {least:g} to {most:g} s was promised"
+            )
+
+    def never_degraded(self, observers: Iterable[Observer]) -> None:
+        said = [at for each in observers for at, value in each.view.said_of_degraded if value]
+        self.at_most("degraded told", len(said), 0, " times")
+
+    def holds(self, promise: str, kept: bool, otherwise: object = "no") -> None:
+        if not kept:
+            self.broken.append(f"{promise}: {otherwise}")
+
+    def presence(
+        self, site: Site, healed: float, *, within: float = CONVERGED, told: float = TOLD
+    ) -> None:
+        """Who was shown is who was here: never too few, never for too long.
+
+        `healed` is the end of the fault, or for one that does not end its begin; all is right
+        `within` so many seconds, and what happens after it is `told` within so many.
+        """
+        evidence = site.evidence
+        site.close_the_record()
+        wrong = [each for each in evidence.wrong_spans() if each[0][1] > healed]
+        at_first = [end for (begin, end), degraded in wrong if begin <= healed or degraded]
+        right = max(at_first, default=healed)
+        self.at_most("right again after", right - healed, within * self.slack)
+        later = max(
+            (end - begin for (begin, end), degraded in wrong if begin > healed and not degraded),
+            default=0.0,
+        )
+        self.at_most("changes told within", later, told * self.slack)
+        false = evidence.false_offlines()
+        self.at_most("false offlines", len(false), 0, "")
+        self.broken += [f"falsely offline: {each}" for each in false[:5]]
+        ghosts = evidence.ghosts()
+        self.at_most("ghosts", sum((seconds for _, seconds in ghosts), 0.0), 0)
+        self.broken += [f"{seconds:.1f} s too long: {each}" for each, seconds in ghosts[:5]]
+        unheard = evidence.moved_unheard()
+        if unheard:
+            self.note("moved away unheard", len(unheard))
+
+    def degraded(
+        self,
+        observers: Iterable[Observer],
+        begun: float,
+        healed: float,
+        *,
+        told_within: float,
+        back_within: float,
+    ) -> None:
+        """These observers were told that others cannot be heard, and that they can again."""
+        told, back = [], []
+        for observer in observers:
+            said = observer.view.said_of_degraded
+            begins = [at - begun for at, value in said if value and at > begun]
+            told.append(min(begins, default=inf))
+            back.append(max((at - healed for at, value in said), default=inf))
+            self.holds("degraded is taken back", bool(said) and not said[-1][1], said[-1:])
+        self.at_most("degraded told after", max(told), told_within * self.slack)
+        self.at_most("taken back after", max(0.0, *back), back_within * self.slack)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`run` does it to a site of its own, and writes down what it measured."""
+
+    name: str
+    done: str
+    promised: str
+    run: Callable[[Figures], Awaitable[None]]
+    # About so many it takes.
+    seconds: int
+
+    async def measure(self, slack: float = 1) -> Figures:
+        """Whatever goes wrong in the drill itself is a broken promise, too."""
+        figures = Figures(slack)
+        try:
+            async with asyncio.timeout(10 * self.seconds):
+                await self.run(figures)
+        except Exception as error:
+            figures.broken.append(f"{type(error).__name__}: {error}")
+        return figures
+
+
+class Faults(list[Fault]):
+    def add(
+        self, name: str, done: str, *, promised: str, seconds: int
+    ) -> Callable[[Callable[[Figures], Awaitable[None]]], Callable[[Figures], Awaitable[None]]]:
+        def register(
+            run: Callable[[Figures], Awaitable[None]],
+        ) -> Callable[[Figures], Awaitable[None]]:
+            self.append(Fault(name, done, promised, run, seconds))
+            return run
+
+        return register

@@ -1,0 +1,84 @@
+"""The server with faults of its own: `python -m drill.saboteur` takes the same flags.
+
+DRILL_CLOCK_SKEW    seconds by which its clock is wrong
+DRILL_STALL         SIGUSR1: its event loop stands still for so many seconds
+DRILL_TASK          SIGUSR2: what the background task of this name waits for fails, or with
+DRILL_TASK_END      `cancel`: is cancelled
+DRILL_NEWER         it speaks as a later version would: further fields, further kinds of letters
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+REAL_TIME = time.time
+
+
+def skew_clock(seconds: float) -> None:
+    time.time = lambda: REAL_TIME() + seconds
+
+
+def stall(number: int, frame: FrameType | None) -> None:
+    time.sleep(float(os.environ["DRILL_STALL"]))
+
+
+def end_task(number: int, frame: FrameType | None) -> None:
+    name = os.environ["DRILL_TASK"]
+    (task,) = (task for task in asyncio.all_tasks() if task.get_name() == name)
+    asyncio.get_running_loop().call_soon_threadsafe(_end, task)
+
+
+def _end(task: asyncio.Task[Any]) -> None:
+    # What a task waits for is known to nobody but itself.
+    waiter: asyncio.Future[Any] | None = task._fut_waiter  # type: ignore[attr-defined]
+    if waiter is None:
+        asyncio.get_running_loop().call_soon(_end, task)
+    elif os.environ["DRILL_TASK_END"] == "cancel":
+        waiter.cancel()
+    else:
+        waiter.set_exception(RuntimeError("failed by the drill"))
+
+
+def speak_newer() -> None:
+    from presence_server.presence import letters
+
+    encode: Callable[[Any], str] = letters._encode
+
+    def encode_newer(letter: dict[str, Any]) -> str:
+        return encode(letter | {"colour": {"of": ["a", "later", "version"]}})
+
+    letters._encode = encode_newer
+
+    from presence_server.relay.redis import RedisRelay
+
+    send = RedisRelay.send
+
+    def send_more(self: RedisRelay, text: str, to: str | None = None) -> None:
+        node = json.loads(text)["node"]
+        send(self, json.dumps({"kind": "wave", "node": node, "hands": 2}), to)
+        send(self, text, to)
+
+    RedisRelay.send = send_more  # type: ignore[method-assign]
+
+
+def main() -> int:
+    skew_clock(float(os.environ.get("DRILL_CLOCK_SKEW", 0)))
+    if "DRILL_STALL" in os.environ:
+        signal.signal(signal.SIGUSR1, stall)
+    if "DRILL_TASK" in os.environ:
+        signal.signal(signal.SIGUSR2, end_task)
+    if "DRILL_NEWER" in os.environ:
+        speak_newer()
+    from presence_server.cli import main as serve
+
+    return serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

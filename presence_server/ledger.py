@@ -72,7 +72,7 @@ class Ledger:
             if ending.session_key is not None:
                 self._presence.end(ending.session_key)
             elif ending.reason is Reason.DELETED:
-                self._presence.delete(ending.username)
+                self._presence.delete(ending.username, ending.ended_at)
             self._last_ending = ending.number
 
     async def _write_records(self) -> None:

@@ -62,6 +62,7 @@ class Ending:
     session_key: str | None
     username: str
     reason: Reason
+    ended_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +203,14 @@ async def end_account(transaction: Transaction, username: str, now: int) -> None
 
 async def endings_after(db: Database, number: int) -> list[Ending]:
     rows = await db.read(
-        "SELECT number, session_key, username, reason FROM endings WHERE number > $1"
+        "SELECT number, session_key, username, reason, ended_at FROM endings WHERE number > $1"
         " ORDER BY number",
         number,
     )
-    return [Ending(number, key, username, Reason(reason)) for number, key, username, reason in rows]
+    return [
+        Ending(number, key, username, Reason(reason), ended_at)
+        for number, key, username, reason, ended_at in rows
+    ]
 
 
 async def last_ending(db: Database) -> int:

@@ -160,8 +160,8 @@ class Presence:
         self.hub.end_session(session)
         self._changed()
 
-    def delete(self, username: str) -> None:
-        self._node.delete(username, _now())
+    def delete(self, username: str, at: int) -> None:
+        self._node.delete(username, at)
         self._changed()
 
     def adopt(self, session: str, username: str, entry: Entry, left: int) -> None:

@@ -100,6 +100,10 @@ class Cluster:
             peer.complete for peer in self._peers.values() if peer.leaving is None
         )
 
+    def knows_all(self, now: Moment) -> bool:
+        """Whether nobody can be on another node who is not known to be there."""
+        return self.settled and now.elapsed >= max(self._catching_up, self._read_by)
+
     def catching_up(self, now: Moment) -> float:
         """Seconds by which those who left stay longer, for they may be where nobody was heard."""
         return DEAF * self._lease if now.elapsed < self._catching_up else 0.0
@@ -232,7 +236,7 @@ class Cluster:
             peer.gone[username] = since, peer.heard.elapsed + self._lease
 
     def _let_go(self, now: Moment) -> None:
-        knows_all = self.settled and now.elapsed >= max(self._catching_up, self._read_by)
+        knows_all = self.knows_all(now)
         for node, peer in self._peers.items():
             for username, (since, held_until) in list(peer.gone.items()):
                 if knows_all or (now.elapsed >= held_until and not self._deaf):

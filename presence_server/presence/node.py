@@ -9,7 +9,7 @@ from itertools import islice
 from math import ceil
 from typing import NamedTuple
 
-from presence_server.presence.cluster import BEAT, Cluster
+from presence_server.presence.cluster import BEAT, DEAF, Cluster
 from presence_server.presence.connections import Connections, Departure
 from presence_server.presence.letters import (
     PEOPLE_PER_LETTER,
@@ -131,8 +131,13 @@ class Node:
         if departure is not None:
             self._depart(departure)
 
-    def delete(self, username: str, now: Moment) -> None:
-        self.roster.delete(username, now.unix)
+    def delete(self, username: str, at: int) -> None:
+        """Take a deleted account out, whose sessions have all been ended before."""
+        self.roster.delete(username, at)
+        own = self._own.get(username)
+        if own is not None:
+            # Whoever is still here has a new account of that name.
+            self._place(username, own.status, max(own.since, at), own.choice)
 
     def expire(self, now: Moment) -> None:
         self._notice_pause(now)
@@ -247,7 +252,10 @@ class Node:
         self.cluster.stalled(now)
 
     def _catch_up(self, now: Moment) -> None:
-        if not self._late or now.elapsed < self._late_until or self.cluster.catching_up(now):
+        late_by = now.elapsed - self._late_until
+        if not self._late or late_by < 0:
+            return
+        if late_by < DEAF * self._lease and not self.cluster.knows_all(now):
             return
         self._late = False
         # Their grace has passed during the pause, and others may have seen them go already.

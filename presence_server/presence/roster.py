@@ -27,6 +27,14 @@ class Choice(NamedTuple):
     status: Status
 
 
+class _Entry(NamedTuple):
+    """What one node says of one user."""
+
+    status: Status
+    since: int
+    choice: Choice | None
+
+
 class Roster:
     """Statuses of users with versions, merged from what each node says of its own connections.
 
@@ -43,10 +51,11 @@ class Roster:
         self._remembered = remembered
         # Cursors older than this may have missed somebody who is forgotten by now.
         self._forgotten = 0
-        self._entries: dict[str, dict[str, Status]] = {}
-        self._choices: dict[str, dict[str, Choice]] = {}
+        self._entries: dict[str, dict[str, _Entry]] = {}
         self._here: dict[str, Person] = {}
         self._gone: dict[str, Person] = {}
+        # When the accounts ended of those who are remembered as deleted.
+        self._deleted: dict[str, int] = {}
 
     @property
     def here(self) -> Mapping[str, Person]:
@@ -59,22 +68,19 @@ class Roster:
         return person.since if person is not None and person.status == "offline" else None
 
     def choice_of(self, username: str) -> Choice | None:
-        return max(self._choices.get(username, {}).values(), default=None)
+        entries = self._entries.get(username, {}).values()
+        return max((entry.choice for entry in entries if entry.choice is not None), default=None)
 
     def place(
         self, node: str, username: str, status: Status, since: int, choice: Choice | None = None
     ) -> None:
         """Say that `node` has `username` here; `since` counts if observers see a change."""
-        gone = self._gone.get(username)
-        if gone is not None and gone.status == "deleted" and since < gone.since:
+        if since < self._deleted.get(username, 0):
             # A node that has not heard of the deletion yet still speaks of the old account.
             return
-        self._entries.setdefault(username, {})[node] = status
-        self._forget_choice(node, username)
-        if choice is not None:
-            self._choices.setdefault(username, {})[node] = choice
-            since = max(since, choice.at)
-        self._settle(username, since)
+        self._deleted.pop(username, None)
+        self._entries.setdefault(username, {})[node] = _Entry(status, since, choice)
+        self._settle(username, since if choice is None else max(since, choice.at))
 
     def remove(self, node: str, username: str, since: int) -> None:
         """Say that `node` no longer has `username`; of others' entries nothing is said."""
@@ -83,14 +89,17 @@ class Roster:
             return
         if not entries:
             del self._entries[username]
-        self._forget_choice(node, username)
         self._settle(username, since)
 
-    def delete(self, username: str, since: int) -> None:
+    def delete(self, username: str, at: int) -> None:
         """Take a deleted account out, whatever nodes that have not heard of it yet still say."""
-        self._entries.pop(username, None)
-        self._choices.pop(username, None)
-        self._leave(username, "deleted", since)
+        entries = self._entries.pop(username, {})
+        self._deleted[username] = at
+        self._leave(username, "deleted", at)
+        for node, entry in entries.items():
+            # That is a new account of the same name.
+            if entry.since > at:
+                self.place(node, username, *entry)
 
     def changes_since(self, version: int) -> list[tuple[str, Person]] | None:
         """The newest state of each user who changed after `version`; None if that is not known."""
@@ -109,17 +118,12 @@ class Roster:
 
     def _merged(self, username: str) -> Status | None:
         entries = self._entries.get(username)
-        if not entries:
+        if entries is None:
             return None
         choice = self.choice_of(username)
         if choice is not None and choice.status == "away":
             return "away"
-        return "online" if "online" in entries.values() else "away"
-
-    def _forget_choice(self, node: str, username: str) -> None:
-        choices = self._choices.get(username, {})
-        if choices.pop(node, None) is not None and not choices:
-            del self._choices[username]
+        return "online" if any(e.status == "online" for e in entries.values()) else "away"
 
     def _arrive(self, username: str, status: Status, since: int) -> None:
         before = self._here.pop(username, None) or self._gone.pop(username, None)
@@ -135,6 +139,7 @@ class Roster:
         if len(self._gone) > self._remembered:
             oldest = next(iter(self._gone))
             self._forgotten = self._gone.pop(oldest).version
+            self._deleted.pop(oldest, None)
 
 
 def _later(since: int, before: Person | None) -> int:

@@ -30,35 +30,34 @@ class Observer:
         self.version: int | None = None
         self.people: dict[str, Sighting] = {}
 
-    def flush(self) -> list[str]:
-        """Take in what is new, and tell who went offline by it."""
+    def flush(self) -> tuple[set[str], set[str]]:
+        """Take in what is new, and tell who came and who went by it."""
         if self.version == self.roster.version:
-            return []
+            return set(), set()
+        before = set(self.people)
         changes = None if self.version is None else self.roster.changes_since(self.version)
         self.version = self.roster.version
         if changes is None:
-            before = set(self.people)
-            self.people = {
-                username: Sighting(person.status, person.since)
-                for username, person in self.roster.here.items()
-            }
-            return sorted(before - self.people.keys())
-        return [username for username, person in changes if self._take(username, person)]
+            self.people.clear()
+            changes = list(self.roster.here.items())
+        for username, person in changes:
+            self._take(username, person)
+        return self.people.keys() - before, before - self.people.keys()
 
     def check(self) -> None:
         told = {name: sighting.status for name, sighting in self.people.items()}
         known = {name: person.status for name, person in self.roster.here.items()}
         assert told == known, "rule 7: snapshot and changes are not what the roster says"
 
-    def _take(self, username: str, person: Person) -> bool:
+    def _take(self, username: str, person: Person) -> None:
         before = self.people.get(username)
         assert before is None or before.status != person.status or before.since < person.since, (
             f"rule 7: {username} is told to be {person.status} again, and no later"
         )
         if person.status in ("online", "away"):
             self.people[username] = Sighting(person.status, person.since)
-            return False
-        return self.people.pop(username, None) is not None
+        else:
+            self.people.pop(username, None)
 
 
 class Judge:
@@ -76,7 +75,7 @@ class Judge:
         self.unsubscribed: dict[Host, float] = {}
         self.reachable: dict[Host, float] = {}
         self.redis_troubled = -100.0
-        self.goodbyes: dict[str, float] = {}
+        self.stranded = -100.0
         self.own: dict[Host, frozenset[str]] = {}
         self.longest_ghost = 0.0
         world.after_step = self.step
@@ -105,8 +104,20 @@ class Judge:
         for view in views:
             assert set(view) == truth, f"I1: {sorted(view)} are shown, {sorted(truth)} are here"
             assert view == views[0], f"I1: one node says {view}, another {views[0]}"
+            for username in truth:
+                self._check_status(username, view[username])
         for _, host in self._alive():
             assert not host.node.cluster.degraded, "degraded although all is well"
+
+    def _check_status(self, username: str, status: str) -> None:
+        said = [host.node.connections.status_of(username) for _, host in self._alive()]
+        merged = "online" if "online" in said else "away"
+        chosen = self.world.chosen.get(username)
+        if chosen is None:
+            assert status == merged, f"{username} is {status}, all connections say {said}"
+        elif chosen.apart > 2 and any(chosen.connection in h.connections for _, h in self._alive()):
+            expected = "away" if chosen.status == "away" else merged
+            assert status == expected, f"{username} is {status} and chose to be {chosen.status}"
 
     @property
     def _beat(self) -> float:
@@ -121,8 +132,10 @@ class Judge:
 
     def _note_troubles(self) -> None:
         now, redis = self.world.now, self.world.redis
-        if not redis.serves or self.world.stranded_arrived_at == self.world.step:
+        if not redis.serves:
             self.redis_troubled = now
+        if self.world.stranded_arrived_at == self.world.step:
+            self.stranded = now
         for host in self.world.hosts:
             if not host.in_touch or host not in self.troubled:
                 self.troubled[host] = now
@@ -152,9 +165,18 @@ class Judge:
         observer = self.observers.get(host)
         if observer is None:
             observer = self.observers[host] = Observer(host.node.roster)
-        for username in observer.flush():
+        came, went = observer.flush()
+        for username in came:
+            self._check_online(host, username)
+        for username in went:
             self._check_offline(host, username)
         self.own[host] = frozenset(host.node.connections.users())
+
+    def _check_online(self, host: Host, username: str) -> None:
+        ghost, in_touch = self._ghost(host, username)
+        assert min(ghost, in_touch) <= self._ghost_bound, (
+            f"I3: {username} is told to be here {ghost:.1f} s after the last socket"
+        )
 
     def _check_offline(self, host: Host, username: str) -> None:
         now = self.world.now
@@ -173,18 +195,33 @@ class Judge:
 
     def _check_ghosts(self, host: Host) -> None:
         now = self.world.now
-        # A slow Redis delays each word, and two questions and answers go to and fro.
-        bound = self.world.lease + self.world.grace + 1 + 4 * self.world.redis.delay * STEP
-        in_touch = now - max(
-            self.troubled[host], self.redis_troubled, self.unsubscribed.get(host, 0)
-        )
         for username in host.node.roster.here:
-            ghost = now - self.world.signs.get(username, -100.0)
-            if ghost > STEP and in_touch > ghost:
+            ghost, in_touch = self._ghost(host, username)
+            in_touch = min(in_touch, now - self.stranded)
+            if in_touch > ghost:
                 self.longest_ghost = max(self.longest_ghost, ghost)
-            assert min(ghost, in_touch) <= bound + STEP, (
+            assert min(ghost, in_touch) <= self._ghost_bound, (
                 f"I3: {username} is shown {ghost:.1f} s after the last socket"
             )
+            goodbye = self.world.goodbyes.get(username, -100.0)
+            sudden_end = self.world.sudden_ends.get(username, -100.0)
+            undisturbed = min(in_touch, now - host.lost_at * STEP, now - sudden_end)
+            if self.world.signs[username] <= goodbye and undisturbed > ghost + self._window:
+                assert ghost <= self.world.grace + 4, (
+                    f"I7: {username} is shown {ghost:.1f} s after a goodbye"
+                )
+
+    def _ghost(self, host: Host, username: str) -> tuple[float, float]:
+        """How long ago a user was here last, and how long the host has been in touch."""
+        now = self.world.now
+        trouble = max(self.troubled[host], self.redis_troubled, self.unsubscribed.get(host, 0.0))
+        return now - self.world.signs.get(username, -100.0), now - trouble
+
+    @property
+    def _ghost_bound(self) -> float:
+        # A slow Redis delays each word, and two questions and answers go to and fro.
+        slow = 4 * self.world.redis.delay * STEP
+        return self.world.lease + self.world.grace + 1 + STEP + slow
 
     def _check_degraded(self, host: Host) -> None:
         now = self.world.now

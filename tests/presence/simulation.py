@@ -37,6 +37,16 @@ class Ending(NamedTuple):
 
     session: str | None
     username: str
+    at: int
+
+
+class Chosen(NamedTuple):
+    """The newest choice of a user, by which connection it was made, and how long after the last."""
+
+    status: Status
+    connection: int
+    at: float
+    apart: float
 
 
 class Redis:
@@ -143,8 +153,7 @@ class Host:
         if goodbye:
             self.node.say_goodbye()
             self.backlog += self.node.take_letters()
-            if self.publishing and self.on_its_way is None:
-                self.on_its_way, self.backlog = self.backlog, []
+            self._send()
         self.alive = False
         self.connections.clear()
         self.waiting.clear()
@@ -167,6 +176,9 @@ class Host:
                 self.publishing = True
             else:
                 self._stop_publishing(RETRY if not self.world.redis.up else CONNECT_TIMEOUT)
+        self._send()
+
+    def _send(self) -> None:
         if self.publishing and self.on_its_way is None and self.backlog:
             self.on_its_way, self.backlog = self.backlog, []
             self.arrived = False
@@ -240,7 +252,7 @@ class Host:
         self._endings_read += len(endings)
         for ending in endings:
             if ending.session is None:
-                self.node.delete(ending.username, self.now)
+                self.node.delete(ending.username, ending.at)
                 continue
             self.node.end(ending.session, self.now)
             for connection in list(self.connections.values()):
@@ -270,6 +282,10 @@ class World:
         # was cut off or ended during one's grace, for nobody else knows when that began.
         self.signs: dict[str, float] = {}
         self.logged_out: dict[str, float] = {}
+        # When a node of theirs ended, with a goodbye that Redis took in, or without.
+        self.goodbyes: dict[str, float] = {}
+        self.sudden_ends: dict[str, float] = {}
+        self.chosen: dict[str, Chosen] = {}
         # Batches of connections that were given up, which Redis may still get when bytes flow.
         self.keeps_stranded = False
         self.stranded: list[tuple[Host, list[tuple[str, str | None]]]] = []
@@ -323,39 +339,52 @@ class World:
         session = host.connections[number].session
         host.do(lambda: host.node.set_status(session, number, status, host.now))
 
-    def choose(self, slot: int, username: str, status: Status) -> None:
+    def choose(self, slot: int, number: int, status: Status) -> None:
         host = self.hosts[slot]
+        username = host.connections[number].username
+        before = self.chosen.get(username, Chosen("online", 0, -100.0, 100.0))
+        apart = min(before.apart, self.now - before.at)
+        self.chosen[username] = Chosen(status, number, self.now, apart)
         host.do(lambda: host.node.choose(username, status, host.now))
 
     def log_out(self, slot: int, session: str, username: str) -> None:
         """End a session by way of one server: a row in the database, and a word to the others."""
         self.ended.add(session)
-        self.logged_out[username] = self.now
-        self.endings.append(Ending(session, username))
+        self.logged_out[username] = self.signs[username] = self.now
         host = self.hosts[slot]
+        self.endings.append(Ending(session, username, host.now.unix))
         host.node.say_ended()
         host.read_endings()
 
     def delete(self, slot: int, username: str, *sessions: str) -> None:
-        self.endings += [Ending(session, username) for session in sessions]
+        """Delete an account with its sessions."""
         self.ended.update(sessions)
-        self.logged_out[username] = self.now
-        self.endings.append(Ending(None, username))
-        self.hosts[slot].node.say_ended()
-        self.hosts[slot].read_endings()
+        self.logged_out[username] = self.signs[username] = self.now
+        host = self.hosts[slot]
+        at = host.now.unix
+        self.endings += [Ending(session, username, at) for session in (*sessions, None)]
+        host.node.say_ended()
+        host.read_endings()
 
     # What happens to servers
 
     def kill(self, slot: int) -> None:
         self._sign_for_all(slot)
+        self._note_end(slot, self.sudden_ends)
         self.hosts[slot].go(goodbye=False)
 
     def stop(self, slot: int) -> None:
         self._sign_for_all(slot)
-        self.hosts[slot].go(goodbye=True)
+        host = self.hosts[slot]
+        heard = host.in_touch and self.redis.serves and host.publishing and not host.on_its_way
+        self._note_end(slot, self.goodbyes if heard else self.sudden_ends)
+        host.go(goodbye=True)
 
     def start(self, slot: int) -> None:
-        assert not self.hosts[slot].alive
+        old = self.hosts[slot]
+        assert not old.alive
+        if old.on_its_way is not None and not old.arrived:
+            self.stranded.append((old, old.on_its_way))
         self.hosts[slot] = self._start()
 
     def pause(self, slot: int) -> None:
@@ -375,9 +404,11 @@ class World:
         self.hosts[slot].out = self.hosts[slot].back = True
 
     def lose(self, slot: int) -> None:
-        """Lose what lies in the inbox of a host, without a word."""
+        """Lose the newest letters on their way to a host, without a word."""
         self.hosts[slot].lost_at = self.step
-        self.redis.subscriptions.get(self.hosts[slot], deque[tuple[int, str]]()).clear()
+        inbox = self.redis.subscriptions.get(self.hosts[slot], deque())
+        for _ in range(min(3, len(inbox))):
+            inbox.pop()
 
     def kick(self, slot: int) -> None:
         """Let Redis end a subscription with all that waits for it, as it does with slow readers."""
@@ -423,6 +454,10 @@ class World:
         return self.hosts[slot].node.roster.here.get(username)
 
     # How
+
+    def _note_end(self, slot: int, ends: dict[str, float]) -> None:
+        for username in self.hosts[slot].node.connections.users():
+            ends[username] = self.now
 
     def _sign_for_all(self, slot: int) -> None:
         for username in self.hosts[slot].node.connections.users():

@@ -79,6 +79,14 @@ class ClusterModel(RuleBasedStateMachine):
         if self.running(slot) and username in self.sessions:
             self.world.log_out(slot, self.session(username), username)
 
+    @rule(slot=SLOTS, username=USERS)
+    def delete(self, slot: int, username: str) -> None:
+        if self.running(slot):
+            sessions = [self.sessions[username]] if username in self.sessions else []
+            self.world.delete(slot, username, *sessions)
+            # Nobody can make the account anew before all nodes have read that it is gone.
+            self.world.wait(1)
+
     @rule(pick=PICKS, status=STATUSES)
     def say(self, pick: int, status: Status) -> None:
         socket = self.pick(pick)
@@ -89,7 +97,7 @@ class ClusterModel(RuleBasedStateMachine):
     def choose(self, pick: int, status: Status) -> None:
         socket = self.pick(pick)
         if socket and self.running(socket[0]):
-            self.world.choose(socket[0], socket[2], status)
+            self.world.choose(socket[0], socket[1], status)
 
     @rule(slot=SLOTS)
     def kill(self, slot: int) -> None:

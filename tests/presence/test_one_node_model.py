@@ -1,0 +1,368 @@
+"""One node with people who come and go as they like, and observers who miss all they can.
+
+The observers read real frames of both dialects, at arbitrary moments, and reconnect with cursors. A
+simple account of the sessions says what is true. The roster remembers only a few who left, so that
+cursors from before what it remembers occur all the time.
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from presence_server.live.frames import Forgotten, Frames, read_cursor
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
+from presence_server.presence.roster import Status
+from tests.presence.runs import model_runs, unbounded
+
+NAME = "00000000000000aa"
+GRACE = 8.0
+STEP = 0.1
+REMEMBERED = 2
+
+USERS = st.sampled_from(["alice", "bob", "carol", "dave"])
+DEVICES = st.sampled_from(["laptop", "phone"])
+STATUSES: st.SearchStrategy[Status] = st.sampled_from(["online", "away"])
+PICKS = st.integers(0, 100)
+
+
+class Held:
+    """One session as the truth has it."""
+
+    def __init__(self, username: str, status: Status) -> None:
+        self.username = username
+        self.connections: dict[int, Status] = {}
+        self.resting = status
+        self.until = 0.0
+
+    @property
+    def status(self) -> Status:
+        if not self.connections:
+            return self.resting
+        return "online" if "online" in self.connections.values() else "away"
+
+
+class Truth:
+    """Who is here by the rules, written down as simply as can be."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, Held] = {}
+        self.choices: dict[str, Status] = {}
+
+    def open(self, session: str, username: str, connection: int) -> None:
+        held = self.sessions.setdefault(session, Held(username, "online"))
+        held.connections[connection] = "online" if held.connections else held.resting
+
+    def close(self, session: str, connection: int, now: float) -> None:
+        held = self.sessions[session]
+        held.resting = held.status
+        del held.connections[connection]
+        held.until = now + GRACE
+
+    def claim(self, session: str, username: str, now: float) -> None:
+        held = self.sessions.setdefault(session, Held(username, "online"))
+        if not held.connections:
+            held.resting, held.until = "online", now + GRACE
+
+    def choose(self, username: str, status: Status) -> None:
+        self.choices[username] = status
+        for held in self.sessions.values():
+            if held.username == username and status == "online":
+                held.resting = "online"
+                held.connections = dict.fromkeys(held.connections, "online")
+
+    def pass_time(self, now: float) -> None:
+        for session, held in list(self.sessions.items()):
+            if not held.connections and held.until <= now + 1e-6:
+                del self.sessions[session]
+        for username in self.choices.keys() - self.here().keys():
+            del self.choices[username]
+
+    def here(self) -> dict[str, Status]:
+        here: dict[str, Status] = {}
+        for held in self.sessions.values():
+            if here.get(held.username) != "online":
+                here[held.username] = held.status
+        for username, choice in self.choices.items():
+            if choice == "away" and username in here:
+                here[username] = "away"
+        return here
+
+
+class Client:
+    """What reads one socket, and believes every word."""
+
+    def __init__(self, tutorial: bool) -> None:
+        self.tutorial = tutorial
+        self.cursor = ""
+        self.version: int | None = None
+        self.people: dict[str, tuple[str, int]] = {}
+
+    def reconnect(self, name: str) -> None:
+        """Come back with the cursor, as only the newer dialect can."""
+        self.version = None if self.tutorial else read_cursor(self.cursor, name)
+        if self.version is None and self.tutorial:
+            self.people.clear()
+
+    def flush(self, frames: Frames) -> None:
+        first = self.version is None
+        data, self.version = frames.update(self.tutorial, self.version)
+        for message in read_frames(data):
+            if self.tutorial:
+                self._take_tutorial(message)
+            else:
+                assert message["type"] == "snapshot" or not first, "not the whole truth first"
+                self._take(message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        self.cursor = message["cursor"]
+        if message["type"] == "snapshot":
+            self.people.clear()
+        for status in ("online", "away", "offline", "deleted"):
+            for username, since in message.get(status, {}).items():
+                before = self.people.get(username)
+                assert before is None or before[0] != status or before[1] < since, "rule 7"
+                if status in ("online", "away"):
+                    self.people[username] = status, since
+                else:
+                    self.people.pop(username, None)
+
+    def _take_tutorial(self, message: dict[str, Any]) -> None:
+        if message["is_logged_in"]:
+            self.people[message["username"]] = "here", 0
+        else:
+            self.people.pop(message["username"], None)
+
+
+def read_frames(data: bytes) -> Iterator[dict[str, Any]]:
+    while data:
+        assert data[0] == 0x81
+        start, length = 2, data[1]
+        if length == 126:
+            start, (length,) = 4, struct.unpack("!H", data[2:4])
+        elif length == 127:
+            start, (length,) = 10, struct.unpack("!Q", data[2:10])
+        yield json.loads(data[start : start + length])
+        data = data[start + length :]
+
+
+class OneNodeModel(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.elapsed = 0.0
+        self.node = Node(NAME, grace=GRACE, lease=10.0, now=self.now)
+        self.node.roster._remembered = REMEMBERED
+        self.node.cluster.subscribed(self.now)
+        self.truth = Truth()
+        self.connected = 0
+        self.ended: set[str] = set()
+        self.generations: dict[str, int] = {}
+        self.clients: list[Client] = []
+        self.written: dict[str, Status] = {}
+        self.last_seen: dict[str, int] = {}
+
+    @property
+    def now(self) -> Moment:
+        return Moment(self.elapsed, 1_800_000_000 + int(self.elapsed))
+
+    def session(self, username: str, device: str) -> str:
+        """The session of a device: a new one when the last has ended."""
+        return f"{username}'s {device} {self.generations.setdefault(username + device, 0)}"
+
+    def pick(self, pick: int) -> tuple[str, int] | None:
+        sockets = [
+            (session, connection)
+            for session, held in self.truth.sessions.items()
+            for connection in held.connections
+        ]
+        return sockets[pick % len(sockets)] if sockets else None
+
+    def tick(self) -> None:
+        self.node.tick(self.now)
+        for text, to in self.node.take_letters():
+            if to in (None, NAME):
+                self.node.receive(text, self.now)
+
+    # What people do
+
+    @rule(username=USERS, device=DEVICES)
+    def connect(self, username: str, device: str) -> None:
+        self.connected += 1
+        session = self.session(username, device)
+        self.node.open(session, username, self.connected, self.now)
+        self.truth.open(session, username, self.connected)
+        newcomer = Client(tutorial=False)
+        newcomer.flush(self.frames())
+        assert username in newcomer.people, "I6: people see themselves first"
+
+    @rule(pick=PICKS)
+    def drop(self, pick: int) -> None:
+        if socket := self.pick(pick):
+            self.node.close(*socket, self.now)
+            self.truth.close(*socket, self.elapsed)
+
+    @rule(pick=PICKS)
+    def drop_twice(self, pick: int) -> None:
+        if socket := self.pick(pick):
+            self.drop(pick)
+            self.node.close(*socket, self.now)
+
+    @rule(username=USERS, device=DEVICES)
+    def open_page(self, username: str, device: str) -> None:
+        session = self.session(username, device)
+        self.node.claim(session, username, self.now)
+        self.truth.claim(session, username, self.elapsed)
+
+    @rule(username=USERS, device=DEVICES)
+    def log_out(self, username: str, device: str) -> None:
+        session = self.session(username, device)
+        self.generations[username + device] += 1
+        self._end(session)
+
+    @rule(username=USERS, device=DEVICES)
+    def log_out_and_in(self, username: str, device: str) -> None:
+        """All within a second, and perhaps unseen."""
+        self.log_out(username, device)
+        self.connect(username, device)
+
+    @rule(username=USERS)
+    def delete(self, username: str) -> None:
+        for session, held in list(self.truth.sessions.items()):
+            if held.username == username:
+                self._end(session)
+        self.node.delete(username, self.now.unix)
+
+    def _end(self, session: str) -> None:
+        held = self.truth.sessions.pop(session, None)
+        self.node.end(session, self.now)
+        # Its sockets are closed after that, and say so.
+        for connection in held.connections if held else ():
+            self.node.close(session, connection, self.now)
+        self.truth.pass_time(self.elapsed)
+
+    @rule(pick=PICKS, status=STATUSES)
+    def say(self, pick: int, status: Status) -> None:
+        if socket := self.pick(pick):
+            self.node.set_status(*socket, status, self.now)
+            self.truth.sessions[socket[0]].connections[socket[1]] = status
+
+    @rule(pick=PICKS, status=STATUSES)
+    def choose(self, pick: int, status: Status) -> None:
+        if socket := self.pick(pick):
+            username = self.truth.sessions[socket[0]].username
+            self.node.choose(username, status, self.now)
+            self.truth.choose(username, status)
+
+    # Time
+
+    @rule(seconds=st.sampled_from([0.1, 0.3, 1, 4, 7.9, 8, 20]))
+    def wait(self, seconds: float) -> None:
+        for _ in range(round(seconds / STEP)):
+            self.elapsed = round(self.elapsed + STEP, 1)
+            self.tick()
+        self.truth.pass_time(self.elapsed)
+
+    @rule(seconds=st.sampled_from([2, 7, 9, 30]), closed=st.sets(PICKS, max_size=3))
+    def pause(self, seconds: float, closed: set[int]) -> None:
+        """Stand still while some sockets are closed; what became of them shows soon after."""
+        self.elapsed = round(self.elapsed + seconds, 1)
+        for socket in {self.pick(pick) for pick in closed}:
+            if socket is not None:
+                self.node.close(*socket, self.now)
+                # A grace that passed during the pause is not given again.
+                began = self.elapsed if seconds < GRACE else self.elapsed - GRACE
+                self.truth.close(*socket, began)
+        self.wait(0.6)
+
+    # Observers
+
+    @rule(tutorial=st.booleans())
+    def observe(self, tutorial: bool) -> None:
+        if len(self.clients) < 6:
+            self.clients.append(Client(tutorial))
+
+    @rule(pick=PICKS)
+    def reconnect(self, pick: int) -> None:
+        if self.clients:
+            self.clients[pick % len(self.clients)].reconnect(self.node.name)
+
+    @rule(pick=PICKS, cursor=st.sampled_from(["", "x", f"{NAME}.999999", f"{'b' * 16}.1"]))
+    def reconnect_with(self, pick: int, cursor: str) -> None:
+        """A cursor of another node, or made up: the whole truth again."""
+        if self.clients:
+            client = self.clients[pick % len(self.clients)]
+            if not client.tutorial:
+                client.cursor = cursor
+                client.reconnect(self.node.name)
+
+    @rule(lagging=st.sets(st.integers(0, 5)))
+    def flush(self, lagging: set[int]) -> None:
+        """Bring all up to date but those who lag."""
+        frames = self.frames()
+        here = {name: (person.status, person.since) for name, person in self.roster_here()}
+        for number, client in enumerate(self.clients):
+            if number in lagging:
+                continue
+            try:
+                client.flush(frames)
+            except Forgotten:
+                # The hub cuts it, and it comes anew.
+                client.reconnect(self.node.name)
+                client.flush(frames)
+            if client.tutorial:
+                assert set(client.people) == set(here), "I5"
+            else:
+                assert client.people == here, "I5: snapshot and changes are not the roster"
+
+    def frames(self) -> Frames:
+        return Frames(self.node.roster, NAME, heartbeat=20.0)
+
+    def roster_here(self) -> Any:
+        return self.node.roster.here.items()
+
+    @rule()
+    def write_down(self) -> None:
+        record = self.node.take_record()
+        for session in record.gone:
+            self.written.pop(session, None)
+        self.written |= {session: entry.status for session, entry in record.here.items()}
+        assert self.written.keys() == self.truth.sessions.keys(), "rule 9"
+        for username, second in record.last_seen.items():
+            assert second >= self.last_seen.get(username, 0), "last seen goes backwards"
+            self.last_seen[username] = second
+
+    # What always holds
+
+    @invariant()
+    def roster_tells_the_truth(self) -> None:
+        here = {name: person.status for name, person in self.roster_here()}
+        assert here == self.truth.here(), "rules 1 to 4"
+        assert not self.node.cluster.degraded
+
+    @invariant()
+    def nothing_is_left_over(self) -> None:
+        connections = self.node.connections
+        counted = sum(len(held.connections) for held in connections._sessions.values())
+        assert counted == sum(len(held.connections) for held in self.truth.sessions.values()), "I10"
+        roster = self.node.roster
+        assert roster._entries.keys() == roster.here.keys(), "I12"
+        assert len(roster._gone) <= REMEMBERED and len(roster._deleted) <= REMEMBERED, "I12"
+        assert not roster._gone.keys() & roster.here.keys(), "I12"
+        resting = {s for s, held in self.truth.sessions.items() if not held.connections}
+        assert connections._deadlines.keys() == resting, "I12"
+        assert connections._users.keys() == self.node._own.keys() == roster.here.keys(), "I12"
+
+    def teardown(self) -> None:
+        self.flush(set())
+        for session in list(self.truth.sessions):
+            self._end(session)
+        self.flush(set())
+        assert all(not client.people for client in self.clients)
+
+
+TestOneNodeModel = unbounded(OneNodeModel.TestCase)
+TestOneNodeModel.settings = model_runs(fast=200)

@@ -22,7 +22,7 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import TypeAlias
 
 MOST_KEYS = 100_000
@@ -86,7 +86,7 @@ class Throttle:
 
     def sign_up(self, address: str) -> float:
         """Count a try to sign up. 0: go on; otherwise it is refused for so many seconds."""
-        bucket = (SIGN_UPS, _key("sign-up", _client(address)))
+        bucket = SIGN_UPS, _key("sign-up", _client(address))
         wait = self._refusal([bucket])
         if not wait:
             self._count([bucket])
@@ -133,7 +133,7 @@ class Throttle:
 
 
 def _guesses(address: str, username: str, device: str | None) -> list[Bucket]:
-    near = _key("device", device) if device else _key("network", _network(address))
+    near = _key("device", device) if device else _key("network", _cut(address, 3))
     return [
         (GUESSES, _key("guess", username.lower(), near)),
         (WRONG_PASSWORDS, _key("wrong", _where(address, device))),
@@ -145,29 +145,25 @@ def _log_ins(address: str, device: str | None) -> Bucket:
 
 
 def _where(address: str, device: str | None) -> int:
-    return _key("device", device) if device else _key("address", _client(address))
+    return _key("device", device) if device else _client(address)
 
 
-def _key(*parts: str | int) -> int:
+def _client(address: str) -> int:
+    return _key("address", _cut(address, 4))
+
+
+def _key(*parts: str | int | bytes) -> int:
     # Python's hash of strings has a secret of this process in it: nobody can aim at a bucket,
     # and a key takes the same few bytes however long the name that was typed.
     return hash(parts)
 
 
-def _client(address: str) -> str:
-    """One address; of IPv6 the /64, for whoever has one has them all."""
-    return _cut(address, 32)
-
-
-def _network(address: str) -> str:
-    return _cut(address, 24)
-
-
-def _cut(address: str, length: int) -> str:
+def _cut(address: str, length: int) -> bytes:
+    """The first bytes of an address; of IPv6 the /64, for whoever has one address has them all."""
     try:
         ip = ip_address(address)
     except ValueError:
-        return address
+        return address.encode("utf-8", "surrogatepass")
     if ip.version == 6 and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
-    return str(ip_network(f"{ip.compressed}/{64 if ip.version == 6 else length}", strict=False))
+    return ip.packed[:8] if ip.version == 6 else ip.packed[:length]

@@ -1,0 +1,197 @@
+import asyncio
+import logging
+import statistics
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import bcrypt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from presence_server.accounts import passwords as passwords_module
+from presence_server.accounts.passwords import (
+    MOST_WAITING,
+    Passwords,
+    PasswordsBusy,
+    password_problem,
+)
+
+GOOD = "johnson123"
+
+
+@pytest.fixture
+async def passwords() -> AsyncIterator[Passwords]:
+    passwords = Passwords(cost=4)
+    yield passwords
+    passwords.close()
+
+
+class Gate:
+    """Work for the pool that ends when it is told to."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.passed: list[str] = []
+
+    def __call__(self, password: str, *values: object) -> str:
+        assert self.opened.wait(10)
+        self.passed.append(password)
+        return password
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    gate = Gate()
+    monkeypatch.setattr(passwords_module, "_hash", gate)
+    return gate
+
+
+async def test_a_password_fits_its_hash_and_no_other(passwords: Passwords) -> None:
+    hashed = await passwords.hash(GOOD)
+    assert hashed.startswith("$2b$04$")
+    assert await passwords.hash(GOOD) != hashed
+    assert await passwords.verify(GOOD, hashed)
+    for wrong in ("", "Johnson123", GOOD + " ", GOOD + "\0", "\udc80"):
+        assert not await passwords.verify(wrong, hashed)
+
+
+async def test_nobody_logs_in_without_an_account(passwords: Passwords) -> None:
+    for password in ("", GOOD, "." * 31):
+        assert not await passwords.verify(password, None)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 64, 71, 72, 73, 74, 1000])
+@pytest.mark.parametrize("character", ["x", "é", "€", "😀"])
+async def test_t15_no_length_is_an_error_and_nothing_is_cut_off(
+    passwords: Passwords, character: str, length: int
+) -> None:
+    password = character * length
+    first_72 = password.encode()[:72]
+    hashed = bcrypt.hashpw(first_72, bcrypt.gensalt(4)).decode()
+    assert await passwords.verify(password, hashed) == (len(password.encode()) <= 72)
+
+
+async def test_a_stored_hash_that_is_none_lets_nobody_in(
+    passwords: Passwords, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        for malformed in ("x", "$2b$04$short", "\0", "$2b$99$" + "x" * 53):
+            assert not await passwords.verify(GOOD, malformed)
+    assert "malformed" in caplog.text
+    assert "$2b$" not in caplog.text and GOOD not in caplog.text
+
+
+async def test_t13_unknown_names_take_as_long_as_wrong_passwords() -> None:
+    """In turns and by the processor's time, so that other programs do not matter."""
+    passwords = Passwords(cost=8)
+    hashed = await passwords.hash(GOOD)
+    times: dict[str | None, list[float]] = {hashed: [], None: []}
+    for _ in range(40):
+        for known, spent in times.items():
+            started = time.process_time_ns()
+            assert not await passwords.verify("wrong password", known)
+            spent.append(time.process_time_ns() - started)
+    passwords.close()
+    wrong, unknown = (statistics.median(spent) for spent in times.values())
+    assert abs(wrong - unknown) / wrong < 0.05
+
+
+async def test_t14_so_many_may_wait_and_no_more(passwords: Passwords, gate: Gate) -> None:
+    workers = passwords._pool._max_workers
+    waiting = [
+        asyncio.ensure_future(passwords.hash(f"{n}")) for n in range(workers + MOST_WAITING)
+    ]
+    await asyncio.sleep(0)
+    for refused in (passwords.hash(GOOD), passwords.verify(GOOD, None), passwords.problem("", "")):
+        with pytest.raises(PasswordsBusy):
+            await refused
+    gate.opened.set()
+    await asyncio.gather(*waiting)
+    assert await passwords.hash(GOOD) == GOOD
+
+
+async def test_who_gives_up_makes_room_and_costs_nothing(passwords: Passwords, gate: Gate) -> None:
+    workers = passwords._pool._max_workers
+    running = [asyncio.ensure_future(passwords.hash(f"running {n}")) for n in range(workers)]
+    gone = [asyncio.ensure_future(passwords.hash(f"gone {n}")) for n in range(MOST_WAITING)]
+    await asyncio.sleep(0)
+    for task in gone:
+        task.cancel()
+    await asyncio.wait(gone)
+    patient = [asyncio.ensure_future(passwords.hash(f"patient {n}")) for n in range(MOST_WAITING)]
+    await asyncio.sleep(0)
+    gate.opened.set()
+    await asyncio.gather(*running, *patient)
+    assert not [password for password in gate.passed if password.startswith("gone")]
+
+
+async def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:
+    passwords = Passwords(cost=12)
+    hashing, turns = asyncio.ensure_future(passwords.hash(GOOD)), 0
+    while not hashing.done():
+        await asyncio.sleep(0)
+        turns += 1
+    passwords.close()
+    assert turns > 100
+
+
+@pytest.mark.parametrize(
+    ("password", "username"),
+    [
+        (GOOD, "michael"),
+        ("correct horse", "bob"),
+        ("tr0ub4dor&3", "bob"),
+        ("пароль-из-слов", "bob"),
+        ("0123456789abcdefghijklmnopqrstuvwxyz" * 2, "bob"),
+        ("😀🎉🚀🌈🍕🎸📚🔑", "bob"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaa wrong horse battery", "bob"),
+    ],
+)
+def test_good_passwords(password: str, username: str) -> None:
+    assert password_problem(password, username) is None
+
+
+@pytest.mark.parametrize(
+    ("password", "username", "said"),
+    [
+        ("", "bob", "at least 8"),
+        ("short-7", "bob", "at least 8"),
+        ("x" * 73, "bob", "at most 72"),
+        ("é" * 37, "bob", "at most 72"),
+        ("😀" * 19, "bob", "at most 72"),
+        ("password", "bob", "too easy to guess"),
+        ("12345678", "bob", "too easy to guess"),
+        ("qwertyuiop", "bob", "too easy to guess"),
+        ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bob", "too easy to guess"),
+        ("password" * 9, "bob", "too easy to guess"),
+        ("Xq7-zebra", "Xq7-zebra", "too easy to guess"),
+        ("zebra-is-my-name-since-1999", "zebra-is-my-name-since-1999", "too easy to guess"),
+    ],
+)
+def test_bad_passwords_are_told_what_is_wrong(password: str, username: str, said: str) -> None:
+    problem = password_problem(password, username)
+    assert problem is not None and said in problem
+    assert problem.endswith(".") and "  " not in problem and ".." not in problem
+
+
+@settings(deadline=None)
+@given(st.text(max_size=80), st.text(max_size=40))
+def test_any_text_is_judged(password: str, username: str) -> None:
+    problem = password_problem(password, username)
+    if len(password) < 8 or len(password.encode("utf-8", "surrogatepass")) > 72:
+        assert problem is not None
+
+
+def test_hostile_passwords_are_judged_in_no_time() -> None:
+    # Substitutions for letters in every place made the judge think for seconds.
+    hostile = "4@8({[<369&#!1/|\\0$5+7%2" * 3
+    started = time.thread_time()
+    password_problem(hostile, "bob")
+    assert time.thread_time() - started < 0.5
+
+
+async def test_a_password_is_judged_in_the_pool_too(passwords: Passwords) -> None:
+    assert await passwords.problem(GOOD, "michael") is None
+    assert "easy" in (await passwords.problem("password", "michael") or "")

@@ -29,6 +29,8 @@ class Observer:
         self.roster = roster
         self.version: int | None = None
         self.people: dict[str, Sighting] = {}
+        # Every status that was told of each user, in order.
+        self.told: dict[str, list[str]] = {}
 
     def flush(self) -> tuple[set[str], set[str]]:
         """Take in what is new, and tell who came and who went by it."""
@@ -54,6 +56,7 @@ class Observer:
         assert before is None or before.status != person.status or before.since < person.since, (
             f"rule 7: {username} is told to be {person.status} again, and no later"
         )
+        self.told.setdefault(username, []).append(person.status)
         if person.status in ("online", "away"):
             self.people[username] = Sighting(person.status, person.since)
         else:
@@ -77,10 +80,12 @@ class Judge:
         self.redis_troubled = -100.0
         self.stranded = -100.0
         self.own: dict[Host, frozenset[str]] = {}
+        self.slowest = 0
         self.longest_ghost = 0.0
         world.after_step = self.step
 
     def step(self) -> None:
+        self.slowest = max(self.slowest, self.world.redis.delay)
         self._note_troubles()
         self._note_people()
         for host in self.world.hosts:
@@ -91,6 +96,11 @@ class Judge:
                 if host.alive and not host.paused:
                     self._check_ghosts(host)
                     self._check_degraded(host)
+
+    def told(self, slot: int, username: str) -> list[str]:
+        """What an observer at a host was told of a user, in order."""
+        observer = self.observers.get(self.world.hosts[slot])
+        return observer.told.get(username, []) if observer else []
 
     def settle(self) -> None:
         """All faults have ended: after lease, grace and a few beats all nodes know the truth."""
@@ -186,6 +196,9 @@ class Judge:
         in_touch = now - self.cut.get(host, -100.0)
         if steady < self._window or in_touch < self._window:
             return
+        if self.observers[host].told.get(username, [])[-1:] == ["deleted"]:
+            # That was the old account of the name: this node has read of its end only now.
+            return
         # Decided: a node that hears nobody cannot know where one of its own people went.
         left_here = username in self.own.get(host, ())
         hears_nobody = host.node.cluster.degraded or now - self.redis_troubled < BACK_IN_TOUCH
@@ -220,7 +233,7 @@ class Judge:
     @property
     def _ghost_bound(self) -> float:
         # A slow Redis delays each word, and two questions and answers go to and fro.
-        slow = 4 * self.world.redis.delay * STEP
+        slow = 4 * self.slowest * STEP
         return self.world.lease + self.world.grace + 1 + STEP + slow
 
     def _check_degraded(self, host: Host) -> None:

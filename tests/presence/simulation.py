@@ -78,6 +78,8 @@ class Host:
         self.alive = True
         self.paused = False
         self.connections: dict[int, Connection] = {}
+        # Whom it had in the last few steps: what it last said of them may be on its way still.
+        self.recent: deque[list[str]] = deque(maxlen=4)
         # What clients did while the process stood still.
         self.waiting: list[Callable[[], None]] = []
         self._endings_read = len(world.endings)
@@ -93,6 +95,7 @@ class Host:
         self.listen_at = world.step
         self.silent_since: int | None = None
         self.kicked = False
+        self.deafened = False
         self.lost_at = 0
 
     @property
@@ -108,6 +111,7 @@ class Host:
         self._publish_or_give_up()
         self._listen()
         self._read_endings()
+        self.recent.append(self.node.connections.users())
         self.tick()
         self._publish()
 
@@ -131,6 +135,10 @@ class Host:
         connection = self.connections.pop(number, None)
         if connection is not None:
             self.node.close(connection.session, number, self.now)
+
+    def deafen(self) -> None:
+        """Let the subscription die in such a way that it looks alive."""
+        self.deafened = True
 
     def do(self, act: Callable[[], None]) -> None:
         """Let a client do something, which a paused process sees only later."""
@@ -205,7 +213,8 @@ class Host:
             return
         while self.back and inbox and inbox[0][0] <= self.world.step:
             text = inbox.popleft()[1]
-            self.node.receive(text, self.now)
+            if not self.deafened:
+                self.node.receive(text, self.now)
         if self.node.endings_due:
             self.node.endings_due = False
             self.read_endings()
@@ -228,6 +237,7 @@ class Host:
             self.listen_at = self.world.step + round(pause / STEP)
 
     def _unsubscribe(self) -> None:
+        self.deafened = False
         del self.world.redis.subscriptions[self]
         self.listen_at = self.world.step + round(RETRY / STEP)
         self.node.cluster.lost()
@@ -460,8 +470,9 @@ class World:
             ends[username] = self.now
 
     def _sign_for_all(self, slot: int) -> None:
-        for username in self.hosts[slot].node.connections.users():
-            self.signs[username] = self.now
+        host = self.hosts[slot]
+        for usernames in (*host.recent, host.node.connections.users()):
+            self.signs.update(dict.fromkeys(usernames, self.now))
 
     def _start(self) -> Host:
         self._started += 1

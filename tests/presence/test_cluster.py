@@ -1,0 +1,644 @@
+"""What several nodes know of each other, by the names of the races and faults."""
+
+from presence_server.presence.cluster import BEAT, DEAF
+from presence_server.presence.letters import Batch, Beat, Goodbye, Part, People, encode_letter
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
+from tests.presence.judge import Judge
+from tests.presence.simulation import EPOCH, World
+
+ALICE = People({"alice": ("online", EPOCH)}, {}, {})
+NOBODY = People({}, {}, {})
+
+
+def watched(hosts: int = 3, *, grace: float = 8.0, lease: float = 10.0) -> tuple[World, Judge]:
+    """A world that has come to rest, with a judge who watches all of it."""
+    world = World(hosts, grace=grace, lease=lease)
+    judge = Judge(world)
+    world.wait(1)
+    return world, judge
+
+
+def test_all_nodes_show_who_is_on_any() -> None:
+    world, _ = watched()
+    world.connect(0, "alice")
+    world.connect(1, "bob")
+    world.wait(0.3)
+    assert [world.here(slot) for slot in range(3)] == [{"alice": "online", "bob": "online"}] * 3
+
+
+def test_a_node_that_starts_late_learns_all_at_once() -> None:
+    world, _ = watched()
+    world.connect(0, "alice")
+    world.kill(2)
+    world.wait(30)
+    world.start(2)
+    assert world.wait_for(lambda: "alice" in world.here(2), at_most=1) <= 0.6
+
+
+# Races
+
+
+def test_r1_a_change_between_snapshot_and_subscription_is_not_lost() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.kick(2)
+    for number in range(20):
+        world.connect(1, f"user{number}")
+        world.wait(0.1)
+    world.wait(3)
+    assert len(world.here(2)) == 21
+    judge.settle()
+
+
+def test_r3_the_grace_of_one_node_ends_after_the_user_came_to_another() -> None:
+    world, judge = watched()
+    number = world.connect(0, "alice")
+    world.wait(1)
+    world.drop(number)
+    world.wait(7.5)
+    world.connect(1, "alice")
+    world.wait(10)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
+def test_r4_the_last_tabs_close_on_two_nodes_at_once() -> None:
+    world, judge = watched()
+    tabs = world.connect(0, "alice"), world.connect(1, "alice")
+    world.wait(1)
+    for tab in tabs:
+        world.drop(tab)
+    world.wait(10)
+    assert all(judge.told(slot, "alice") == ["online", "offline"] for slot in range(3))
+
+
+def test_r5_the_first_tabs_open_on_two_nodes_at_once() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.connect(1, "alice")
+    world.wait(5)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
+def test_r6_a_node_is_back_just_before_its_people_would_be_let_go() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.wait(1)
+    world.cut(0)
+    world.wait(14)
+    world.mend(0)
+    world.wait(30)
+    assert judge.told(1, "alice") == ["online"]
+
+
+def test_r7_a_node_is_killed_and_started_again_at_once() -> None:
+    """Who comes back is not shown offline, and who does not is not shown for ever."""
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.connect(0, "bob")
+    world.wait(1)
+    for _ in range(10):
+        world.kill(0)
+        world.start(0)
+        world.connect(0, "alice")
+        world.wait(0.5)
+    world.wait(20)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in (1, 2))
+    assert "bob" not in world.here(1)
+    judge.settle()
+
+
+def test_r8_a_letter_that_is_older_than_its_senders_end_brings_nobody_back() -> None:
+    node = Node(f"{1:016x}", grace=1.0, lease=1.0, now=Moment(0, EPOCH))
+    late = encode_letter(Batch(f"{2:016x}", 7, ALICE))
+    node.receive(late, Moment(0, EPOCH))
+    assert "alice" not in node.roster.here
+    node.tick(Moment(0.1, EPOCH))
+    assert f"{2:016x}" in [to for _, to in node.take_letters()], "it is asked whether it lives"
+
+
+def test_r8_nor_does_one_that_comes_when_its_sender_is_given_up() -> None:
+    world, _ = watched()
+    world.keeps_stranded = True
+    world.connect(0, "alice")
+    world.wait(1)
+    world.cut(0, back=False)
+    world.connect(0, "bob")
+    world.wait(3)
+    world.kill(0)
+    world.wait(11)
+    world.mend(0)
+    world.wait(0.5)
+    assert world.stranded_arrived_at, "the letter did arrive"
+    assert "bob" not in world.here(1)
+    world.wait(7)
+    assert not world.here(1)
+
+
+def test_r8_nothing_comes_after_a_goodbye() -> None:
+    world, _ = watched()
+    world.connect(0, "alice")
+    world.wait(1)
+    gone = world.hosts[0].node
+    world.stop(0)
+    world.wait(9)
+    assert not world.here(1)
+    for letter in (Beat(gone.name, 9, 0.0), Part(gone.name, 9, 9, 0, 1, ALICE)):
+        world.hosts[1].node.receive(encode_letter(letter), world.hosts[1].now)
+    assert not world.here(1) and gone.name not in world.hosts[1].node.cluster.peers
+
+
+def test_r11_the_last_letter_is_lost_and_nothing_follows() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.lose_sent(0)
+    took = world.wait_for(lambda: "alice" in world.here(1), at_most=4)
+    assert took <= BEAT * world.lease + 0.5
+    judge.settle()
+
+
+def test_a_lost_letter_is_missed_when_the_next_comes() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.lose_sent(0)
+    world.connect(0, "bob")
+    took = world.wait_for(lambda: "alice" in world.here(1), at_most=4)
+    assert took <= 0.7
+    judge.settle()
+
+
+def test_r12_a_node_that_hears_nothing_says_so() -> None:
+    world, _ = watched()
+    world.cut(0, out=False)
+    node = world.hosts[0].node
+    took = world.wait_for(lambda: node.cluster.degraded, at_most=5)
+    assert took <= DEAF * world.lease + 0.3
+    world.mend(0)
+    world.wait_for(lambda: not node.cluster.degraded, at_most=3)
+
+
+def test_r12_a_node_whose_subscription_died_listens_anew() -> None:
+    """Redis answers as ever and has forgotten the subscription, which no relay can tell."""
+    world, judge = watched()
+    world.connect(1, "alice")
+    inbox = world.redis.subscriptions[world.hosts[0]]
+    world.hosts[0].deafen()
+    world.wait(10)
+    assert world.redis.subscriptions[world.hosts[0]] is not inbox
+    judge.settle()
+
+
+def test_r16_a_pause_of_ones_own_takes_nobody_away() -> None:
+    """Timers fire before the inbox is read, in which all beats of the pause lie."""
+    world, judge = watched(grace=0.0)
+    world.connect(0, "alice")
+    world.wait(1)
+    world.pause(1)
+    world.wait(40)
+    world.resume(1, timers_first=True)
+    world.wait(5)
+    assert judge.told(1, "alice") == ["online"]
+
+
+def test_after_a_pause_a_node_is_not_degraded() -> None:
+    world, _ = watched()
+    world.pause(1)
+    world.wait(5)
+    world.resume(1)
+    for _ in range(50):
+        world.wait(0.1)
+        assert not world.hosts[1].node.cluster.degraded
+
+
+def test_r17_a_node_goes_on_after_others_gave_it_up() -> None:
+    """People who left during the pause are not shown again, those who stayed are, soon."""
+    world, judge = watched()
+    world.connect(0, "alice")
+    bob = world.connect(0, "bob")
+    world.wait(1)
+    world.pause(0)
+    world.drop(bob)
+    world.wait(30)
+    assert not world.here(1)
+    world.resume(0)
+    world.wait_for(lambda: "alice" in world.here(1), at_most=3)
+    world.wait(5)
+    assert judge.told(1, "bob") == ["online", "offline"]
+    judge.settle()
+
+
+def test_r17_what_was_unsaid_before_the_pause_is_not_said_after_it() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.pause(0)
+    world.drop(tab)
+    world.wait(30)
+    world.resume(0, timers_first=True)
+    world.wait(10)
+    assert judge.told(1, "alice") == []
+
+
+def test_one_who_comes_back_to_a_paused_node_is_not_missed() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.pause(0)
+    world.drop(tab)
+    world.connect(0, "alice")
+    world.wait(9)
+    world.resume(0)
+    world.wait(20)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
+def test_one_whose_grace_ran_out_in_a_pause_can_still_be_let_in() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.drop(tab)
+    world.wait(1)
+    world.pause(0)
+    world.connect(0, "alice")
+    world.wait(9)
+    world.resume(0, timers_first=True)
+    world.wait(20)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
+def test_one_who_moved_during_a_pause_is_not_shown_offline_by_the_paused_node() -> None:
+    """The letter that tells where they are was lost, so that it must be asked for first."""
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.pause(0)
+    world.drop(tab)
+    world.connect(1, "alice")
+    world.lose_sent(1)
+    world.wait(9)
+    world.resume(0)
+    world.wait(20)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
+# Faults
+
+
+def test_f1_an_outage_of_redis_shows_nobody_offline() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.connect(1, "bob")
+    world.wait(1)
+    world.take_redis_down()
+    world.wait(60)
+    assert all(host.node.cluster.degraded for host in world.hosts)
+    world.bring_redis_up()
+    world.wait_for(lambda: not any(h.node.cluster.degraded for h in world.hosts), at_most=2)
+    world.wait(30)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
+def test_f2_nor_does_a_frozen_redis() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.wait(1)
+    world.redis.frozen = True
+    world.wait_for(lambda: world.hosts[1].node.cluster.degraded, at_most=4)
+    world.wait(60)
+    world.bring_redis_up()
+    world.wait(30)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
+def test_those_who_moved_during_an_outage_are_not_missed_after_it() -> None:
+    """One node answers that they are gone before the other has said that they are there."""
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.take_redis_down()
+    world.wait(1)
+    world.connect(1, "alice")
+    world.drop(tab)
+    world.wait(20)
+    # The host to which they moved is the last to reach Redis again.
+    world.cut(1)
+    world.bring_redis_up()
+    world.wait(1.5)
+    world.mend(1)
+    world.wait(20)
+    assert judge.told(2, "alice") == ["online"]
+    judge.settle()
+
+
+def test_a_grace_that_ends_just_after_an_outage_waits_for_the_others() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.take_redis_down()
+    world.cut(1)
+    world.connect(1, "alice")
+    world.drop(tab)
+    world.wait(7)
+    world.bring_redis_up()
+    world.wait(1.3)
+    assert not world.hosts[0].node.cluster._deaf, "only host 1 is missing"
+    world.mend(1)
+    world.wait(20)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
+def test_a_node_out_of_reach_when_redis_returns_gets_a_whole_lease() -> None:
+    world, judge = watched(grace=0.0)
+    world.connect(1, "bob")
+    world.wait(1)
+    world.take_redis_down()
+    world.wait(30)
+    world.cut(1)
+    world.bring_redis_up()
+    world.wait(6)
+    assert world.hosts[0].node.cluster.degraded, "what is shown of node 1 is not confirmed"
+    world.mend(1)
+    world.wait_for(lambda: not world.hosts[0].node.cluster.degraded, at_most=4)
+    assert judge.told(0, "bob") == ["online"]
+
+
+def test_f3_a_node_cut_off_keeps_the_others_people_without_end() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.connect(1, "bob")
+    world.wait(1)
+    world.cut(0)
+    world.wait(100)
+    assert set(world.here(0)) == {"alice", "bob"} and world.hosts[0].node.cluster.degraded
+    assert set(world.here(1)) == {"bob"}
+    world.mend(0)
+    took = world.wait_for(lambda: set(world.here(1)) == {"alice", "bob"}, at_most=5)
+    assert took <= 3
+    judge.settle()
+
+
+def test_f11_the_people_of_a_killed_node_go_after_lease_and_grace_and_not_before() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.connect(0, "bob")
+    world.wait(3)
+    world.kill(0)
+    world.wait(5)
+    world.connect(1, "bob")
+    world.wait(11)
+    assert "alice" in world.here(1)
+    world.wait_for(lambda: "alice" not in world.here(1), at_most=3)
+    assert judge.told(2, "bob") == ["online"]
+    judge.settle()
+
+
+def test_f13_a_goodbye_puts_people_into_their_grace() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.connect(0, "bob")
+    world.wait(1)
+    world.stop(0)
+    world.connect(1, "bob")
+    took = world.wait_for(lambda: "alice" not in world.here(2), at_most=12)
+    assert 8 <= took <= 9
+    assert judge.told(2, "bob") == ["online"]
+
+
+def test_the_graces_of_a_goodbye_do_not_run_while_nobody_is_heard() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.wait(1)
+    world.stop(0)
+    world.wait(2)
+    world.take_redis_down()
+    world.connect(1, "alice")
+    world.wait(30)
+    world.bring_redis_up()
+    world.wait(30)
+    assert judge.told(2, "alice") == ["online"]
+    judge.settle()
+
+
+def test_f15_clocks_are_never_compared_between_nodes() -> None:
+    world, judge = watched(2)
+    world.hosts[0].offset += 1e6
+    world.hosts[0].node.tick(world.hosts[0].now)
+    world.connect(0, "alice")
+    world.wait(60)
+    assert judge.told(1, "alice") == ["online"]
+
+
+def test_i9_letters_that_come_twice_change_nothing() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    for step in range(300):
+        if step == 150:
+            world.drop(tab)
+        world.wait(0.1)
+        for slot in range(3):
+            world.repeat(slot)
+    assert judge.told(1, "alice") == ["online", "offline"]
+    judge.settle()
+
+
+# Choices
+
+
+def test_a_choice_is_known_on_all_nodes_and_holds_for_a_new_device() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.choose(0, tab, "away")
+    world.wait(1)
+    world.connect(1, "alice", "phone")
+    world.wait(1)
+    assert all(judge.told(slot, "alice") == ["online", "away"] for slot in range(3))
+    judge.settle()
+
+
+def test_a_choice_outlives_the_node_on_which_it_was_made() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.connect(1, "alice", "phone")
+    world.wait(1)
+    world.choose(0, tab, "away")
+    world.wait(1)
+    world.kill(0)
+    world.wait(30)
+    assert [world.here(slot) for slot in (1, 2)] == [{"alice": "away"}] * 2
+    judge.settle()
+
+
+def test_a_choice_that_the_users_other_node_never_heard_ends_everywhere() -> None:
+    """Nodes that know the same people agree, however they came to know them."""
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.cut(1)
+    world.choose(0, tab, "away")
+    world.connect(1, "alice", "phone")
+    world.drop(tab)
+    world.wait(30)
+    world.mend(1)
+    judge.settle()
+
+
+def test_online_for_all_ends_away_on_every_node() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    phone = world.connect(1, "alice", "phone")
+    world.say(1, phone, "away")
+    world.wait(1)
+    world.choose(0, tab, "away")
+    world.wait(1)
+    world.choose(1, phone, "online")
+    world.wait(1)
+    world.say(0, tab, "away")
+    world.wait(1)
+    assert all(world.here(slot) == {"alice": "online"} for slot in range(3))
+    judge.settle()
+
+
+# Ended sessions and accounts
+
+
+def test_r18_a_session_ends_on_all_nodes_within_a_second_without_redis() -> None:
+    world, _ = watched()
+    for slot in range(3):
+        world.connect(slot, "alice")
+    world.wait(1)
+    world.take_redis_down()
+    world.log_out(0, "alice's", "alice")
+    world.wait(1)
+    assert not any(host.connections for host in world.hosts)
+
+
+def test_a_deletion_and_letters_that_do_not_know_of_it_yet() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.wait(2)
+    world.pause(0)
+    world.delete(1, "alice", "alice's")
+    world.wait(0.3)
+    assert judge.told(2, "alice") == ["online", "deleted"]
+    stale = Part(world.hosts[0].node.name, 99, 99, 0, 1, ALICE)
+    world.hosts[2].node.receive(encode_letter(stale), world.hosts[2].now)
+    world.wait(1)
+    assert "alice" not in world.here(2)
+    world.resume(0)
+    world.wait(5)
+    assert judge.told(2, "alice") == ["online", "deleted"]
+
+
+def test_a_new_account_of_a_deleted_name_is_shown_where_the_deletion_is_read_late() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.wait(2)
+    world.pause(2)
+    world.delete(1, "alice", "alice's")
+    world.wait(2)
+    world.connect(1, "alice", "anew")
+    world.wait(2)
+    world.resume(2)
+    judge.settle()
+
+
+# Letters in an order that no relay should bring
+
+
+def one_node() -> tuple[Node, str]:
+    """A node, and the name of a peer that has told it that it has nobody."""
+    node = Node(f"{1:016x}", grace=8.0, lease=10.0, now=Moment(0, EPOCH))
+    peer = f"{2:016x}"
+    node.receive(encode_letter(Part(peer, 0, 1, 0, 1, NOBODY)), Moment(0, EPOCH))
+    return node, peer
+
+
+def test_an_answer_that_is_older_than_a_batch_is_not_believed() -> None:
+    node, peer = one_node()
+    node.receive(encode_letter(Batch(peer, 1, ALICE)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 0, 2, 0, 1, NOBODY)), Moment(0, EPOCH))
+    assert "alice" in node.roster.here
+
+
+def test_a_batch_that_is_older_than_an_answer_is_not_believed() -> None:
+    node, peer = one_node()
+    node.receive(encode_letter(Part(peer, 5, 2, 0, 1, NOBODY)), Moment(0, EPOCH))
+    node.receive(encode_letter(Batch(peer, 5, ALICE)), Moment(0, EPOCH))
+    assert "alice" not in node.roster.here
+
+
+def test_the_parts_of_two_answers_are_not_mixed() -> None:
+    node, peer = one_node()
+    bob = People({"bob": ("online", EPOCH)}, {}, {})
+    for part in (
+        Part(peer, 5, 2, 0, 2, ALICE),
+        Part(peer, 6, 3, 1, 2, bob),
+        Part(peer, 5, 2, 1, 2, NOBODY),
+    ):
+        node.receive(encode_letter(part), Moment(0, EPOCH))
+    assert not node.roster.here
+    node.receive(encode_letter(Part(peer, 6, 4, 0, 2, bob)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 6, 4, 1, 2, NOBODY)), Moment(0, EPOCH))
+    assert set(node.roster.here) == {"bob"}
+
+
+def test_a_batch_between_two_parts_makes_the_answer_useless() -> None:
+    node, peer = one_node()
+    node.receive(encode_letter(Part(peer, 5, 2, 0, 2, NOBODY)), Moment(0, EPOCH))
+    node.receive(encode_letter(Batch(peer, 6, ALICE)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 5, 2, 1, 2, NOBODY)), Moment(0, EPOCH))
+    assert "alice" in node.roster.here
+    assert not node.cluster.settled, "it is asked again"
+
+
+# Subscriptions
+
+
+def test_a_new_subscription_gets_its_time_before_another_is_made() -> None:
+    """Connecting took longer than it takes to be deaf."""
+    node, _ = one_node()
+    node.cluster.lost()
+    for tenth in range(190):
+        now = Moment(tenth / 10, EPOCH + tenth // 10)
+        if tenth == 150:
+            node.cluster.subscribed(now)
+            node.cluster.needs_subscription = False
+        node.tick(now)
+        if 150 <= tenth <= 179:
+            assert not node.cluster.needs_subscription
+    assert node.cluster.needs_subscription, "nor did this one bring an echo"
+
+
+def test_an_old_echo_is_no_proof_of_being_in_touch() -> None:
+    node = Node(f"{1:016x}", grace=8.0, lease=10.0, now=Moment(0, EPOCH))
+    node.cluster.lost()
+    node.cluster.echo(1.0, Moment(8.0, EPOCH + 8))
+    assert node.cluster.degraded
+    node.cluster.echo(7.9, Moment(8.0, EPOCH + 8))
+    assert not node.cluster.degraded
+
+
+# Strangers on the channel
+
+
+def test_invented_nodes_take_a_bounded_place_and_pass() -> None:
+    world, judge = watched(2)
+    node = world.hosts[0].node
+    for number in range(100, 1100):
+        node.receive(encode_letter(Beat(f"{number:016x}", 3, 0.0)), world.hosts[0].now)
+    assert len(node.cluster.peers) <= 256
+    world.connect(1, "alice")
+    world.wait(1)
+    assert "alice" in world.here(0)
+    world.wait(25)
+    assert node.cluster.peers == {world.hosts[1].node.name}
+    judge.settle()
+
+
+def test_no_more_goodbyes_are_remembered_than_nodes() -> None:
+    world, _ = watched(1)
+    for number in range(100, 1100):
+        world.hosts[0].node.receive(encode_letter(Goodbye(f"{number:016x}")), world.hosts[0].now)
+        world.wait(0.1)
+    world.wait(20)
+    assert not world.hosts[0].node.cluster.peers
+    assert len(world.hosts[0].node.cluster._departed) <= 256

@@ -70,11 +70,12 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._file = _file_id(path)
+        self._closed = False
         # Told the kind and the seconds of each read and write.
         self.observe: Callable[[str, float], None] = lambda kind, seconds: None
 
     async def read(self, sql: str, *values: Value) -> list[Row]:
-        with self._timed("read"), _troubles(self.path, DatabaseUnavailable):
+        with self._serving("read"):
             return await self._reader.run(partial(_execute, sql, values))
 
     async def write(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
@@ -84,7 +85,7 @@ class Database:
         for its turn is not begun.
         """
         deadline = time.monotonic() + WRITE_PATIENCE
-        with self._timed("write"), _troubles(self.path, DatabaseUnavailable):
+        with self._serving("write"):
             return await self._writer.run(partial(self._transact, work, deadline))
 
     async def check_writable(self) -> None:
@@ -102,11 +103,18 @@ class Database:
         with _troubles(self.path, DatabaseUnavailable):
             await asyncio.to_thread(_copy, self.path, target)
 
+    def close(self) -> None:
+        """Take nothing new; what has begun goes on. open_database() calls this."""
+        self._closed = True
+
     @contextmanager
-    def _timed(self, kind: str) -> Iterator[None]:
+    def _serving(self, kind: str) -> Iterator[None]:
+        if self._closed:
+            raise DatabaseUnavailable(f"The database {self.path} is closed.")
         started = time.monotonic()
         try:
-            yield
+            with _troubles(self.path, DatabaseUnavailable):
+                yield
         finally:
             self.observe(kind, time.monotonic() - started)
 
@@ -152,7 +160,8 @@ async def open_database(path: Path, *, create: bool = True) -> AsyncIterator[Dat
                 _connected(partial(open_writer, path, create=create))
             )
             reader = await stack.enter_async_context(_connected(partial(open_reader, path)))
-            database = Database(path, writer, reader)
+        database = Database(path, writer, reader)
+        stack.callback(database.close)
         ((database.identity,),) = await database.read(
             "SELECT value FROM about WHERE name = $1", "identity"
         )
@@ -167,6 +176,14 @@ class _Connection(aiosqlite.Connection):
         # A connection that nobody closed would otherwise hang the process at its end.
         self._thread.daemon = True
 
+    async def open(self) -> None:
+        try:
+            await self
+        except Exception:
+            # The thread is about to tell the event loop that it ends; the loop must be there.
+            self._thread.join()
+            raise
+
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         # One function is one turn of the thread: nothing comes between its statements, and
         # a caller that is cancelled leaves nothing half done.
@@ -179,7 +196,7 @@ class _Connection(aiosqlite.Connection):
 @asynccontextmanager
 async def _connected(connector: Callable[[], sqlite3.Connection]) -> AsyncIterator[_Connection]:
     connection = _Connection(connector)
-    await connection
+    await connection.open()
     try:
         yield connection
     finally:

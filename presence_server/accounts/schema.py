@@ -88,7 +88,7 @@ def _check_sound(connection: sqlite3.Connection) -> None:
     """
     ((verdict,),) = connection.execute("PRAGMA quick_check(1)").fetchall()
     if verdict != "ok":
-        raise UnsoundDatabase(f"is damaged: {verdict}")
+        raise UnsoundDatabase(f"is damaged: {verdict.splitlines()[-1]}")
     # In this order: another process may be making the database at this moment.
     tables = connection.execute("SELECT name FROM sqlite_schema LIMIT 1").fetchall()
     ((application,),) = connection.execute("PRAGMA application_id").fetchall()

@@ -1,8 +1,5 @@
 import logging
-import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,7 @@ from hypothesis import strategies as st
 
 from presence_server.accounts.keyring import Keyring, KeyringError, open_keyring
 from presence_server.config import ConfigError
-from presence_server.resources import ROOT
+from tests.accounts.programs import run_at_once
 
 
 @pytest.fixture
@@ -38,31 +35,19 @@ def test_the_file_is_made_for_the_owner_alone_and_kept(path: Path) -> None:
     assert again.check("form", "value", first.token("form", "value"))
 
 
-def test_of_several_processes_that_start_at_once_all_have_one_key(path: Path) -> None:
-    code = """
-import sys
+_OPEN = """
 from pathlib import Path
 from presence_server.accounts.keyring import open_keyring
-print("ready", flush=True)
-sys.stdin.readline()
+
+go()
 print(open_keyring(Path(sys.argv[1])).token("same", ""))
 """
-    command = [sys.executable, "-c", code, str(path)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    processes = [
-        subprocess.Popen(
-            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(6)
-    ]
-    for process in processes:
-        assert process.stdout and process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin
-        process.stdin.write("\n")
-        process.stdin.flush()
-    assert len({process.communicate(timeout=20)[0] for process in processes}) == 1
-    assert all(process.returncode == 0 for process in processes)
+
+
+def test_of_several_processes_that_start_at_once_all_have_one_key(path: Path) -> None:
+    said = run_at_once(6, _OPEN, path)
+    assert len(set(said)) == 1
+    assert len(said[0]) == 45
 
 
 def test_t30_the_first_key_encrypts_and_all_decrypt(path: Path) -> None:

@@ -1,0 +1,340 @@
+import asyncio
+import os
+import sqlite3
+import stat
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from presence_server.accounts import database, sessions, users
+from presence_server.accounts.database import (
+    Database,
+    DatabaseUnavailable,
+    Transaction,
+    open_database,
+)
+from tests.accounts.programs import lock_of_another_program, run
+
+NOW = 1_795_420_800
+
+
+async def add(transaction: Transaction, username: str) -> None:
+    await transaction.execute(
+        "INSERT INTO users (username, lower_name, password_hash, created_at)"
+        " VALUES ($1, $1, 'hash', 0)",
+        username,
+    )
+
+
+async def stored(db: Database) -> list[str]:
+    return [name for name, _ in await users.page(db, None, "", 1000)]
+
+
+async def test_a_transaction_happens_whole_or_not_at_all(db: Database) -> None:
+    async def work(transaction: Transaction) -> None:
+        await add(transaction, "alice")
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError):
+        await db.write(work)
+    assert await stored(db) == []
+    await users.create(db, "bob", "hash", NOW)
+    assert await stored(db) == ["bob"]
+
+
+async def test_mistakes_in_sql_are_no_trouble_of_the_file(db: Database) -> None:
+    with pytest.raises(sqlite3.OperationalError):
+        await db.read("SELECT nothing FROM nowhere")
+
+    async def twice(transaction: Transaction) -> None:
+        await add(transaction, "alice")
+        await add(transaction, "alice")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        await db.write(twice)
+    assert await stored(db) == []
+
+
+async def test_a_transaction_waits_for_nothing_but_its_statements(db: Database) -> None:
+    async def dreamer(transaction: Transaction) -> None:
+        await add(transaction, "alice")
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="other than its own"):
+        await db.write(dreamer)
+    assert await stored(db) == []
+
+
+async def test_reads_cannot_write(db: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await db.read("DELETE FROM users RETURNING id")
+
+
+async def test_q1_transactions_do_not_mix(db: Database) -> None:
+    """One that fails takes nothing of another with it, whatever the order of their steps."""
+
+    async def fails(transaction: Transaction) -> None:
+        await add(transaction, "ghost")
+        raise RuntimeError
+
+    async def fail() -> None:
+        with pytest.raises(RuntimeError):
+            await db.write(fails)
+
+    names = [f"user{number:02}" for number in range(30)]
+    await asyncio.gather(
+        *(work for name in names for work in (fail(), users.create(db, name, "hash", NOW)))
+    )
+    assert await stored(db) == names
+
+
+async def test_q2_a_caller_who_is_cancelled_leaves_no_lock_behind(
+    db: Database, path: Path
+) -> None:
+    for turns in range(40):
+        task = asyncio.ensure_future(users.create(db, f"user{turns:02}", "hash", NOW))
+        for _ in range(turns % 8):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    # Whatever was begun is over when the next is done.
+    await users.create(db, "alice", "hash", NOW)
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+
+
+async def test_q5_a_cancelled_write_that_happens_after_all_happens_whole(db: Database) -> None:
+    alice = (await users.create(db, "alice", "hash", NOW)).id
+    for _ in range(20):
+        _, session = await sessions.start(db, alice, "::1", "", NOW)
+        before = len(await sessions.endings_after(db, 0))
+        task = asyncio.ensure_future(users.change_password(db, alice, session.key, NOW))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        await db.check_writable()
+        changed = await users.password_hash(db, "alice") == session.key
+        ended = len(await sessions.endings_after(db, 0)) - before
+        assert (changed, ended) in [(True, 1), (False, 0)]
+        await sessions.end_all(db, alice, NOW)
+
+
+async def test_q3_two_processes_that_read_and_then_write_do_not_collide(path: Path) -> None:
+    async def count_up(db: Database) -> None:
+        async def work(transaction: Transaction) -> None:
+            ((seen,),) = await transaction.execute("SELECT last_seen FROM users")
+            await transaction.execute("UPDATE users SET last_seen = $1", seen + 1)
+
+        for _ in range(50):
+            await db.write(work)
+
+    async with open_database(path) as one, open_database(path) as two:
+        await users.create(one, "alice", "hash", NOW)
+        await users.record_last_seen(two, {"alice": 0})
+        await asyncio.gather(count_up(one), count_up(two))
+        assert await users.last_seen_of(one, ["alice"]) == {"alice": 100}
+
+
+async def test_f16_while_another_program_holds_the_lock_writes_are_refused_in_time(
+    db: Database, path: Path
+) -> None:
+    with lock_of_another_program(path):
+        started = time.monotonic()
+        results = await asyncio.gather(
+            *(users.create(db, f"user{number}", "hash", NOW) for number in range(20)),
+            return_exceptions=True,
+        )
+        # All of them together, not one after the other.
+        assert time.monotonic() - started < database.WRITE_PATIENCE + 1
+    for result in results:
+        assert isinstance(result, DatabaseUnavailable)
+        assert str(result) == f"The database {path} is locked by another program."
+    assert await stored(db) == []
+    await users.create(db, "alice", "hash", NOW)
+
+
+async def test_f16_a_lock_that_is_let_go_in_time_is_waited_for(db: Database, path: Path) -> None:
+    with lock_of_another_program(path):
+        waiting = asyncio.ensure_future(users.create(db, "alice", "hash", NOW))
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+    assert (await waiting).username == "alice"
+
+
+async def test_f16_reads_and_the_event_loop_go_on_beside_a_lock(db: Database, path: Path) -> None:
+    alice = await users.create(db, "alice", "hash", NOW)
+    secret, session = await sessions.start(db, alice.id, "::1", "", NOW)
+    with lock_of_another_program(path):
+        waiting = asyncio.ensure_future(users.create(db, "bob", "hash", NOW))
+        for _ in range(100):
+            assert await sessions.find(db, secret, NOW) == session
+        assert not waiting.done()
+        with pytest.raises(DatabaseUnavailable):
+            await waiting
+
+
+async def limit_pages(db: Database, pages: int | None) -> None:
+    """A full disk, as far as SQLite can tell: `pages` more than there are."""
+
+    async def work(transaction: Transaction) -> None:
+        ((now,),) = await transaction.execute("PRAGMA page_count")
+        most = 1_000_000 if pages is None else now + pages
+        await transaction.execute(f"PRAGMA max_page_count = {most}")
+
+    await db.write(work)
+
+
+async def test_f17_a_full_disk_refuses_writes_until_there_is_room(
+    db: Database, path: Path
+) -> None:
+    alice = await users.create(db, "alice", "hash", NOW)
+    secret, session = await sessions.start(db, alice.id, "::1", "", NOW)
+    await limit_pages(db, 1)
+    made = ["alice"]
+    with pytest.raises(DatabaseUnavailable, match="no room left on its disk"):
+        for number in range(1000):
+            name = f"user{number:03}"
+            await users.create(db, name, "h" * 500, NOW)
+            made.append(name)
+    assert await sessions.find(db, secret, NOW) == session
+    assert await stored(db) == made
+    await limit_pages(db, None)
+    await users.create(db, "zoe", "hash", NOW)
+    assert await stored(db) == [*made, "zoe"]
+
+
+async def test_f18_a_database_that_became_read_only(db: Database, path: Path) -> None:
+    async def forbid(transaction: Transaction) -> None:
+        await transaction.execute("PRAGMA query_only = ON")
+
+    await users.create(db, "alice", "hash", NOW)
+    await db.write(forbid)
+    with pytest.raises(DatabaseUnavailable, match=f"{path} cannot be written"):
+        await users.create(db, "bob", "hash", NOW)
+    assert await stored(db) == ["alice"]
+
+
+async def test_f18_a_database_that_was_damaged_while_in_use(path: Path) -> None:
+    async with open_database(path) as db:
+        await users.create(db, "alice", "h" * 3000, NOW)
+    async with open_database(path) as db:
+        size = path.stat().st_size
+        path.write_bytes(os.urandom(size))
+        with pytest.raises(DatabaseUnavailable, match="is damaged|is not a database"):
+            await stored(db)
+
+
+async def test_f18_a_database_that_was_moved_away_takes_nothing_more(
+    db: Database, path: Path
+) -> None:
+    await users.create(db, "alice", "hash", NOW)
+    aside = path.rename(path.with_name("aside"))
+    with pytest.raises(DatabaseUnavailable, match="moved or deleted"):
+        await users.create(db, "bob", "hash", NOW)
+    with pytest.raises(DatabaseUnavailable):
+        await db.check_writable()
+    path.touch()
+    with pytest.raises(DatabaseUnavailable, match="moved or deleted"):
+        await users.create(db, "bob", "hash", NOW)
+    aside.replace(path)
+    await users.create(db, "bob", "hash", NOW)
+    assert await stored(db) == ["alice", "bob"]
+
+
+_KILLED = """
+import sys
+from pathlib import Path
+from tests.accounts.killed import main
+
+main(Path(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+async def test_f19_200_kills_lose_nothing_that_was_acknowledged(path: Path) -> None:
+    """kill -9 at any moment; the next process goes on with the files as they were left."""
+    acknowledged = set(run(_KILLED, path, 200).split())
+    assert len(acknowledged) > 2000
+    async with open_database(path) as db:
+        assert await db.read("PRAGMA integrity_check") == [("ok",)]
+        found = {username for (username,) in await db.read("SELECT username FROM users")}
+    assert acknowledged <= found
+
+
+_OPEN_AND_LEAVE = """
+import asyncio, sys
+from pathlib import Path
+from presence_server.accounts.database import open_database
+
+async def main():
+    global context
+    context = open_database(Path(sys.argv[1]))
+    await context.__aenter__()
+    print("open", flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_q6_a_database_that_nobody_closed_does_not_keep_the_process(path: Path) -> None:
+    assert run(_OPEN_AND_LEAVE, path) == "open\n"
+
+
+async def test_closing_waits_for_what_was_begun(path: Path) -> None:
+    async with open_database(path) as db:
+        writing = asyncio.ensure_future(users.create(db, "alice", "hash", NOW))
+        await asyncio.sleep(0)
+    assert (await writing).username == "alice"
+    async with open_database(path) as db:
+        assert await stored(db) == ["alice"]
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+async def test_after_closing_nothing_is_served(path: Path) -> None:
+    async with open_database(path) as db:
+        pass
+    with pytest.raises(DatabaseUnavailable, match="closed"):
+        await users.create(db, "alice", "hash", NOW)
+    with pytest.raises(DatabaseUnavailable, match="closed"):
+        await stored(db)
+
+
+async def test_a_backup_is_whole_private_and_may_be_taken_in_full_use(
+    db: Database, path: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "backup.sqlite3"
+    target.write_text("yesterday's")
+    made: list[str] = []
+
+    async def write() -> None:
+        for number in range(200):
+            made.append((await users.create(db, f"user{number:03}", "hash", NOW)).username)
+
+    writing = asyncio.ensure_future(write())
+    await asyncio.sleep(0)
+    while len(made) < 50:
+        await asyncio.sleep(0)
+    before = set(made)
+    await db.backup(target)
+    await writing
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {target.name, *(path.name + end for end in ("", "-wal", "-shm"))}
+    async with open_database(target) as copy:
+        assert before <= set(await stored(copy))
+        assert await copy.read("PRAGMA integrity_check") == [("ok",)]
+        assert copy.identity == db.identity
+
+
+async def test_a_backup_never_replaces_the_database_itself(db: Database, path: Path) -> None:
+    await users.create(db, "alice", "hash", NOW)
+    link = path.with_name("link")
+    link.symlink_to(path)
+    for target in (path, path.parent / "." / path.name, link):
+        with pytest.raises(OSError, match="the database itself"):
+            await db.backup(target)
+    with pytest.raises(OSError):
+        await db.backup(path.parent / "nowhere" / "backup")
+    await users.create(db, "bob", "hash", NOW)

@@ -36,6 +36,7 @@ from presence_server.watchdog import Watchdog
 from presence_server.web import account, api, operations, operators, pages
 from presence_server.web.cookies import CookieStorage
 from presence_server.web.forms import LARGEST
+from presence_server.web.hosts import known_host
 from presence_server.web.live import live
 from presence_server.web.middlewares import error_pages, identity, same_origin, secure_headers
 from presence_server.web.rendering import StaticFiles, set_up_templates
@@ -71,7 +72,7 @@ def create_app(config: Config) -> web.Application:
     app.on_response_prepare.append(secure_headers)
     aiohttp_session.setup(app, CookieStorage(config.cookie_name, https=config.https))
     # Outermost first; the session's own stands before these.
-    app.middlewares.extend([error_pages, same_origin, identity])
+    app.middlewares.extend([error_pages, same_origin, known_host, identity])
     app.on_shutdown.append(_say_goodbye)
     app.cleanup_ctx.append(_services)
     return app

@@ -44,6 +44,7 @@ _SENTENCES = {
     408: "Your browser took too long to send the request.",
     413: "That is more than this site accepts.",
     415: "This site does not accept data of that kind.",
+    421: "There is no site of that name here.",
     429: "That was too often. Please wait a moment.",
     500: "Something went wrong on our side.",
     503: "The site is busy. Please try again in a moment.",

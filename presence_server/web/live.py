@@ -25,6 +25,9 @@ _TOO_BIG = 4097
 # So many messages in so many seconds are more than a page has reason to send.
 _MOST_MESSAGES = 20
 _PER_SECONDS = 10.0
+# The same for pings and pongs.
+_MOST_CONTROL_FRAMES = 100
+_CONTROL = (WSMsgType.PING, WSMsgType.PONG)
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
 _RETRY_SEAT = "10"
@@ -96,23 +99,30 @@ def _response(request: web.Request) -> web.WebSocketResponse:
         max_msg_size=_TOO_BIG,
         protocols=(SUBPROTOCOL,),
         timeout=_CLOSING,
+        # Each ping costs a pong: they are counted first.
+        autoping=False,
         # A close of ours is answered by the peer, and needs no further answer.
         autoclose=False,
     )
 
 
 async def _read(ws: web.WebSocketResponse, socket: Socket, presence: Presence) -> None:
-    began, count = 0.0, 0
+    began, messages, control_frames = 0.0, 0, 0
     # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
     async for message in ws:
         if socket.dismissed:
             continue
         now = time.monotonic()
         if now - began > _PER_SECONDS:
-            began, count = now, 0
-        count += 1
-        if count > _MOST_MESSAGES:
+            began, messages, control_frames = now, 0, 0
+        if message.type in _CONTROL:
+            control_frames += 1
+        else:
+            messages += 1
+        if messages > _MOST_MESSAGES or control_frames > _MOST_CONTROL_FRAMES:
             presence.hub.dismiss(socket, WSCloseCode.POLICY_VIOLATION)
+        elif message.type is WSMsgType.PING:
+            await ws.pong(message.data)
         else:
             _take(message, socket, presence)
 

@@ -207,6 +207,36 @@ async def test_twenty_messages_are_no_flood(serve: Serve, visit: Visit) -> None:
         assert not socket.raw.closed
 
 
+PING, PONG = b"\x89\x80\0\0\0\0", b"\x8a\x80\0\0\0\0"
+
+
+async def test_t20_a_hundred_pings_are_answered(serve: Serve, visit: Visit) -> None:
+    alice = await visit(await serve(), "alice")
+    async with RawPeer.of(alice) as peer:
+        peer.write((PING + PONG) * 50)
+        answers = 0
+        async with asyncio.timeout(5):
+            while answers < 50:
+                first, _ = await peer.frame()
+                answers += first == 0x8A
+        peer.write(b"\x88\x82\0\0\0\0\x03\xe8")
+        async with asyncio.timeout(5):
+            assert await peer.close_code() == 1000
+
+
+@pytest.mark.parametrize("frame", [PING, PONG])
+async def test_t20_a_flood_of_control_frames_is_cut(
+    serve: Serve, visit: Visit, frame: bytes
+) -> None:
+    alice = await visit(await serve(), "alice")
+    async with alice.live() as beside, RawPeer.of(alice) as peer:
+        peer.write(frame * 101)
+        async with asyncio.timeout(5):
+            assert await peer.close_code() == 1008
+        await beside.send({"type": "status", "status": "away"})
+        await beside.sees("alice", "away")
+
+
 BAD_FRAMES = {
     "reserved bit": (b"\xc1\x80\0\0\0\0", 1002),
     "reserved opcode": (b"\x83\x80\0\0\0\0", 1002),

@@ -116,6 +116,8 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     presence = Presence(
         name, channel, grace=config.grace, lease=config.lease, heartbeat=config.heartbeat
     )
+    if not reached:
+        presence.begin_unheard()
     ledger = Ledger(database, presence)
     await ledger.open()
     app[METRICS].watch(presence)

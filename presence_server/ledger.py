@@ -20,6 +20,8 @@ from presence_server.presence.node import Entry, Record
 _READ_ENDINGS_EVERY = 0.7
 _WRITE_EVERY = 0.5
 _TOUCH_EVERY = 60.0
+# Who is here is written anew with every touch: what is older is a dead node's.
+_NOTES_HOLD = 2 * _TOUCH_EVERY
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class Ledger:
         async with Background() as tasks:
             tasks.start("read endings", self._read_endings())
             tasks.start("write who is here", self._write_records())
+            tasks.start("read notes", self._read_notes())
             tasks.start("touch sessions", self._touch_sessions())
 
     async def close(self) -> None:
@@ -89,6 +92,20 @@ class Ledger:
             if last_seen:
                 await users.record_last_seen(self._database, last_seen)
             self._unwritten = Record({}, set(), {})
+
+    async def _read_notes(self) -> None:
+        while True:
+            await asyncio.sleep(_WRITE_EVERY)
+            await self._try(self._heed_notes())
+
+    async def _heed_notes(self) -> None:
+        since = self._presence.unheard_since
+        if since is None:
+            self._presence.heed({})
+            return
+        since = max(since, int(time.time() - _NOTES_HOLD))
+        noted = await sessions.noted_elsewhere(self._database, self._presence.node.name, since)
+        self._presence.heed({name: Entry(*entry) for name, entry in noted.items()})
 
     async def _touch_sessions(self) -> None:
         while True:

@@ -256,6 +256,23 @@ async def who_was_here(db: Database) -> list[WasHere]:
     return list({row[0]: WasHere(*row) for row in rows}.values())
 
 
+async def noted_elsewhere(
+    db: Database, node: str, since: int
+) -> dict[str, tuple[Status, int]]:
+    """The users whom other nodes wrote down as here at `since` or later: status and since when."""
+    rows = await db.read(
+        "SELECT users.username, here.status, here.since FROM here"
+        " JOIN sessions ON sessions.key = here.session_key"
+        " JOIN users ON users.id = sessions.user_id"
+        " WHERE here.node <> $1 AND here.noted_at >= $2"
+        # Of several devices an online one counts.
+        " ORDER BY here.status",
+        node,
+        since,
+    )
+    return {username: (status, here_since) for username, status, here_since in rows}
+
+
 async def forget_nodes(db: Database, but: Collection[str]) -> None:
     """Forget what nodes wrote down that are no more: all `but` these."""
 

@@ -68,10 +68,13 @@ class Presence:
     ) -> None:
         self.relay = relay
         self._grace = grace
+        self._lease = lease
         self._node = Node(name, grace=grace, lease=lease, now=_now())
         self.hub = Hub(self._node, heartbeat)
         self._opened = 0
         self._ended: dict[str, float] = {}
+        # Since when other nodes may have said what was not heard, as a Unix second.
+        self.unheard_since: int | None = None
         self._seen = (0, False)
         self._due = asyncio.Event()
         self._endings_due = asyncio.Event()
@@ -169,6 +172,11 @@ class Presence:
         self._node.adopt(session, username, entry, left, _now())
         self._changed()
 
+    def heed(self, noted: Mapping[str, Entry]) -> None:
+        """Count as here whom nodes that cannot be heard wrote down; no longer who is not named."""
+        self._node.heed(noted, _now())
+        self._wake_hub()
+
     def take_record(self, *, whole: bool = False) -> Record:
         """What is worth writing down since the last record; on demand with all who are here."""
         return self._node.take_record(whole=whole)
@@ -182,6 +190,11 @@ class Presence:
             tasks.start("presence clock", self._keep_time())
             relay = self.relay.run(self._deliver, self._subscribed, self._lost)
             tasks.start("relay", relay)
+
+    def begin_unheard(self) -> None:
+        """Before run(): there is no contact yet, so whoever was here may be at another node."""
+        self.unheard_since = 0
+        self._lost()
 
     async def settle(self) -> None:
         """Wait until the other nodes have told who is with them; bounded, for some may be dead."""
@@ -238,7 +251,16 @@ class Presence:
         if self._node.cluster.needs_subscription:
             self._node.cluster.needs_subscription = False
             self.relay.resubscribe()
+        self._note_outage(now)
         self._forget_ended(now.elapsed)
+
+    def _note_outage(self, now: Moment) -> None:
+        cluster = self._node.cluster
+        if not cluster.degraded and not cluster.catching_up(now):
+            self.unheard_since = None
+        elif self.unheard_since is None:
+            # It takes some time to notice.
+            self.unheard_since = int(now.unix - self._lease)
 
     def _send_letters(self) -> None:
         for text, to in self._node.take_letters():

@@ -32,6 +32,9 @@ PAUSE = 1.1
 # What is found closed so soon after a pause was closed during it.
 _AFTERMATH = 0.5
 
+# Stands in the roster for nodes that cannot be heard; no node has such a name.
+_NOTES = "notes"
+
 
 class Entry(NamedTuple):
     """How a session's user is, and since when."""
@@ -80,6 +83,7 @@ class Node:
         self._letters: list[tuple[str, str | None]] = []
         self._touched: set[str] = set()
         self._last_seen: dict[str, int] = {}
+        self._noted: set[str] = set()
         self.endings_due = False
 
     # What happens to this node's own users
@@ -171,6 +175,14 @@ class Node:
         self._ask()
         if self.cluster.needs_probe or now.elapsed - self._beaten >= BEAT * self._lease:
             self._beat(now)
+
+    def heed(self, noted: Mapping[str, Entry], now: Moment) -> None:
+        """Count those as here, too, whom other nodes wrote down while they cannot be heard."""
+        for username in self._noted - noted.keys():
+            self.roster.remove(_NOTES, username, now.unix)
+        for username, entry in noted.items():
+            self.roster.place(_NOTES, username, entry.status, entry.since)
+        self._noted = set(noted)
 
     def say_ended(self) -> None:
         """Tell the other nodes that sessions have ended."""

@@ -1,0 +1,76 @@
+"""Two nodes while Redis is down."""
+
+import asyncio
+import time
+
+from tests.conftest import ServerProcesses, Visit
+from tests.live.test_restart import shown_gone
+from tests.processes import ServerProcess
+from tests.redis_server import RedisServer
+from tests.visitor import Visitor
+
+GRACE = 2
+
+
+async def same_browser(visit: Visit, visitor: Visitor, door: ServerProcess) -> Visitor:
+    """Ports are not told apart by cookies."""
+    there = await visit(door)
+    there.http.cookie_jar.update_cookies({c.key: c.value for c in visitor.http.cookie_jar})
+    return there
+
+
+async def test_who_moves_to_another_node_is_not_shown_offline_at_the_old_one(
+    server_process: ServerProcesses, visit: Visit, own_redis: RedisServer
+) -> None:
+    flags = {"redis_url": own_redis.url, "grace": GRACE, "lease": 2}
+    here, there = [await server_process(**flags) for _ in range(2)]
+    alice, bob = await visit(here, "alice"), await visit(here, "bob")
+    carol = await visit(here, "carol")
+    async with alice.live() as of_alice:
+        async with bob.live(), carol.live():
+            await of_alice.sees("carol", "online")
+            own_redis.kill()
+            await of_alice.until(lambda: of_alice.degraded)
+        async with (await same_browser(visit, bob, there)).live():
+            # Carol left at the same time, and does not come back.
+            await of_alice.sees("carol", "offline")
+            own_redis.start()
+            await of_alice.until(lambda: not of_alice.degraded)
+            assert of_alice.people.keys() == {"alice", "bob"}
+            assert not shown_gone(of_alice, "bob")
+        await of_alice.sees("bob", "offline")
+
+
+async def test_who_comes_to_another_node_is_seen_all_the_same(
+    server_process: ServerProcesses, visit: Visit, own_redis: RedisServer
+) -> None:
+    flags = {"redis_url": own_redis.url, "grace": GRACE, "lease": 2}
+    here, there = [await server_process(**flags) for _ in range(2)]
+    alice, bob = await visit(here, "alice"), await visit(there, "bob")
+    async with alice.live() as of_alice:
+        own_redis.kill()
+        await of_alice.until(lambda: of_alice.degraded)
+        async with bob.live():
+            await of_alice.sees("bob", "online")
+        await of_alice.sees("bob", "offline")
+
+
+async def test_a_node_that_starts_meanwhile_shows_who_is_at_the_others(
+    server_process: ServerProcesses, visit: Visit, own_redis: RedisServer
+) -> None:
+    flags = {"redis_url": own_redis.url, "grace": GRACE, "lease": 2}
+    here, there = [await server_process(**flags) for _ in range(2)]
+    alice, bob = await visit(here, "alice"), await visit(there, "bob")
+    async with alice.live() as of_alice:
+        await of_alice.sees("alice", "online")
+        own_redis.kill()
+        await there.kill()
+        await there.start()
+        bob.url = there.url
+        async with bob.live() as of_bob:
+            await of_bob.sees("alice", "online")
+            over = time.monotonic() + GRACE + 1
+            while time.monotonic() < over:
+                assert "alice: Online" in (await bob.get("/")).text
+                await asyncio.sleep(0.1)
+            assert not shown_gone(of_bob, "alice")

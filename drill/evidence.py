@@ -155,17 +155,7 @@ class Evidence:
             Wrong(gone.username, view.node, gone.at)
             for view in self.views
             for gone in view.gone
-            if self._is_false(gone, excuses) and not self._unheard(view, gone)
-        ]
-
-    def moved_unheard(self, late: float = _TELLING) -> list[Wrong]:
-        """Who was shown offline by a node that could not hear where its own user had gone."""
-        excuses = self._excuses(late)
-        return [
-            Wrong(gone.username, view.node, gone.at)
-            for view in self.views
-            for gone in view.gone
-            if self._is_false(gone, excuses) and self._unheard(view, gone)
+            if self._is_false(gone, excuses)
         ]
 
     def ghosts(self) -> list[tuple[Wrong, float]]:
@@ -242,17 +232,6 @@ class Evidence:
 
     def _is_false(self, gone: Told, excuses: dict[str, Spans]) -> bool:
         return gone.username in excuses and not holds(excuses[gone.username], gone.at)
-
-    def _unheard(self, view: View, gone: Told) -> bool:
-        """Whether they had left this very node, a grace ago, while it could not hear any other."""
-        # A node that hears again waits a little longer for where they may be.
-        longest = self.grace + 0.3 * self.lease + _TELLING
-        return holds(view.degraded, gone.at) and any(
-            stay.username == gone.username
-            and stay.node == view.node
-            and self.grace - _BLUR <= gone.at - stay.closed <= longest
-            for stay in self.stays
-        )
 
 
 def _by_user(spans: Iterable[tuple[str, Span]]) -> defaultdict[str, Spans]:

@@ -77,9 +77,6 @@ class Figures:
         ghosts = evidence.ghosts()
         self.at_most("ghosts", sum((seconds for _, seconds in ghosts), 0.0), 0)
         self.broken += [f"{seconds:.1f} s too long: {each}" for each, seconds in ghosts[:5]]
-        unheard = evidence.moved_unheard()
-        if unheard:
-            self.note("moved away unheard", len(unheard))
 
     def degraded(
         self,

@@ -92,16 +92,6 @@ def test_a_cut_shorter_than_the_lease_excuses_nothing(evidence: Evidence) -> Non
     assert len(evidence.false_offlines()) == 1
 
 
-def test_a_move_that_its_old_node_could_not_hear_of_is_told_apart(evidence: Evidence) -> None:
-    goes(evidence, "alice", 20)
-    evidence.stays.append(Stay("alice", "b", 20.5))
-    evidence.views[0].hear({"type": "degraded", "value": True}, 15)
-    told_offline(evidence, "alice", 22.1)
-    end(evidence, 60)
-    assert evidence.false_offlines() == []
-    assert [wrong.username for wrong in evidence.moved_unheard()] == ["alice"]
-
-
 def test_who_is_shown_beyond_lease_and_grace_is_a_ghost(evidence: Evidence) -> None:
     goes(evidence, "bob", 20)
     told_offline(evidence, "bob", 20 + LEASE + GRACE + 1 + 4)

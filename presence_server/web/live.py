@@ -62,7 +62,11 @@ def _check_origin(request: web.Request) -> None:
 
 async def _serve(request: web.Request, session: Session) -> web.WebSocketResponse:
     ws = _response(request)
-    await ws.prepare(request)
+    try:
+        await ws.prepare(request)
+    except UnicodeEncodeError:
+        # aiohttp repeats a bad header in its refusal, whatever bytes it holds.
+        raise web.HTTPBadRequest from None
     # Neither is needed again, and both would take memory for as long as the socket is open.
     ws.headers.clear()
     request.pop(aiohttp_session.SESSION_KEY)

@@ -12,6 +12,10 @@ from presence_server.web.middlewares import add_secure_headers
 
 log = logging.getLogger(__name__)
 
+# An Expect of any bytes: aiohttp repeats it in its refusal, which then cannot be encoded. Errors of
+# that kind in our own handlers never come this far.
+_OF_A_PEERS_MAKING = (HttpProcessingError, UnicodeEncodeError)
+
 
 class Runner(web.AppRunner):
     def __init__(
@@ -53,7 +57,8 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        if not isinstance(exc, HttpProcessingError):
+        gone = isinstance(exc, ConnectionError) and not request.writer.output_size
+        if not gone and not isinstance(exc, _OF_A_PEERS_MAKING):
             return super().handle_error(request, status, exc, message)
         self.log_exception(exc_info=exc)
         response = _Refusal(status=400, text="This is not a request that can be understood.\n")
@@ -62,8 +67,8 @@ class _Connection(RequestHandler):
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         error = kwargs.get("exc_info")
-        if isinstance(error, (HttpProcessingError, RequestPayloadError)):
-            # Of a peer's making, and the access log has a line for its request.
+        if isinstance(error, (*_OF_A_PEERS_MAKING, RequestPayloadError, ConnectionError)):
+            # The access log has a line for its request.
             log.debug("malformed request: %s", printable(repr(error)))
         else:
             super().log_exception(*args, **kwargs)

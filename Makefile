@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run test check browser drill screenshots clean
+.PHONY: run test check browser drill fuzz screenshots clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -26,6 +26,11 @@ browser: .venv/.done-test
 # Breaks a real site in every way we know. Some of them: make drill ARGS='F1 F27 --seed 7'
 drill: .venv/.done-test
 	@$(BIN)/python -m drill $(ARGS)
+
+# Hostile input at length, and 200 kills during sign-ups. The same again: make fuzz FUZZ_SEED=N
+FUZZ_SEED ?= $(shell date +%s)
+fuzz: .venv/.done-test
+	FUZZ_SEED=$(FUZZ_SEED) FUZZ_EXAMPLES=25000 KILLS=200 $(BIN)/python -m pytest -s tests/fuzz
 
 # The pictures of the README.
 screenshots: browser

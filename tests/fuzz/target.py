@@ -1,0 +1,127 @@
+"""The server under attack, and what must be true of it afterwards."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Address
+from itertools import count
+from typing import Self
+
+import psutil  # type: ignore[import-untyped]  # its types are a package of their own
+
+from tests.fuzz import hostile
+from tests.processes import ServerProcess
+from tests.visitor import LiveSocket, Visitor
+
+# Longer than headers or bodies may take: who still waits then waits without end.
+WITHIN = 20.0
+_ADDRESSES = 0x0A000000
+_UPGRADE = {
+    "Connection": b"Upgrade",
+    "Upgrade": b"websocket",
+    "Sec-WebSocket-Version": b"13",
+    "Sec-WebSocket-Key": base64.b64encode(b"k" * 16),
+    "Sec-WebSocket-Protocol": b"presence.v1",
+}
+
+
+class Target:
+    """A server with alice, who watches, and mallory, in whose name all is sent."""
+
+    def __init__(
+        self, server: ServerProcess, alice: Visitor, watching: LiveSocket, mallory: Visitor
+    ) -> None:
+        self.server = server
+        self._alice = alice
+        self._watching = watching
+        self._mallory = mallory
+        self._numbers = count()
+        self._process = psutil.Process(server.pid)
+        self._descriptors = self._process.num_fds()
+        self.token = b""
+
+    @classmethod
+    @asynccontextmanager
+    async def on(cls, server: ServerProcess) -> AsyncIterator[Self]:
+        async with Visitor.at(server.url) as alice, Visitor.at(server.url) as mallory:
+            await alice.enter("alice")
+            await mallory.enter("mallory")
+            async with alice.live() as watching:
+                await watching.first()
+                target = cls(server, alice, watching, mallory)
+                target.token = (await mallory.get("/")).csrf_token.encode()
+                yield target
+
+    def headers(self) -> dict[str, bytes]:
+        """Of mallory's browser, each time from another address: the throttles must not help."""
+        number = next(self._numbers)
+        (cookie,) = self._mallory.http.cookie_jar
+        return {
+            "Host": f"127.0.0.1:{self.server.port}".encode(),
+            "Cookie": f"{cookie.key}={cookie.value}".encode(),
+            "X-Forwarded-For": str(IPv4Address(_ADDRESSES + number)).encode(),
+        }
+
+    async def answer(self, data: bytes, patience: float = 3.0) -> int | None:
+        """Send it, and return the status of the first answer; None if there is none."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+        try:
+            async with asyncio.timeout(patience):
+                writer.write(data)
+                line = await reader.readline()
+        except (TimeoutError, ConnectionError):
+            return None
+        finally:
+            writer.close()
+        return int(line.split(b" ", 2)[1]) if line else None
+
+    async def closing(self, frames: bytes, patience: float = 1.0) -> int | None:
+        """Send it on a live socket of mallory's, say goodbye, and return the close code; None if
+        the server waits for more, or just ends the line."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+        try:
+            upgrade = hostile.request("GET", b"/users/", {**self.headers(), **_UPGRADE})
+            writer.write(upgrade)
+            async with asyncio.timeout(WITHIN):
+                head = await reader.readuntil(b"\r\n\r\n")
+            assert b" 101 " in head, head
+            async with asyncio.timeout(patience):
+                writer.write(frames + hostile.frame(8, b"\x03\xe8"))
+                return _close_code(await reader.read())
+        except (TimeoutError, ConnectionError):
+            return None
+        finally:
+            writer.close()
+
+    async def is_well(self) -> None:
+        """It answers, tells alice what happens, has logged no error and holds nothing back."""
+        for visitor in (self._alice, self._mallory):
+            assert (await visitor.get("/")).status == 200
+        async with Visitor.at(self.server.url) as bob:
+            await bob.enter(f"bob{next(self._numbers)}")
+            async with bob.live():
+                await self._watching.sees(bob.username, "online")
+        for line in self.server.log.splitlines():
+            event = json.loads(line)
+            assert event["level"] in ("info", "warning"), line
+            assert "exception" not in event, line
+            assert event.get("status") != 500, line
+        async with asyncio.timeout(WITHIN):
+            # Two more: the page and the database may have opened something meanwhile.
+            while self._process.num_fds() > self._descriptors + 2:
+                await asyncio.sleep(0.1)
+
+
+def _close_code(data: bytes) -> int | None:
+    """The code of the close frame among the server's frames."""
+    while len(data) >= 2:
+        size, begin = data[1], 2
+        if size >= 126:
+            begin = 4 if size == 126 else 10
+            size = int.from_bytes(data[2:begin], "big")
+        if data[0] == 0x88:
+            return int.from_bytes(data[begin : begin + 2], "big")
+        data = data[begin + size :]
+    return None

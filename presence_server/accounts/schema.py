@@ -113,22 +113,28 @@ def _enter_wal(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Take the steps that the database has not taken, each whole or not at all."""
+    """Take the steps that the database has not taken; without any, no lock is needed."""
     steps = _steps(MIGRATIONS.read_text("utf-8"))
-    while _migrate_one(connection, steps):
-        pass
+    while _taken(connection, steps) < len(steps):
+        _take_next(connection, steps)
 
 
-def _migrate_one(connection: sqlite3.Connection, steps: list[str]) -> bool:
+def _taken(connection: sqlite3.Connection, steps: list[str]) -> int:
+    taken: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if taken > len(steps):
+        raise UnsoundDatabase(
+            f"was made by a newer version of this program "
+            f"(its schema is {taken}, this program knows {len(steps)})"
+        )
+    return taken
+
+
+def _take_next(connection: sqlite3.Connection, steps: list[str]) -> None:
+    """Take one step whole or not at all."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Read inside the transaction: another process may have taken the step meanwhile.
-        taken: int = connection.execute("PRAGMA user_version").fetchone()[0]
-        if taken > len(steps):
-            raise UnsoundDatabase(
-                f"was made by a newer version of this program "
-                f"(its schema is {taken}, this program knows {len(steps)})"
-            )
+        # Asked again under the lock: another process may have taken the step meanwhile.
+        taken = _taken(connection, steps)
         if taken < len(steps):
             for statement in _statements(steps[taken]):
                 connection.execute(statement)
@@ -138,7 +144,6 @@ def _migrate_one(connection: sqlite3.Connection, steps: list[str]) -> bool:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-    return taken < len(steps)
 
 
 def _steps(script: str) -> list[str]:

@@ -100,12 +100,10 @@ async def page(
     return [(username, last_seen) for username, last_seen in rows]
 
 
-async def listed(db: Database, after: str | None, limit: int) -> list[User]:
-    """All there is to know about the accounts that page() goes through."""
+async def listed(db: Database, after: int, limit: int) -> list[User]:
+    """All there is to know about the accounts whose id comes after one, in the order of sign-up."""
     rows = await db.read(
-        f"SELECT {_COLUMNS} FROM users WHERE lower_name > $1 ORDER BY lower_name LIMIT $2",
-        (after or "").lower(),
-        limit,
+        f"SELECT {_COLUMNS} FROM users WHERE id > $1 ORDER BY id LIMIT $2", after, limit
     )
     return [_user(row) for row in rows]
 

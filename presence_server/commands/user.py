@@ -74,7 +74,7 @@ async def _add(db: Database, name: str, bcrypt_cost: int) -> None:
 
 
 async def _list(db: Database) -> None:
-    after = None
+    after = 0
     while found := await users.listed(db, after, _PAGE):
         for user in found:
             disabled = "  disabled" if user.disabled else ""
@@ -82,7 +82,7 @@ async def _list(db: Database) -> None:
                 f"{printable(user.username):32}  since {minute(user.created_at)}"
                 f"  last seen {minute(user.last_seen)}{disabled}"
             )
-        after = found[-1].username
+        after = found[-1].id
 
 
 async def _change_password(db: Database, name: str, bcrypt_cost: int) -> None:

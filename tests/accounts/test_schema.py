@@ -9,7 +9,7 @@ import pytest
 from presence_server.accounts import schema, users
 from presence_server.accounts.database import DatabaseUnusable, Row, Transaction, open_database
 from presence_server.resources import MIGRATIONS
-from tests.accounts.programs import run, run_at_once
+from tests.accounts.programs import lock_of_another_program, run, run_at_once
 
 NOW = 1_795_420_800
 
@@ -128,14 +128,20 @@ async def test_f18_a_database_of_a_newer_version(path: Path) -> None:
     assert "newer version" in await refusal(path)
 
 
-async def test_a_locked_database_cannot_be_opened_to_write(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_locked_database_can_be_opened(path: Path) -> None:
     async with open_database(path):
         pass
+    with lock_of_another_program(path):
+        async with open_database(path) as db:
+            assert await users.count(db) == 0
+
+
+async def test_a_locked_database_that_lacks_a_step_cannot(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(schema, "OPEN_PATIENCE", 0.1)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
+    path.touch()
+    with lock_of_another_program(path):
         assert "locked by another program" in await refusal(path)
 
 

@@ -129,7 +129,7 @@ async def test_pages_go_on_where_the_last_one_ended(db: Database) -> None:
         assert len(page) <= 2
         found += [name for name, _ in page]
     assert found == everybody
-    assert [user.username for user in await users.listed(db, "alice", 2)] == ["alice2", "Bob"]
+    assert [user.username for user in await users.listed(db, 2, 3)] == ["Bob", "al.ice", "alice2"]
 
 
 async def test_search_is_by_the_beginning_whatever_the_case(db: Database) -> None:

@@ -1,0 +1,245 @@
+import asyncio
+import getpass
+import io
+import os
+import pty
+import sqlite3
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from presence_server import cli
+from presence_server.resources import ROOT
+from tests.accounts.programs import lock_of_another_program
+from tests.conftest import ServerProcesses, Visit
+from tests.processes import ServerProcess
+from tests.visitor import PASSWORD
+
+# Status, standard output, standard error.
+Outcome = tuple[int, str, str]
+Command = Callable[..., Outcome]
+
+
+class Input(io.TextIOWrapper):
+    def __init__(self, text: bytes, is_terminal: bool = False) -> None:
+        super().__init__(io.BytesIO(text), encoding="utf-8")
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "presence.sqlite3"
+
+
+@pytest.fixture
+def command(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
+    """Runs a command on the database of this test."""
+
+    def run(*arguments: str, given: bytes = b"", stdin: IO[str] | None = None) -> Outcome:
+        monkeypatch.setattr(sys, "stdin", stdin or Input(given))
+        status = cli.main([*arguments, "--database", str(path), "--bcrypt-cost", "4"])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+async def on_running(server: ServerProcess, *arguments: str, given: bytes = b"") -> str:
+    """What a command of another process says, on the database of a server that runs."""
+    command = (sys.executable, "-m", "presence_server", *arguments)
+    flags = ("--database", str(server.flags["database"]), "--bcrypt-cost", "4")
+    process = await asyncio.create_subprocess_exec(
+        *command, *flags, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdin=PIPE, stdout=PIPE
+    )
+    out, _ = await process.communicate(given)
+    assert process.returncode == 0
+    return out.decode()
+
+
+def test_an_account_is_made_listed_and_deleted(command: Command) -> None:
+    assert command("user", "add", "Michael", given=b"johnson123\n") == (
+        0, "Made the account Michael.\n", "",
+    )
+    status, out, _ = command("user", "list")
+    assert status == 0 and out.startswith("Michael  ") and "last seen never" in out
+    assert "disabled" not in out
+    assert command("user", "disable", "michael")[0] == 0
+    assert command("user", "list")[1].endswith("disabled\n")
+    assert command("user", "enable", "michael")[:2] == (0, "Enabled Michael.\n")
+    assert command("user", "passwd", "michael", given=b"another good one")[0] == 0
+    assert command("user", "delete", "MICHAEL")[:2] == (0, "Deleted the account Michael.\n")
+    assert command("user", "list") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("al", b"johnson123\n", "3 to 32 characters"),
+        ("al ice", b"johnson123\n", "letters a to z"),
+        ("<b>bob</b>", b"johnson123\n", "letters a to z"),
+        ("__proto__", b"johnson123\n", "not available"),
+        ("bob", b"", "at least 8"),
+        ("bob", b"short\n", "at least 8"),
+        ("bob", b"password\n", "too easy"),
+        ("bob", b"x" * 73, "at most 72"),
+        ("bob", b"\xff\xfe johnson\n", "not in UTF-8"),
+        ("Alice", b"johnson123\n", "already"),
+    ],
+)
+def test_what_cannot_be_an_account_is_refused(
+    command: Command, name: str, given: bytes, said: str
+) -> None:
+    command("user", "add", "alice", given=b"johnson123\n")
+    status, out, err = command("user", "add", name, given=given)
+    assert (status, out) == (1, "")
+    assert said in err and err.startswith("presence-server: ") and err.count("\n") == 1
+    assert len(command("user", "list")[1].splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("user", "passwd"),
+        ("user", "disable"),
+        ("user", "enable"),
+        ("user", "delete"),
+        ("sessions", "list"),
+        ("sessions", "end"),
+    ],
+)
+@pytest.mark.parametrize("name", ["nobody", "", "\x1b[2J", "\udc80"])
+def test_nobody_is_told_so(command: Command, arguments: tuple[str, str], name: str) -> None:
+    command("user", "add", "alice", given=b"johnson123\n")
+    status, out, err = command(*arguments, name, given=b"johnson123\n")
+    assert (status, out) == (1, "")
+    assert err.startswith("presence-server: There is no user") and "\x1b" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("user", "list"), ("user", "delete", "bob"), ("sessions", "end", "bob"), ("backup", "copy")],
+)
+def test_a_database_that_is_not_there_is_not_made(
+    command: Command, path: Path, arguments: tuple[str, ...]
+) -> None:
+    status, out, err = command(*arguments)
+    assert (status, out) == (3, "")
+    assert err == f"presence-server: The database {path} does not exist.\n"
+    assert not path.exists()
+
+
+def test_a_locked_database_can_be_read_but_not_changed(command: Command, path: Path) -> None:
+    command("user", "add", "bob", given=b"johnson123\n")
+    with lock_of_another_program(path):
+        assert command("user", "list")[0] == 0
+        status, out, err = command("user", "disable", "bob")
+    assert (status, out) == (3, "")
+    assert err == f"presence-server: The database {path} is locked by another program.\n"
+
+
+def test_names_that_were_put_in_by_others_cannot_steer_the_terminal(
+    command: Command, path: Path
+) -> None:
+    command("user", "add", "alice", given=b"johnson123\n")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("UPDATE users SET username = ?", ("\x1b[2J<img src=x>",))
+        other.commit()
+    _, out, _ = command("user", "list")
+    assert "\x1b" not in out and "<img src=x>" in out
+
+
+def test_at_a_terminal_the_password_is_asked_for_twice(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([PASSWORD, "johnson124", PASSWORD, PASSWORD])
+    monkeypatch.setattr(getpass, "getpass", lambda prompt: next(answers))
+    status, _, err = command("user", "add", "bob", stdin=Input(b"", is_terminal=True))
+    assert status == 1 and "not the same" in err
+    assert command("user", "add", "bob", stdin=Input(b"", is_terminal=True))[0] == 0
+
+
+def test_a_password_is_not_shown_at_a_real_terminal(path: Path) -> None:
+    command = [sys.executable, "-m", "presence_server", "user", "add", "bob"]
+    flags = ["--database", str(path), "--bcrypt-cost", "4"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, command + flags, {**os.environ, "PYTHONPATH": str(ROOT)})
+    shown = b""
+    with open(terminal, "r+b", buffering=0) as screen:
+        for prompt in (b"Password: ", b"The same again: "):
+            while not shown.endswith(prompt):
+                shown += screen.read(1)
+            screen.write(PASSWORD.encode() + b"\n")
+        while b"Made the account" not in shown:
+            shown += screen.read(1)
+    os.waitpid(pid, 0)
+    assert PASSWORD.encode() not in shown
+
+
+@pytest.mark.parametrize("arguments", [("user",), ("sessions",), ("user", "add"), ("backup",)])
+def test_a_command_without_its_arguments_is_status_2(
+    command: Command, arguments: tuple[str, ...]
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        command(*arguments)
+    assert exit.value.code == 2
+
+
+def test_a_backup_is_taken_and_refused(command: Command, path: Path, tmp_path: Path) -> None:
+    command("user", "add", "alice", given=b"johnson123\n")
+    copy = tmp_path / "copy.sqlite3"
+    assert command("backup", str(copy)) == (0, f"Copied {path} to {copy}.\n", "")
+    with closing(sqlite3.connect(copy)) as backup:
+        assert backup.execute("SELECT username FROM users").fetchall() == [("alice",)]
+    for target in (path, tmp_path / "nowhere" / "copy", tmp_path):
+        status, out, err = command("backup", str(target))
+        assert (status, out) == (1, "")
+        assert "cannot be written" in err and err.count("\n") == 1
+
+
+async def test_an_account_made_beside_a_closed_server_can_log_in(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(sign_up="closed")
+    await on_running(server, "user", "add", "michael", given=b"johnson123\n")
+    michael = await visit(server)
+    assert (await michael.log_in("michael")).status == 303
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("user", "disable"), ("user", "delete"), ("user", "passwd"), ("sessions", "end")],
+)
+async def test_rule_8_a_command_closes_the_sockets_within_a_second(
+    server_process: ServerProcesses, visit: Visit, arguments: tuple[str, str]
+) -> None:
+    server = await server_process(grace=30)
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    async with alice.live() as of_alice, bob.live() as of_bob:
+        await of_bob.sees("alice", "online")
+        await on_running(server, *arguments, "alice", given=b"another good one\n")
+        # One second of the contract, and what a busy machine takes to wake up.
+        assert await of_alice.closed(within=1.5) == 4401
+        await of_bob.sees("alice", "offline", within=1)
+    assert (await alice.get("/")).status == 303
+    stays = arguments == ("sessions", "end")
+    assert (await alice.log_in("alice")).status == (303 if stays else 401)
+
+
+async def test_sessions_are_listed(server_process: ServerProcesses, visit: Visit) -> None:
+    server = await server_process()
+    await visit(server, "alice")
+    listed = await on_running(server, "sessions", "list", "alice")
+    assert listed.startswith("Python") and "from 127.0.0.1" in listed
+    assert await on_running(server, "sessions", "end", "alice") == "Ended 1 session of alice.\n"
+    assert await on_running(server, "sessions", "list", "alice") == ""

@@ -124,6 +124,35 @@ async def test_redis_ends_the_subscription(node: Node, own_redis: RedisServer) -
     await node.hears_itself_say("again")
 
 
+async def test_nothing_is_lost_when_redis_ends_a_quiet_publishing_connection(
+    node: Node, own_redis: RedisServer
+) -> None:
+    with own_redis.client() as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+        client.client_kill_filter(_type="pubsub")
+    # The end of both connections has been read by then.
+    await node.until(lambda: node.subscriptions == 2)
+    await node.hears_itself_say("again")
+    assert node.relay.dropped == 0
+
+
+async def test_too_much_unread_output_ends_the_subscription(
+    node: Node, own_redis: RedisServer
+) -> None:
+    with own_redis.client() as client:
+        client.config_set("client-output-buffer-limit", "pubsub 1mb 0 0")
+        # The loop does not run meanwhile, so nobody reads.
+        with client.pipeline(transaction=False) as pipeline:
+            for number in range(2000):
+                pipeline.publish("presence:test", f"number {number} ".ljust(4096))
+            pipeline.execute()
+    await node.until(lambda: node.subscriptions == 2)
+    assert node.losses == 1
+    assert numbers(node) == list(range(len(numbers(node))))
+    assert len(numbers(node)) < 2000
+    await node.hears_itself_say("again")
+
+
 async def test_the_password_changes_meanwhile(
     node: Node, own_redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -242,7 +271,7 @@ async def test_the_log_tells_of_the_loss_and_the_return_and_not_of_each_attempt(
     caplog.set_level(logging.INFO)
     own_redis.kill()
     await node.until(lambda: node.losses == 1)
-    for _ in range(10):
+    for _ in range(5):
         node.relay.send("nobody hears this")
         await node.relay.flush(2)
     own_redis.start()

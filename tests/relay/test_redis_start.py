@@ -1,0 +1,259 @@
+"""What is known of Redis before the relay runs: its address, its password, its certificate."""
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from presence_server.relay import RelayRefused, open_relay
+from tests.redis_server import RedisServer, free_port
+from tests.relay.node import Node
+from tests.tcp_proxy import Proxy
+
+PASSWORD = "p@ss/w:rd #1?%"
+ENCODED = "p%40ss%2Fw%3Ard%20%231%3F%25"
+
+
+@pytest.fixture
+def locked_redis() -> Iterator[RedisServer]:
+    server = RedisServer(port=free_port())
+    try:
+        server.start()
+        with server.client() as client:
+            client.config_set("requirepass", PASSWORD)
+            client.execute_command(
+                *("ACL", "SETUSER", "bob", "on", f">{PASSWORD}"),
+                *("-@all", "+publish", "+subscribe", "+ping", "&presence:*"),
+            )
+            client.execute_command("ACL", "SETUSER", "stranger", "on", f">{PASSWORD}", "+@all")
+        yield server
+    finally:
+        server.remove()
+
+
+class Certificate:
+    """Made by its own authority, for 127.0.0.1."""
+
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Redis")])
+        now = datetime.datetime.now(datetime.UTC)
+        day = datetime.timedelta(days=1)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - day)
+            .not_valid_after(now + day)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), False
+            )
+            .sign(key, hashes.SHA256())
+        )
+        folder.mkdir(exist_ok=True)
+        self.path = folder / "certificate.pem"
+        self.path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        key_path = folder / "key.pem"
+        key_path.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.path, key_path)
+
+
+def port_of(server: RedisServer) -> int:
+    assert server.port is not None
+    return server.port
+
+
+async def works(url: str) -> None:
+    relay = open_relay(url, "test", "a")
+    assert await relay.check() is True
+    async with Node(relay) as node:
+        await node.hears_itself_say("hello")
+        relay.send("to itself", "a")
+        await node.hears("to itself")
+
+
+async def refusal(url: str) -> str:
+    with pytest.raises(RelayRefused) as refused:
+        await open_relay(url, "test", "a").check()
+    text = str(refused.value)
+    assert "--redis-url" in text
+    assert text.endswith(".") and "\n" not in text
+    assert not any(secret in text for secret in (PASSWORD, ENCODED, "p@ss", "sesame", "w:rd"))
+    return text
+
+
+async def test_a_password_with_every_odd_character(locked_redis: RedisServer) -> None:
+    await works(f"redis://:{ENCODED}@127.0.0.1:{locked_redis.port}")
+
+
+async def test_a_user_who_may_do_only_what_the_relay_needs(locked_redis: RedisServer) -> None:
+    await works(f"redis://bob:{ENCODED}@127.0.0.1:{locked_redis.port}")
+
+
+async def test_another_database_number_makes_no_difference(redis_server: RedisServer) -> None:
+    await works(f"{redis_server.url}?db=3")
+
+
+@pytest.mark.parametrize("account", ["", ":sesame@", "alice:sesame@", "bob:sesame@"])
+async def test_a_wrong_password_is_refused(locked_redis: RedisServer, account: str) -> None:
+    text = await refusal(f"redis://{account}127.0.0.1:{locked_redis.port}")
+    assert "refuses the password" in text
+    assert f"127.0.0.1:{locked_redis.port}" in text
+
+
+async def test_a_wrong_password_is_refused_on_a_unix_socket() -> None:
+    server = RedisServer(password=PASSWORD.replace("#", "").replace("?", ""))
+    folder = server.url.rpartition("@")[2]
+    server.url = f"unix://:{ENCODED.replace('%23', '').replace('%3F', '')}@{folder}"
+    try:
+        server.start()
+        assert "refuses the password" in await refusal(f"unix://:sesame@{folder}")
+        await works(server.url)
+    finally:
+        server.remove()
+
+
+async def test_a_user_without_the_channels_is_refused(locked_redis: RedisServer) -> None:
+    text = await refusal(f"redis://stranger:{ENCODED}@127.0.0.1:{locked_redis.port}")
+    assert "does not permit" in text
+
+
+async def test_an_unknown_host_is_refused() -> None:
+    assert "unknown host" in await refusal("redis://:sesame@no-such-host.invalid:6379")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "redis",
+        "http://:sesame@localhost",
+        "redis://:p@ss/w:rd@localhost",
+        "redis://:sesame#1@localhost",
+        "redis://:sesame@localhost:port",
+        "redis://:sesame@localhost:6379?sesame=1",
+        "redis://:sesame@localhost:6379?ssl_ca_certs=/ca.pem",
+        "redis://:sesame@localhost:6379?socket_keepalive=perhaps&socket_type=sesame&db=sesame",
+        "sentinel://:sesame@localhost:26379",
+        "sentinel://:sesame@localhost:26379,localhost:sesame/service",
+    ],
+)
+async def test_what_is_no_address_is_refused(url: str) -> None:
+    await refusal(url)
+
+
+async def test_a_server_that_is_not_redis_is_refused() -> None:
+    async with talking(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+        assert "does not answer as Redis does" in await refusal(f"redis://127.0.0.1:{port}")
+
+
+async def test_a_server_that_quotes_the_password_does_not_bring_it_to_light() -> None:
+    answer = b"-ERR unknown command 'AUTH', with args beginning with: 'sesame'\r\n"
+    async with talking(answer) as port:
+        assert "'***'" in await refusal(f"redis://:sesame@127.0.0.1:{port}")
+
+
+@asynccontextmanager
+async def talking(answer: bytes) -> AsyncIterator[int]:
+    """A server with one answer to everything."""
+
+    def welcome(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def talk() -> None:
+            while await reader.read(1000):
+                writer.write(answer)
+            writer.close()
+            await writer.wait_closed()
+
+        talks.append(asyncio.create_task(talk()))
+
+    talks: list[asyncio.Task[None]] = []
+    server = await asyncio.start_server(welcome, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        async with asyncio.timeout(5):
+            await asyncio.gather(*talks)
+
+
+async def test_a_refused_connection_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    relay = open_relay(f"redis://:sesame@127.0.0.1:{free_port()}", "test", "a")
+    assert await relay.check() is False
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "sesame" not in line
+    assert "127.0.0.1" in line
+
+
+async def test_a_missing_unix_socket_is_waited_for(tmp_path: Path) -> None:
+    assert await open_relay(f"unix://{tmp_path}/socket", "test", "a").check() is False
+
+
+async def test_a_server_that_does_not_answer_is_waited_for(tcp_redis: RedisServer) -> None:
+    tcp_redis.pause()
+    async with asyncio.timeout(2):
+        assert await open_relay(tcp_redis.url, "test", "a").check() is False
+    tcp_redis.resume()
+
+
+async def test_over_tls(redis_server: RedisServer, tmp_path: Path) -> None:
+    certificate = Certificate(tmp_path)
+    async with Proxy(socket_of(redis_server), tls=certificate.context) as proxy:
+        await works(f"rediss://127.0.0.1:{proxy.port}?ssl_ca_certs={certificate.path}")
+        # Two connections of the relay and the one of the check.
+        assert proxy.accepted == 3
+
+
+async def test_over_tls_a_frozen_server_is_left(own_redis: RedisServer, tmp_path: Path) -> None:
+    certificate = Certificate(tmp_path)
+    async with Proxy(socket_of(own_redis), tls=certificate.context) as proxy:
+        url = f"rediss://127.0.0.1:{proxy.port}?ssl_ca_certs={certificate.path}"
+        async with Node(open_relay(url, "test", "a")) as node:
+            own_redis.pause()
+            await node.until(lambda: node.losses == 1)
+            own_redis.resume()
+            await node.until(lambda: node.subscriptions == 2)
+            await node.hears_itself_say("again")
+
+
+async def test_a_certificate_of_nobody_known_is_refused(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    certificate = Certificate(tmp_path)
+    async with Proxy(socket_of(redis_server), tls=certificate.context) as proxy:
+        text = await refusal(f"rediss://:sesame@127.0.0.1:{proxy.port}")
+    assert "TLS" in text
+
+
+async def test_a_certificate_of_another_host_is_refused(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    certificate = Certificate(tmp_path, "192.0.2.1")
+    async with Proxy(socket_of(redis_server), tls=certificate.context) as proxy:
+        text = await refusal(f"rediss://127.0.0.1:{proxy.port}?ssl_ca_certs={certificate.path}")
+    assert "TLS" in text
+
+
+async def test_a_missing_certificate_file_is_refused(tmp_path: Path) -> None:
+    text = await refusal(f"rediss://127.0.0.1:{free_port()}?ssl_ca_certs={tmp_path}/none.pem")
+    assert "certificate" in text
+
+
+def socket_of(server: RedisServer) -> Path:
+    return Path(server.url.removeprefix("unix://"))

@@ -116,6 +116,18 @@ async def test_a_flush_ends_in_time_when_redis_is_frozen(
     own_redis.resume()
 
 
+async def test_what_a_frozen_redis_does_not_take_is_dropped(
+    node: Node, own_redis: RedisServer
+) -> None:
+    own_redis.pause()
+    node.relay.send("nobody hears this")
+    began = time.monotonic()
+    await node.relay.flush(10)
+    assert time.monotonic() - began < NOTICED
+    assert node.relay.dropped == 1
+    own_redis.resume()
+
+
 async def test_redis_ends_the_subscription(node: Node, own_redis: RedisServer) -> None:
     with own_redis.client() as client:
         client.client_kill_filter(_type="pubsub")

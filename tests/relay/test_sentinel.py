@@ -12,6 +12,7 @@ import redis
 from presence_server.relay import RelayRefused, open_relay
 from tests.redis_server import RedisServer, free_port, redis_binary
 from tests.relay.node import Node
+from tests.tcp_proxy import Proxy
 
 
 @pytest.fixture
@@ -81,6 +82,17 @@ async def test_the_master_is_found_though_one_sentinel_is_away(sentinel: int) ->
     assert await relay.check() is True
     async with Node(relay) as node:
         await node.hears_itself_say("hello")
+
+
+async def test_a_silent_sentinel_is_asked_last_the_next_time(sentinel: int) -> None:
+    async with Proxy(("127.0.0.1", sentinel)) as proxy:
+        proxy.stop()
+        relay = open_relay(
+            f"sentinel://127.0.0.1:{proxy.port},127.0.0.1:{sentinel}/service", "test", "a"
+        )
+        assert await relay.check() is True
+        assert await relay.check() is True
+        assert proxy.accepted == 1
 
 
 async def test_a_fail_over_is_followed(

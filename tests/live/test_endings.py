@@ -94,3 +94,30 @@ async def test_t5_t6_an_ended_session_is_worthless_on_every_node(
         async with asyncio.timeout(WITHIN):
             codes = [await socket.closed() for socket in (first, second, third)]
         assert codes == [4401] * 3
+
+
+async def test_t37_a_log_out_while_a_socket_opens_leaves_none_open(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(max_sockets_per_user=0)
+    bob = await visit(server, "bob")
+    for step in range(50):
+        thief = await visit(server)
+        thief.http.cookie_jar.update_cookies({c.key: c.value for c in bob.http.cookie_jar})
+        token = (await bob.get("/")).csrf_token
+        # From a log-out well before the upgrade to one well after.
+        opening = asyncio.create_task(_opened_and_closed(thief, max(0, 25 - step) / 5000))
+        await asyncio.sleep(max(0, step - 25) / 5000)
+        assert (await bob.post("/log_out/", {"csrf_token": token})).status == 303
+        assert await opening in (401, 4401)
+        await bob.log_in("bob")
+
+
+async def _opened_and_closed(visitor: Visitor, delay: float) -> int | None:
+    """The status or the close code that a socket comes to."""
+    await asyncio.sleep(delay)
+    try:
+        async with visitor.live() as socket:
+            return await socket.closed(within=WITHIN)
+    except aiohttp.WSServerHandshakeError as refused:
+        return refused.status

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run test check browser drill fuzz screenshots clean
+.PHONY: run test check browser bench drill fuzz screenshots clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -13,7 +13,7 @@ run: .venv/.done
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 test: check browser
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 check: .venv/.done-test
 	$(BIN)/python -m flake8
@@ -31,6 +31,10 @@ drill: .venv/.done-test
 FUZZ_SEED ?= $(shell date +%s)
 fuzz: .venv/.done-test
 	FUZZ_SEED=$(FUZZ_SEED) FUZZ_EXAMPLES=25000 KILLS=200 $(BIN)/python -m pytest -s tests/fuzz
+
+# Measures every budget on this machine and writes the figures down. A part: make bench ARGS='--only flood'
+bench: .venv/.done-test
+	@$(BIN)/python -m benchmarks.budgets --write $(ARGS)
 
 # The pictures of the README.
 screenshots: browser

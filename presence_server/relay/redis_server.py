@@ -8,7 +8,8 @@ from socket import gaierror
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, parse_url
+from redis import asyncio as aioredis
+from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -77,7 +78,7 @@ class RedisServer:
     def _read_url(self, url: str) -> None:
         options: dict[str, Any] = dict(parse_url(url))
         self._connection_class: type[AbstractConnection] = options.pop(
-            "connection_class", Connection
+            "connection_class", aioredis.Connection
         )
         self._options = options | BOUNDS
         self.name: str = options.get("path") or _address(
@@ -95,7 +96,7 @@ class RedisServer:
             parse_url(f"redis{'s' * tls}://{account and account + '@'}sentinel?{parts.query}")
         )
         own = {name: options.pop(f"sentinel_{name}", None) for name in ("username", "password")}
-        self._connection_class = options.pop("connection_class", Connection)
+        self._connection_class = options.pop("connection_class", aioredis.Connection)
         self._options = options | BOUNDS
         self._sentinel_options = self._options | own | {"db": 0}
         for each in (urlsplit(f"//{host}") for host in hosts.split(",")):
@@ -180,7 +181,7 @@ class RedisServer:
                 reason = f"is an unknown host: {cause.strerror}"
             case _, ssl.SSLError():
                 reason = f"gives no trusted TLS connection: {cause}"
-            case _, FileNotFoundError() if issubclass(self._connection_class, SSLConnection):
+            case _, FileNotFoundError() if self._connection_class is aioredis.SSLConnection:
                 reason = "cannot be asked over TLS: a certificate file is missing"
             case _:
                 return None

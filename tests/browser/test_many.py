@@ -16,7 +16,7 @@ from presence_server.keys import PRESENCE
 from tests.browser.conftest import OpenWindow
 from tests.conftest import Serve
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(180)]
 
 ACCOUNTS = 100_000
 HERE = 10_000

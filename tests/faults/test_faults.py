@@ -8,6 +8,7 @@ from drill.figures import Fault
 QUICK = ("F1", "F3", "F7a", "F9", "F11", "F13", "R8", "R12", "R13", "R14")
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "fault", [fault for fault in FAULTS if fault.name in QUICK], ids=lambda fault: fault.name

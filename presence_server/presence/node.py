@@ -28,7 +28,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.roster import Choice, Roster, Status
 
 # A clock that went on so much without a tick means that this process stood still; in seconds.
-PAUSE = 1.1
+_PAUSE = 1.1
 # What is found closed so soon after a pause was closed during it.
 _AFTERMATH = 0.5
 
@@ -77,7 +77,7 @@ class Node:
         self._ticked = now.elapsed
         self._late = False
         self._late_until = now.elapsed
-        self._outlasted_grace = False
+        self._paused_for = 0.0
         self._closed_late: set[str] = set()
         self._askers: set[str] = set()
         self._letters: list[tuple[str, str | None]] = []
@@ -168,8 +168,8 @@ class Node:
         self.cluster.tick(now)
         self._catch_up(now)
         self.expire(now)
-        if not self._late:
-            # What this node knew before a pause is told to nobody: it may have passed long ago.
+        if not self._late or self._paused_for < self._lease:
+            # Others may have let these people go already: first see who is really here.
             self._say_changes()
             self._answer()
         self._ask()
@@ -254,13 +254,12 @@ class Node:
     def _notice_pause(self, now: Moment) -> None:
         """See whether this process stood still, before anything that came in meanwhile counts."""
         seconds = now.elapsed - self._ticked
-        if seconds < PAUSE:
+        if seconds < _PAUSE:
             return
         self._ticked = now.elapsed
-        self._late_until = now.elapsed + _AFTERMATH
-        self._closed_late.clear()
-        self._outlasted_grace = seconds >= self._grace
+        self._paused_for = seconds + (self._paused_for if self._late else 0.0)
         self._late = True
+        self._late_until = now.elapsed + _AFTERMATH
         self.cluster.stalled(now)
 
     def _catch_up(self, now: Moment) -> None:
@@ -271,7 +270,7 @@ class Node:
             return
         self._late = False
         # Their grace has passed during the pause, and others may have seen them go already.
-        for session in self._closed_late if self._outlasted_grace else ():
+        for session in self._closed_late if self._paused_for >= self._grace else ():
             if self.connections.is_resting(session):
                 self.end(session, now)
         self._closed_late.clear()

@@ -184,4 +184,4 @@ class ClusterModel(RuleBasedStateMachine):
 
 
 TestClusterModel = unbounded(ClusterModel.TestCase)
-TestClusterModel.settings = model_runs(fast=150)
+TestClusterModel.settings = model_runs(fast=300)

@@ -97,6 +97,7 @@ class Ledger:
         while True:
             await asyncio.sleep(_WRITE_EVERY)
             await self._try(self._heed_notes())
+            await self._try(self._forget_dropped())
 
     async def _heed_notes(self) -> None:
         since = self._presence.unheard_since
@@ -106,6 +107,12 @@ class Ledger:
         since = max(since, int(time.time() - _NOTES_HOLD))
         noted = await sessions.noted_elsewhere(self._database, self._presence.node.name, since)
         self._presence.heed({name: Entry(*entry) for name, entry in noted.items()})
+
+    async def _forget_dropped(self) -> None:
+        # A server that starts later must not bring back whom the others have let go.
+        dropped = self._presence.node.cluster.take_dropped()
+        if dropped:
+            await sessions.forget_dropped(self._database, dropped)
 
     async def _touch_sessions(self) -> None:
         while True:

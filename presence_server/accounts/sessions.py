@@ -284,6 +284,17 @@ async def forget_nodes(db: Database, but: Collection[str]) -> None:
     await db.write(work)
 
 
+async def forget_dropped(db: Database, nodes: Collection[str]) -> None:
+    """Forget what these nodes wrote down."""
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "DELETE FROM here WHERE node = $1", [(node,) for node in nodes]
+        )
+
+    await db.write(work)
+
+
 async def _end(
     transaction: Transaction, which: str, values: tuple[Value, ...], now: int, reason: Reason
 ) -> int:

@@ -74,7 +74,7 @@ class Presence:
         self._opened = 0
         self._ended: dict[str, float] = {}
         # Since when other nodes may have said what was not heard, as a Unix second.
-        self.unheard_since: int | None = None
+        self.unheard_since: int | None = 0
         self._seen = (0, False)
         self._due = asyncio.Event()
         self._endings_due = asyncio.Event()
@@ -193,7 +193,6 @@ class Presence:
 
     def begin_unheard(self) -> None:
         """Before run(): there is no contact yet, so whoever was here may be at another node."""
-        self.unheard_since = 0
         self._lost()
 
     async def settle(self) -> None:
@@ -256,7 +255,8 @@ class Presence:
 
     def _note_outage(self, now: Moment) -> None:
         cluster = self._node.cluster
-        if not cluster.degraded and not cluster.catching_up(now):
+        in_touch = self._in_touch.is_set() and not cluster.degraded
+        if in_touch and not cluster.catching_up(now):
             self.unheard_since = None
         elif self.unheard_since is None:
             # It takes some time to notice.

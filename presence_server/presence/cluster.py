@@ -69,6 +69,7 @@ class Cluster:
         self._peers: dict[str, _Peer] = {}
         # Nodes that said goodbye: an id is never used again, so what still arrives is old.
         self._departed: dict[str, None] = {}
+        self._dropped: set[str] = set()
         self._unconfirmed: set[str] = set()
         self._deaf = False
         self._echoed = now.elapsed
@@ -108,6 +109,11 @@ class Cluster:
         """Seconds by which those who left stay longer, for they may be where nobody was heard."""
         return DEAF * self._lease if now.elapsed < self._catching_up else 0.0
 
+    def take_dropped(self) -> set[str]:
+        """The nodes that were given up since they were asked for last."""
+        dropped, self._dropped = self._dropped, set()
+        return dropped
+
     def hear(self, letter: Letter, now: Moment) -> People | None:
         """Take in a letter of another node, and tell which people it changed, if any."""
         peer = self._find(letter.node, now)
@@ -136,8 +142,8 @@ class Cluster:
         self._echoed = max(self._echoed, mark)
         if self._deaf:
             if now.elapsed - mark <= DEAF * self._lease:
-                self._deaf = False
                 self._renew(now)
+                self._deaf = False
             return
         for node, peer in list(self._peers.items()):
             self._judge(node, peer, mark, now)
@@ -267,6 +273,7 @@ class Cluster:
         for username in peer.view:
             self._roster.remove(node, username, peer.heard.unix)
         del self._peers[node]
+        self._dropped.add(node)
 
     def _renew(self, now: Moment) -> None:
         # Nobody could be heard meanwhile: each node gets a whole lease from now, each leaving one
@@ -279,7 +286,7 @@ class Cluster:
                 peer.leaving = now.elapsed + self._grace
             for username, (since, _) in peer.gone.items():
                 peer.gone[username] = since, now.elapsed + self._lease
-        if self._peers:
+        if self._peers or self._deaf:
             self._catching_up = now.elapsed + DEAF * self._lease
 
     def _is_heard(self, peer: _Peer, now: Moment) -> bool:

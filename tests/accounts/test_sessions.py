@@ -151,3 +151,5 @@ async def test_who_is_here_is_remembered_per_node(db: Database, alice: int) -> N
     assert [was.key for was in await sessions.who_was_here(db)] == [one.key]
     await sessions.forget_nodes(db, {"first"})
     assert [was.status for was in await sessions.who_was_here(db)] == ["online"]
+    await sessions.forget_dropped(db, {"first", "second"})
+    assert await sessions.who_was_here(db) == []

@@ -7,11 +7,11 @@ monotonic clock of its own, so that comparing the clocks of two nodes cannot go 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from presence_server.presence.moment import Moment
-from presence_server.presence.node import Node
+from presence_server.presence.node import Entry, Node
 from presence_server.presence.roster import Person, Status
 
 STEP = 0.1
@@ -22,6 +22,11 @@ PUBLISH_TIMEOUT = 2.0
 SILENCE = 2.5
 RETRY = 0.3
 CONNECT_TIMEOUT = 1.0
+
+# As in ledger.py: the database is written and read so often, in steps.
+NOTING = 5
+TOUCHING = 600
+NOTES_HOLD = 120
 
 
 class Connection(NamedTuple):
@@ -38,6 +43,14 @@ class Ending(NamedTuple):
     session: str | None
     username: str
     at: int
+
+
+class Note(NamedTuple):
+    """A row that says that a node has a session."""
+
+    username: str
+    entry: Entry
+    noted_at: int
 
 
 class Chosen(NamedTuple):
@@ -97,6 +110,10 @@ class Host:
         self.kicked = False
         self.deafened = False
         self.lost_at = 0
+        self.unheard_since: int | None = 0
+        self.was_in_touch = False
+        self.began = world.step
+        self._take_over()
 
     @property
     def now(self) -> Moment:
@@ -111,6 +128,7 @@ class Host:
         self._publish_or_give_up()
         self._listen()
         self._read_endings()
+        self._keep_notes()
         self.recent.append(self.node.connections.users())
         self.tick()
         self._publish()
@@ -122,6 +140,11 @@ class Host:
         if self.node.cluster.needs_subscription:
             self.node.cluster.needs_subscription = False
             self._resubscribe()
+        cluster = self.node.cluster
+        if self.was_in_touch and not cluster.degraded and not cluster.catching_up(self.now):
+            self.unheard_since = None
+        elif self.unheard_since is None:
+            self.unheard_since = int(self.now.unix - self.world.lease)
 
     def open(self, connection: Connection) -> None:
         if connection.session in self.world.ended:
@@ -162,6 +185,7 @@ class Host:
             self.node.say_goodbye()
             self.backlog += self.node.take_letters()
             self._send()
+            self._note(whole=True)
         self.alive = False
         self.connections.clear()
         self.waiting.clear()
@@ -215,6 +239,7 @@ class Host:
             text = inbox.popleft()[1]
             if not self.deafened:
                 self.node.receive(text, self.now)
+                self.was_in_touch = self.was_in_touch or self.node.cluster.settled
         if self.node.endings_due:
             self.node.endings_due = False
             self.read_endings()
@@ -250,6 +275,45 @@ class Host:
 
     def _reaches_redis(self) -> bool:
         return self.world.redis.serves and self.out and self.back
+
+    # Who is here, in the database
+
+    def _take_over(self) -> None:
+        notes = sorted(self.world.notes.items(), key=lambda item: item[1].noted_at)
+        for session, note in {session: note for (session, _), note in notes}.items():
+            self.node.adopt(session, note.username, note.entry, note.noted_at, self.now)
+        if not self._reaches_redis():
+            self.node.cluster.lost()
+
+    def _keep_notes(self) -> None:
+        age = self.world.step - self.began
+        if age % NOTING == 0 and self.world.database_works:
+            self._note(whole=age % TOUCHING == 0)
+            self._heed()
+            self.world.forget_notes(self.node.cluster.take_dropped())
+        if age == 3 * NOTING and self.unheard_since is None:
+            living = {self.node.name, *self.node.cluster.peers}
+            self.world.forget_notes({node for _, node in self.world.notes} - living)
+
+    def _note(self, whole: bool = False) -> None:
+        record = self.node.take_record(whole=whole)
+        for session in record.gone:
+            self.world.notes.pop((session, self.node.name), None)
+        for session, entry in record.here.items():
+            held = self.node.connections.held(session)
+            if held is not None and session not in self.world.ended:
+                note = Note(held.username, entry, self.now.unix)
+                self.world.notes[session, self.node.name] = note
+
+    def _heed(self) -> None:
+        noted: dict[str, Entry] = {}
+        if self.unheard_since is not None:
+            since = max(self.unheard_since, self.now.unix - NOTES_HOLD)
+            for (_, node), note in self.world.notes.items():
+                if node != self.node.name and note.noted_at >= since:
+                    if note.username not in noted or note.entry.status == "online":
+                        noted[note.username] = note.entry
+        self.node.heed(noted, self.now)
 
     # The ended sessions
 
@@ -287,6 +351,9 @@ class World:
         self._node = node
         self.redis = Redis()
         self.endings: list[Ending] = []
+        self.database_works = True
+        # By session and node.
+        self.notes: dict[tuple[str, str], Note] = {}
         self.ended: set[str] = set()
         # The newest sign of life of each user: an open socket, a page opened; or that one's node
         # was cut off or ended during one's grace, for nobody else knows when that began.
@@ -359,7 +426,7 @@ class World:
 
     def log_out(self, slot: int, session: str, username: str) -> None:
         """End a session by way of one server: a row in the database, and a word to the others."""
-        self.ended.add(session)
+        self._forget_sessions(session)
         self.logged_out[username] = self.signs[username] = self.now
         host = self.hosts[slot]
         self.endings.append(Ending(session, username, host.now.unix))
@@ -368,13 +435,24 @@ class World:
 
     def delete(self, slot: int, username: str, *sessions: str) -> None:
         """Delete an account with its sessions."""
-        self.ended.update(sessions)
+        self._forget_sessions(*sessions)
         self.logged_out[username] = self.signs[username] = self.now
         host = self.hosts[slot]
         at = host.now.unix
         self.endings += [Ending(session, username, at) for session in (*sessions, None)]
         host.node.say_ended()
         host.read_endings()
+
+    def forget_notes(self, nodes: Collection[str]) -> None:
+        for session, node in list(self.notes):
+            if node in nodes:
+                del self.notes[session, node]
+
+    def _forget_sessions(self, *sessions: str) -> None:
+        self.ended.update(sessions)
+        for session, node in list(self.notes):
+            if session in sessions:
+                del self.notes[session, node]
 
     # What happens to servers
 

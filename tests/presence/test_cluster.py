@@ -311,6 +311,7 @@ def test_f2_nor_does_a_frozen_redis() -> None:
 def test_those_who_moved_during_an_outage_are_not_missed_after_it() -> None:
     """One node answers that they are gone before the other has said that they are there."""
     world, judge = watched()
+    world.database_works = False
     tab = world.connect(0, "alice")
     world.wait(1)
     world.take_redis_down()
@@ -330,6 +331,7 @@ def test_those_who_moved_during_an_outage_are_not_missed_after_it() -> None:
 
 def test_a_grace_that_ends_just_after_an_outage_waits_for_the_others() -> None:
     world, judge = watched()
+    world.database_works = False
     tab = world.connect(0, "alice")
     world.wait(1)
     world.take_redis_down()
@@ -343,6 +345,59 @@ def test_a_grace_that_ends_just_after_an_outage_waits_for_the_others() -> None:
     world.mend(1)
     world.wait(20)
     assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
+def test_those_who_moved_during_an_outage_are_found_in_the_database() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.take_redis_down()
+    world.wait(1)
+    world.connect(1, "alice")
+    world.drop(tab)
+    world.wait(60)
+    world.bring_redis_up()
+    world.wait(20)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
+def test_rule_9_a_node_that_starts_in_an_outage_shows_who_is_on_the_others() -> None:
+    world, judge = watched()
+    world.connect(1, "alice")
+    world.wait(1)
+    world.take_redis_down()
+    world.kill(0)
+    world.wait(1)
+    world.start(0)
+    world.wait(60)
+    world.bring_redis_up()
+    world.wait(20)
+    assert judge.told(0, "alice") == ["online"]
+
+
+def test_rule_9_so_does_one_that_lost_redis_before_it_heard_anybody() -> None:
+    world, judge = watched()
+    world.connect(1, "alice")
+    world.wait(15)
+    world.kill(0)
+    world.start(0)
+    world.take_redis_down()
+    world.wait(60)
+    world.bring_redis_up()
+    world.wait(20)
+    assert judge.told(0, "alice") == ["online"]
+
+
+def test_rule_9_a_node_that_starts_brings_nobody_back_whom_others_let_go() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.wait(1)
+    world.kill(0)
+    world.wait(25)
+    world.start(0)
+    world.wait(10)
+    assert all(judge.told(slot, "alice") == ["online", "offline"] for slot in (1, 2))
+    assert judge.told(0, "alice") == []
 
 
 def test_a_node_out_of_reach_when_redis_returns_gets_a_whole_lease() -> None:

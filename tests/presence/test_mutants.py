@@ -209,6 +209,13 @@ def all_is_confirmed(original: Any) -> Any:
     return present
 
 
+def none_were_dropped(original: Any) -> Any:
+    def take_dropped(self: Cluster) -> set[str]:
+        return set()
+
+    return take_dropped
+
+
 def pauses_end_at_once(original: Any) -> Any:
     def notice(self: Node, now: Moment) -> None:
         original(self, now)
@@ -399,6 +406,20 @@ MUTANTS = [
         "catching_up",
         graces_end_on_time,
         cluster.test_a_grace_that_ends_just_after_an_outage_waits_for_the_others,
+    ),
+    Mutant(
+        "notes in the database",
+        Node,
+        "heed",
+        nothing,
+        cluster.test_those_who_moved_during_an_outage_are_found_in_the_database,
+    ),
+    Mutant(
+        "forgetting the notes of dropped nodes",
+        Cluster,
+        "take_dropped",
+        none_were_dropped,
+        cluster.test_rule_9_a_node_that_starts_brings_nobody_back_whom_others_let_go,
     ),
     Mutant(
         "forgiveness of pauses",

@@ -1,9 +1,9 @@
 """How long the models run: the same few runs in `make test`, or many new ones.
 
-    MODEL_RUNS=5000 python -m pytest tests/presence -k model
+    make model RUNS=5000 ARGS=--hypothesis-seed=7
 
-A run that fails is printed as the steps that led there, as few as hypothesis finds; with
---hypothesis-seed=N the same runs are made again.
+A run that fails is printed as the steps that led there, as few as hypothesis finds, together with
+what makes it run again.
 """
 
 import os

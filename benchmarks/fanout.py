@@ -31,14 +31,17 @@ from benchmarks.load import (
 from benchmarks.meters import cpu_seconds, resident_bytes
 from benchmarks.servers import SERVERS, Redis, Running, Server, populate, redis_server, running
 
-STAY = 2.0  # seconds that a probe is here
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
     observers: int
     changes: float
+    # How long is measured, and how long a probe is here.
     seconds: float = 10.0
+    stay: float = 2.0
+
+    # Seconds without a sighting after which no more are expected: a busy server falls silent too.
+    quiet: float = 3.0
 
     @property
     def each(self) -> float:
@@ -129,20 +132,20 @@ class Audience:
     def watch(self, load: Load, during: Callable[[], object] | None = None) -> Window:
         server = self.server.server
         # Until as many leave as come.
-        warm_up = STAY + server.grace + 1
+        warm_up = load.stay + server.grace + 1
         # They come at random, so there may be more of them than on average.
         count = int(1.3 * (warm_up + load.seconds + 10) / load.each) + 20
         first, self._guests = self._guests, self._guests + count
         cookies = self._stage.cookies(server, self._guests, PROBE)[first:]
         with visiting(self.server.target, cookies, first) as probes:
-            probes.come(load.each, STAY)
+            probes.come(load.each, load.stay)
             time.sleep(warm_up)
             before = self._mark()
             during() if during else time.sleep(load.seconds)
             after = self._mark()
             visits, failures = probes.leave()
             time.sleep(server.grace)
-            self.observers.settle(quiet=1.0, limit=60.0)
+            self.observers.settle(quiet=load.quiet, limit=60.0)
             to_probes = probes.deliveries(before.at, after.at)
         report = self.observers.report(visits, before.at, after.at)
         return Window(

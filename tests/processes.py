@@ -85,10 +85,10 @@ class ServerProcess:
 
     async def ended(self) -> int:
         """Wait until it has ended by itself, and return its exit status."""
+        process = self._running()
         async with asyncio.timeout(ENDED_WITHIN):
-            # Reading to the end also closes the pipe.
-            await self._running().communicate()
-            status = await self._running().wait()
+            # Several may wait, so nobody reads: what it says at its end is little.
+            status = await process.wait()
         self._process = None
         return status
 

@@ -566,9 +566,12 @@ class World:
         self.after_step()
 
     def _carry(self) -> None:
-        for host in self.hosts:
+        for slot, host in enumerate(self.hosts):
             if host.out and host.on_its_way is not None and not host.arrived:
                 host.arrived = True
+                if not host.in_touch:
+                    # It is still heard, though it cannot say much more.
+                    self._sign_for_all(slot)
                 if not host.alive and self.step - host.sent_at > 2:
                     self.stranded_arrived_at = self.step
                 self._take_in(host.on_its_way)

@@ -147,7 +147,7 @@ class ClusterModel(RuleBasedStateMachine):
     @rule(slot=SLOTS, out=st.booleans(), back=st.booleans(), keeps=st.booleans())
     def cut(self, slot: int, out: bool, back: bool, keeps: bool) -> None:
         self.world.keeps_stranded = keeps
-        if out or back:
+        if (out or back) and self.world.hosts[slot].alive:
             self.world.cut(slot, out=out, back=back)
         else:
             self.world.mend(slot)
@@ -184,4 +184,4 @@ class ClusterModel(RuleBasedStateMachine):
 
 
 TestClusterModel = unbounded(ClusterModel.TestCase)
-TestClusterModel.settings = model_runs(fast=300)
+TestClusterModel.settings = model_runs(fast=200)

@@ -365,4 +365,4 @@ class OneNodeModel(RuleBasedStateMachine):
 
 
 TestOneNodeModel = unbounded(OneNodeModel.TestCase)
-TestOneNodeModel.settings = model_runs(fast=500)
+TestOneNodeModel.settings = model_runs(fast=400)

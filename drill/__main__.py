@@ -27,7 +27,7 @@ async def run(fault: Fault) -> bool:
 async def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m drill", description=__doc__)
     parser.add_argument("only", nargs="*", help="names of faults, such as F1 (default: all)")
-    parser.add_argument("--pairs", type=int, default=6, help="so many random pairs of faults")
+    parser.add_argument("--pairs", type=int, default=4, help="so many random pairs of faults")
     parser.add_argument("--seed", type=int, default=1, help="the first pair's")
     options = parser.parse_args(argv)
     faults = FAULTS + [pair(options.seed + number) for number in range(options.pairs)]

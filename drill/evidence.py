@@ -17,6 +17,8 @@ Message = dict[str, Any]
 _BLUR = 0.2
 # What happened on one node is told on the others so much later, at most, when all is well.
 _TELLING = 1.0
+# A way that is open again is used again with the next attempt, at the latest after this.
+_NEXT_ATTEMPT = 1.5
 _FOREVER = math.inf
 
 
@@ -138,6 +140,8 @@ class Evidence:
     stays: list[Stay] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     dark: dict[str, Spans] = field(default_factory=lambda: defaultdict(list))
+    # When nodes started: each takes over, for one grace, whom the others have not let go.
+    starts: Spans = field(default_factory=list)
 
     def is_told(self, view: View) -> bool:
         """Whether an observer is shown now exactly who has a socket open now."""
@@ -170,7 +174,11 @@ class Evidence:
         for view in self.views:
             excused = prolonged(union([*view.degraded, *self.dark[view.node]]), promise)
             for username, opened in open_spans.items():
-                wrong = difference(view.shown[username], prolonged(opened, promise))
+                right = prolonged(opened, promise)
+                for begun, listening in self.starts:
+                    if holds(right, begun):
+                        right = union([*right, (begun, listening + self.grace + 1)])
+                wrong = difference(view.shown[username], right)
                 wrong = difference(wrong, excused)
                 if wrong:
                     found.append((Wrong(username, view.node, wrong[0][0]), total(wrong)))
@@ -225,7 +233,7 @@ class Evidence:
         # before may have come a fifth of the lease earlier.
         kept = 0.8 * self.lease + max(grace, 0)
         unheard = [
-            (begin + kept if stay.opened < begin else stay.opened, until)
+            (begin + kept if stay.opened < begin else stay.opened, until + _NEXT_ATTEMPT)
             for begin, until in self.dark[stay.node]
         ]
         return difference([(stay.opened, end)], union(unheard))

@@ -256,7 +256,9 @@ class Site:
 
     async def start(self, name: str) -> None:
         node = self.nodes[name]
+        begun = monotonic()
         await node.server.start()
+        self.evidence.starts.append((begun, monotonic()))
         node.up = True
         self.light(name)
 

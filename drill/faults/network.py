@@ -2,6 +2,7 @@
 
 import asyncio
 
+from drill.faults.redis import told_late
 from drill.figures import CONVERGED, Faults, Figures
 from drill.site import Site
 from tests.tcp_proxy import Way
@@ -46,7 +47,7 @@ async def _cut(figures: Figures, *ways: Way) -> None:
             site.lease,
             site.lease + site.grace + 1,
         )
-        figures.presence(site, healed)
+        figures.presence(site, healed, told=told_late(site))
 
 
 @faults.add(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from drill.figures import CONVERGED, Faults, Figures
+from drill.figures import CONVERGED, TOLD, Faults, Figures
 from drill.sentinel import SentinelSite
 from drill.site import Site
 
@@ -13,6 +13,11 @@ faults = Faults()
 OUTAGE = 8.0
 
 Act = Callable[[Site], Awaitable[None]]
+
+
+def told_late(site: Site) -> float:
+    # Nodes that have just heard each other again wait for 0.3 of the lease before they let go.
+    return TOLD + 0.3 * site.lease
 
 
 async def _outage(
@@ -31,7 +36,7 @@ async def _outage(
         figures.degraded(
             site.observers, begun, healed, told_within=told_within, back_within=CONVERGED
         )
-        figures.presence(site, healed)
+        figures.presence(site, healed, told=told_late(site))
 
 
 async def _kill(site: Site) -> None:
@@ -84,7 +89,7 @@ async def restarted_empty(figures: Figures) -> None:
             healed = site.now()
             await asyncio.sleep(2)
         await site.quiet()
-        figures.presence(site, healed)
+        figures.presence(site, healed, told=told_late(site))
 
 
 @faults.add(
@@ -135,7 +140,7 @@ async def _fail_over(figures: Figures, *, returns: bool) -> None:
             figures.degraded(
                 site.observers, begun, healed, told_within=3, back_within=CONVERGED
             )
-            figures.presence(site, healed)
+            figures.presence(site, healed, told=told_late(site))
 
 
 @faults.add(
@@ -175,4 +180,4 @@ async def node_restarted_in_an_outage(figures: Figures) -> None:
         await site.start_redis()
         healed = site.now()
         await site.quiet()
-        figures.presence(site, healed)
+        figures.presence(site, healed, told=told_late(site))

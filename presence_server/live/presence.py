@@ -75,6 +75,7 @@ class Presence:
         self._ended: dict[str, float] = {}
         # Since when other nodes may have said what was not heard, as a Unix second.
         self.unheard_since: int | None = 0
+        self._heard_by = 0.0
         self._seen = (0, False)
         self._due = asyncio.Event()
         self._endings_due = asyncio.Event()
@@ -254,13 +255,14 @@ class Presence:
         self._forget_ended(now.elapsed)
 
     def _note_outage(self, now: Moment) -> None:
-        cluster = self._node.cluster
-        in_touch = self._in_touch.is_set() and not cluster.degraded
-        if in_touch and not cluster.catching_up(now):
+        if self.degraded:
+            # Afterwards the others may need some time to make themselves heard again.
+            self._heard_by = now.elapsed + self._lease
+            if self.unheard_since is None:
+                # It takes some time to notice.
+                self.unheard_since = int(now.unix - self._lease)
+        elif self._in_touch.is_set() and now.elapsed >= self._heard_by:
             self.unheard_since = None
-        elif self.unheard_since is None:
-            # It takes some time to notice.
-            self.unheard_since = int(now.unix - self._lease)
 
     def _send_letters(self) -> None:
         for text, to in self._node.take_letters():

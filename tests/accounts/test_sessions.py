@@ -153,3 +153,16 @@ async def test_who_is_here_is_remembered_per_node(db: Database, alice: int) -> N
     assert [was.status for was in await sessions.who_was_here(db)] == ["online"]
     await sessions.forget_dropped(db, {"first", "second"})
     assert await sessions.who_was_here(db) == []
+
+
+async def test_what_other_nodes_noted_is_read_by_user(db: Database, alice: int) -> None:
+    _, one = await begin(db, alice)
+    _, two = await begin(db, alice)
+    await sessions.record_here(db, "here", {one.key: ("online", NOW)}, [], NOW)
+    assert await sessions.noted_elsewhere(db, "here", NOW) == {}
+    await sessions.record_here(db, "there", {one.key: ("online", NOW + 1)}, [], NOW + 1)
+    await sessions.record_here(db, "there", {two.key: ("away", NOW + 2)}, [], NOW + 2)
+    noted = await sessions.noted_elsewhere(db, "here", NOW)
+    assert noted == {"Alice": ("online", NOW + 1)}
+    assert await sessions.noted_elsewhere(db, "here", NOW + 2) == {"Alice": ("away", NOW + 2)}
+    assert await sessions.noted_elsewhere(db, "here", NOW + 3) == {}

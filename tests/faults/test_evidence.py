@@ -99,6 +99,16 @@ def test_who_is_shown_beyond_lease_and_grace_is_a_ghost(evidence: Evidence) -> N
     assert (wrong.username, seconds) == ("bob", 4)
 
 
+@pytest.mark.parametrize(("start", "ghosts"), [(25, 0), (27, 1)])
+def test_a_node_that_starts_takes_over_only_whom_others_still_show(
+    evidence: Evidence, start: float, ghosts: int
+) -> None:
+    goes(evidence, "bob", 20)
+    evidence.starts.append((start, start + 0.5))
+    told_offline(evidence, "bob", start + 2.5)
+    assert len(evidence.ghosts()) == ghosts
+
+
 def test_who_is_still_shown_at_the_end_is_a_ghost(evidence: Evidence) -> None:
     goes(evidence, "bob", 20)
     end(evidence, 60)

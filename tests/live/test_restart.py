@@ -86,6 +86,34 @@ async def test_a_rolling_restart_shows_nobody_offline(
         assert not shown_gone(of_alice, "bob")
 
 
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
+async def test_a_node_that_starts_again_brings_nobody_back_who_was_gone(
+    server_process: ServerProcesses, visit: Visit, redis_server: RedisServer, end: str
+) -> None:
+    flags = {"redis_url": redis_server.url, "grace": 1, "lease": 1.5}
+    first, second = [await server_process(port=free_port(), **flags) for _ in range(2)]
+    alice, bob, carol = [
+        await visit(door, name)
+        for door, name in ((first, "alice"), (second, "bob"), (second, "carol"))
+    ]
+    async with alice.live() as of_alice:
+        async with bob.live():
+            await of_alice.sees("bob", "online")
+            if end == "SIGTERM":
+                assert await second.terminate() == 0
+            else:
+                await second.kill()
+        await of_alice.sees("bob", "offline")
+        gone = len(of_alice.received)
+        # The seconds in the database are whole ones.
+        await asyncio.sleep(1)
+        await second.start()
+        async with carol.live() as of_carol:
+            assert "bob" not in (await of_carol.first())["online"]
+            await of_alice.sees("carol", "online")
+        assert not any("bob" in told.get("online", {}) for told in of_alice.received[gone:])
+
+
 async def test_an_account_deleted_meanwhile_does_not_come_back(
     server_process: ServerProcesses, visit: Visit
 ) -> None:

@@ -3,6 +3,9 @@
 import asyncio
 import logging
 import os
+import sys
+import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -20,6 +23,8 @@ MOST_WAITING = 32
 # zxcvbn may take seconds over 72 hostile characters, and 30 ms over this many.
 _JUDGED = 16
 _NO_HASH = "." * 31
+_LEAST_COST = 4
+_NICE = 10
 
 log = logging.getLogger(__name__)
 
@@ -32,42 +37,89 @@ class Passwords:
     """Hashes and checks passwords without holding up the event loop.
 
     A hash takes a quarter of a second at cost 12, so that only so many can wait for theirs:
-    beyond, everything here raises PasswordsBusy.
+    beyond, everything here raises PasswordsBusy. Whoever is `known` waits in a line of their own,
+    and the two lines take turns: a crowd of strangers keeps nobody out who has been here before,
+    nor the other way round.
     """
 
     def __init__(self, cost: int) -> None:
-        workers = max(1, (os.cpu_count() or 1) - 1)
+        self._idle = max(1, (os.cpu_count() or 1) - 1)
         self._cost = cost
-        self._places = workers + MOST_WAITING
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="passwords")
+        self._pool = ThreadPoolExecutor(self._idle, "passwords", _yield_to_others)
+        # Python holds its lock while it judges: in a thread that is put off, all would wait.
+        self._judges = ThreadPoolExecutor(self._idle, "judges")
+        self._lines: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+        self._next = 0
         # A well-formed hash that no password has, to spend the same time on a name that nobody
         # has; made without hashing anything.
         self._nobodys = bcrypt.gensalt(cost).decode() + _NO_HASH
 
-    async def hash(self, password: str) -> str:
-        return await self._run(_hash, password, self._cost)
+    def busy(self, *, known: bool = False) -> bool:
+        """Whether the next one would be refused: worth asking before other work is done."""
+        return not self._idle and len(self._lines[known]) >= MOST_WAITING
 
-    async def verify(self, password: str, hashed: str | None) -> bool:
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether a hash was made at another cost than ours."""
+        return _cost(hashed) != self._cost
+
+    async def hash(self, password: str) -> str:
+        return await self._run(self._pool, False, _hash, password, self._cost)
+
+    async def verify(self, password: str, hashed: str | None, *, known: bool = False) -> bool:
         """Whether the password belongs to the hash; None takes as long as any hash of our cost."""
-        matches = await self._run(_matches, password, hashed or self._nobodys)
-        return matches and hashed is not None
+        check = self._pool, known, _matches, password, hashed or self._nobodys, self._cost
+        return await self._run(*check) and hashed is not None
 
     async def problem(self, password: str, username: str) -> str | None:
         """password_problem() in a thread: judging a password takes up to some 60 ms."""
-        return await self._run(password_problem, password, username)
+        return await self._run(self._judges, False, password_problem, password, username)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._judges):
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _run(self, function: Callable[..., T], *values: Any) -> T:
-        if not self._places:
+    async def _run(
+        self, pool: ThreadPoolExecutor, known: bool, function: Callable[..., T], *values: Any
+    ) -> T:
+        if self.busy(known=known):
             raise PasswordsBusy("too many passwords are waiting to be checked")
-        self._places -= 1
+        await self._turn(self._lines[known])
+        work = asyncio.wrap_future(pool.submit(function, *values))
+        # The thread works to the end, also when nobody waits for it any more.
+        work.add_done_callback(lambda _: self._end_turn())
+        return await asyncio.shield(work)
+
+    async def _turn(self, line: deque[asyncio.Future[None]]) -> None:
+        if self._idle:
+            self._idle -= 1
+            return
+        mine = asyncio.get_running_loop().create_future()
+        line.append(mine)
         try:
-            # Who gives up takes the work out of the queue, unless it has begun.
-            return await asyncio.wrap_future(self._pool.submit(function, *values))
-        finally:
-            self._places += 1
+            await mine
+        except asyncio.CancelledError:
+            if mine in line:
+                line.remove(mine)
+            elif not mine.cancelled():
+                self._end_turn()
+            raise
+
+    def _end_turn(self) -> None:
+        for _ in self._lines:
+            self._next = (self._next + 1) % len(self._lines)
+            line = self._lines[self._next]
+            while line:
+                mine = line.popleft()
+                if not mine.done():
+                    mine.set_result(None)
+                    return
+        self._idle += 1
+
+
+def _yield_to_others() -> None:
+    """Let this thread have what others leave of the processors: sockets first, then passwords."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def password_problem(password: str, username: str) -> str | None:
@@ -92,15 +144,29 @@ def _hash(password: str, cost: int) -> str:
     return bcrypt.hashpw(_bytes(password), bcrypt.gensalt(cost)).decode()
 
 
-def _matches(password: str, hashed: str) -> bool:
+def _matches(password: str, hashed: str, cost: int) -> bool:
+    # bcrypt refuses longer ones; they cannot be right, but must take as long.
     given = _bytes(password)
+    matches = _check(given[:MOST_BYTES], hashed) and len(given) <= MOST_BYTES
+    # A hash of a lower cost is as slow as ours with one more check at each cost in between: or a
+    # wrong password would tell which names exist after the cost was raised.
+    for lower in range(_cost(hashed), cost) if not matches else ():
+        _check(given[:MOST_BYTES], bcrypt.gensalt(lower).decode() + _NO_HASH)
+    return matches
+
+
+def _check(given: bytes, hashed: str) -> bool:
     try:
-        # bcrypt refuses longer ones; they cannot be right, but must take as long.
-        matches = bcrypt.checkpw(given[:MOST_BYTES], hashed.encode())
+        return bcrypt.checkpw(given, hashed.encode())
     except ValueError:
         log.error("A stored password hash is malformed; nobody can log in with it.")
         return False
-    return matches and len(given) <= MOST_BYTES
+
+
+def _cost(hashed: str) -> int:
+    """What follows the second `$`; the least for what is no hash."""
+    cost = hashed[4:6]
+    return int(cost) if cost.isdecimal() else _LEAST_COST
 
 
 def _bytes(password: str) -> bytes:

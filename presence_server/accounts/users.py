@@ -151,6 +151,21 @@ async def change_password(
     await db.write(work)
 
 
+async def renew_hash(db: Database, user_id: int, old: str, new: str) -> bool:
+    """Replace a hash by another one of the same password; False if the password has changed."""
+
+    async def work(transaction: Transaction) -> list[Row]:
+        return await transaction.execute(
+            "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
+            " RETURNING id",
+            user_id,
+            old,
+            new,
+        )
+
+    return bool(await db.write(work))
+
+
 async def disable(db: Database, user_id: int, now: int) -> None:
     """End all sessions of the user and let none begin."""
 

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from presence_server.accounts import users
+from presence_server.accounts.passwords import PasswordsBusy
 from presence_server.keys import DATABASE, METRICS, PASSWORDS, THROTTLE
 from presence_server.web.forms import too_often
 from presence_server.web.proxies import client_address
@@ -21,18 +22,38 @@ async def authenticate(
         if attempt.wait:
             metrics.throttled.labels("log_in").inc()
             raise too_often(attempt.wait)
-        found = await _checked(request, username, password)
+        found = await _checked(request, username, password, device is not None)
         attempt.right = found is not None
     metrics.log_ins.labels("wrong" if found is None else "welcome").inc()
     return found
 
 
 async def _checked(
-    request: web.Request, username: str, password: str
+    request: web.Request, username: str, password: str, known: bool
 ) -> tuple[users.User, str] | None:
-    user = await users.find(request.app[DATABASE], username)
-    password_hash = await users.password_hash(request.app[DATABASE], username)
-    correct = await request.app[PASSWORDS].verify(password, password_hash)
+    passwords, database = request.app[PASSWORDS], request.app[DATABASE]
+    if passwords.busy(known=known):
+        # Under a flood the database need not be asked for nothing, too.
+        raise PasswordsBusy
+    user = await users.find(database, username)
+    password_hash = await users.password_hash(database, username)
+    correct = await passwords.verify(password, password_hash, known=known)
     if user is None or password_hash is None or not correct:
         return None
-    return user, password_hash
+    return user, await _renewed(request, user, password, password_hash)
+
+
+async def _renewed(
+    request: web.Request, user: users.User, password: str, password_hash: str
+) -> str:
+    """The hash of a right password, made anew if --bcrypt-cost has changed since it was made."""
+    passwords = request.app[PASSWORDS]
+    if not passwords.is_outdated(password_hash):
+        return password_hash
+    try:
+        renewed = await passwords.hash(password)
+    except PasswordsBusy:
+        # The next log-in will do.
+        return password_hash
+    replaced = await users.renew_hash(request.app[DATABASE], user.id, password_hash, renewed)
+    return renewed if replaced else password_hash

@@ -1,6 +1,8 @@
 import asyncio
 import logging
+import os
 import statistics
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -83,10 +85,11 @@ async def test_a_stored_hash_that_is_none_lets_nobody_in(
     assert "$2b$" not in caplog.text and GOOD not in caplog.text
 
 
-async def test_t13_unknown_names_take_as_long_as_wrong_passwords() -> None:
+@pytest.mark.parametrize("cost", [6, 8], ids=["of a lower cost", "of our cost"])
+async def test_t13_unknown_names_take_as_long_as_wrong_passwords(cost: int) -> None:
     """In turns and by the processor's time, so that other programs do not matter."""
     passwords = Passwords(cost=8)
-    hashed = await passwords.hash(GOOD)
+    hashed = bcrypt.hashpw(GOOD.encode(), bcrypt.gensalt(cost)).decode()
     times: dict[str | None, list[float]] = {hashed: [], None: []}
     for _ in range(40):
         for known, spent in times.items():
@@ -125,6 +128,42 @@ async def test_who_gives_up_makes_room_and_costs_nothing(passwords: Passwords, g
     gate.opened.set()
     await asyncio.gather(*running, *patient)
     assert not [password for password in gate.passed if password.startswith("gone")]
+
+
+async def test_those_who_were_here_before_and_strangers_take_turns(
+    passwords: Passwords, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords_module, "_matches", gate)
+    workers = passwords._pool._max_workers
+    waiting = [
+        asyncio.ensure_future(passwords.verify(f"stranger {n}", None))
+        for n in range(workers + MOST_WAITING)
+    ]
+    await asyncio.sleep(0)
+    assert passwords.busy() and not passwords.busy(known=True)
+    waiting += [
+        asyncio.ensure_future(passwords.verify(f"known {n}", None, known=True)) for n in range(3)
+    ]
+    await asyncio.sleep(0)
+    gate.opened.set()
+    await asyncio.gather(*waiting)
+    assert {"known 0", "known 1", "known 2"} <= set(gate.passed[: 3 * workers + 6])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own")
+async def test_t14_passwords_get_what_others_leave_of_the_processors(passwords: Passwords) -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    assert passwords._pool.submit(priority).result(10) > priority()
+
+
+def test_hashes_of_another_cost_are_outdated() -> None:
+    passwords = Passwords(cost=5)
+    for cost in (4, 5, 6):
+        hashed = bcrypt.hashpw(b"x", bcrypt.gensalt(cost)).decode()
+        assert passwords.is_outdated(hashed) == (cost != 5)
+    passwords.close()
 
 
 async def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:

@@ -232,6 +232,17 @@ async def test_a_new_password_ends_all_sessions_but_one(db: Database) -> None:
     assert (ending.session_key, ending.reason) == (other.key, Reason.PASSWORD)
 
 
+async def test_a_hash_is_renewed_only_if_the_password_is_still_the_same(db: Database) -> None:
+    await make(db, "alice")
+    alice = await user_id(db, "alice")
+    secret, mine = await sessions.start(db, alice, "::1", "phone", NOW)
+    assert await users.renew_hash(db, alice, "hash", "dearer hash")
+    assert await users.password_hash(db, "alice") == "dearer hash"
+    assert not await users.renew_hash(db, alice, "hash", "late hash")
+    assert await users.password_hash(db, "alice") == "dearer hash"
+    assert await sessions.find(db, secret, NOW) == mine
+
+
 async def test_a_disabled_user_has_no_session_and_gets_none(db: Database) -> None:
     await make(db, "alice")
     alice = await user_id(db, "alice")

@@ -224,7 +224,7 @@ async def test_busy_passwords_are_no_guess_and_nobodys_fault(
     alice = await visit(server)
     await alice.sign_up("alice")
 
-    async def busy(*_: object) -> bool:
+    async def busy(*_: object, **__: object) -> bool:
         raise PasswordsBusy
 
     with monkeypatch.context() as patch:

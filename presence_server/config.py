@@ -60,13 +60,38 @@ class Config:
         """Whether people reach the site by https, which only a proxy in front can give."""
         return self.public_url is not None and self.public_url.startswith("https://")
 
+    def summary(self) -> dict[str, str]:
+        """What is on and off, for the log: no secrets."""
+        admin = None if self.admin_port is None else f"{self.admin_host}:{self.admin_port}"
+        return {
+            "database": str(self.database.absolute()),
+            "keys": str(self.secret_key_file.absolute()),
+            # The rest of the URL may hold a password.
+            "relay": self.redis_url.partition(":")[0] if self.redis_url else "off",
+            "public_url": self.public_url or "none",
+            "trusted_proxies": ",".join(map(str, self.trusted_proxies)) or "none",
+            "sign_up": self.sign_up,
+            "admin": admin or "off",
+        }
+
     def risks(self) -> list[str]:
         """What is allowed but unsafe, a sentence each."""
         found = []
-        if not self.https and not _is_loopback(self.public_host):
+        is_public = not _is_loopback(self.public_host)
+        if is_public and not self.https:
             found.append(
                 f"Passwords and cookies travel unencrypted to {self.public_host}: "
                 "put a proxy with https in front and name it with --public-url https://…"
+            )
+        if self.https and not self.trusted_proxies:
+            found.append(
+                "--trusted-proxies is empty: everybody seems to come from the proxy's address, "
+                "and shares its limits."
+            )
+        if is_public and 0 in (self.max_sockets_per_user, self.max_sockets_per_address):
+            found.append(
+                "--max-sockets-per-user or --max-sockets-per-address is 0: "
+                "one visitor can take all the sockets of this process."
             )
         if any(network.prefixlen == 0 for network in self.trusted_proxies):
             found.append("--trusted-proxies trusts everybody: any client can invent its address.")

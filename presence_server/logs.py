@@ -15,6 +15,20 @@ def set_up(log_format: str) -> None:
     logging.captureWarnings(True)
 
 
+class Seldom:
+    """Warnings of something that may happen a thousand times a second: one is enough."""
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+        self._quiet_until = 0.0
+
+    def warning(self, text: str, *values: object) -> None:
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + 1.0
+            self._log.warning(text, *values)
+
+
 class TextLines(logging.Formatter):
     """`TIME LEVEL logger: message key=value …`; a traceback follows on lines of its own."""
 

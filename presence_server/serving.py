@@ -1,19 +1,24 @@
 """One server process: its listeners, its signals, its end."""
 
 import asyncio
+import errno
 import faulthandler
 import gc
 import logging
 import os
 import resource
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 from aiohttp import web
 
 from presence_server.app import create_admin_app, create_app
 from presence_server.config import Config, ConfigError
+from presence_server.live.seats import capacity
+from presence_server.logs import Seldom
 from presence_server.web.runner import Runner
 
 BACKLOG = 4096
@@ -22,6 +27,8 @@ KEEP_ALIVE = 15.0
 # aiohttp waits this long for handlers to end, cancels them, and waits as long again.
 HANDLERS_END_WITHIN = 0.75
 STOPPED_WITHIN = 4.8
+
+_TOO_MANY = (errno.EMFILE, errno.ENFILE)
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +42,10 @@ def run(config: Config, *contexts: CleanupContext) -> int:
     `contexts` live within the services of the application. Whatever refuses the start, or fails
     in the background later, is raised.
     """
+    _raise_descriptor_limit()
+    log.info("starting", extra={**config.summary(), "most_sockets": capacity()})
     for risk in config.risks():
         log.warning(risk)
-    _raise_descriptor_limit()
     try:
         asyncio.run(_serve(config, contexts))
     except BaseExceptionGroup as group:
@@ -47,8 +55,10 @@ def run(config: Config, *contexts: CleanupContext) -> int:
 
 async def _serve(config: Config, contexts: Sequence[CleanupContext]) -> None:
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_Complaints())
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
     app = create_app(config)
     app.cleanup_ctx.extend(contexts)
     async with AsyncExitStack() as runners:
@@ -61,8 +71,10 @@ async def _serve(config: Config, contexts: Sequence[CleanupContext]) -> None:
                 lines.append("Operators' pages on " + await _listen_admin(admin, config))
             _calm_collector()
             print("\n".join(lines), flush=True)
+            _tell_manager("READY=1")
             await stop.wait()
             log.info("stopping")
+            _tell_manager("STOPPING=1")
         finally:
             # Whatever hangs from here on, also in a thread, the process ends in time.
             faulthandler.dump_traceback_later(STOPPED_WITHIN, exit=True)
@@ -131,6 +143,34 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ValueError, OSError) as error:
         log.warning("The limit of %d descriptors could not be raised: %s", soft, error)
+
+
+class _Complaints:
+    """The loop's exception handler. Out of descriptors, asyncio tries to accept as many connections
+    as may wait, complains of each at length, and does so again a second later."""
+
+    def __init__(self) -> None:
+        self._full = Seldom(log)
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in _TOO_MANY:
+            self._full.warning("no connection can be accepted: %s", error.strerror)
+        else:
+            loop.default_exception_handler(context)
+
+
+def _tell_manager(state: str) -> None:
+    """What systemd waits for before it goes on, for units of Type=notify."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.connect("\0" + address[1:] if address.startswith("@") else address)
+            manager.sendall(state.encode())
+    except OSError as error:
+        log.warning("NOTIFY_SOCKET cannot be told %s: %s", state, error)
 
 
 def _sole_cause(error: BaseException) -> BaseException:

@@ -18,7 +18,7 @@ def main() -> int:
     if asyncio.run(_starts()):
         return 0
     for commands in _ways():
-        if all(map(_succeeds, commands)) and asyncio.run(_starts()):
+        if all(map(succeeds, commands)) and asyncio.run(_starts()):
             return 0
     print(MISSING, file=sys.stderr)
     return 1 if os.environ.get("CI") else 0
@@ -35,13 +35,13 @@ async def _starts() -> bool:
 
 
 def _ways() -> Iterator[list[list[str]]]:
-    if shutil.which("apt-get") and (sudo := _as_root()) is not None:
+    if shutil.which("apt-get") and (sudo := as_root()) is not None:
         install = [*sudo, "apt-get", "install", "-y", "--no-install-recommends", "chromium"]
         yield [[*sudo, "apt-get", "update"], install]
     yield [[sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]]
 
 
-def _as_root() -> list[str] | None:
+def as_root() -> list[str] | None:
     """What to put before a command for root; None where there is no way without a password."""
     if os.geteuid() == 0:
         return []
@@ -51,11 +51,12 @@ def _as_root() -> list[str] | None:
     return ["sudo", "-n"] if probe.returncode == 0 else None
 
 
-def _succeeds(command: list[str]) -> bool:
+def succeeds(command: list[str], folder: str | None = None) -> bool:
     print("+", *command, flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        return subprocess.run(command, env=environment, timeout=WITHIN).returncode == 0
+        done = subprocess.run(command, env=environment, cwd=folder, timeout=WITHIN)
+        return done.returncode == 0
     except subprocess.TimeoutExpired:
         return False
 

@@ -170,6 +170,9 @@ def test_only_a_public_url_with_https_is_https() -> None:
         ({"host": "0.0.0.0"}, "unencrypted to 0.0.0.0"),
         ({"public_url": "http://example.com"}, "unencrypted to example.com"),
         ({"trusted_proxies": "0.0.0.0/0"}, "--trusted-proxies trusts everybody"),
+        ({"public_url": "https://example.com", "trusted_proxies": ","}, "--trusted-proxies is em"),
+        ({"public_url": "https://example.com", "max_sockets_per_user": "0"}, "take all the sock"),
+        ({"public_url": "https://example.com", "max_sockets_per_address": "0"}, "take all the s"),
         ({"bcrypt_cost": "4"}, "--bcrypt-cost 4"),
         ({"admin_port": "9000", "admin_host": "0.0.0.0"}, "admin port on 0.0.0.0"),
     ],
@@ -187,7 +190,15 @@ def test_a_risk_is_warned_about(flags: dict[str, str], words: str) -> None:
         {"host": "0.0.0.0", "public_url": "https://example.com"},
         {"public_url": "http://localhost:8000"},
         {"admin_port": "9000"},
+        {"max_sockets_per_address": "0"},
     ],
 )
 def test_a_safe_combination_is_not_warned_about(flags: dict[str, str]) -> None:
     assert not read_config(flags, {}).risks()
+
+
+def test_the_summary_holds_no_secret() -> None:
+    summary = read_config({"redis_url": "rediss://me:sesame@redis.example?x=1"}, {}).summary()
+    assert summary["relay"] == "rediss"
+    assert "sesame" not in str(summary)
+    assert Config().summary()["relay"] == "off"

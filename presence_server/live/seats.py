@@ -1,13 +1,18 @@
 """How many sockets may be open: per user, per address and in this process."""
 
+import logging
 import resource
 from collections import Counter
 from typing import Literal
+
+from presence_server.logs import Seldom
 
 Refusal = Literal["user", "address", "process"]
 
 # Descriptors kept for everything that is no socket of ours: pages, the database, the relay.
 _KEPT = 200
+
+log = logging.getLogger(__name__)
 
 
 class Seats:
@@ -19,6 +24,7 @@ class Seats:
         self._taken = 0
         self._users: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
+        self._full = Seldom(log)
 
     def refusal(self, username: str, address: str) -> Refusal | None:
         """Why one more socket may not be opened now, if it may not."""
@@ -26,7 +32,10 @@ class Seats:
             return "user"
         if self._per_address and self._addresses[address] >= self._per_address:
             return "address"
-        return "process" if self._taken >= capacity() else None
+        if self._taken >= capacity():
+            self._full.warning("all %d sockets that this process can hold are open", self._taken)
+            return "process"
+        return None
 
     def take(self, username: str, address: str) -> None:
         """Take a seat, from before the upgrade until the socket is gone."""

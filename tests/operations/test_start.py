@@ -1,0 +1,106 @@
+"""What the log says of a start, and what happens when there are no more descriptors."""
+
+import asyncio
+import json
+import resource
+import time
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from presence_server.live.seats import _KEPT
+from tests.conftest import ServerProcesses, Visit
+from tests.processes import ServerProcess
+
+# Sockets that a process whose descriptors are limited so has room for.
+SEATS = 5
+LIMIT = _KEPT + SEATS
+WITHIN = 15
+
+
+def limit_descriptors(server: ServerProcess, count: int) -> None:
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (count, count))
+
+
+async def test_the_start_says_what_is_on_and_off(server_process: ServerProcesses) -> None:
+    server = await server_process(log_format="json", redis_url="redis://:sesame@127.0.0.1:1")
+    events = [json.loads(line) for line in server.log.splitlines()]
+    (start,) = [event for event in events if event["message"] == "starting"]
+    database = server.folder / "presence.sqlite3"
+    assert start["database"] == str(database) and start["keys"] == f"{database}.key"
+    assert (start["relay"], start["admin"], start["public_url"]) == ("redis", "off", "none")
+    assert start["most_sockets"] > 0
+    assert "sesame" not in server.log
+
+
+async def test_the_descriptor_limit_is_raised(server_process: ServerProcesses) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        server = await server_process()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(server.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+    assert f"most_sockets={hard - _KEPT}" in server.log
+
+
+async def test_a_full_process_says_so_and_has_room_again(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process()
+    alice = await visit(server, "alice")
+    limit_descriptors(server, LIMIT)
+    open_sockets = [
+        await alice.http.ws_connect(f"{server.url}/users/") for _ in range(SEATS)
+    ]
+    begun = time.monotonic()
+    refusals = [await alice.get("/users/", headers=_UPGRADE) for _ in range(20)]
+    assert {answer.status for answer in refusals} == {503}
+    assert json.loads(refusals[0].text) == {
+        "error": "The site is busy. Please try again in a moment."
+    }
+    assert refusals[0].headers["Retry-After"] == "10"
+    # Pages go on.
+    assert (await alice.get("/")).status == 200
+    told = server.log.count(f"all {SEATS} sockets that this process can hold are open")
+    assert 1 <= told <= 2 + time.monotonic() - begun, "more than one line a second"
+    await open_sockets[0].close()
+    async with asyncio.timeout(WITHIN):
+        while (await alice.get("/users/", headers=_UPGRADE)).status == 503:
+            await asyncio.sleep(0.1)
+    for socket in open_sockets[1:]:
+        await socket.close()
+
+
+_UPGRADE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.mark.slow
+async def test_without_descriptors_connections_wait_and_the_log_stays_short(
+    server_process: ServerProcesses, visit: Visit, tmp_path: Path
+) -> None:
+    server = await server_process()
+    alice = await visit(server, "alice")
+    taken = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+    limit_descriptors(server, taken + 3)
+    begun = time.monotonic()
+    # Connections that say nothing, until no descriptor is left for more.
+    idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(20)]
+    async with asyncio.timeout(WITHIN):
+        while "no connection can be accepted: Too many open files" not in server.log:
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(2.5)
+    lines = [line for line in server.log.splitlines() if "no connection can be accepted" in line]
+    assert len(lines) <= 2 + time.monotonic() - begun, "more than one line a second"
+    assert "Traceback" not in server.log
+    for _, writer in idle:
+        writer.close()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(WITHIN)) as http:
+        assert (await http.get(f"{server.url}/healthz")).status == 200
+    assert (await alice.get("/")).status == 200

@@ -1,10 +1,13 @@
 """WebSocket frames as bytes, made once and shared by every socket that needs them."""
 
 import struct
+from collections.abc import Iterable
 
 from presence_server.presence.messages import (
     encode_alive,
     encode_changes,
+    encode_degraded,
+    encode_own,
     encode_snapshot,
     encode_tutorial,
 )
@@ -46,6 +49,7 @@ class Frames:
         self._name = name
         self._heartbeat = heartbeat
         self._made: dict[tuple[bool, int | None], tuple[bytes, int]] = {}
+        self._silence: bytes | None = None
 
     def update(self, tutorial: bool, version: int | None) -> tuple[bytes, int]:
         """What brings a socket up to date, with the version it has then.
@@ -58,6 +62,12 @@ class Frames:
             encode = self._tutorial if tutorial else self._newest
             self._made[key] = encode(version), self._roster.version
         return self._made[key]
+
+    def silence(self, own: Iterable[str]) -> bytes:
+        """That other nodes cannot be heard, and of whom this node knows all the same."""
+        if self._silence is None:
+            self._silence = text_frame(encode_degraded(True)) + text_frame(encode_own(own))
+        return self._silence
 
     def alive(self, version: int) -> bytes:
         return text_frame(encode_alive(self._cursor(version)))

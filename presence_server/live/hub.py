@@ -29,6 +29,8 @@ _LAGGING_CHECK = 0.2
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
 
+_HEARD_AGAIN = text_frame(encode_degraded(False))
+
 log = logging.getLogger(__name__)
 
 
@@ -224,7 +226,7 @@ class Hub:
             socket.greeted = True
         if socket.degraded != self._degraded and not socket.tutorial:
             socket.degraded = self._degraded
-            data += text_frame(encode_degraded(self._degraded))
+            data += frames.silence(self._node.own) if self._degraded else _HEARD_AGAIN
         return data
 
     def _write(self, socket: Socket, data: bytes) -> None:

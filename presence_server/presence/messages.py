@@ -42,6 +42,10 @@ def encode_degraded(value: bool) -> str:
     return _encode({"type": "degraded", "value": value})
 
 
+def encode_own(usernames: Iterable[str]) -> str:
+    return _encode({"type": "own", "usernames": list(usernames)})
+
+
 def encode_bye(reason: str, retry_after: float | None) -> str:
     bye: dict[str, Any] = {"type": "bye", "reason": reason}
     if retry_after is not None:

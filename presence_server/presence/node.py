@@ -4,7 +4,7 @@ Pure rules: time and letters come in as arguments, letters to send are taken out
 node calls `tick` a few times a second and sends what `take_letters` gives.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from math import ceil
 from typing import NamedTuple
@@ -85,6 +85,11 @@ class Node:
         self._last_seen: dict[str, int] = {}
         self._noted: set[str] = set()
         self.endings_due = False
+
+    @property
+    def own(self) -> Collection[str]:
+        """The users whom this node itself has here: of them it knows, whatever others say."""
+        return self._own.keys()
 
     # What happens to this node's own users
 

@@ -60,6 +60,10 @@ function follow(message) {
 function receive(message) {
   if (message.type === "snapshot" || message.type === "changes") follow(message);
   if (message.type === "degraded") setDegraded(message.value);
+  if (message.type === "own") {
+    roster.confirm(message.usernames);
+    view.plan();
+  }
 }
 
 function setDegraded(value) {

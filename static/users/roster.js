@@ -7,7 +7,7 @@ export class Roster {
   #lastSeen = new Map(); // username -> Unix second, or null for never
   #deleted = new Set();
   #degraded = false;
-  #heard = new Set(); // who changed since other servers fell silent
+  #heard = new Set(); // whose status is known although other servers are silent
 
   get count() {
     return this.#here.size;
@@ -34,7 +34,12 @@ export class Roster {
     return this.#here.has(username) ? this.#here.get(username).since : this.#lastSeen.get(username);
   }
 
-  /** While other servers cannot be heard, all are as last known but those who changed since. */
+  /** These are with the server that we hear: their status is known. */
+  confirm(usernames) {
+    for (const username of usernames) this.#heard.add(username);
+  }
+
+  /** While other servers cannot be heard, all are as last known but whom ours has, or tells of. */
   isLastKnown(username) {
     return this.#degraded && this.#here.has(username) && !this.#heard.has(username);
   }

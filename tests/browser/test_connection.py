@@ -195,14 +195,22 @@ async def test_other_servers_out_of_reach_are_told(
 ) -> None:
     flags = {"redis_url": own_redis.url, "lease": 1.5, "heartbeat": 1}
     one, other = await server_process(**flags), await server_process(**flags)
-    alice = await window(one, "alice")
+    alice, dave = await window(one, "alice"), await window(one, "dave")
     await window(other, "bob")
     await alice.sees("bob", "Online")
+    await alice.sees("dave", "Online")
     own_redis.kill()
     await alice.is_in_state("degraded", within=10_000)
     await alice.sees("bob", "Online")
     await expect(alice.row("bob")).to_contain_text("last known")
-    await expect(alice.row("alice")).not_to_contain_text("last known")
+    # Those on one's own server are known.
+    for name in ("alice", "dave"):
+        await expect(alice.row(name)).not_to_contain_text("last known")
+    # Also to whoever opens the page only now.
+    await dave.page.reload()
+    await dave.is_in_state("degraded", within=10_000)
+    await expect(dave.row("bob")).to_contain_text("last known")
+    await expect(dave.row("alice")).not_to_contain_text("last known")
     # Who changes on this server is known.
     carol = await window(one, "carol")
     await carol.is_in_state("degraded")

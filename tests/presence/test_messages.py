@@ -11,6 +11,7 @@ from presence_server.presence.messages import (
     encode_bye,
     encode_changes,
     encode_degraded,
+    encode_own,
     encode_snapshot,
     encode_tutorial,
     parse_client_message,
@@ -52,6 +53,7 @@ def test_a_person_takes_at_most_40_bytes_of_a_snapshot() -> None:
 def test_small_messages() -> None:
     assert encode_alive("n.1") == '{"type":"alive","cursor":"n.1"}'
     assert encode_degraded(True) == '{"type":"degraded","value":true}'
+    assert encode_own(["alice", "bob"]) == '{"type":"own","usernames":["alice","bob"]}'
     assert encode_bye("too_slow", None) == '{"type":"bye","reason":"too_slow"}'
     assert json.loads(encode_bye("restarting", 2.14))["retry_after"] == 2.1
 

@@ -9,7 +9,7 @@ from presence_server.accounts import sessions, users
 from presence_server.accounts.sessions import Session
 from presence_server.keys import DATABASE, PASSWORDS, PRESENCE, SESSION
 from presence_server.web.authentication import authenticate
-from presence_server.web.cookies import forget
+from presence_server.web.cookies import forget, tell_next, told
 from presence_server.web.forms import (
     Form,
     Refused,
@@ -25,7 +25,7 @@ _OTHERS = "others"
 
 async def show_account(request: web.Request) -> web.Response:
     _session(request)
-    return await _account_page(request, Form())
+    return await _account_page(request, Form(done=await told(request)))
 
 
 async def change_password(request: web.Request) -> web.Response:
@@ -38,6 +38,7 @@ async def change_password(request: web.Request) -> web.Response:
             await _set_password(request, fields)
     except Refused as refusal:
         return await _refusal_page(request, refusal)
+    await tell_next(request, "Your password is changed. You are logged out everywhere else.")
     raise web.HTTPSeeOther("/account/")
 
 
@@ -51,12 +52,15 @@ async def end_devices(request: web.Request) -> web.Response:
         with trouble_is_told():
             if chosen == _OTHERS:
                 await sessions.end_all(database, session.user_id, now, keep=session.key)
+                done = "You are logged out everywhere else."
             else:
                 key = await _device_key(request, chosen)
                 await sessions.end(database, key, now, sessions.Reason.ENDED)
+                done = "That device is logged out."
     except Refused as refusal:
         return await _refusal_page(request, refusal)
     request.app[PRESENCE].session_ended()
+    await tell_next(request, done)
     raise web.HTTPSeeOther("/account/")
 
 

@@ -1,4 +1,6 @@
-"""The one cookie: a session's secret id or, before log-in, a random nonce; encrypted."""
+"""The one cookie: a session's secret id or, before log-in, a random nonce; encrypted.
+
+From a form to the page that it leads to, it also carries a sentence."""
 
 import json
 import secrets
@@ -16,6 +18,7 @@ MAX_AGE = 90 * 24 * 3600  # seconds: as long as a session can live
 
 _SECRET = "id"
 _NONCE = "nonce"
+_SENTENCE = "sentence"
 
 
 class CookieStorage(EncryptedCookieStorage):
@@ -100,6 +103,17 @@ async def remember(request: web.Request, secret: str) -> None:
 
 async def forget(request: web.Request) -> None:
     (await aiohttp_session.get_session(request)).invalidate()
+
+
+async def tell_next(request: web.Request, sentence: str) -> None:
+    """Leave a sentence for the page that this visitor is sent to."""
+    (await aiohttp_session.get_session(request))[_SENTENCE] = sentence
+
+
+async def told(request: web.Request) -> str | None:
+    """The sentence left for this page, once."""
+    sentence = (await aiohttp_session.get_session(request)).pop(_SENTENCE, None)
+    return sentence if isinstance(sentence, str) else None
 
 
 async def csrf_token(request: web.Request) -> str:

@@ -23,11 +23,13 @@ _MAX_FIELDS = 20
 
 @dataclass(slots=True)
 class Form:
-    """What a template shows: what was typed (never a password) and what is wrong with it."""
+    """What a template shows: what was typed (never a password), what is wrong with it, and what
+    went well just before."""
 
     values: Mapping[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     error: str | None = None
+    done: str | None = None
 
 
 class Refused(Exception):

@@ -9,7 +9,7 @@ from aiohttp import web
 from presence_server.accounts import sessions, users
 from presence_server.keys import CONFIG, DATABASE, METRICS, PASSWORDS, PRESENCE, SESSION, THROTTLE
 from presence_server.web.authentication import authenticate
-from presence_server.web.cookies import forget, remember
+from presence_server.web.cookies import forget, remember, tell_next, told
 from presence_server.web.devices import device_name
 from presence_server.web.forms import (
     Form,
@@ -49,6 +49,7 @@ async def sign_up(request: web.Request) -> web.Response:
     except Refused as refusal:
         form = refusal.form({"username": username})
         return await _sign_up_page(request, form, status=refusal.status, headers=refusal.headers)
+    await tell_next(request, "Your account is ready. Log in with it.")
     raise web.HTTPSeeOther("/log_in/")
 
 
@@ -91,7 +92,7 @@ async def _sign_up_page(
 
 
 async def show_log_in(request: web.Request) -> web.Response:
-    return await _log_in_page(request, Form(), request.query.get("next", ""))
+    return await _log_in_page(request, Form(done=await told(request)), request.query.get("next", ""))
 
 
 async def log_in(request: web.Request) -> web.Response:

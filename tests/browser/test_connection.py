@@ -1,5 +1,6 @@
 """The connection, told honestly: cut, dead, restarted, asleep, and the session's end."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -185,6 +186,11 @@ async def test_changing_the_password_logs_out_the_other_devices(
     await alice.page.get_by_label("New password", exact=True).fill("wombat-arcade-9")
     await alice.page.get_by_label("New password again", exact=True).fill("wombat-arcade-9")
     await alice.page.get_by_role("button", name="Change password").click()
+    changed = "Your password is changed. You are logged out everywhere else."
+    await expect(alice.page.get_by_role("status")).to_have_text(changed)
+    await expect(alice.page).to_have_title(re.compile("^Your password is changed"))
+    await alice.page.reload()
+    await expect(alice.page.get_by_text(changed)).to_have_count(0)
     await expect(phone.page).to_have_url(phone.url + "/log_in/")
     await alice.goto("/")
     await alice.is_live()

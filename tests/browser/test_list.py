@@ -16,6 +16,9 @@ async def test_two_people_see_each_other_come_and_go(serve: Serve, window: OpenW
     for each, name in ((alice, "alice"), (bob, "bob")):
         await each.sign_up(name)
         await expect(each.page).to_have_url(each.url + "/log_in/")
+        await expect(each.page.get_by_role("status")).to_have_text(
+            "Your account is ready. Log in with it."
+        )
         await each.log_in(name)
         await expect(each.page).to_have_url(each.url + "/")
         await each.sees(name, "Online")

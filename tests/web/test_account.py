@@ -42,6 +42,8 @@ async def test_a_new_password_ends_the_other_sessions(serve: Serve, visit: Visit
     answer = await change(alice)
     assert (answer.status, answer.location) == (303, "/account/")
     assert (await alice.get("/")).status == 200
+    told = "Your password is changed."
+    assert [told in (await alice.get("/account/")).text for _ in range(2)] == [True, False]
     assert (await other.get("/")).location == "/log_in/"
     assert (await other.log_in("alice")).status == 401
     assert (await other.log_in("alice", NEW)).status == 303

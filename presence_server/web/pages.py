@@ -92,7 +92,8 @@ async def _sign_up_page(
 
 
 async def show_log_in(request: web.Request) -> web.Response:
-    return await _log_in_page(request, Form(done=await told(request)), request.query.get("next", ""))
+    form = Form(done=await told(request))
+    return await _log_in_page(request, form, request.query.get("next", ""))
 
 
 async def log_in(request: web.Request) -> web.Response:

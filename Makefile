@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run test check browser nginx bench drill fuzz model screenshots clean
+.PHONY: run test check browser nginx bench soak drill fuzz model screenshots clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -40,6 +40,10 @@ fuzz: .venv/.done-test
 # Measures every budget on this machine and writes the figures down. A part: make bench ARGS='--only flood'
 bench: .venv/.done-test
 	@$(BIN)/python -m benchmarks.budgets --write $(ARGS)
+
+# An hour of people who come and go: does anything grow? A short one: MINUTES=3 make soak
+soak: .venv/.done-test
+	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60)
 
 # Thousands of new runs of the models in tests/presence. One of them again: ARGS=--hypothesis-seed=7
 model: .venv/.done-test

@@ -117,6 +117,12 @@ class Swarm:
                 pass
         self._forget(client)
 
+    def break_off(self, number: int) -> None:
+        """As a machine that crashes and comes up: a reset instead of a goodbye."""
+        client = self.clients[number]
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._forget(client)
+
     def send(self, number: int, text: bytes) -> None:
         assert len(text) < 126
         self.clients[number].socket.send(bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text)

@@ -1,13 +1,21 @@
 """What operators watch: measured as it happens, or read from the running node when asked."""
 
+import asyncio
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from presence_server.live.hub import Flush
 from presence_server.live.presence import Presence
+from presence_server.live.seats import capacity
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _WRITES = (1, 10, 100, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000)
@@ -18,6 +26,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        ProcessCollector(namespace="presence", registry=self._registry)
         self.log_ins = self._counter("log_ins", "Log-ins by result", "result")
         self.throttled = self._counter("throttled", "Tries that were told to wait", "what")
         self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop is")
@@ -79,6 +88,9 @@ class _Node(Collector):
         yield _gauge("lagging_sockets", "Sockets passed over until they read", presence.hub.lagging)
         yield _gauge("nodes", "Other nodes that are known", len(node.cluster.peers))
         yield _gauge("relay_in_touch", "1 while other nodes can be heard", not presence.degraded)
+        yield _gauge("sockets_most", "Sockets that this process can hold", capacity())
+        yield _gauge("tasks", "Tasks of the event loop", len(asyncio.all_tasks()))
+        yield _gauge("timers", "Timers of the event loop", _timers())
         yield _count("changes", "Changes of status", node.roster.version)
         yield _count("resyncs", "Snapshots asked of other nodes", node.cluster.resyncs)
         yield _count("deaf", "Times that this node did not hear itself", node.cluster.silences)
@@ -95,6 +107,12 @@ class _Node(Collector):
         for code, count in presence.hub.dismissed.items():
             dismissed.add_metric([str(code)], count)
         yield dismissed
+
+
+def _timers() -> int:
+    # asyncio has no public way to count them. Those that were cancelled stay for a while.
+    scheduled: list[asyncio.TimerHandle] = getattr(asyncio.get_running_loop(), "_scheduled", [])
+    return sum(not timer.cancelled() for timer in scheduled)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

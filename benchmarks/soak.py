@@ -36,6 +36,9 @@ WARM_UP = 0.25
 # Memory may move by this much, or by this part of it, without being called growth.
 STEADY_BYTES = 3 * 1024 * 1024
 STEADY_SHARE = 0.03
+# Seconds of the same load before, and of rest after it, until all that stays is there.
+FIRST = 10.0
+IDLE = 15.0
 SETTLED_WITHIN = 90.0
 
 # What must be back after the load, by its metric.
@@ -195,7 +198,7 @@ def soak(minutes: float) -> bool:
             urls = [f"http://{s.target.address[0]}:{s.target.address[1]}" for s in servers]
             # Once through everything, so that every thread and connection that stays is there.
             with _guests(urls):
-                _run(churn, watched, 10.0)
+                _run(churn, watched, FIRST)
             churn.leave()
             for each in watched:
                 each.memory.clear()
@@ -242,11 +245,13 @@ def _run(churn: Churn, watched: Sequence[Watched], seconds: float) -> None:
             sampled = elapsed + SAMPLE_EACH
             for each in watched:
                 each.sample(elapsed)
+    for each in watched:
+        each.sample(elapsed)
 
 
 def _settled(churn: Churn, watched: Watched, before: dict[str, float]) -> dict[str, float]:
     """The counts once they are no more than before; what they are if that does not come."""
-    deadline = time.monotonic() + (SETTLED_WITHIN if before else 15.0)
+    deadline = time.monotonic() + (SETTLED_WITHIN if before else IDLE)
     while True:
         churn.turn(1.0)
         now = watched.read()

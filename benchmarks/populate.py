@@ -94,7 +94,7 @@ async def _cookies(config: Config, secrets: Iterable[str]) -> list[str]:
     for secret in secrets:
 
         async def remember(request: web.Request, secret: str = secret) -> web.StreamResponse:
-            await cookies.remember(request, secret)
+            await cookies.remember(request, secret, "")
             return web.Response()
 
         response = await remembering(make_mocked_request("GET", "/", app=app), remember)

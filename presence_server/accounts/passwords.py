@@ -24,7 +24,7 @@ MOST_WAITING = 32
 _JUDGED = 16
 _NO_HASH = "." * 31
 _LEAST_COST = 4
-_NICE = 10
+_NICE = 5
 
 log = logging.getLogger(__name__)
 

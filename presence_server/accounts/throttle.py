@@ -8,12 +8,14 @@ Nobody can lock anybody else out: no count belongs to an account alone. Guesses 
 account *from one network*, so that a stranger's guesses leave the owner's network alone; and a
 device that has logged in to the account before is counted by itself, even next to the stranger.
 
-The numbers: ten guesses at one account are more than people need who mistyped, and 960 a day
-from one network find no password that sign-up accepts. Thirty wrong passwords a minute from one
-address stop the spraying of many accounts, yet a school behind one address makes fewer. Right
-passwords are not counted there: a whole company may log in at nine o'clock; only together do
-right and wrong end at 300 a minute, for each costs a hash. Sign-ups come in bursts, as when a
-class begins, so that 200 may come at once, but then one a second.
+The numbers: ten guesses at one account are more than people need who mistyped, and 960 a day from
+one network find no password that sign-up accepts. Thirty wrong passwords a minute from one address
+stop the spraying of many accounts, yet a school behind one address makes fewer. Right passwords
+are not counted there: a whole company may log in at nine o'clock; only together do right and wrong
+end at 300 a minute, for each costs a hash; one device needs fewer. Whoever was turned away twenty
+times because the server was busy is heard every other second only: when many push, those who come
+back as they are told get their turn. Sign-ups come in bursts, as when a class begins, so that 200
+may come at once, but then one a second.
 """
 
 import asyncio
@@ -39,6 +41,8 @@ class Limit:
 GUESSES = Limit(10, 15 * 60 / 10)
 WRONG_PASSWORDS = Limit(30, 60 / 30)
 LOG_INS = Limit(300, 60 / 300)
+DEVICE_LOG_INS = Limit(30, 60 / 30)
+TROUBLES = Limit(20, 2)
 SIGN_UPS = Limit(200, 60 / 60)
 
 Bucket: TypeAlias = tuple[Limit, int]
@@ -72,7 +76,8 @@ class Throttle:
         its own.
         """
         guesses = _guesses(address, username, device)
-        wait = await self._admit([*guesses, _log_ins(address, device)], guesses)
+        troubles = TROUBLES, _key("trouble", _where(address, device))
+        wait = await self._admit([*guesses, _log_ins(address, device)], guesses, troubles)
         attempt = Attempt(wait)
         if wait:
             yield attempt
@@ -81,6 +86,9 @@ class Throttle:
         try:
             yield attempt
             was_guess = not attempt.right
+        except Exception:
+            self._count([troubles])
+            raise
         finally:
             self._decide(guesses, was_guess)
 
@@ -92,9 +100,11 @@ class Throttle:
             self._count([bucket])
         return wait
 
-    async def _admit(self, buckets: list[Bucket], undecided: list[Bucket]) -> float:
-        while wait := self._refusal(buckets):
-            if self._refusal(buckets, though_right=True):
+    async def _admit(
+        self, buckets: list[Bucket], undecided: list[Bucket], troubles: Bucket
+    ) -> float:
+        while wait := self._refusal([*buckets, troubles]):
+            if self._refusal([*buckets, troubles], though_right=True):
                 return wait
             await self._decided.wait()
         self._undecided.update(key for _, key in undecided)
@@ -141,7 +151,8 @@ def _guesses(address: str, username: str, device: str | None) -> list[Bucket]:
 
 
 def _log_ins(address: str, device: str | None) -> Bucket:
-    return LOG_INS, _key("log-in", _where(address, device))
+    limit = DEVICE_LOG_INS if device else LOG_INS
+    return limit, _key("log-in", _where(address, device))
 
 
 def _where(address: str, device: str | None) -> int:

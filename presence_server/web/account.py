@@ -7,9 +7,10 @@ from aiohttp import web
 
 from presence_server.accounts import sessions, users
 from presence_server.accounts.sessions import Session
-from presence_server.keys import DATABASE, PASSWORDS, PRESENCE, SESSION
+from presence_server.keys import DATABASE, KEYRING, PASSWORDS, PRESENCE, SESSION
 from presence_server.web.authentication import authenticate
-from presence_server.web.cookies import forget, tell_next, told
+from presence_server.web.cookies import forget, remember_device, tell_next, told
+from presence_server.web.devices import proof_of
 from presence_server.web.forms import (
     Form,
     Refused,
@@ -107,6 +108,8 @@ async def _set_password(request: web.Request, fields: Mapping[str, str]) -> None
         request.app[DATABASE], session.user_id, password_hash, now, keep=session.key
     )
     request.app[PRESENCE].session_ended()
+    proof = proof_of(request.app[KEYRING], None, session.user_id, password_hash)
+    await remember_device(request, proof)
 
 
 async def _device_key(request: web.Request, handle: str) -> str:

@@ -4,7 +4,9 @@ from aiohttp import web
 
 from presence_server.accounts import users
 from presence_server.accounts.passwords import PasswordsBusy
-from presence_server.keys import DATABASE, METRICS, PASSWORDS, THROTTLE
+from presence_server.keys import DATABASE, KEYRING, METRICS, PASSWORDS, THROTTLE
+from presence_server.web.cookies import device_proof
+from presence_server.web.devices import device_of, is_proof
 from presence_server.web.forms import too_often
 from presence_server.web.proxies import client_address
 
@@ -26,6 +28,21 @@ async def authenticate(
         attempt.right = found is not None
     metrics.log_ins.labels("wrong" if found is None else "welcome").inc()
     return found
+
+
+async def known_device(request: web.Request, username: str, shown: str) -> str | None:
+    """The device on which the account has been used before, by the proof that was shown or is in
+    the cookie."""
+    proofs = [proof for proof in (shown, await device_proof(request)) if is_proof(proof)]
+    if not proofs:
+        return None
+    database = request.app[DATABASE]
+    user = await users.find(database, username)
+    password_hash = await users.password_hash(database, username)
+    if user is None or password_hash is None:
+        return None
+    devices = [device_of(request.app[KEYRING], p, user.id, password_hash) for p in proofs]
+    return next(filter(None, devices), None)
 
 
 async def _checked(

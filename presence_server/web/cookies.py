@@ -1,6 +1,8 @@
 """The one cookie: a session's secret id or, before log-in, a random nonce; encrypted.
 
-From a form to the page that it leads to, it also carries a sentence."""
+With it goes the proof that this device has logged in before (web/devices.py), until the log-out.
+From a form to the page that it leads to, it also carries a sentence.
+"""
 
 import json
 import secrets
@@ -19,6 +21,7 @@ MAX_AGE = 90 * 24 * 3600  # seconds: as long as a session can live
 _SECRET = "id"
 _NONCE = "nonce"
 _SENTENCE = "sentence"
+_DEVICE = "device"
 
 
 class CookieStorage(EncryptedCookieStorage):
@@ -95,10 +98,22 @@ async def secret_id(request: web.Request) -> str | None:
     return secret if isinstance(secret, str) else None
 
 
-async def remember(request: web.Request, secret: str) -> None:
+async def remember(request: web.Request, secret: str, device_proof: str) -> None:
     """Put a session's secret id into the cookie, and nothing of what was there before."""
     cookie = await aiohttp_session.new_session(request)
     cookie[_SECRET] = secret
+    cookie[_DEVICE] = device_proof
+
+
+async def device_proof(request: web.Request) -> str:
+    """Empty when there is none."""
+    proof = (await aiohttp_session.get_session(request)).get(_DEVICE)
+    return proof if isinstance(proof, str) else ""
+
+
+async def remember_device(request: web.Request, device_proof: str) -> None:
+    """Replace the proof, which a change of the password has made worthless."""
+    (await aiohttp_session.get_session(request))[_DEVICE] = device_proof
 
 
 async def forget(request: web.Request) -> None:
@@ -121,8 +136,11 @@ async def csrf_token(request: web.Request) -> str:
     bound_to = await _bound_to(request)
     if bound_to is None:
         bound_to = secrets.token_urlsafe(16)
+        proof = await device_proof(request)
         cookie = await aiohttp_session.new_session(request)
         cookie[_NONCE] = bound_to
+        if proof:
+            cookie[_DEVICE] = proof
     return request.app[KEYRING].token("csrf", bound_to)
 
 

@@ -7,10 +7,19 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from presence_server.accounts import sessions, users
-from presence_server.keys import CONFIG, DATABASE, METRICS, PASSWORDS, PRESENCE, SESSION, THROTTLE
-from presence_server.web.authentication import authenticate
+from presence_server.keys import (
+    CONFIG,
+    DATABASE,
+    KEYRING,
+    METRICS,
+    PASSWORDS,
+    PRESENCE,
+    SESSION,
+    THROTTLE,
+)
+from presence_server.web.authentication import authenticate, known_device
 from presence_server.web.cookies import forget, remember, tell_next, told
-from presence_server.web.devices import device_name
+from presence_server.web.devices import device_name, proof_of
 from presence_server.web.forms import (
     Form,
     Refused,
@@ -103,7 +112,7 @@ async def log_in(request: web.Request) -> web.Response:
     try:
         await check_token(request, fields)
         with trouble_is_told():
-            await _start_session(request, username, fields.get("password", ""))
+            await _start_session(request, fields)
     except Refused as refusal:
         form = refusal.form({"username": username})
         return await _log_in_page(
@@ -112,12 +121,15 @@ async def log_in(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther(next_path if next_path in _NEXT_PATHS else "/")
 
 
-async def _start_session(request: web.Request, username: str, password: str) -> None:
-    typed = {"username": username, "password": password}
+async def _start_session(request: web.Request, fields: Mapping[str, str]) -> None:
+    typed = {name: fields.get(name, "") for name in ("username", "password")}
     missing = {name: "Please fill this in." for name, text in typed.items() if not text}
-    found = None if missing else await authenticate(request, username, password)
-    if found is None:
+    if missing:
         raise Refused(401, _WRONG, fields=missing)
+    known = await known_device(request, typed["username"], fields.get("device", ""))
+    found = await authenticate(request, **typed, device=known)
+    if found is None:
+        raise Refused(401, _WRONG)
     user, password_hash = found
     database, now = request.app[DATABASE], int(time.time())
     address, device = client_address(request), device_name(request.headers.get("User-Agent", ""))
@@ -132,7 +144,8 @@ async def _start_session(request: web.Request, username: str, password: str) -> 
         # After the new one has begun: the same user logging in again never leaves in between.
         await sessions.end(database, request[SESSION].key, now)
         request.app[PRESENCE].session_ended()
-    await remember(request, secret)
+    proof = proof_of(request.app[KEYRING], known, user.id, password_hash)
+    await remember(request, secret, proof)
 
 
 async def _log_in_page(

@@ -12,7 +12,7 @@ import jinja2
 from aiohttp import web
 
 from presence_server.keys import SESSION
-from presence_server.web.cookies import csrf_token
+from presence_server.web.cookies import csrf_token, device_proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ async def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """A page for this visitor: every template also gets the session, the forms' token and
-    the time.
+    """A page for this visitor: every template also gets the session, the forms' token,
+    the device's proof and the time.
 
     Without log-in only a page with a form costs a cookie.
     """
@@ -110,6 +110,7 @@ async def render(
         {
             "session": request.get(SESSION),
             "csrf_token": token,
+            "device_proof": await device_proof(request) if SESSION in request else "",
             "now": int(time.time()),
             **context,
         },

@@ -4,7 +4,14 @@ import tracemalloc
 import pytest
 
 from presence_server.accounts import throttle as throttle_module
-from presence_server.accounts.throttle import GUESSES, LOG_INS, MOST_KEYS, SIGN_UPS, Throttle
+from presence_server.accounts.throttle import (
+    GUESSES,
+    LOG_INS,
+    MOST_KEYS,
+    SIGN_UPS,
+    TROUBLES,
+    Throttle,
+)
 
 HOME, OTHER = "192.0.2.1", "203.0.113.9"
 
@@ -94,13 +101,29 @@ async def test_right_passwords_are_no_guesses(throttle: Throttle) -> None:
     assert await log_in(throttle, right=True) > 0
 
 
-async def test_what_could_not_be_checked_is_no_guess(throttle: Throttle) -> None:
+async def test_what_could_not_be_checked_is_no_guess(throttle: Throttle, clock: Clock) -> None:
     for _ in range(100):
+        clock.now += TROUBLES.seconds
         with pytest.raises(RuntimeError):
             async with throttle.log_in(HOME, "alice") as attempt:
                 assert attempt.wait == 0
                 raise RuntimeError("busy")
     assert await guesses(throttle, 100) == 10
+
+
+async def test_those_who_do_not_wait_while_all_are_busy_wait_longer(
+    throttle: Throttle, clock: Clock
+) -> None:
+    for _ in range(TROUBLES.burst):
+        with pytest.raises(RuntimeError):
+            async with throttle.log_in(HOME, "alice") as attempt:
+                assert attempt.wait == 0
+                raise RuntimeError("busy")
+    assert await log_in(throttle) == pytest.approx(TROUBLES.seconds)
+    assert await log_in(throttle, OTHER) == 0
+    assert await log_in(throttle, device="phone") == 0
+    clock.now += TROUBLES.seconds
+    assert await log_in(throttle, right=True) == 0
 
 
 async def test_one_who_gives_up_while_waiting_leaves_nothing_behind(throttle: Throttle) -> None:

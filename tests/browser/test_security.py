@@ -23,7 +23,7 @@ from presence_server.keys import DATABASE, PRESENCE
 from tests.browser.conftest import OpenWindow
 from tests.browser.window import Window
 from tests.browsers import chromium
-from tests.conftest import Serve
+from tests.conftest import Serve, Visit
 from tests.redis_server import free_port
 
 FOREIGN_PAGE = """<!doctype html><title>foreign</title>
@@ -65,6 +65,24 @@ async def test_t1_t3_a_foreign_page_changes_nothing_and_hears_nothing(
     await alice.sees("alice", "Online")
     await alice.goto("/")
     await alice.sees("alice", "Online")
+
+
+async def test_t10_a_browser_that_was_here_before_is_not_held_up_by_guesses(
+    serve: Serve, window: OpenWindow, visit: Visit
+) -> None:
+    server = await serve()
+    alice, stranger = await window(server, "alice"), await window(server)
+    await alice.is_live()
+    await alice.log_out()
+    mallory = await visit(server)
+    for _ in range(11):
+        refused = await mallory.log_in("alice", "a guess")
+    assert refused.status == 429
+    await alice.log_in("alice")
+    await alice.is_live()
+    await stranger.log_in("alice")
+    await expect(stranger.page.get_by_text("Too many attempts.")).to_be_visible()
+    stranger.complaints.clear()
 
 
 async def test_t28_after_log_out_no_cookie_is_left(serve: Serve, window: OpenWindow) -> None:

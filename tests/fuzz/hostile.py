@@ -51,7 +51,7 @@ QUERIES = {
 }
 FORMS = {
     "/sign_up/": ("csrf_token", "username", "password1", "password2", "surplus"),
-    "/log_in/": ("csrf_token", "username", "password", "next"),
+    "/log_in/": ("csrf_token", "username", "password", "next", "device"),
     "/log_out/": ("csrf_token",),
     "/account/password": ("csrf_token", "old_password", "password1"),
     "/account/end": ("csrf_token", "device"),

@@ -3,12 +3,14 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from itertools import count
 from typing import Self
 
+import aiohttp
 import psutil  # type: ignore[import-untyped]  # its types are a package of their own
 
 from tests.fuzz import hostile
@@ -17,6 +19,9 @@ from tests.visitor import LiveSocket, Visitor
 
 # Longer than headers or bodies may take: who still waits then waits without end.
 WITHIN = 20.0
+# What a visitor's idle connection, a page or the database may have opened meanwhile.
+SPARE = 3
+_TASKS = re.compile(r"^presence_tasks (\S+)$", re.MULTILINE)
 _ADDRESSES = 0x0A000000
 _UPGRADE = {
     "Connection": b"Upgrade",
@@ -40,6 +45,7 @@ class Target:
         self._numbers = count()
         self._process = psutil.Process(server.pid)
         self._descriptors = self._process.num_fds()
+        self._tasks = 0
         self.token = b""
 
     @classmethod
@@ -52,7 +58,16 @@ class Target:
                 await watching.first()
                 target = cls(server, alice, watching, mallory)
                 target.token = (await mallory.get("/")).csrf_token.encode()
-                yield target
+                target._tasks = await target._count_tasks()
+                # Whoever does not read for minutes is cut off, rightly.
+                reading = asyncio.create_task(_read(watching))
+                try:
+                    yield target
+                finally:
+                    reading.cancel()
+                    await asyncio.wait([reading])
+                    if not reading.cancelled():
+                        reading.result()
 
     def headers(self) -> dict[str, bytes]:
         """Of mallory's browser, each time from another address: the throttles must not help."""
@@ -102,16 +117,31 @@ class Target:
         async with Visitor.at(self.server.url) as bob:
             await bob.enter(f"bob{next(self._numbers)}")
             async with bob.live():
-                await self._watching.sees(bob.username, "online")
+                async with asyncio.timeout(WITHIN):
+                    while self._watching.people.get(bob.username) != "online":
+                        await asyncio.sleep(0.05)
         for line in self.server.log.splitlines():
             event = json.loads(line)
             assert event["level"] in ("info", "warning"), line
             assert "exception" not in event, line
             assert event.get("status") != 500, line
         async with asyncio.timeout(WITHIN):
-            # Two more: the page and the database may have opened something meanwhile.
-            while self._process.num_fds() > self._descriptors + 2:
+            while self._process.num_fds() > self._descriptors + SPARE:
                 await asyncio.sleep(0.1)
+            while await self._count_tasks() > self._tasks + SPARE:
+                await asyncio.sleep(0.1)
+
+    async def _count_tasks(self) -> int:
+        url = f"{self.server.admin_url}/metrics"
+        async with aiohttp.request("GET", url) as answer:
+            found = _TASKS.search(await answer.text())
+        assert found is not None
+        return round(float(found[1]))
+
+
+async def _read(socket: LiveSocket) -> None:
+    while True:
+        await socket.receive()
 
 
 def _close_code(data: bytes) -> int | None:

@@ -28,7 +28,11 @@ CODES = (None, 1000, 1002, 1003, 1007, 1008, 1009)
 async def target(server_process: ServerProcesses) -> AsyncIterator[Target]:
     print(f"FUZZ_SEED={SEED} FUZZ_EXAMPLES={EXAMPLES}")
     server = await server_process(
-        log_format="json", trusted_proxies="127.0.0.1", max_sockets_per_user=0, heartbeat=60
+        log_format="json",
+        trusted_proxies="127.0.0.1",
+        max_sockets_per_user=0,
+        heartbeat=60,
+        admin_port=0,
     )
     async with Target.on(server) as target:
         yield target

@@ -1,17 +1,31 @@
 """WCAG 2.2 AA as axe-core judges it, and what it cannot judge: keyboard, narrow screens, order."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
+from pytest_aiohttp import AiohttpServer
 
+from presence_server.app import create_app
+from presence_server.config import Config
 from tests.browser.conftest import OpenWindow
 from tests.browser.window import Window
 from tests.conftest import Serve
 
 pytestmark = pytest.mark.browser
 
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+ERRORS: dict[type[Exception], str] = {
+    web.HTTPForbidden: "Request refused.",
+    web.HTTPNotFound: "There is nothing at this address.",
+    web.HTTPTooManyRequests: "That was too often. Please wait a moment.",
+    web.HTTPServiceUnavailable: "The site is busy. Please try again in a moment.",
+    ZeroDivisionError: "Something went wrong on our side.",
+}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -64,6 +78,37 @@ async def test_axe_finds_nothing_on_the_list_and_the_account_page(
     assert await violations(alice.page) == []
 
 
+async def violations_in_both_schemes(page: Page) -> list[str]:
+    """Without motion, for no colour shall be on its way to another."""
+    found = []
+    for scheme in SCHEMES:
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += [f"{scheme}: {violation}" for violation in await violations(page)]
+    return found
+
+
+async def test_axe_finds_nothing_on_the_pages_of_errors(
+    aiohttp_server: AiohttpServer, config: Callable[..., Config], window: OpenWindow
+) -> None:
+    app = create_app(config())
+    for error in ERRORS:
+        app.router.add_get(f"/{error.__name__}", raising(error))
+    alice = await window(await aiohttp_server(app), "alice", viewport={"width": 320, "height": 640})
+    for error, sentence in ERRORS.items():
+        await alice.goto(f"/{error.__name__}")
+        await expect(alice.page.get_by_text(sentence)).to_be_visible()
+        assert await violations_in_both_schemes(alice.page) == [], error
+        assert await overflow(alice.page) <= 0
+    alice.complaints.clear()
+
+
+def raising(error: type[Exception]) -> Handler:
+    async def handler(_: web.Request) -> web.Response:
+        raise error
+
+    return handler
+
+
 async def test_axe_finds_nothing_while_the_connection_is_lost(
     serve: Serve, window: OpenWindow
 ) -> None:
@@ -73,7 +118,7 @@ async def test_axe_finds_nothing_while_the_connection_is_lost(
     await alice.page.evaluate("Math.random = () => 1 - Number.EPSILON")
     await server.close()
     await alice.is_in_state("waiting")
-    assert await violations(alice.page) == []
+    assert await violations_in_both_schemes(alice.page) == []
     # Or it goes on trying, and complaining.
     await alice.page.goto("about:blank")
     alice.complaints.clear()

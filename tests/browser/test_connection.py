@@ -7,6 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import OpenWindow
+from tests.browser.test_accessibility import violations_in_both_schemes
 from tests.browser.test_list import Watched
 from tests.browser.window import Window
 from tests.conftest import Serve, ServerProcesses, Visit
@@ -212,6 +213,7 @@ async def test_other_servers_out_of_reach_are_told(
     # Those on one's own server are known.
     for name in ("alice", "dave"):
         await expect(alice.row(name)).not_to_contain_text("last known")
+    assert await violations_in_both_schemes(alice.page) == []
     # Also to whoever opens the page only now.
     await dave.page.reload()
     await dave.is_in_state("degraded", within=10_000)

@@ -2,7 +2,8 @@
 
 const IDLE = 5 * 60_000;
 const LOOK = 5_000;
-const INPUT = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart", "scroll"];
+// Not "scroll": the list also scrolls by itself, to keep its rows in place.
+const INPUT = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"];
 
 /** Calls `onChange("away")` and, at the next input, `onChange("online")`. */
 export class Away {

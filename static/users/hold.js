@@ -21,7 +21,7 @@ export class Hold {
     addEventListener("scroll", () => this.#holdFor(SCROLLED), { passive: true });
     addEventListener("touchstart", () => (this.#touching = true), { passive: true });
     for (const end of ["touchend", "touchcancel"]) {
-      addEventListener(end, () => this.#lift(), { passive: true });
+      addEventListener(end, (event) => this.#lift(event.touches.length), { passive: true });
     }
   }
 
@@ -44,8 +44,8 @@ export class Hold {
     this.#timer ?? this.#reviewIn(time);
   }
 
-  #lift() {
-    this.#touching = false;
+  #lift(fingersLeft) {
+    this.#touching = fingersLeft > 0;
     this.#holdFor(SCROLLED);
   }
 

@@ -1,7 +1,7 @@
 """The list that changes by itself, in real windows."""
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import CDPSession, Locator, Page, expect
 
 from tests.browser.conftest import OpenWindow
 from tests.conftest import Serve, Visit
@@ -151,14 +151,20 @@ async def test_who_is_here_comes_first_and_moves_when_that_changes(
     await expect(carol.row("bob")).to_contain_text("last seen just now")
 
 
-@pytest.mark.parametrize("by", ["pointer", "focus"])
-async def test_a_row_does_not_move_away(serve: Serve, window: OpenWindow, by: str) -> None:
-    server = await serve()
-    alice, bob = await window(server, "alice"), await window(server, "bob")
-    await window(server, "carol")
+@pytest.mark.parametrize("by", ["pointer", "finger", "focus"])
+async def test_a_row_does_not_move_away(
+    serve: Serve, window: OpenWindow, visit: Visit, by: str
+) -> None:
+    # Long enough for those who are here without a window.
+    server = await serve(grace=60)
+    alice, bob = await window(server, "alice", has_touch=True), await visit(server, "bob")
+    finger = await alice.context.new_cdp_session(alice.page)
+    await visit(server, "carol")
     await alice.sees("carol", "Online")
     if by == "pointer":
         await alice.row("bob").hover()
+    elif by == "finger":
+        await touch(finger, "touchStart", await middle_of(alice.row("bob")))
     else:
         await alice.row("alice").focus()
         await alice.page.keyboard.press("ArrowDown")
@@ -170,6 +176,8 @@ async def test_a_row_does_not_move_away(serve: Serve, window: OpenWindow, by: st
     assert await alice.names() == ["alice", "bob", "carol"]
     if by == "pointer":
         await alice.page.mouse.move(1, 1)
+    elif by == "finger":
+        await touch(finger, "touchEnd")
     else:
         await expect(alice.row("bob")).to_be_focused()
         await alice.page.get_by_label("Find people").focus()
@@ -177,6 +185,16 @@ async def test_a_row_does_not_move_away(serve: Serve, window: OpenWindow, by: st
         "data-username", "carol"
     )
     await expect(alice.page.locator("#sort-now")).to_be_hidden()
+
+
+async def middle_of(row: Locator) -> dict[str, float]:
+    box = await row.bounding_box()
+    assert box is not None
+    return {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+
+
+async def touch(finger: CDPSession, kind: str, *points: dict[str, float]) -> None:
+    await finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
 
 
 async def test_the_first_user_is_told_what_to_do_next(serve: Serve, window: OpenWindow) -> None:
@@ -209,7 +227,9 @@ async def test_away_by_choice_holds_for_all_devices(serve: Serve, window: OpenWi
     await bob.sees("bob", "Online")
 
 
-async def test_away_after_five_minutes_without_input(serve: Serve, window: OpenWindow) -> None:
+async def test_away_after_five_minutes_without_input_or_out_of_sight(
+    serve: Serve, window: OpenWindow
+) -> None:
     server = await serve()
     alice, bob = await window(server, "alice"), await window(server, "bob")
     await bob.page.clock.install()
@@ -218,10 +238,32 @@ async def test_away_after_five_minutes_without_input(serve: Serve, window: OpenW
     await bob.is_live()
     await bob.page.clock.run_for("04:30")
     await bob.sees("bob", "Online")
+    # As when the list keeps its place while people come and go.
+    await bob.page.evaluate("dispatchEvent(new Event('scroll'))")
     await bob.page.clock.run_for("00:45")
     await alice.sees("bob", "Away")
     await bob.page.mouse.move(9, 9)
     await alice.sees("bob", "Online")
+    # Out of sight it is the same, until one looks at the page again.
+    await show(bob.page, "hidden")
+    await bob.page.clock.run_for("05:15")
+    await alice.sees("bob", "Away")
+    await show(bob.page, "visible")
+    await alice.sees("bob", "Online")
+
+
+async def show(page: Page, state: str) -> None:
+    """Let the page believe that it is "hidden" or "visible"."""
+    await page.evaluate(
+        """(state) => {
+            const hidden = state === "hidden";
+            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+            Object.defineProperty(
+                document, "visibilityState", { value: state, configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        state,
+    )
 
 
 async def test_changes_are_announced_as_a_digest(
@@ -308,17 +350,13 @@ async def test_searching_and_filtering(serve: Serve, window: OpenWindow) -> None
 
 
 async def test_the_title_tells_the_count_while_the_page_is_hidden(
-    serve: Serve, window: OpenWindow
+    serve: Serve, window: OpenWindow, visit: Visit
 ) -> None:
-    server = await serve()
+    server = await serve(grace=60)
     alice = await window(server, "alice")
     await alice.is_live()
-    await alice.page.evaluate(
-        """() => {
-            Object.defineProperty(document, "hidden", { value: true });
-            window.requestAnimationFrame = () => {};
-            document.dispatchEvent(new Event("visibilitychange"));
-        }"""
-    )
-    await window(server, "bob")
+    # A hidden page gets no frames.
+    await alice.page.evaluate("window.requestAnimationFrame = () => {}")
+    await show(alice.page, "hidden")
+    await visit(server, "bob")
     await expect(alice.page).to_have_title("2 here · Presence")

@@ -80,7 +80,9 @@ def _digest(data: bytes) -> str:
 def set_up_templates(app: web.Application, folder: Path, static: StaticFiles) -> None:
     environment = aiohttp_jinja2.setup(
         app,
-        loader=jinja2.FileSystemLoader(folder),
+        # Read once like the static files, or an upgrade would change the pages of a server that
+        # still runs.
+        loader=jinja2.DictLoader({path.name: path.read_text() for path in folder.glob("*.html")}),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -5,11 +5,17 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run test check browser nginx bench soak drill fuzz model screenshots clean
+.PHONY: run install test check browser nginx bench soak drill fuzz model screenshots clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
 	@$(BIN)/python -m presence_server $(ARGS)
+
+# Just the server, for good: make install PREFIX=/opt/presence-server. Again for an upgrade.
+install:
+	@test -n "$(PREFIX)" || { echo "Say where: make install PREFIX=/opt/presence-server"; exit 1; }
+	$(PYTHON) -m venv $(PREFIX)
+	$(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.

@@ -29,6 +29,9 @@ class Metrics:
         ProcessCollector(namespace="presence", registry=self._registry)
         self.log_ins = self._counter("log_ins", "Log-ins by result", "result")
         self.throttled = self._counter("throttled", "Tries that were told to wait", "what")
+        self.refused_sockets = self._counter(
+            "refused_sockets", "Sockets refused by a limit", "limit"
+        )
         self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop is")
         self._database = self._histogram("database_seconds", "Time in the database", "kind")
         self._flush_seconds = self._histogram("flush_seconds", "Time that a flush takes")

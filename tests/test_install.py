@@ -55,13 +55,12 @@ def carried() -> Iterator[str]:
 async def test_installed_from_its_folder_it_serves_from_any_other(
     source: Path, tmp_path: Path
 ) -> None:
-    run(sys.executable, "-m", "venv", tmp_path / "venv")
-    pip = tmp_path / "venv" / "bin" / "pip"
-    run(pip, "install", "--quiet", "-c", source / "constraints.txt", source)
+    prefix = tmp_path / "venv"
+    run("make", "-C", source, "install", f"PREFIX={prefix}", f"PYTHON={sys.executable}")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     server = await asyncio.create_subprocess_exec(
-        *(tmp_path / "venv" / "bin" / "presence-server", "--port=0", "--bcrypt-cost=4"),
+        *(prefix / "bin" / "presence-server", "--port=0", "--bcrypt-cost=4"),
         cwd=elsewhere,
         env=bare_environment(),
         stdout=asyncio.subprocess.PIPE,

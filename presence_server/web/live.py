@@ -9,7 +9,7 @@ import aiohttp_session
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from presence_server.accounts.sessions import Session
-from presence_server.keys import CONFIG, PRESENCE, SEATS, SESSION
+from presence_server.keys import CONFIG, METRICS, PRESENCE, SEATS, SESSION
 from presence_server.live.hub import SESSION_ENDED, Socket
 from presence_server.live.presence import Presence
 from presence_server.presence.messages import (
@@ -42,11 +42,10 @@ async def live(request: web.Request) -> web.StreamResponse:
         raise web.HTTPUnauthorized
     session, address = request[SESSION], client_address(request)
     seats = request.app[SEATS]
-    match seats.refusal(session.username, address):
-        case "user" | "address":
-            raise web.HTTPTooManyRequests(headers={"Retry-After": _RETRY_SEAT})
-        case "process":
-            raise web.HTTPServiceUnavailable(headers={"Retry-After": _RETRY_SEAT})
+    if (limit := seats.refusal(session.username, address)) is not None:
+        request.app[METRICS].refused_sockets.labels(limit).inc()
+        refusal = web.HTTPServiceUnavailable if limit == "process" else web.HTTPTooManyRequests
+        raise refusal(headers={"Retry-After": _RETRY_SEAT})
     seats.take(session.username, address)
     try:
         return await _serve(request, session)

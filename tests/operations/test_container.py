@@ -1,0 +1,97 @@
+"""What the container files say, as far as it can be held without building an image."""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+import yaml
+
+from presence_server.config import read_config
+from presence_server.resources import ROOT
+from tests.conftest import ServerProcesses
+
+CONTAINERFILE = (ROOT / "Containerfile").read_text().replace("\\\n", " ")
+COMPOSE: Any = yaml.safe_load((ROOT / "compose.yaml").read_text())
+WITHIN = 15
+
+
+def instructions(name: str) -> list[str]:
+    return re.findall(rf"^\s*{name} +(.+)$", CONTAINERFILE, re.MULTILINE)
+
+
+def environment(service: str) -> dict[str, str]:
+    """What the server finds there, when the person who starts it sets nothing."""
+    given = dict(line.split("=", 1) for line in instructions("ENV"))
+    for name, value in COMPOSE["services"][service]["environment"].items():
+        given[name] = re.sub(r"\$\{\w+:-(.*)\}", r"\1", value)
+    return given
+
+
+def test_the_image_is_made_by_the_target_that_tests_install() -> None:
+    (make,) = [command for command in instructions("RUN") if command.startswith("make")]
+    assert make == "make install PREFIX=/opt/presence-server"
+    (entry,) = instructions("ENTRYPOINT")
+    assert json.loads(entry) == ["/opt/presence-server/bin/presence-server"]
+
+
+def test_nothing_runs_as_root() -> None:
+    assert instructions("USER") == ["presence-server"]
+    for name in ("presence-1", "presence-2"):
+        assert COMPOSE["services"][name]["cap_drop"] == ["ALL"]
+        assert COMPOSE["services"][name]["read_only"] is True
+
+
+def test_the_settings_are_settings() -> None:
+    for name in ("presence-1", "presence-2"):
+        config = read_config({}, environment(name))
+        assert config.redis_url == "redis://redis" and config.host == "0.0.0.0"
+        gateway = COMPOSE["networks"]["default"]["ipam"]["config"][0]["gateway"]
+        assert [str(network) for network in config.trusted_proxies] == [f"{gateway}/32"]
+        assert config.risks() == []
+        assert not set(environment(name)) - set(_variables())
+
+
+def _variables() -> set[str]:
+    told = subprocess.run(
+        [sys.executable, "-m", "presence_server", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(re.findall(r"PRESENCE_\w+", told.stdout))
+
+
+def test_the_ports_are_those_of_nginx() -> None:
+    published = [
+        re.fullmatch(r"(127\.0\.0\.1:\d+):8000", port)[1]  # type: ignore[index]
+        for name in ("presence-1", "presence-2")
+        for port in COMPOSE["services"][name]["ports"]
+    ]
+    nginx = (ROOT / "deploy" / "nginx.conf").read_text()
+    assert published == re.findall(r"^    server ([\d.:]+) ", nginx, re.MULTILINE)
+    assert instructions("EXPOSE") == ["8000"]
+
+
+async def test_the_health_check_tells_ready_from_not(server_process: ServerProcesses) -> None:
+    server = await server_process()
+    (check,) = instructions("HEALTHCHECK")
+    check = check.partition(" CMD ")[2]
+    command = json.loads(check.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}"))
+    assert command[0] == "python"
+    assert await _status(command) == 0
+    (server.folder / "presence.sqlite3").rename(server.folder / "elsewhere")
+    assert await _status(command) != 0
+    await server.kill()
+    assert await _status(command) != 0
+
+
+async def _status(command: list[str]) -> int:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command[1:], stderr=asyncio.subprocess.DEVNULL
+    )
+    async with asyncio.timeout(WITHIN):
+        return await process.wait()

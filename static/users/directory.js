@@ -2,6 +2,7 @@
 
 const PAGE = 200;
 const RETRY = 5_000;
+const NAME_PART = /^[\w.-]*$/; // anything else begins no name, and the server would not take it
 
 export class Directory {
   #prefix;
@@ -12,7 +13,7 @@ export class Directory {
   constructor(prefix, { after = null, complete = false } = {}) {
     this.#prefix = prefix;
     this.after = after;
-    this.complete = complete;
+    this.complete = complete || !NAME_PART.test(prefix);
   }
 
   get failed() {

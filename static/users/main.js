@@ -18,7 +18,7 @@ const state = new State();
 const roster = new Roster();
 const announcer = new Announcer(byId("news"));
 const person = new Person(roster, me, Number(now));
-const search = new Search(byId("search"), () => view.isOpen && view.open(search));
+const search = new Search(byId("search"));
 const summary = new Summary(roster, state, search, me, Number(total));
 const view = new View(roster, me, {
   list: byId("people"),
@@ -42,6 +42,11 @@ function takeOver() {
   const isAll = isFirst && !search.hereOnly && complete !== undefined;
   const directory = new Directory(search.prefix, { after, complete: isAll });
   view.open(search, shown.map(({ username }) => username), directory);
+  search.begin(() => view.open(search));
+  byId("next").addEventListener("click", (event) => {
+    event.preventDefault();
+    view.retry();
+  });
 }
 
 function follow(message) {
@@ -91,10 +96,6 @@ const connection = new Connection(new URL("/users/", location.href.replace(/^htt
 byId("log-out").addEventListener("submit", () => connection.stop());
 byId("try-now").addEventListener("click", () => connection.tryNow());
 byId("sort-now").addEventListener("click", () => view.sort());
-byId("next").addEventListener("click", (event) => {
-  event.preventDefault();
-  view.retry();
-});
 for (const button of byId("choice").querySelectorAll("button")) {
   button.addEventListener("click", () => {
     connection.send({ type: "status", status: button.value, scope: "user" });

@@ -4,16 +4,25 @@ const TYPING = 150;
 
 export class Search {
   #form;
-  #onChange;
+  #onChange = null;
   #timer = null;
 
-  constructor(form, onChange) {
+  constructor(form) {
     this.#form = form;
-    this.#onChange = onChange;
-    this.prefix = form.elements.q.value.trim();
+    this.prefix = form.elements.q.defaultValue.trim();
     this.hereOnly = new URLSearchParams(location.search).get("here") === "1";
-    form.elements.q.addEventListener("input", () => this.#wait());
-    form.addEventListener("submit", (event) => this.#submit(event));
+  }
+
+  /** From now on the script answers; until then, and without it, the server does. */
+  begin(onChange) {
+    this.#onChange = onChange;
+    this.#form.elements.q.addEventListener("input", () => this.#wait());
+    this.#form.addEventListener("submit", (event) => this.#submit(event));
+    if (this.#typed !== this.prefix) this.#look();
+  }
+
+  get #typed() {
+    return this.#form.elements.q.value.trim();
   }
 
   #wait() {
@@ -30,7 +39,7 @@ export class Search {
 
   #look() {
     clearTimeout(this.#timer);
-    this.prefix = this.#form.elements.q.value.trim();
+    this.prefix = this.#typed;
     for (const button of this.#form.querySelectorAll("[aria-pressed]")) {
       button.ariaPressed = String((button.value === "1") === this.hereOnly);
     }

@@ -1,7 +1,9 @@
 """The list that changes by itself, in real windows."""
 
+import asyncio
+
 import pytest
-from playwright.async_api import CDPSession, Locator, Page, expect
+from playwright.async_api import CDPSession, Locator, Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import OpenWindow
 from tests.conftest import Serve, Visit
@@ -340,6 +342,9 @@ async def test_searching_and_filtering(serve: Serve, window: OpenWindow) -> None
     await alice.page.reload()
     await alice.is_live()
     assert await alice.names() == ["boris"]
+    # No name begins like this, and the server need not be asked.
+    await box.fill("bör")
+    await expect(alice.page.get_by_text("Nobody here has a name that begins")).to_be_visible()
     await box.fill("nobody")
     nobody = "Nobody here has a name that begins with “nobody”."
     await expect(alice.page.get_by_text(nobody)).to_be_visible()
@@ -347,6 +352,58 @@ async def test_searching_and_filtering(serve: Serve, window: OpenWindow) -> None
     await box.fill("")
     await expect(alice.page.locator("#people > li")).to_have_count(5)
     await expect(alice.page).to_have_url(alice.url + "/")
+
+
+async def test_what_is_typed_before_the_script_is_ready_is_found(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve()
+    async with Visitor.at(str(server.make_url(""))) as visitor:
+        for name in ("abel", "bob"):
+            await visitor.sign_up(name)
+    alice = await window(server, "alice")
+    ready = asyncio.Event()
+
+    async def connect_when_ready(socket: WebSocketRoute) -> None:
+        await ready.wait()
+        socket.connect_to_server()
+
+    await alice.page.route_web_socket("**/users/", connect_when_ready)
+    await alice.goto("/?q=b")
+    assert await alice.names() == ["bob"]
+    await alice.page.get_by_role("searchbox").fill("a")
+    ready.set()
+    await expect(alice.page.locator("#people > li")).to_have_count(2)
+    assert await alice.names() == ["alice", "abel"]
+    await expect(alice.page).to_have_url(alice.url + "/?q=a")
+
+
+async def test_an_answer_that_comes_late_is_not_shown(serve: Serve, window: OpenWindow) -> None:
+    server = await serve()
+    async with Visitor.at(str(server.make_url(""))) as visitor:
+        for name in ("bob", "carol"):
+            await visitor.sign_up(name)
+    alice = await window(server, "alice")
+    await alice.is_live()
+    late = asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        await late.wait()
+        await route.continue_()
+
+    await alice.page.route("**/api/users?*q=b*", answer_late)
+    box = alice.page.get_by_role("searchbox")
+    async with alice.page.expect_request("**/api/users?*q=b*") as asked:
+        await box.fill("b")
+    await box.fill("c")
+    await alice.sees("carol", "Offline")
+    late.set()
+    await (await asked.value).response()
+    await alice.page.evaluate("new Promise(requestAnimationFrame)")
+    assert await alice.names() == ["carol"]
+    await box.fill("")
+    await alice.sees("bob", "Offline")
+    assert await alice.names() == ["alice", "bob", "carol"]
 
 
 async def test_the_title_tells_the_count_while_the_page_is_hidden(

@@ -69,12 +69,19 @@ async def test_password_managers_know_every_field(serve: Serve, window: OpenWind
             await expect(field).to_have_attribute("autocomplete", meaning)
 
 
-async def test_everything_works_without_scripts(serve: Serve, window: OpenWindow) -> None:
+@pytest.mark.parametrize("missing", ["scripts", "socket"])
+async def test_everything_works_without_scripts_or_while_the_socket_does_not_open(
+    serve: Serve, window: OpenWindow, missing: str
+) -> None:
     server = await serve()
     async with Visitor.at(str(server.make_url(""))) as visitor:
         for number in range(105):
             await visitor.sign_up(f"user{number:03}")
-    alice = await window(server, "alice", java_script_enabled=False)
+    alice = await window(server, java_script_enabled=missing != "scripts")
+    if missing == "socket":
+        # One that is opened and never says a word.
+        await alice.page.route_web_socket("**/users/", lambda _: None)
+    await alice.enter("alice")
     rows = alice.page.locator("#people > li")
     await expect(rows).to_have_count(100)
     await alice.sees("alice", "Online")

@@ -2,9 +2,8 @@
 
 import asyncio
 import os
-import ssl
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Self
@@ -47,33 +46,28 @@ http {{
 
 
 class Nginx:
-    """In front of the given ports, in place of 8001 and 8002."""
+    """Serves `site`, a file like deploy/nginx.conf, on free ports in place of 443 and 80."""
 
-    def __init__(self, folder: Path, upstreams: Sequence[int]) -> None:
+    def __init__(self, folder: Path) -> None:
         binary = nginx_binary()
         assert binary is not None
         self.port, self.plain_port = free_port(), free_port()
         self._folder = folder
         self._command = [binary, "-c", str(folder / "nginx.conf"), "-p", str(folder)]
-        certificate, key = _make_certificate(folder)
-        self.certificate = certificate
-        changed = {
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, site: str) -> str | None:
+        """Take the file over; what nginx finds wrong with it, if anything."""
+        listens = {
             "    listen [::]:80;\n": "",
             "    listen [::]:443 ssl;\n": "",
             "listen 80;": f"listen 127.0.0.1:{self.plain_port};",
             "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
-            "/etc/ssl/certs/presence-server.pem": str(certificate),
-            "/etc/ssl/private/presence-server.key": str(key),
-            "127.0.0.1:8001": f"127.0.0.1:{upstreams[0]}",
-            "127.0.0.1:8002": f"127.0.0.1:{upstreams[1]}",
         }
-        site = SITE
-        for ours, theirs in changed.items():
-            assert site.count(ours) == 1, ours
-            site = site.replace(ours, theirs)
-        (folder / "site.conf").write_text(site)
-        (folder / "nginx.conf").write_text(_AROUND.format(folder=folder, user=_USER))
-        self._process: subprocess.Popen[bytes] | None = None
+        (self._folder / "site.conf").write_text(replaced(site, listens))
+        (self._folder / "nginx.conf").write_text(_AROUND.format(folder=self._folder, user=_USER))
+        tested = subprocess.run([*self._command, "-t"], capture_output=True, text=True)
+        return tested.stderr if tested.returncode else None
 
     @property
     def log(self) -> str:
@@ -82,9 +76,6 @@ class Nginx:
     @property
     def url(self) -> str:
         return f"https://{NAME}:{self.port}"
-
-    def client_tls(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.certificate))
 
     async def start(self) -> Self:
         with (self._folder / "log").open("ab") as log:
@@ -106,7 +97,15 @@ class Nginx:
             self._process.wait(10)
 
 
-def _make_certificate(folder: Path) -> tuple[Path, Path]:
+def replaced(text: str, changes: Mapping[str, str]) -> str:
+    """With each of the changes made in one place; that there is one is part of the test."""
+    for ours, theirs in changes.items():
+        assert text.count(ours) == 1, ours
+        text = text.replace(ours, theirs)
+    return text
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
     now = datetime.now(timezone.utc)

@@ -2,24 +2,20 @@
 
 import asyncio
 import os
-import random
 import re
-import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.install_nginx import MISSING, nginx_binary
-from tests.operations.nginx import NAME, Nginx
+from tests.operations.nginx import NAME, SITE, Nginx, make_certificate, replaced
+from tests.operations.people import Page, Place, staying, until
 from tests.processes import ServerProcess
 from tests.redis_server import RedisServer, free_port
-from tests.visitor import LiveSocket, Visitor
 
-WITHIN = 15.0
 CROWD = 6
 
 pytestmark = pytest.mark.skipif(
@@ -27,35 +23,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-class Loopback(AbstractResolver):
-    """Every name is this machine."""
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=0
-            )
-        ]
-
-    async def close(self) -> None:
-        pass
-
-
-class Site:
-    def __init__(self, nginx: Nginx, servers: tuple[ServerProcess, ServerProcess]) -> None:
-        self.nginx = nginx
+class Site(Place):
+    def __init__(
+        self,
+        url: str,
+        certificate: Path,
+        plain_port: int,
+        servers: tuple[ServerProcess, ServerProcess],
+    ) -> None:
+        super().__init__(url, certificate)
+        self.plain_port = plain_port
         self.servers = servers
-
-    @asynccontextmanager
-    async def visitor(self, address: str = "127.0.0.1") -> AsyncIterator[Visitor]:
-        """A browser on a machine of its own."""
-        connector = aiohttp.TCPConnector(
-            resolver=Loopback(), ssl=self.nginx.client_tls(), local_addr=(address, 0)
-        )
-        async with aiohttp.ClientSession(connector=connector) as http:
-            yield Visitor(self.nginx.url, http)
 
     def node_of(self, address: str) -> ServerProcess:
         """The process whose log names the address."""
@@ -66,14 +44,23 @@ class Site:
 @pytest.fixture
 async def site(tmp_path: Path, own_redis: RedisServer) -> AsyncIterator[Site]:
     ports = free_port(), free_port()
-    nginx = Nginx(tmp_path, ports)
+    nginx = Nginx(tmp_path)
+    certificate, key = make_certificate(tmp_path)
+    changes = {
+        "/etc/ssl/certs/presence-server.pem": str(certificate),
+        "/etc/ssl/private/presence-server.key": str(key),
+        "127.0.0.1:8001": f"127.0.0.1:{ports[0]}",
+        "127.0.0.1:8002": f"127.0.0.1:{ports[1]}",
+    }
+    assert nginx.configure(replaced(SITE, changes)) is None
     flags = {"redis_url": own_redis.url, "public_url": nginx.url}
     first, second = (
         ServerProcess(tmp_path, f"server-{port}", port=port, **flags) for port in ports
     )
     try:
         await asyncio.gather(first.start(), second.start())
-        yield Site(await nginx.start(), (first, second))
+        await nginx.start()
+        yield Site(nginx.url, certificate, nginx.plain_port, (first, second))
     finally:
         nginx.stop()
         await first.kill()
@@ -85,7 +72,7 @@ async def test_pages_and_sockets_come_through(site: Site) -> None:
         await alice.enter("alice")
         await bob.enter("bob")
         page = await alice.get("/")
-        assert "alice: Online" in page.text and "bob: Online" in page.text
+        assert "alice: Online" in page.text
         assert page.headers["Strict-Transport-Security"] == "max-age=31536000"
         for path in set(re.findall(r'"(/static/[^"]+)"', page.text)):
             assert (await alice.get(path)).status == 200, path
@@ -97,7 +84,7 @@ async def test_pages_and_sockets_come_through(site: Site) -> None:
     # And who comes by http is led to https.
     async with aiohttp.ClientSession() as http:
         answer = await http.get(
-            f"http://127.0.0.1:{site.nginx.plain_port}/log_in/?next=/account/",
+            f"http://127.0.0.1:{site.plain_port}/log_in/?next=/account/",
             headers={"Host": NAME},
             allow_redirects=False,
         )
@@ -151,68 +138,6 @@ async def test_an_address_stays_with_its_process_where_it_resumes(site: Site) ->
             cursor = socket.cursor
         async with alice.live(cursor) as socket:
             assert (await socket.first())["type"] == "changes"
-
-
-class Page:
-    """A page that stays open: it comes back as the script of the real page does, and notes
-    everybody whom it showed as offline."""
-
-    def __init__(self, visitor: Visitor) -> None:
-        self.visitor = visitor
-        self.shown_offline: list[str] = []
-        self.sockets = 0
-        self.live: LiveSocket | None = None
-        self._here: set[str] = set()
-
-    async def stay(self) -> None:
-        cursor, failures = None, 0
-        while True:
-            pause = random.uniform(0, min(30, 0.5 * 2**failures))
-            try:
-                async with self.visitor.live(cursor) as live:
-                    self.sockets += 1
-                    failures = 0
-                    self.live = live
-                    live.people.update(dict.fromkeys(self._here, "online"))
-                    pause = max(pause, await self._watch(live))
-                    cursor = live.cursor
-            except (aiohttp.ClientError, OSError):
-                failures += 1
-            self.live = None
-            await asyncio.sleep(pause)
-
-    async def _watch(self, live: LiveSocket) -> float:
-        retry_after = 0.0
-        async for frame in live.raw:
-            message = frame.json()
-            live._apply(message)
-            self.shown_offline += self._here - live.people.keys()
-            self._here = set(live.people)
-            retry_after = message.get("retry_after", retry_after)
-        return retry_after
-
-    def shows(self, names: set[str]) -> bool:
-        return self.live is not None and self._here == names
-
-
-@asynccontextmanager
-async def staying(page: Page) -> AsyncIterator[Page]:
-    task = asyncio.create_task(page.stay())
-    try:
-        yield page
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-        assert task.cancelled(), task.exception()
-
-
-async def until(true: Callable[[], bool], what: Callable[[], object]) -> None:
-    try:
-        async with asyncio.timeout(WITHIN):
-            while not true():
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(what()) from None
 
 
 @pytest.mark.slow

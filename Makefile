@@ -51,9 +51,11 @@ bench: .venv/.done-test
 soak: .venv/.done-test
 	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60)
 
-# Thousands of new runs of the models in tests/presence. One of them again: ARGS=--hypothesis-seed=7
+# Thousands of new runs of the models in tests/presence, and random walks over a real server. One of
+# them again: make model ARGS=--hypothesis-seed=7, or what the walk that failed says.
 model: .venv/.done-test
 	MODEL_RUNS=$(or $(RUNS),5000) $(BIN)/python -m pytest tests/presence -k model $(ARGS)
+	$(BIN)/python -m tests.live.walk --walks 10
 
 # The pictures of the README.
 screenshots: browser

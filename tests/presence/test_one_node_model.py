@@ -18,6 +18,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.roster import Status
 from tests.presence.runs import model_runs, unbounded
+from tests.presence.truth import Believer, Truth
 
 NAME = "00000000000000aa"
 GRACE = 8.0
@@ -30,77 +31,12 @@ STATUSES: st.SearchStrategy[Status] = st.sampled_from(["online", "away"])
 PICKS = st.integers(0, 100)
 
 
-class Held:
-    """One session as the truth has it."""
-
-    def __init__(self, username: str, status: Status) -> None:
-        self.username = username
-        self.connections: dict[int, Status] = {}
-        self.resting = status
-        self.until = 0.0
-
-    @property
-    def status(self) -> Status:
-        if not self.connections:
-            return self.resting
-        return "online" if "online" in self.connections.values() else "away"
-
-
-class Truth:
-    """Who is here by the rules, written down as simply as can be."""
-
-    def __init__(self) -> None:
-        self.sessions: dict[str, Held] = {}
-        self.choices: dict[str, Status] = {}
-
-    def open(self, session: str, username: str, connection: int) -> None:
-        held = self.sessions.setdefault(session, Held(username, "online"))
-        held.connections[connection] = "online" if held.connections else held.resting
-
-    def close(self, session: str, connection: int, now: float) -> None:
-        held = self.sessions[session]
-        held.resting = held.status
-        del held.connections[connection]
-        held.until = now + GRACE
-
-    def claim(self, session: str, username: str, now: float) -> None:
-        held = self.sessions.setdefault(session, Held(username, "online"))
-        if not held.connections:
-            held.resting, held.until = "online", now + GRACE
-
-    def choose(self, username: str, status: Status) -> None:
-        self.choices[username] = status
-        for held in self.sessions.values():
-            if held.username == username and status == "online":
-                held.resting = "online"
-                held.connections = dict.fromkeys(held.connections, "online")
-
-    def pass_time(self, now: float) -> None:
-        for session, held in list(self.sessions.items()):
-            if not held.connections and held.until <= now + 1e-6:
-                del self.sessions[session]
-        for username in self.choices.keys() - self.here().keys():
-            del self.choices[username]
-
-    def here(self) -> dict[str, Status]:
-        here: dict[str, Status] = {}
-        for held in self.sessions.values():
-            if here.get(held.username) != "online":
-                here[held.username] = held.status
-        for username, choice in self.choices.items():
-            if choice == "away" and username in here:
-                here[username] = "away"
-        return here
-
-
-class Client:
-    """What reads one socket, and believes every word."""
+class Client(Believer):
+    """What reads one socket's frames."""
 
     def __init__(self, tutorial: bool) -> None:
-        self.tutorial = tutorial
-        self.cursor = ""
+        super().__init__(tutorial)
         self.version: int | None = None
-        self.people: dict[str, tuple[str, int]] = {}
 
     def reconnect(self, name: str) -> None:
         """Come back with the cursor, as only the newer dialect can."""
@@ -112,30 +48,9 @@ class Client:
         first = self.version is None
         data, self.version = frames.update(self.tutorial, self.version)
         for message in read_frames(data):
-            if self.tutorial:
-                self._take_tutorial(message)
-            else:
+            if not self.tutorial:
                 assert message["type"] == "snapshot" or not first, "not the whole truth first"
-                self._take(message)
-
-    def _take(self, message: dict[str, Any]) -> None:
-        self.cursor = message["cursor"]
-        if message["type"] == "snapshot":
-            self.people.clear()
-        for status in ("online", "away", "offline", "deleted"):
-            for username, since in message.get(status, {}).items():
-                before = self.people.get(username)
-                assert before is None or before[0] != status or before[1] < since, "rule 7"
-                if status in ("online", "away"):
-                    self.people[username] = status, since
-                else:
-                    self.people.pop(username, None)
-
-    def _take_tutorial(self, message: dict[str, Any]) -> None:
-        if message["is_logged_in"]:
-            self.people[message["username"]] = "here", 0
-        else:
-            self.people.pop(message["username"], None)
+            self.take(message)
 
 
 def read_frames(data: bytes) -> Iterator[dict[str, Any]]:
@@ -157,7 +72,7 @@ class OneNodeModel(RuleBasedStateMachine):
         self.node = Node(NAME, grace=GRACE, lease=10.0, now=self.now)
         self.node.roster._remembered = REMEMBERED
         self.node.cluster.subscribed(self.now)
-        self.truth = Truth()
+        self.truth = Truth(GRACE)
         self.connected = 0
         self.ended: set[str] = set()
         self.generations: dict[str, int] = {}
@@ -237,18 +152,17 @@ class OneNodeModel(RuleBasedStateMachine):
         self.node.delete(username, self.now.unix)
 
     def _end(self, session: str) -> None:
-        held = self.truth.sessions.pop(session, None)
+        held = self.truth.end(session)
         self.node.end(session, self.now)
         # Its sockets are closed after that, and say so.
         for connection in held.connections if held else ():
             self.node.close(session, connection, self.now)
-        self.truth.pass_time(self.elapsed)
 
     @rule(pick=PICKS, status=STATUSES)
     def say(self, pick: int, status: Status) -> None:
         if socket := self.pick(pick):
             self.node.set_status(*socket, status, self.now)
-            self.truth.sessions[socket[0]].connections[socket[1]] = status
+            self.truth.say(*socket, status)
 
     @rule(pick=PICKS, status=STATUSES)
     def choose(self, pick: int, status: Status) -> None:

@@ -1,0 +1,73 @@
+"""The server with a rule taken out: `python -m tests.live.broken_server`, same flags.
+
+BROKEN names what is done to it.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from presence_server.presence.node import Node
+from presence_server.presence.roster import Roster
+
+
+def leaves_name_a_user() -> None:
+    """Rule 1: closing one of several tabs takes the user away."""
+    close = Node.close
+
+    def close_all(self: Node, session: str, connection: int, now: Any) -> None:
+        close(self, session, connection, now)
+        if not self.connections.is_resting(session):
+            self.end(session, now)
+
+    Node.close = close_all  # type: ignore[method-assign]
+
+
+def no_grace() -> None:
+    """Rule 3: gone with the last tab."""
+
+    def close(self: Node, session: str, connection: int, now: Any) -> None:
+        self.connections.close(session, connection, now)
+        if self.connections.is_resting(session):
+            self.end(session, now)
+
+    Node.close = close  # type: ignore[method-assign]
+
+
+def grace_survives_its_session() -> None:
+    """Rule 4: sockets are closed, but the user stays."""
+    Node.end = lambda self, session, now: None  # type: ignore[method-assign]
+
+
+def changes_are_forgotten() -> None:
+    """Rule 7: who comes with a cursor misses something."""
+    changes_since = Roster.changes_since
+
+    def some(self: Roster, version: int) -> Any:
+        changes = changes_since(self, version)
+        return changes and changes[1:]
+
+    Roster.changes_since = some  # type: ignore[method-assign]
+
+
+BREACHES: dict[str, Callable[[], None]] = {
+    breach.__name__: breach
+    for breach in (
+        leaves_name_a_user,
+        no_grace,
+        grace_survives_its_session,
+        changes_are_forgotten,
+    )
+}
+
+
+def main() -> int:
+    BREACHES[os.environ["BROKEN"]]()
+    from presence_server.cli import main as serve
+
+    return serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,7 +10,8 @@ const SESSION_ENDED = 4401;
 
 /**
  * `onMessage(message)` gets what the server says; `onState(state, nextTry)` one of "connecting",
- * "live", "waiting" (nextTry: milliseconds since 1970) and, when the session is over, "ended".
+ * "live", "waiting" or "refused" (nextTry: milliseconds since 1970) and, when the session is over,
+ * "ended".
  */
 export class Connection {
   #url;
@@ -21,6 +22,8 @@ export class Connection {
   #socket = null;
   #cursor = null;
   #failures = 0;
+  #refused = false; // the site answers, and opens no socket
+  #nextTry = null;
   #notBefore = 0; // the server asked us not to come back earlier
   #timer = null;
   #openedAt = 0;
@@ -68,7 +71,7 @@ export class Connection {
 
   #open() {
     clearTimeout(this.#timer);
-    this.#suspectSince = null;
+    this.#nextTry = this.#suspectSince = null;
     this.#openedAt = this.#heardAt = Date.now();
     const query = this.#cursor === null ? "" : `?cursor=${encodeURIComponent(this.#cursor)}`;
     const socket = new WebSocket(this.#url + query, "presence.v1");
@@ -108,10 +111,17 @@ export class Connection {
       this.#end();
       return;
     }
+    if (opened) this.#refused = false;
     if (opened && Date.now() - this.#openedAt > SETTLED) this.#failures = 0;
     this.#wait();
-    // A browser does not tell why an upgrade failed; an ended session is one reason.
-    if (!opened && (await isLoggedOut())) this.#end();
+    if (!opened) this.#learn(await statusOfSite());
+  }
+
+  // A browser does not tell why an upgrade failed.
+  #learn(status) {
+    this.#refused = status === 200;
+    if (status === 401) this.#end();
+    else if (this.#nextTry !== null) this.#sayWaiting();
   }
 
   #wait() {
@@ -119,15 +129,24 @@ export class Connection {
     const delay = Math.max(Math.random() * spread, this.#notBefore - Date.now());
     this.#failures += 1;
     this.#timer = setTimeout(() => this.#open(), delay);
-    this.#say("waiting", Date.now() + delay);
+    this.#nextTry = Date.now() + delay;
+    this.#sayWaiting();
+  }
+
+  #sayWaiting() {
+    this.#say(this.#refused ? "refused" : "waiting");
   }
 
   // The server says something at least once per heartbeat. Silence for longer than that means a
   // dead line or a machine that slept, and in both cases what we show may be old. By the wall
   // clock: a monotonic one may stand still while the machine sleeps.
   #checkLine() {
-    if (!this.#socket) return;
     const now = Date.now();
+    if (!this.#socket) {
+      // The timer of the next try slept, too.
+      if (this.#nextTry !== null && now >= this.#nextTry) this.#open();
+      return;
+    }
     const bound = this.#state === "live" ? this.#heartbeat * 1.5 + TICK : LONGEST_OPENING;
     if (this.#suspectSince !== null) {
       if (now - this.#suspectSince < LATE_MESSAGES) return;
@@ -147,6 +166,7 @@ export class Connection {
 
   #drop() {
     clearTimeout(this.#timer);
+    this.#nextTry = null;
     const socket = this.#socket;
     this.#socket = null;
     // Closing one that is not open yet is an error to the browser.
@@ -155,17 +175,18 @@ export class Connection {
     if (this.#state !== "ended") this.#say("connecting");
   }
 
-  #say(state, nextTry = null) {
-    if (state === this.#state && nextTry === null) return;
+  #say(state) {
+    if (state === this.#state) return;
     this.#state = state;
-    this.#onState(state, nextTry);
+    this.#onState(state, this.#nextTry);
   }
 }
 
-async function isLoggedOut() {
+/** Null when there is no network. */
+async function statusOfSite() {
   try {
-    return (await fetch("/api/users?limit=1", { cache: "no-store" })).status === 401;
+    return (await fetch("/api/users?limit=1", { cache: "no-store" })).status;
   } catch {
-    return false; // no network: the next try will ask again
+    return null;
   }
 }

@@ -10,6 +10,7 @@ const WORDS = {
   live: "Live",
   degraded: "Live, but other servers are out of reach",
   waiting: "Connection lost. Shown as last known.",
+  refused: "The server opens no live connection now. Shown as last known.",
   ended: "Logged out.",
 };
 
@@ -53,14 +54,15 @@ export class State {
     document.body.dataset.state = word;
     document.body.classList.toggle("stale", this.stale);
     setText(byId("state-words"), WORDS[word]);
-    byId("try-now").hidden = word !== "waiting";
+    const waits = this.#nextTry !== null;
+    byId("try-now").hidden = !waits;
     clearInterval(this.#timer);
-    if (word === "waiting") this.#timer = setInterval(() => this.#countDown(), 1000);
+    if (waits) this.#timer = setInterval(() => this.#countDown(), 1000);
     this.#countDown();
   }
 
   #countDown() {
     const seconds = Math.max(1, Math.ceil((this.#nextTry - Date.now()) / 1000));
-    setText(byId("next-try"), this.#word === "waiting" ? `Next try in ${seconds} s.` : "");
+    setText(byId("next-try"), this.#nextTry === null ? "" : `Next try in ${seconds} s.`);
   }
 }

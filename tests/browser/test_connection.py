@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import OpenWindow
 from tests.browser.test_accessibility import violations_in_both_schemes
-from tests.browser.test_list import Watched
+from tests.browser.test_list import Watched, show
 from tests.browser.window import Window
 from tests.conftest import Serve, ServerProcesses, Visit
 from tests.processes import ServerProcess
@@ -72,20 +73,87 @@ async def test_accounts_made_while_cut_off_are_found(
     alice.complaints.clear()
 
 
-async def test_one_can_try_at_once(
+async def test_one_need_not_wait_for_the_next_try(
     server: ServerProcess, line: Proxy, window: OpenWindow
 ) -> None:
     alice = await window(through(line), "alice")
-    await alice.is_live()
-    # Every wait is the longest there is.
-    await alice.page.evaluate("Math.random = () => 1 - Number.EPSILON")
+    await stop_the_clock(alice)
+    next_try = alice.page.locator("#next-try")
+    try_now = alice.page.get_by_role("button", name="Try now")
+
+    async def press() -> None:
+        await try_now.click()
+
+    async def get_network_back() -> None:
+        await alice.page.evaluate("dispatchEvent(new Event('online'))")
+
+    async def look_at_it() -> None:
+        await show(alice.page, "hidden")
+        await show(alice.page, "visible")
+
+    for come_back in (press, get_network_back, look_at_it):
+        line.shut()
+        line.cut()
+        await expect(next_try).to_have_text(re.compile("Next try in [0-9]+ s."))
+        await line.open()
+        await expect(try_now).to_be_visible()
+        await come_back()
+        await alice.is_live()
+        await expect(try_now).to_be_hidden()
+        await expect(next_try).to_have_text("")
+    alice.complaints.clear()
+
+
+async def test_waits_grow_to_half_a_minute_at_most(
+    server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    alice = await window(through(line), "alice")
+    await stop_the_clock(alice)
     line.shut()
     line.cut()
-    await expect(alice.page.get_by_text("Next try in 4 s")).to_be_visible(timeout=10_000)
-    await line.open()
-    await alice.page.get_by_role("button", name="Try now").click()
-    await alice.is_live(within=2_000)
-    await expect(alice.page.get_by_role("button", name="Try now")).to_be_hidden()
+    for seconds in (1, 1, 2, 4, 8, 16, 30, 30):
+        await expect(alice.page.locator("#next-try")).to_have_text(f"Next try in {seconds} s.")
+        await alice.page.clock.run_for(seconds * 1000)
+    # Or it goes on trying, and complaining.
+    await alice.page.goto("about:blank")
+    alice.complaints.clear()
+
+
+async def stop_the_clock(window: Window) -> None:
+    """Live, but time passes only where it is said to, and every wait is the longest there is."""
+    await window.page.clock.install()
+    await window.page.reload()
+    await window.page.evaluate("Math.random = () => 1 - Number.EPSILON")
+    await window.page.clock.pause_at(datetime.now() + timedelta(minutes=1))
+    await window.is_live()
+
+
+async def test_a_page_out_of_the_cache_of_the_browser_is_live_again(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve()
+    alice, bob = await window(server, "alice"), await window(server, "bob")
+    await alice.sees("bob", "Online")
+    # What a browser does to a page that it keeps for the way back.
+    await alice.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide'))")
+    await alice.is_in_state("reconnecting")
+    await bob.log_out()
+    await alice.sees("bob", "Online")
+    await alice.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow'))")
+    await alice.is_live()
+    await alice.sees("bob", "Offline")
+
+
+async def test_a_server_that_opens_no_more_sockets_is_told(
+    serve: Serve, window: OpenWindow
+) -> None:
+    alice = await window(await serve(max_sockets_per_user=1), "alice")
+    await alice.is_live()
+    other = await alice.tab()
+    await expect(other.page.get_by_text("The server opens no live connection now")).to_be_visible()
+    await expect(other.page.get_by_text("Next try in")).to_be_visible()
+    await alice.page.close()
+    await other.is_live(within=15_000)
     alice.complaints.clear()
 
 

@@ -111,7 +111,9 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
 async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presence:
     config, database = app[CONFIG], app[DATABASE]
     name = secrets.token_hex(8)
-    channel = relay.open_relay(config.redis_url, database.identity, name)
+    channel = relay.open_relay(
+        config.redis_url, database.identity, name, keys=app[KEYRING].letter_keys
+    )
     reached = await channel.check()
     presence = Presence(
         name, channel, grace=config.grace, lease=config.lease, heartbeat=config.heartbeat

@@ -103,6 +103,7 @@ class _Node(Collector):
         yield _count("relay_sent", "Letters given to the relay", relay.sent)
         yield _count("relay_received", "Letters that the relay brought", relay.received)
         yield _count("relay_dropped", "Letters dropped because too many waited", relay.dropped)
+        yield _count("relay_forged", "Letters without our seal, dropped", relay.forged)
         yield _count("relay_resubscribed", "New subscriptions", relay.resubscribed)
         dismissed = CounterMetricFamily(
             "presence_dismissed", "Sockets closed by the server", labels=["code"]

@@ -26,7 +26,9 @@ class Keyring:
 
     def __init__(self, keys: list[bytes]) -> None:
         self.fernet = MultiFernet([Fernet(key) for key in keys])
-        self._token_keys = [_derive(key) for key in keys]
+        self._token_keys = [_derive(key, "tokens") for key in keys]
+        # For what nodes say to each other; in the same order.
+        self.letter_keys = [_derive(key, "letters") for key in keys]
 
     def token(self, purpose: str, value: str) -> str:
         return _sign(self._token_keys[0], purpose, value)
@@ -93,9 +95,10 @@ def _is_key(key: bytes) -> bool:
         return False
 
 
-def _derive(key: bytes) -> bytes:
+def _derive(key: bytes, purpose: str) -> bytes:
     # Not the key itself, so that what tokens may give away says nothing about cookies.
-    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"presence_server tokens")
+    info = f"presence_server {purpose}".encode()
+    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=info)
     return derive.derive(urlsafe_b64decode(key))
 
 

@@ -1,11 +1,12 @@
 """What carries presence between nodes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from presence_server.relay.memory import MemoryRelay
 from presence_server.relay.redis import RedisRelay
 from presence_server.relay.redis_server import RedisServer, RelayRefused
+from presence_server.relay.seal import Seal
 
 __all__ = ["Relay", "RelayRefused", "open_relay"]
 
@@ -28,6 +29,10 @@ class Relay(Protocol):
 
     @property
     def received(self) -> int: ...
+
+    @property
+    def forged(self) -> int:
+        """What was received and dropped, because no node of ours had sealed it."""
 
     @property
     def resubscribed(self) -> int: ...
@@ -59,9 +64,11 @@ class Relay(Protocol):
         """Wait until all that is queued has left, but no longer than this; while run() runs."""
 
 
-def open_relay(url: str | None, namespace: str, node: str) -> Relay:
+def open_relay(
+    url: str | None, namespace: str, node: str, *, keys: Sequence[bytes]
+) -> Relay:
     """Without a URL the relay of a single process. Deployments that share a Redis differ in their
-    namespace."""
+    namespace; nodes that hear each other have the first of each other's keys."""
     if url is None:
         return MemoryRelay(node)
-    return RedisRelay(RedisServer(url), namespace, node)
+    return RedisRelay(RedisServer(url), namespace, node, Seal(keys, namespace))

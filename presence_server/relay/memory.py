@@ -21,6 +21,7 @@ class MemoryRelay:
     def __init__(self, node: str, bus: MemoryBus | None = None) -> None:
         self.sent = 0
         self.received = 0
+        self.forged = 0
         self.resubscribed = 0
         self._node = node
         self._bus = bus or MemoryBus()

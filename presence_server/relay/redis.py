@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from presence_server.background import Background
 from presence_server.relay.backlog import Backlog
 from presence_server.relay.redis_server import TIMEOUT, NoContact, RedisServer, abort
+from presence_server.relay.seal import Seal
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,12 @@ LOG_INTERVAL = 60.0
 
 
 class RedisRelay:
-    def __init__(self, server: RedisServer, namespace: str, node: str) -> None:
+    def __init__(self, server: RedisServer, namespace: str, node: str, seal: Seal) -> None:
         self.sent = 0
         self.received = 0
+        self.forged = 0
+        self._seal = seal
+        self._forgery_told_at = -math.inf
         self._subscriptions = 0
         self._server = server
         self._everyone = f"presence:{namespace}"
@@ -142,7 +146,7 @@ class RedisRelay:
                 async with asyncio.timeout(BATCH_TIMEOUT):
                     await connection.send_packed_command(
                         connection.pack_commands(
-                            ("PUBLISH", f"{self._everyone}:{to}" if to else self._everyone, text)
+                            ("PUBLISH", self._channel(to), self._seal.close(text))
                             for to, text in batch
                         )
                     )
@@ -195,7 +199,11 @@ class RedisRelay:
             self._missed_pings = 0
             if reply[0] == b"message":
                 self.received += 1
-                deliver(reply[2].decode("utf-8", "replace"))
+                text = self._seal.open(reply[2])
+                if text is None:
+                    self._refuse()
+                else:
+                    deliver(text)
                 if self.received % BREATH_MESSAGES == 0:
                     await asyncio.sleep(0)
             elif reply[0] == b"subscribe" and reply[2] == 2:
@@ -203,6 +211,20 @@ class RedisRelay:
                 self._subscriptions += 1
                 self._contact.made("listening")
                 subscribed()
+
+    def _refuse(self) -> None:
+        self.forged += 1
+        if monotonic() - self._forgery_told_at >= LOG_INTERVAL:
+            log.warning(
+                "Letters on %s are not sealed with our keys and are dropped, %d so far: another "
+                "program writes there, or another node has other keys in its --secret-key-file",
+                self._everyone,
+                self.forged,
+            )
+            self._forgery_told_at = monotonic()
+
+    def _channel(self, to: str | None) -> str:
+        return f"{self._everyone}:{to}" if to else self._everyone
 
     async def _read(self, connection: AbstractConnection) -> Any:
         # Without a timeout of its own, which would cost more than the message: _watch sees to it.

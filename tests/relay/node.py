@@ -5,7 +5,15 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from presence_server import relay
 from presence_server.relay import Relay
+
+KEYS = (b"a key of the tests, of 32 bytes.",)
+
+
+def open_relay(url: str, namespace: str, node: str) -> Relay:
+    """With the keys that all nodes of the tests share."""
+    return relay.open_relay(url, namespace, node, keys=KEYS)
 
 
 class Node:

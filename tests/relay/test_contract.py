@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from presence_server.relay import Relay, open_relay
+from presence_server.relay import Relay
 from presence_server.relay.backlog import MAX_CHARACTERS, MAX_MESSAGES
 from presence_server.relay.memory import MemoryBus, MemoryRelay
 from tests.redis_server import RedisServer
-from tests.relay.node import Node
+from tests.relay.node import Node, open_relay
 
 OpenRelay = Callable[[str], Relay]
 

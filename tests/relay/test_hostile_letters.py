@@ -2,10 +2,12 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from presence_server import relay
+from presence_server.accounts.keyring import open_keyring
 from presence_server.presence.letters import (
     Ask,
     Batch,
@@ -19,9 +21,11 @@ from presence_server.presence.letters import (
 )
 from presence_server.presence.messages import MessageError
 from presence_server.presence.roster import Choice
+from presence_server.relay.seal import Seal
 from tests.conftest import ServerProcesses, Visit
 from tests.processes import ServerProcess
 from tests.redis_server import RedisServer
+from tests.relay.node import KEYS, Node
 
 LETTERS = 10_000
 NODE = "0123456789abcdef"
@@ -88,6 +92,18 @@ def hostile_letters() -> Iterator[bytes]:
             yield data
 
 
+def seal_of(server: ServerProcess, redis: RedisServer) -> Seal:
+    with redis.client() as client:
+        channels = [name.decode() for name in client.pubsub_channels("presence:*")]
+    keyring = open_keyring(server.folder / "presence.sqlite3.key")
+    return Seal(keyring.letter_keys, min(channels, key=len).removeprefix("presence:"))
+
+
+def sealed(letters: Iterator[bytes], seal: Seal) -> Iterator[bytes]:
+    """As one of our own nodes would say it."""
+    return (seal.close(letter.decode(errors="replace")) for letter in letters)
+
+
 def write_to_all(redis: RedisServer, letters: Iterator[bytes], count: int) -> None:
     with redis.client() as client:
         channels = client.pubsub_channels("presence:*")
@@ -105,6 +121,64 @@ def is_quiet(server: ServerProcess) -> bool:
     return "ERROR" not in server.log and "Traceback" not in server.log
 
 
+async def test_t34_perfect_letters_without_our_seal_show_nobody(
+    server_process: ServerProcesses, visit: Visit, own_redis: RedisServer
+) -> None:
+    here, there = [
+        await server_process(redis_url=own_redis.url, admin_port=0) for _ in range(2)
+    ]
+    alice, bob = await visit(here, "alice"), await visit(there, "bob")
+    perfect = [encode_letter(Beat(NODE, 1, 1.5)), encode_letter(Part(NODE, 1, 1, 0, 1, PEOPLE))]
+    ours = seal_of(here, own_redis)
+    foreign_key = Seal([b"x" * 32], "some other namespace")
+    another_site = Seal(open_keyring(here.folder / "presence.sqlite3.key").letter_keys, "0" * 32)
+    seals: list[Callable[[str], bytes]] = [
+        lambda text: text.encode(),
+        lambda text: b"0" * 32 + text.encode(),
+        foreign_key.close,
+        another_site.close,
+        # Of one letter, on another.
+        lambda text: ours.close("{}")[:32] + text.encode(),
+    ]
+    async with alice.live() as of_alice:
+        await of_alice.first()
+        forged = [seal(text) for seal in seals for text in perfect]
+        write_to_all(own_redis, iter(forged * 10), 100)
+        async with bob.live():
+            await of_alice.sees("bob", "online", within=20)
+        assert "evil" not in json.dumps(of_alice.received)
+        # The letters themselves are good enough.
+        write_to_all(own_redis, iter([ours.close(text) for text in perfect] * 50), 100)
+        await of_alice.sees("evil", "away", within=20)
+    for server in (here, there):
+        assert server.log.count("are not sealed with our keys") == 1
+        async with alice.http.get(f"{server.admin_url}/metrics") as answer:
+            figures = await answer.text()
+        # On the channel of all nodes, and on the node's own.
+        assert "presence_relay_forged_total 200.0" in figures
+
+
+async def test_t34_a_seal_made_with_an_older_key_is_good(own_redis: RedisServer) -> None:
+    old, new = KEYS[0], b"another key, of the 32 bytes too"
+
+    def node(name: str, *keys: bytes) -> Node:
+        return Node(relay.open_relay(own_redis.url, "test", name, keys=keys))
+
+    async with (
+        node("a", old) as a,
+        node("b", old, new) as b,
+        node("c", new, old) as c,
+        node("d", new) as d,
+    ):
+        for speaker, name in ((a, "a"), (b, "b"), (c, "c"), (d, "d")):
+            await speaker.hears_itself_say(name)
+        for both in (b, c):
+            await both.until(lambda both=both: len(both.heard) == 4)  # type: ignore[misc]
+        await a.until(lambda: a.relay.forged == 2)
+        assert a.heard == ["a", "b"]
+        assert d.heard == ["c", "d"] and d.relay.forged == 2
+
+
 @pytest.mark.slow
 async def test_t34_what_is_no_letter_shows_nobody_and_ends_nothing(
     server_process: ServerProcesses, visit: Visit, own_redis: RedisServer
@@ -113,7 +187,9 @@ async def test_t34_what_is_no_letter_shows_nobody_and_ends_nothing(
     alice, bob = await visit(here, "alice"), await visit(there, "bob")
     async with alice.live() as of_alice:
         await of_alice.first()
-        write_to_all(own_redis, hostile_letters(), LETTERS)
+        write_to_all(own_redis, hostile_letters(), LETTERS // 2)
+        seal = seal_of(here, own_redis)
+        write_to_all(own_redis, sealed(hostile_letters(), seal), LETTERS // 2)
         async with bob.live():
             await of_alice.sees("bob", "online", within=20)
             assert of_alice.people == {"alice": "online", "bob": "online"}
@@ -133,7 +209,7 @@ async def test_t34_made_up_nodes_end_nothing(
     beats = (encode_letter(Beat(f"{number:016x}", 1, 1.0)).encode() for number in range(2000))
     async with alice.live() as of_alice:
         await of_alice.first()
-        write_to_all(own_redis, beats, 2000)
+        write_to_all(own_redis, sealed(beats, seal_of(here, own_redis)), 2000)
         async with bob.live():
             await of_alice.sees("bob", "online", within=20)
             assert of_alice.people == {"alice": "online", "bob": "online"}

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import redis
 
-from presence_server.relay import Relay, open_relay
+from presence_server.relay import Relay
 from presence_server.relay import redis as redis_relay
 from tests.redis_server import RedisServer, free_port
-from tests.relay.node import Node
+from tests.relay.node import Node, open_relay
 from tests.tcp_proxy import Proxy
 
 # A frozen Redis is noticed by three seconds of silence.

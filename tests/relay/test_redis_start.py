@@ -13,9 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from presence_server.relay import RelayRefused, open_relay
+from presence_server.relay import RelayRefused
 from tests.redis_server import RedisServer, free_port
-from tests.relay.node import Node
+from tests.relay.node import Node, open_relay
 from tests.tcp_proxy import Proxy
 
 PASSWORD = "p@ss/w:rd #1?%"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from presence_server.relay import RelayRefused, open_relay
+from presence_server.relay import RelayRefused
 from tests.redis_server import RedisServer, free_port, redis_binary
-from tests.relay.node import Node
+from tests.relay.node import Node, open_relay
 from tests.tcp_proxy import Proxy
 
 

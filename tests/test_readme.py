@@ -1,0 +1,77 @@
+"""Every command of the README is run here, or is what the Makefile runs."""
+
+import asyncio
+import os
+import re
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from presence_server.resources import ROOT
+from tests.redis_server import RedisServer, free_port
+
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+BIN = Path(sys.executable).parent
+LISTENS_WITHIN = 40
+
+COMMANDS = [
+    # `make run      # http://127.0.0.1:8000`
+    line.partition(" # ")[0].strip()
+    for line in re.findall(r"^    (\S.*)$", README, re.MULTILINE)
+    if not line.startswith("<")
+]
+INLINE = re.findall(r"`(make run[^`]*)`", README)
+SERVES = [command for command in (*COMMANDS, *INLINE) if re.search("make run|presence_s", command)]
+
+# What people do without make, as the Makefile does it.
+BY_MAKE = {
+    "make test": "test: ",
+    "python3 -m venv .venv": "-m venv --clear .venv",
+    ".venv/bin/pip install -c constraints.txt -e '.[test]'": "-c constraints.txt -e '.[test]'",
+    ".venv/bin/python -m pytest": "$(BIN)/python -m pytest",
+}
+
+
+def test_no_command_is_left_out() -> None:
+    assert len(COMMANDS) > 5
+    targets = {f"make {name}" for name in re.findall(r"^(\w+):", MAKEFILE, re.MULTILINE)}
+    assert set(COMMANDS) - set(SERVES) - set(BY_MAKE) <= targets
+    for command, words in BY_MAKE.items():
+        assert command in COMMANDS and words in MAKEFILE
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("command", SERVES)
+async def test_it_serves(command: str, tmp_path: Path, redis_server: RedisServer) -> None:
+    """On free ports, with a database of this test, and with this Python for .venv."""
+    command = command.replace("9000", str(free_port()))
+    command = command.replace("redis://localhost", redis_server.url)
+    command = command.replace(".venv/bin/python", shlex.quote(sys.executable))
+    # With -o make takes the environment to be there.
+    command = command.replace("make run", f"make -o .venv/.done BIN={shlex.quote(str(BIN))} run")
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("PRESENCE_", "MAKE"))},
+        "PRESENCE_PORT": str(free_port()),
+        "PRESENCE_DATABASE": str(tmp_path / "presence.sqlite3"),
+    }
+    process = await asyncio.create_subprocess_shell(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(LISTENS_WITHIN):
+            while not (line := await process.stdout.readline()).startswith(b"Listening on http://"):
+                assert line, "it ended"
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        async with asyncio.timeout(LISTENS_WITHIN):
+            await process.communicate()

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from statistics import median
 
 import pytest
 from aiohttp.test_utils import TestServer
@@ -24,8 +25,11 @@ CHANGES = 100  # a second
 
 FIRST_PAGE = 150_000  # bytes
 # In milliseconds, with browser, server and test on the same two cores.
-FIRST_ROW = 2_000
-SMOOTH = 50
+FIRST_ROW = 1_000
+# Of frames: their median, what one in twenty may take, and the worst of them.
+SMOOTH = 25
+LONG = 50
+WORST = 400
 # A screen of rows and some to spare.
 DRAWN = 60
 
@@ -108,10 +112,11 @@ async def test_scrolling_is_smooth_while_people_come_and_go(
     alice = await window(server, "alice")
     await alice.is_live()
     async with coming_and_going(server):
-        times = await frame_times(alice.page, seconds=5)
-    times.sort()
+        times = sorted(await frame_times(alice.page, seconds=5))
     assert await alice.page.locator("#people > li").count() <= DRAWN
-    assert times[len(times) * 95 // 100] <= SMOOTH, times[-20:]
+    assert median(times) <= SMOOTH
+    assert times[len(times) * 95 // 100] <= LONG, times[-20:]
+    assert times[-1] <= WORST, times[-20:]
     await expect(alice.page.locator("#people > li[aria-posinset='1']")).to_have_count(0)
 
 

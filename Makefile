@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run install test check browser nginx bench soak drill fuzz model screenshots clean
+.PHONY: run install test check browser nginx postgresql bench soak drill fuzz model screenshots clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -19,7 +19,7 @@ install:
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.
-test: check browser nginx
+test: check browser nginx postgresql
 	$(BIN)/python -m pytest -n 2 -m 'not alone' $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5
 
@@ -33,6 +33,9 @@ browser: .venv/.done-test
 
 nginx: .venv/.done-test
 	@$(BIN)/python -m tests.install_nginx
+
+postgresql: .venv/.done-test
+	@$(BIN)/python -m tests.install_postgresql
 
 # Breaks a real site in every way we know. Some of them: make drill ARGS='F1 F27 --seed 7'
 drill: .venv/.done-test

@@ -87,7 +87,7 @@ async def _add(
 async def _cookies(config: Config, secrets: Iterable[str]) -> list[str]:
     """As the log-in page would set them."""
     app = web.Application()
-    app[KEYRING] = open_keyring(config.secret_key_file)
+    app[KEYRING] = open_keyring(config.key_file)
     storage = cookies.CookieStorage(config.cookie_name, https=config.https)
     remembering = session_middleware(storage)
     values = []

@@ -97,10 +97,11 @@ def create_admin_app(app: web.Application) -> web.Application:
 async def _services(app: web.Application) -> AsyncIterator[None]:
     # One context for all: aiohttp does not close earlier ones when a later one fails to open.
     config = app[CONFIG]
+    key_file = config.key_file
     async with AsyncExitStack() as stack:
         app[DATABASE] = await stack.enter_async_context(open_database(config.database))
         app[DATABASE].observe = app[METRICS].time_database
-        app[KEYRING] = open_keyring(config.secret_key_file)
+        app[KEYRING] = open_keyring(key_file)
         app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))
         app[THROTTLE] = Throttle()
         app[SEATS] = Seats(config.max_sockets_per_user, config.max_sockets_per_address)

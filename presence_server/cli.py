@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from presence_server import __version__, logs
-from presence_server.accounts.database import DatabaseUnusable
+from presence_server.accounts.database import DatabaseUnavailable, DatabaseUnusable
 from presence_server.accounts.keyring import KeyringError
 from presence_server.commands import COMMANDS, serve
 from presence_server.config import SETTINGS, Config, ConfigError, Setting, read_config
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, KeyringError, RelayRefused) as error:
         _say(str(error))
         return WRONG_SETTING
-    except DatabaseUnusable as error:
+    except (DatabaseUnusable, DatabaseUnavailable) as error:
         _say(str(error))
         return DATABASE_UNUSABLE
     except (Exception, asyncio.CancelledError):

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from yarl import URL
 
 Network = IPv4Network | IPv6Network
 
+DATABASE_SCHEMES = ("postgresql://", "postgres://")
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "sentinel://", "sentinels://")
 
 # Stands for a default that follows from the other settings.
@@ -22,14 +23,32 @@ class ConfigError(ValueError):
     """A setting that cannot be used; its text is one sentence that names the setting."""
 
 
+@dataclass(frozen=True, slots=True)
+class PostgresUrl:
+    """Where a PostgreSQL database is. As text it keeps its password to itself."""
+
+    url: str = field(repr=False)
+
+    def absolute(self) -> Self:
+        """Itself: only paths may be relative."""
+        return self
+
+    def __str__(self) -> str:
+        # The query may hold a password too.
+        scheme, _, rest = self.url.partition("?")[0].partition("://")
+        login, at, place = rest.rpartition("@")
+        return f"{scheme}://{login.partition(':')[0]}{at}{place}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     host: str = "127.0.0.1"
     port: int = 8000
     reuse_port: bool = False
-    database: Path = Path("presence.sqlite3")
+    database: Path | PostgresUrl = Path("presence.sqlite3")
     redis_url: str | None = None
-    secret_key_file: Path = _FOLLOWS
+    # None only beside PostgreSQL, for a command that serves nobody.
+    secret_key_file: Path | None = None
     sign_up: str = "open"
     grace: float = 8.0
     lease: float = 10.0
@@ -45,7 +64,7 @@ class Config:
     cookie_name: str = "presence_session"
 
     def __post_init__(self) -> None:
-        if self.secret_key_file is _FOLLOWS:
+        if self.secret_key_file is None and isinstance(self.database, Path):
             object.__setattr__(self, "secret_key_file", Path(f"{self.database}.key"))
         if self.trusted_proxies is _FOLLOWS:
             object.__setattr__(self, "trusted_proxies", _LOOPBACK if self.public_url else ())
@@ -54,6 +73,16 @@ class Config:
                 "--reuse-port (PRESENCE_REUSE_PORT) needs --redis-url: "
                 "processes that share a port must hear of each other's people."
             )
+
+    @property
+    def key_file(self) -> Path:
+        """The file of the secret keys. Raises ConfigError where it is nobody's to make."""
+        if self.secret_key_file is None:
+            raise ConfigError(
+                "--secret-key-file (PRESENCE_SECRET_KEY_FILE) is needed with a PostgreSQL "
+                "database: all servers must have the same keys."
+            )
+        return self.secret_key_file
 
     @property
     def https(self) -> bool:
@@ -65,7 +94,7 @@ class Config:
         admin = None if self.admin_port is None else f"{self.admin_host}:{self.admin_port}"
         return {
             "database": str(self.database.absolute()),
-            "keys": str(self.secret_key_file.absolute()),
+            "keys": str(self.key_file.absolute()),
             # The rest of the URL may hold a password.
             "relay": self.redis_url.partition(":")[0] if self.redis_url else "off",
             "public_url": self.public_url or "none",
@@ -92,6 +121,11 @@ class Config:
             found.append(
                 "--max-sockets-per-user or --max-sockets-per-address is 0: "
                 "one visitor can take all the sockets of this process."
+            )
+        if isinstance(self.database, PostgresUrl) and self.redis_url is None:
+            found.append(
+                "Without --redis-url this server does not hear of the people on other servers of "
+                "its PostgreSQL database."
             )
         if any(network.prefixlen == 0 for network in self.trusted_proxies):
             found.append("--trusted-proxies trusts everybody: any client can invent its address.")
@@ -132,7 +166,7 @@ class Setting:
 
     @property
     def is_secret(self) -> bool:
-        return self.field == "redis_url"
+        return self.field in ("database", "redis_url")
 
 
 def read_config(flags: Mapping[str, str], environment: Mapping[str, str]) -> Config:
@@ -154,7 +188,7 @@ def _read(setting: Setting, text: str) -> object:
     try:
         return setting.read(text)
     except ValueError:
-        # A Redis URL may hold a password, and this sentence ends up in logs.
+        # A URL may hold a password, and this sentence ends up in logs.
         but = "" if setting.is_secret else f", not {text!r}"
         raise ConfigError(
             f"{setting.flag} ({setting.variable}) must be {setting.must_be}{but}."
@@ -210,6 +244,14 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def _database(text: str) -> Path | PostgresUrl:
+    if text.startswith(DATABASE_SCHEMES):
+        return PostgresUrl(text)
+    if "://" in text:
+        raise ValueError(text)
+    return _path(text)
+
+
 def _redis_url(text: str) -> str:
     if not text.startswith(REDIS_SCHEMES):
         raise ValueError(text)
@@ -252,10 +294,10 @@ SETTINGS = (
     ),
     Setting(
         "database",
-        _path,
-        "the path of a file",
-        "the SQLite file with accounts and sessions; created on first start",
-        "FILE",
+        _database,
+        "the path of a file, or a URL that starts with postgresql://",
+        "accounts and sessions: an SQLite file, created on first start, or a postgresql:// URL",
+        "FILE|URL",
     ),
     Setting(
         "redis_url",
@@ -269,7 +311,7 @@ SETTINGS = (
         _path,
         "the path of a file",
         "keys of the cookies, one a line: the first encrypts, all decrypt; made on first start "
-        "(default: the name of the database with .key added)",
+        "(default: the name of the SQLite file with .key added)",
         "FILE",
     ),
     Setting(

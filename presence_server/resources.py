@@ -10,3 +10,4 @@ ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
 TEMPLATES = ROOT / "templates"
 STATIC = ROOT / "static"
 MIGRATIONS = ROOT / "migrations.sql"
+POSTGRESQL_MIGRATIONS = ROOT / "migrations-postgresql.sql"

@@ -10,9 +10,10 @@ from playwright.async_api import Browser
 from pytest_aiohttp import AiohttpServer
 
 from presence_server.app import create_app
-from presence_server.config import Config
+from presence_server.config import Config, PostgresUrl
 from tests.browsers import open_browser
-from tests.processes import ServerProcess
+from tests.postgresql_server import PostgresqlServer, new_server
+from tests.processes import ServerProcess, on_database
 from tests.redis_server import RedisServer, free_port
 from tests.visitor import Visitor
 
@@ -47,18 +48,59 @@ def _running(server: RedisServer) -> Iterator[RedisServer]:
         server.remove()
 
 
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgresqlServer]:
+    """A server that all tests share: leave it running."""
+    server = new_server()
+    yield server
+    server.remove()
+
+
 @pytest.fixture
-def config(tmp_path: Path) -> Callable[..., Config]:
+def own_postgresql() -> Iterator[PostgresqlServer]:
+    """A server for this test alone, to be killed, paused and restarted."""
+    server = new_server()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgresql(postgresql_server: PostgresqlServer) -> Iterator[PostgresUrl]:
+    """A database of this test's own, with the newest schema."""
+    with postgresql_server.database() as url:
+        yield url
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "place" in metafunc.fixturenames and metafunc.definition.get_closest_marker(
+        "both_databases"
+    ):
+        metafunc.parametrize("place", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | PostgresUrl:
+    """Where the database of this test is; the mark `both_databases` has it run on both."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return tmp_path / "presence.sqlite3"
+    url: PostgresUrl = request.getfixturevalue("postgresql")
+    return url
+
+
+@pytest.fixture
+def config(tmp_path: Path, place: Path | PostgresUrl) -> Callable[..., Config]:
     """Makes a Config for this test: a database of its own and cheap passwords."""
 
     def make(**settings: Any) -> Config:
-        return Config(**{"database": tmp_path / "presence.sqlite3", "bcrypt_cost": 4, **settings})
+        keys = tmp_path / "presence.sqlite3.key"
+        given = {"database": place, "secret_key_file": keys, "bcrypt_cost": 4, **settings}
+        return Config(**given)
 
     return make
 
 
 @pytest.fixture
-def serve(aiohttp_server: AiohttpServer, config: Callable[..., Config]) -> Serve:
+def serve(config: Callable[..., Config], aiohttp_server: AiohttpServer) -> Serve:
     """Serves the application inside this test, with settings of one's own."""
 
     async def start(**settings: Any) -> TestServer:
@@ -68,13 +110,16 @@ def serve(aiohttp_server: AiohttpServer, config: Callable[..., Config]) -> Serve
 
 
 @pytest.fixture
-async def server_process(tmp_path: Path) -> AsyncIterator[ServerProcesses]:
+async def server_process(
+    tmp_path: Path, place: Path | PostgresUrl
+) -> AsyncIterator[ServerProcesses]:
     """Starts real server processes; each call adds one, all on the database of this test."""
     numbers = count(1)
+    database = on_database(place, tmp_path)
     async with AsyncExitStack() as started:
 
         async def start(**flags: object) -> ServerProcess:
-            server = ServerProcess(tmp_path, f"server-{next(numbers)}", **flags)
+            server = ServerProcess(tmp_path, f"server-{next(numbers)}", **{**database, **flags})
             started.push_async_callback(server.kill)
             return await server.start()
 

@@ -8,6 +8,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 from typing import Self
 
+from presence_server.config import PostgresUrl
 from presence_server.resources import ROOT
 
 STARTED_WITHIN = 20
@@ -118,6 +119,13 @@ async def launch(
             stdout=PIPE,
             stderr=log,
         )
+
+
+def on_database(place: Path | PostgresUrl, folder: Path) -> dict[str, object]:
+    """The flags for a database; with PostgreSQL the keys lie in the folder."""
+    if isinstance(place, Path):
+        return {"database": place}
+    return {"database": place.url, "secret_key_file": folder / "presence.sqlite3.key"}
 
 
 def arguments(flags: dict[str, object]) -> list[str]:

@@ -1,10 +1,10 @@
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
-from presence_server.config import SETTINGS, Config, ConfigError, read_config
+from presence_server.config import SETTINGS, Config, ConfigError, PostgresUrl, read_config
 
 
 def test_defaults_are_those_of_the_contract() -> None:
@@ -39,6 +39,27 @@ def test_a_flag_wins_over_the_environment() -> None:
 
 def test_an_empty_variable_counts_as_unset() -> None:
     assert read_config({}, {"PRESENCE_REDIS_URL": "", "PRESENCE_GRACE": ""}) == Config()
+
+
+def test_a_postgresql_database_keeps_its_password_to_itself() -> None:
+    url = "postgresql://me:s3cret/@[::1]:5432/people?sslmode=require&password=s3cret"
+    config = read_config({"database": url}, {})
+    assert isinstance(config.database, PostgresUrl) and config.database.url == url
+    assert str(config.database) == "postgresql://me@[::1]:5432/people"
+    assert "s3cret" not in repr(config)
+    with pytest.raises(ConfigError) as error:
+        read_config({"database": "postgres//me:s3cret@host/people://"}, {})
+    assert "s3cret" not in str(error.value)
+
+
+def test_with_postgresql_the_key_file_is_to_be_named() -> None:
+    config = Config(database=PostgresUrl("postgresql://db/people"))
+    with pytest.raises(ConfigError, match="--secret-key-file .* is needed"):
+        config.key_file
+    assert any("--redis-url" in risk for risk in config.risks())
+    named = replace(config, secret_key_file=Path("k"), redis_url="redis://x")
+    assert named.key_file == Path("k")
+    assert named.risks() == []
 
 
 def test_key_file_lies_beside_the_database() -> None:

@@ -1,107 +1,89 @@
-"""The only door to the database: opening it, reading, whole transactions, a copy of it."""
+"""The only door to the database: opening it, reading, whole transactions, a copy of it.
 
-import asyncio
-import errno
-import logging
-import sqlite3
+Two ways lead through it: sqlite.py and postgresql.py. What differs between the two is there, and in
+the two scripts of migrations; the SQL of all others is written for both.
+"""
+
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Protocol, TypeAlias, TypeVar
 
-import aiosqlite
+from presence_server.accounts.engine import (
+    DatabaseUnavailable,
+    DatabaseUnusable,
+    Engine,
+    NoBackup,
+    Row,
+    T,
+    Transaction,
+    Value,
+    Work,
+)
+from presence_server.accounts.sqlite import open_sqlite
+from presence_server.config import ConfigError, PostgresUrl
 
-from presence_server.accounts.schema import UnsoundDatabase, open_reader, open_writer
-
-T = TypeVar("T")
-Value: TypeAlias = str | int | None
-Row: TypeAlias = tuple[Any, ...]
-
-# How long a transaction may wait for its turn, in this process and among others.
-WRITE_PATIENCE = 2.0
-CLOSE_PATIENCE = 5.0
-
-_TROUBLES = {
-    sqlite3.SQLITE_BUSY: "is locked by another program",
-    sqlite3.SQLITE_LOCKED: "is locked by another program",
-    sqlite3.SQLITE_PROTOCOL: "is locked by another program",
-    sqlite3.SQLITE_FULL: "has no room left on its disk",
-    sqlite3.SQLITE_READONLY: "cannot be written",
-    sqlite3.SQLITE_PERM: "may not be used",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened",
-    sqlite3.SQLITE_IOERR: "cannot be read from or written to its disk",
-    sqlite3.SQLITE_CORRUPT: "is damaged",
-    sqlite3.SQLITE_NOTADB: "is not a database",
-}
-
-log = logging.getLogger(__name__)
-
-
-class DatabaseUnusable(Exception):
-    """The database cannot be opened; the text is a sentence that names its path."""
-
-
-class DatabaseUnavailable(Exception):
-    """An open database cannot serve just now; the text is a sentence that names its path."""
-
-
-class Transaction(Protocol):
-    """Takes the statements of one transaction. `$1` in the SQL is the first value."""
-
-    async def execute(self, sql: str, *values: Value) -> list[Row]: ...
-
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None: ...
+__all__ = [
+    "Database",
+    "DatabaseUnavailable",
+    "DatabaseUnusable",
+    "NoBackup",
+    "Row",
+    "Transaction",
+    "Value",
+    "open_database",
+]
 
 
 class Database:
     """An open database, as open_database() gives it.
 
-    Transactions go one after the other through a connection of their own; reads have another
-    one and never wait for a writer.
+    Transactions go one after the other; reads never wait for them.
     """
 
-    def __init__(self, path: Path, writer: "_Connection", reader: "_Connection") -> None:
-        self.path = path
+    def __init__(self, name: str, engine: Engine) -> None:
+        # As sentences call it.
+        self.name = name
         # A random name, given when the database was made.
         self.identity = ""
-        self._writer = writer
-        self._reader = reader
-        self._file = _file_id(path)
+        self._engine = engine
         self._closed = False
         # Told the kind and the seconds of each read and write.
         self.observe: Callable[[str, float], None] = lambda kind, seconds: None
 
     async def read(self, sql: str, *values: Value) -> list[Row]:
         with self._serving("read"):
-            return await self._reader.run(partial(_execute, sql, values))
+            return await self._engine.read(sql, values)
 
-    async def write(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+    async def write(self, work: Work[T]) -> T:
         """Run `work` as one transaction: all of it happens or nothing, whoever is cancelled.
 
         `work` may await nothing but its own statements. A transaction that has waited too long
         for its turn is not begun.
         """
-        deadline = time.monotonic() + WRITE_PATIENCE
         with self._serving("write"):
-            return await self._writer.run(partial(self._transact, work, deadline))
+            return await self._engine.write(work)
 
     async def check_writable(self) -> None:
         """Raise DatabaseUnavailable unless a transaction can be had."""
 
-        async def nothing(transaction: Transaction) -> None: ...
+        async def nothing(transaction: Transaction) -> None:
+            # A replica refuses this, though not the transaction; for others it is no work.
+            await transaction.execute("DELETE FROM about WHERE name = ''")
 
         await self.write(nothing)
 
     async def backup(self, target: Path) -> None:
         """Write what is committed to `target`, which appears complete or not at all.
 
-        Raises OSError when it cannot be written there.
+        Raises OSError when it cannot be written there, and NoBackup.
         """
-        with _troubles(self.path, DatabaseUnavailable):
-            await asyncio.to_thread(_copy, self.path, target)
+        await self._engine.backup(target)
 
     def close(self) -> None:
         """Take nothing new; what has begun goes on. open_database() calls this."""
@@ -110,167 +92,45 @@ class Database:
     @contextmanager
     def _serving(self, kind: str) -> Iterator[None]:
         if self._closed:
-            raise DatabaseUnavailable(f"The database {self.path} is closed.")
+            raise DatabaseUnavailable(f"The database {self.name} is closed.")
         started = time.monotonic()
         try:
-            with _troubles(self.path, DatabaseUnavailable):
-                yield
+            yield
         finally:
             self.observe(kind, time.monotonic() - started)
 
-    def _transact(
-        self,
-        work: Callable[[Transaction], Coroutine[Any, Any, T]],
-        deadline: float,
-        connection: sqlite3.Connection,
-    ) -> T:
-        patience = max(0, round(1000 * (deadline - time.monotonic())))
-        connection.execute(f"PRAGMA busy_timeout = {patience}")
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            self._check_in_place()
-            result = _run_through(work(_Statements(connection)))
-            connection.execute("COMMIT")
-        except BaseException:
-            # A full disk has rolled back by itself.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        return result
-
-    def _check_in_place(self) -> None:
-        # SQLite would go on writing to a file that has lost its name, and all of it be lost.
-        if _file_id(self.path) != self._file:
-            raise DatabaseUnavailable(
-                f"The database {self.path} was moved or deleted while it was in use."
-            )
-
 
 @asynccontextmanager
-async def open_database(path: Path, *, create: bool = True) -> AsyncIterator[Database]:
-    """The database at `path`, made if need be, with the newest schema.
+async def open_database(
+    place: Path | PostgresUrl, *, create: bool = True
+) -> AsyncIterator[Database]:
+    """The database at `place`, made if need be, with the newest schema.
 
-    Raises DatabaseUnusable.
+    Raises DatabaseUnusable, and ConfigError where PostgreSQL needs what is not installed.
     """
     # Absolute: SQLite gives some relative names a meaning of their own, such as ":memory:".
-    path = path.absolute()
+    place = place.absolute()
     async with AsyncExitStack() as stack:
-        with _troubles(path, DatabaseUnusable):
-            writer = await stack.enter_async_context(
-                _connected(partial(open_writer, path, create=create))
-            )
-            reader = await stack.enter_async_context(_connected(partial(open_reader, path)))
-        database = Database(path, writer, reader)
+        engine = await stack.enter_async_context(_opened(place, create))
+        database = Database(str(place), engine)
         stack.callback(database.close)
-        ((database.identity,),) = await database.read(
-            "SELECT value FROM about WHERE name = $1", "identity"
-        )
+        try:
+            about = await database.read("SELECT value FROM about WHERE name = $1", "identity")
+        except DatabaseUnavailable as error:
+            raise DatabaseUnusable(str(error)) from error
+        ((database.identity,),) = about
         yield database
 
 
-class _Connection(aiosqlite.Connection):
-    """A connection whose thread runs whole functions, and cannot keep the process alive."""
-
-    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
-        super().__init__(connector, iter_chunk_size=64)
-        # A connection that nobody closed would otherwise hang the process at its end.
-        self._thread.daemon = True
-
-    async def open(self) -> None:
-        try:
-            await self
-        except Exception:
-            # The thread is about to tell the event loop that it ends; the loop must be there.
-            self._thread.join()
-            raise
-
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        # One function is one turn of the thread: nothing comes between its statements, and
-        # a caller that is cancelled leaves nothing half done.
-        result: T = await self._execute(  # type: ignore[no-untyped-call]  # aiosqlite has no type
-            lambda: function(self._conn)
-        )
-        return result
-
-
-@asynccontextmanager
-async def _connected(connector: Callable[[], sqlite3.Connection]) -> AsyncIterator[_Connection]:
-    connection = _Connection(connector)
-    await connection.open()
+def _opened(place: Path | PostgresUrl, create: bool) -> AbstractAsyncContextManager[Engine]:
+    if isinstance(place, Path):
+        return open_sqlite(place, create=create)
     try:
-        yield connection
-    finally:
-        try:
-            await asyncio.wait_for(connection.close(), CLOSE_PATIENCE)
-        except (TimeoutError, sqlite3.Error) as error:
-            log.error("A database connection did not close: %r", error)
-
-
-class _Statements:
-    """A Transaction on SQLite, whose statements never suspend."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    async def execute(self, sql: str, *values: Value) -> list[Row]:
-        return _execute(sql, values, self._connection)
-
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        self._connection.executemany(sql, (_named(row) for row in rows))
-
-
-def _run_through(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end here and now, on a thread that has no event loop."""
-    try:
-        work.send(None)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    work.close()
-    raise RuntimeError("a transaction awaited something other than its own statements")
-
-
-def _execute(sql: str, values: Sequence[Value], connection: sqlite3.Connection) -> list[Row]:
-    return connection.execute(sql, _named(values)).fetchall()
-
-
-def _named(values: Sequence[Value]) -> dict[str, Value]:
-    # To SQLite `$1` is a parameter whose name is 1.
-    return {str(number): value for number, value in enumerate(values, 1)}
-
-
-def _copy(source: Path, target: Path) -> None:
-    if target.exists() and target.samefile(source):
-        raise FileExistsError(errno.EEXIST, "it is the database itself")
-    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        unfinished = Path(folder, target.name)
-        with closing(open_reader(source)) as reader, closing(sqlite3.connect(unfinished)) as copy:
-            # In one step, for a copy in several would begin again at every write in between.
-            reader.backup(copy)
-            # Without a -wal file of its own, the copy is one file that can be moved.
-            copy.execute("PRAGMA journal_mode = DELETE")
-        unfinished.chmod(0o600)
-        unfinished.replace(target)
-
-
-def _file_id(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-@contextmanager
-def _troubles(path: Path, kind: type[Exception]) -> Iterator[None]:
-    """Turn what the file or its disk does to us into `kind`; mistakes in SQL pass through."""
-    try:
-        yield
-    except UnsoundDatabase as error:
-        raise kind(f"The database {path} {error}.") from error
-    except sqlite3.Error as error:
-        # The low byte is the kind of error, the others say more about it.
-        trouble = _TROUBLES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-        if trouble is None:
-            raise
-        raise kind(f"The database {path} {trouble}.") from error
+        # Here, because few need it: it comes with an extra of its own.
+        from presence_server.accounts.postgresql import open_postgresql
+    except ImportError as error:
+        raise ConfigError(
+            "--database (PRESENCE_DATABASE) names a PostgreSQL server, and its driver is not "
+            "installed: pip install 'presence-server[postgresql]'."
+        ) from error
+    return open_postgresql(place, create=create)

@@ -1,22 +1,18 @@
 """Opening the SQLite file itself: its modes, its journal, its soundness, its schema."""
 
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from presence_server.accounts.engine import OPEN_PATIENCE
+from presence_server.accounts.migrations import UnsoundDatabase, check_known, read_steps
 from presence_server.resources import MIGRATIONS
 
 # "pres", so that the file of another program is not taken for ours.
 APPLICATION_ID = 0x70726573
-OPEN_PATIENCE = 10.0
-
-
-class UnsoundDatabase(Exception):
-    """What is wrong with the file, as the rest of a sentence that begins with its path."""
 
 
 def open_writer(path: Path, *, create: bool) -> sqlite3.Connection:
@@ -114,19 +110,14 @@ def _enter_wal(connection: sqlite3.Connection) -> None:
 
 def _migrate(connection: sqlite3.Connection) -> None:
     """Take the steps that the database has not taken; without any, no lock is needed."""
-    steps = _steps(MIGRATIONS.read_text("utf-8"))
+    steps = read_steps(MIGRATIONS.read_text("utf-8"))
     while _taken(connection, steps) < len(steps):
         _take_next(connection, steps)
 
 
 def _taken(connection: sqlite3.Connection, steps: list[str]) -> int:
     taken: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if taken > len(steps):
-        raise UnsoundDatabase(
-            f"was made by a newer version of this program "
-            f"(its schema is {taken}, this program knows {len(steps)})"
-        )
-    return taken
+    return check_known(taken, steps)
 
 
 def _take_next(connection: sqlite3.Connection, steps: list[str]) -> None:
@@ -144,14 +135,6 @@ def _take_next(connection: sqlite3.Connection, steps: list[str]) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-def _steps(script: str) -> list[str]:
-    _, *parts = re.split(r"^-- step (\d+)$", script, flags=re.MULTILINE)
-    numbers, steps = [int(number) for number in parts[::2]], parts[1::2]
-    if numbers != list(range(1, len(numbers) + 1)):
-        raise ValueError(f"the steps of migrations.sql are not 1, 2, 3 …: {numbers}")
-    return steps
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from presence_server.accounts.database import Database
+from presence_server.accounts.database import Database, NoBackup
 from presence_server.commands.database import Refused, run_on_database
 from presence_server.config import Config
 
@@ -22,6 +22,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
     async def work(db: Database) -> None:
         try:
             await db.backup(args.file)
+        except NoBackup as refusal:
+            raise Refused(str(refusal)) from refusal
         except OSError as error:
             raise Refused(f"{args.file} cannot be written: {error.strerror}.") from error
         print(f"Copied {config.database} to {args.file}.")

@@ -6,12 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from presence_server.accounts import users
-from presence_server.accounts.database import (
-    Database,
-    DatabaseUnavailable,
-    DatabaseUnusable,
-    open_database,
-)
+from presence_server.accounts.database import Database, open_database
 from presence_server.accounts.users import User
 from presence_server.config import Config
 
@@ -29,8 +24,6 @@ def run_on_database(
     except Refused as refusal:
         print(f"presence-server: {refusal}", file=sys.stderr)
         return 1
-    except DatabaseUnavailable as error:
-        raise DatabaseUnusable(str(error)) from error
     return 0
 
 

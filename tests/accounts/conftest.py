@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from presence_server.accounts.database import Database, open_database
+from presence_server.config import PostgresUrl
 
 
 @pytest.fixture
@@ -12,6 +13,6 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def db(path: Path) -> AsyncIterator[Database]:
-    async with open_database(path) as db:
+async def db(place: Path | PostgresUrl) -> AsyncIterator[Database]:
+    async with open_database(place) as db:
         yield db

@@ -6,15 +6,18 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import asyncpg
 import pytest
 
-from presence_server.accounts import database, sessions, users
+from presence_server.accounts import sessions, users
 from presence_server.accounts.database import (
     Database,
     DatabaseUnavailable,
     Transaction,
     open_database,
 )
+from presence_server.accounts.engine import WRITE_PATIENCE
+from presence_server.config import PostgresUrl
 from tests.accounts.programs import lock_of_another_program, run
 
 NOW = 1_795_420_800
@@ -32,6 +35,7 @@ async def stored(db: Database) -> list[str]:
     return [name for name, _ in await users.page(db, None, "", 1000)]
 
 
+@pytest.mark.both_databases
 async def test_a_transaction_happens_whole_or_not_at_all(db: Database) -> None:
     async def work(transaction: Transaction) -> None:
         await add(transaction, "alice")
@@ -44,19 +48,23 @@ async def test_a_transaction_happens_whole_or_not_at_all(db: Database) -> None:
     assert await stored(db) == ["bob"]
 
 
-async def test_mistakes_in_sql_are_no_trouble_of_the_file(db: Database) -> None:
-    with pytest.raises(sqlite3.OperationalError):
+@pytest.mark.both_databases
+async def test_mistakes_in_sql_are_no_trouble_of_the_database(db: Database) -> None:
+    with pytest.raises((sqlite3.OperationalError, asyncpg.UndefinedTableError)):
         await db.read("SELECT nothing FROM nowhere")
+    with pytest.raises((sqlite3.ProgrammingError, asyncpg.InterfaceError)):
+        await db.read("SELECT username FROM users WHERE id = $1")
 
     async def twice(transaction: Transaction) -> None:
         await add(transaction, "alice")
         await add(transaction, "alice")
 
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises((sqlite3.IntegrityError, asyncpg.UniqueViolationError)):
         await db.write(twice)
     assert await stored(db) == []
 
 
+@pytest.mark.both_databases
 async def test_a_transaction_waits_for_nothing_but_its_statements(db: Database) -> None:
     async def dreamer(transaction: Transaction) -> None:
         await add(transaction, "alice")
@@ -67,11 +75,13 @@ async def test_a_transaction_waits_for_nothing_but_its_statements(db: Database) 
     assert await stored(db) == []
 
 
+@pytest.mark.both_databases
 async def test_reads_cannot_write(db: Database) -> None:
     with pytest.raises(DatabaseUnavailable):
         await db.read("DELETE FROM users RETURNING id")
 
 
+@pytest.mark.both_databases
 async def test_q1_transactions_do_not_mix(db: Database) -> None:
     """One that fails takes nothing of another with it, whatever the order of their steps."""
 
@@ -106,6 +116,7 @@ async def test_q2_a_caller_who_is_cancelled_leaves_no_lock_behind(
         other.execute("ROLLBACK")
 
 
+@pytest.mark.both_databases
 async def test_q5_a_cancelled_write_that_happens_after_all_happens_whole(db: Database) -> None:
     alice = (await users.create(db, "alice", "hash", NOW)).id
     for _ in range(20):
@@ -122,7 +133,10 @@ async def test_q5_a_cancelled_write_that_happens_after_all_happens_whole(db: Dat
         await sessions.end_all(db, alice, NOW)
 
 
-async def test_q3_two_processes_that_read_and_then_write_do_not_collide(path: Path) -> None:
+@pytest.mark.both_databases
+async def test_q3_two_processes_that_read_and_then_write_do_not_collide(
+    place: Path | PostgresUrl,
+) -> None:
     async def count_up(db: Database) -> None:
         async def work(transaction: Transaction) -> None:
             ((seen,),) = await transaction.execute("SELECT last_seen FROM users")
@@ -131,7 +145,7 @@ async def test_q3_two_processes_that_read_and_then_write_do_not_collide(path: Pa
         for _ in range(50):
             await db.write(work)
 
-    async with open_database(path) as one, open_database(path) as two:
+    async with open_database(place) as one, open_database(place) as two:
         await users.create(one, "alice", "hash", NOW)
         await users.record_last_seen(two, {"alice": 0})
         await asyncio.gather(count_up(one), count_up(two))
@@ -148,7 +162,7 @@ async def test_f16_while_another_program_holds_the_lock_writes_are_refused_in_ti
             return_exceptions=True,
         )
         # All of them together, not one after the other.
-        assert time.monotonic() - started < database.WRITE_PATIENCE + 1
+        assert time.monotonic() - started < WRITE_PATIENCE + 1
     for result in results:
         assert isinstance(result, DatabaseUnavailable)
         assert str(result) == f"The database {path} is locked by another program."
@@ -282,18 +296,21 @@ def test_q6_a_database_that_nobody_closed_does_not_keep_the_process(path: Path) 
     assert run(_OPEN_AND_LEAVE, path) == "open\n"
 
 
-async def test_closing_waits_for_what_was_begun(path: Path) -> None:
-    async with open_database(path) as db:
+@pytest.mark.both_databases
+async def test_closing_waits_for_what_was_begun(place: Path | PostgresUrl) -> None:
+    async with open_database(place) as db:
         writing = asyncio.ensure_future(users.create(db, "alice", "hash", NOW))
         await asyncio.sleep(0)
     assert (await writing).username == "alice"
-    async with open_database(path) as db:
+    async with open_database(place) as db:
         assert await stored(db) == ["alice"]
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    if isinstance(place, Path):
+        assert [file.name for file in place.parent.iterdir()] == [place.name]
 
 
-async def test_after_closing_nothing_is_served(path: Path) -> None:
-    async with open_database(path) as db:
+@pytest.mark.both_databases
+async def test_after_closing_nothing_is_served(place: Path | PostgresUrl) -> None:
+    async with open_database(place) as db:
         pass
     with pytest.raises(DatabaseUnavailable, match="closed"):
         await users.create(db, "alice", "hash", NOW)

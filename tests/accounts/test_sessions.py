@@ -9,6 +9,8 @@ from presence_server.accounts.database import Database
 from presence_server.accounts.sessions import DAY, Reason, Session
 from presence_server.presence.roster import Status
 
+pytestmark = pytest.mark.both_databases
+
 NOW = 1_795_420_800
 
 

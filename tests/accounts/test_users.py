@@ -1,17 +1,20 @@
 import asyncio
 import re
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from presence_server.accounts import database, sessions, users
-from presence_server.accounts.database import Database, Transaction
+from presence_server.accounts import sessions, users
+from presence_server.accounts.database import Database, Row, Transaction, Value
 from presence_server.accounts.sessions import Reason
 from presence_server.accounts.users import UsernameTaken, name_problem
+from presence_server.config import PostgresUrl
+
+pytestmark = pytest.mark.both_databases
 
 NOW = 1_795_420_800
 NAME = st.from_regex(re.compile("[A-Za-z0-9_.-]{3,32}"), fullmatch=True)
@@ -169,13 +172,13 @@ async def test_a_page_is_what_sorting_all_names_gives(
 
 
 async def test_a_page_costs_the_same_wherever_it_begins(
-    db: Database, path: Path, monkeypatch: pytest.MonkeyPatch
+    db: Database, place: Path | PostgresUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, tuple[Value, ...]]] = []
     read = db.read
 
-    async def listen(sql: str, *values: database.Value) -> list[database.Row]:
-        asked.append(sql)
+    async def listen(sql: str, *values: Value) -> list[Row]:
+        asked.append((sql, values))
         return await read(sql, *values)
 
     monkeypatch.setattr(db, "read", listen)
@@ -185,14 +188,24 @@ async def test_a_page_costs_the_same_wherever_it_begins(
     await sessions.find(db, "secret", NOW)
     await sessions.of_user(db, 1)
     await sessions.endings_after(db, 5)
-    with sqlite3.connect(path) as connection:
-        for sql in asked:
-            plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", {str(n): 1 for n in range(1, 5)})
-            steps = [row[3] for row in plan.fetchall()]
+    for sql, values in asked:
+        if isinstance(place, Path):
+            steps = [row[3] for row in await read(f"EXPLAIN QUERY PLAN {sql}", *values)]
             # SEARCH goes by an index; SCAN reads a whole table.
             assert any(step.startswith("SEARCH") for step in steps), (sql, steps)
             assert not any(step.startswith("SCAN") for step in steps), (sql, steps)
-    connection.close()
+        else:
+            plan = await plan_without_scans(place, sql, values)
+            assert "Index" in plan and "Seq Scan" not in plan, (sql, plan)
+
+
+async def plan_without_scans(place: PostgresUrl, sql: str, values: tuple[Value, ...]) -> str:
+    """PostgreSQL's plan where it has to read a whole table only if there is no other way."""
+    connection = await asyncpg.connect(place.url)
+    await connection.execute("SET enable_seqscan = off")
+    rows = await connection.fetch(f"EXPLAIN {sql}", *values)
+    await connection.close()
+    return "\n".join(row[0] for row in rows)
 
 
 async def test_last_seen_never_goes_back(db: Database) -> None:

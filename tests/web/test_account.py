@@ -7,6 +7,8 @@ from presence_server.keys import DATABASE
 from tests.conftest import Serve, Visit
 from tests.visitor import PASSWORD, Page, Visitor
 
+pytestmark = pytest.mark.both_databases
+
 NEW = "another good one"
 
 

@@ -7,6 +7,8 @@ from presence_server.accounts import users
 from presence_server.keys import DATABASE, PRESENCE
 from tests.conftest import Serve, Visit
 
+pytestmark = pytest.mark.both_databases
+
 NAMES = ["Alice", "alfred", "bob", "Bobby", "carol", "dave.x", "dave_x", "_z"]
 
 

@@ -10,6 +10,8 @@ from presence_server.keys import DATABASE, KEYRING
 from tests.conftest import Serve, Visit
 from tests.visitor import PASSWORD, Page, Visitor
 
+pytestmark = pytest.mark.both_databases
+
 NAME = "presence_session"
 HTTPS = {"public_url": "https://presence.example"}
 

@@ -11,6 +11,8 @@ from presence_server.web import forms
 from tests.conftest import Serve, Visit
 from tests.visitor import Visitor
 
+pytestmark = pytest.mark.both_databases
+
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 

@@ -11,6 +11,8 @@ from presence_server.keys import DATABASE
 from tests.conftest import Serve, ServerProcesses, Visit
 from tests.visitor import Visitor
 
+pytestmark = pytest.mark.both_databases
+
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",

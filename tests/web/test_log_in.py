@@ -6,6 +6,8 @@ from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
 from tests.conftest import Serve, Visit
 from tests.visitor import PASSWORD, Page, Visitor
 
+pytestmark = pytest.mark.both_databases
+
 
 async def test_log_in_leads_to_the_list_and_shows_oneself_online(
     serve: Serve, visit: Visit

@@ -11,6 +11,8 @@ from presence_server.keys import DATABASE, KEYRING
 from tests.conftest import Serve, Visit
 from tests.visitor import PASSWORD, Visitor
 
+pytestmark = pytest.mark.both_databases
+
 FOREIGN: list[dict[str, str]] = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},

@@ -7,6 +7,8 @@ from presence_server.accounts import users
 from presence_server.keys import DATABASE
 from tests.conftest import Serve, Visit
 
+pytestmark = pytest.mark.both_databases
+
 
 async def accounts(server: TestServer) -> int:
     return await users.count(server.app[DATABASE])

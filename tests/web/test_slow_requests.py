@@ -7,6 +7,8 @@ import pytest
 
 from tests.conftest import ServerProcesses, Visit
 
+pytestmark = pytest.mark.both_databases
+
 SLOW = [
     b"",
     b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",

@@ -1,6 +1,10 @@
 import re
 
+import pytest
+
 from tests.conftest import Serve, Visit
+
+pytestmark = pytest.mark.both_databases
 
 
 async def test_files_that_pages_link_to_are_kept_for_ever(serve: Serve, visit: Visit) -> None:

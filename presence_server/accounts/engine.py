@@ -1,0 +1,48 @@
+"""What a database must be able to do for us, whichever it is, and how it says that it cannot."""
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+T = TypeVar("T")
+Value: TypeAlias = str | int | None
+Row: TypeAlias = tuple[Any, ...]
+
+# How long a transaction may wait for its turn, in this process and among others.
+WRITE_PATIENCE = 2.0
+OPEN_PATIENCE = 10.0
+CLOSE_PATIENCE = 5.0
+
+
+class DatabaseUnusable(Exception):
+    """The database cannot be opened; the text is a sentence that names it."""
+
+
+class DatabaseUnavailable(Exception):
+    """An open database cannot serve just now; the text is a sentence that names it."""
+
+
+class NoBackup(Exception):
+    """A copy of the database is not ours to make; the text is a sentence that says whose."""
+
+
+class Transaction(Protocol):
+    """Takes the statements of one transaction. `$1` in the SQL is the first value."""
+
+    async def execute(self, sql: str, *values: Value) -> list[Row]: ...
+
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None: ...
+
+
+Work: TypeAlias = Callable[[Transaction], Coroutine[Any, Any, T]]
+
+
+class Engine(Protocol):
+    """Transactions go one after the other, in all processes that use the database; reads wait for
+    none of them. All of it raises DatabaseUnavailable."""
+
+    async def read(self, sql: str, values: Sequence[Value]) -> list[Row]: ...
+
+    async def write(self, work: Work[T]) -> T: ...
+
+    async def backup(self, target: Path) -> None: ...

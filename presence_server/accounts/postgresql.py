@@ -1,0 +1,324 @@
+"""The other way through the door: a PostgreSQL server, for the processes of several machines."""
+
+import asyncio
+import logging
+import time
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+import asyncpg
+
+from presence_server.accounts.engine import (
+    OPEN_PATIENCE,
+    WRITE_PATIENCE,
+    DatabaseUnavailable,
+    DatabaseUnusable,
+    NoBackup,
+    Row,
+    T,
+    Value,
+    Work,
+)
+from presence_server.accounts.migrations import UnsoundDatabase, check_known, read_steps
+from presence_server.config import ConfigError, PostgresUrl
+from presence_server.resources import POSTGRESQL_MIGRATIONS
+
+_Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+_Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+READERS = 4
+# Seconds for one statement; a server that takes longer is as good as none.
+ANSWER_PATIENCE = 5.0
+# The process has few seconds to end in.
+CLOSE_PATIENCE = 1.0
+_STEPS_PATIENCE = 600.0
+# Any number, the same in all processes: "pres".
+_TURN = 0x70726573
+
+# By SQLSTATE: five characters, or the first two for a whole class.
+_TROUBLES = {
+    "08": "cannot be reached",
+    "25006": "cannot be written: it is a replica, or was made read-only",
+    "25P03": "did not hear from this server in time",
+    "28": "does not let this server in: the user or the password is wrong",
+    "3D": "does not exist",
+    "3F": "has no schema for our tables",
+    "40": "could not settle a quarrel between two transactions",
+    "42501": "does not allow this server what it needs",
+    "53": "has no room left",
+    "53100": "has no room left on its disk",
+    "53300": "takes no more connections",
+    "55P03": "is locked by another program",
+    "57": "is being stopped or started",
+    "57014": "does not answer in time",
+    "58": "cannot be read from or written to its disk",
+    "XX001": "is damaged",
+    "XX002": "is damaged",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Postgresql:
+    """An Engine. Transactions take turns in all processes, as they do on SQLite, so that what was
+    read in one still holds when it writes, and endings appear in the order of their numbers."""
+
+    def __init__(self, name: str, writer: _Pool, reader: _Pool) -> None:
+        self._name = name
+        self._writer = writer
+        self._reader = reader
+        self._begun: set[asyncio.Task[Any]] = set()
+
+    async def read(self, sql: str, values: Sequence[Value]) -> list[Row]:
+        with _troubles(self._name, DatabaseUnavailable):
+            async with _connected(self._reader, WRITE_PATIENCE) as connection:
+                return await _fetch(connection, sql, values)
+
+    async def write(self, work: Work[T]) -> T:
+        # A task of its own: a caller who is cancelled neither tears nor holds up anything.
+        task = asyncio.create_task(self._transact(work, time.monotonic() + WRITE_PATIENCE))
+        self._begun.add(task)
+        task.add_done_callback(self._begun.discard)
+        with _troubles(self._name, DatabaseUnavailable):
+            return await asyncio.shield(task)
+
+    async def backup(self, target: Path) -> NoReturn:
+        raise NoBackup(f"The database {self._name} is copied with PostgreSQL's own pg_dump.")
+
+    async def finish(self) -> None:
+        """Wait for the transactions that have begun."""
+        if self._begun:
+            await asyncio.wait(self._begun, timeout=CLOSE_PATIENCE)
+
+    async def _transact(self, work: Work[T], deadline: float) -> T:
+        async with _connected(self._writer, WRITE_PATIENCE) as connection:
+            async with _turn(connection, deadline - time.monotonic()):
+                return await _run_through(work(_Statements()), connection)
+
+
+@asynccontextmanager
+async def open_postgresql(url: PostgresUrl, *, create: bool) -> AsyncIterator[Postgresql]:
+    """The database with the newest schema. Raises DatabaseUnusable, and ConfigError for a URL
+    that is none."""
+    name = str(url)
+    async with AsyncExitStack() as stack:
+        writer = await stack.enter_async_context(_pool(url, 1))
+        # Like SQLite's reader it cannot write by mistake.
+        reader = await stack.enter_async_context(
+            _pool(url, READERS, default_transaction_read_only="on")
+        )
+        with _troubles(name, DatabaseUnusable):
+            async with _connected(writer, OPEN_PATIENCE) as connection:
+                await _migrate(connection, create)
+        engine = Postgresql(name, writer, reader)
+        stack.push_async_callback(engine.finish)
+        yield engine
+
+
+@asynccontextmanager
+async def _pool(url: PostgresUrl, size: int, **settings: str) -> AsyncIterator[_Pool]:
+    try:
+        pool = await asyncpg.create_pool(
+            url.url,
+            min_size=0,
+            max_size=size,
+            timeout=OPEN_PATIENCE,
+            command_timeout=ANSWER_PATIENCE,
+            # Nothing is left behind on a connection that would have to be cleared away.
+            reset=_leave_as_is,
+            server_settings={
+                "application_name": "presence-server",
+                # A process that stands still must not keep the others from their turns.
+                "idle_in_transaction_session_timeout": f"{ANSWER_PATIENCE:.0f}s",
+                **settings,
+            },
+        )
+    except (asyncpg.InterfaceError, ValueError):
+        # What asyncpg says of it may hold parts of the password.
+        raise ConfigError(
+            "--database (PRESENCE_DATABASE) must be a URL such as postgresql://user@host/name."
+        ) from None
+    try:
+        yield pool
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), CLOSE_PATIENCE)
+        except TimeoutError:
+            # It has cut its connections.
+            log.error("A database connection did not close.")
+
+
+async def _leave_as_is(connection: object) -> None: ...
+
+
+@asynccontextmanager
+async def _connected(pool: _Pool, patience: float) -> AsyncIterator[_Connection]:
+    connection = await pool.acquire(timeout=patience)
+    try:
+        yield connection
+    except asyncpg.InterfaceError as error:
+        # The driver calls mistakes by the same name.
+        if not _is_lost(connection):
+            raise
+        raise asyncpg.ConnectionDoesNotExistError(str(error)) from error
+    except Exception as error:
+        # The next connection may find another server, or the same one started anew.
+        if _trouble(error) is not None:
+            connection.terminate()
+        raise
+    finally:
+        await pool.release(connection)
+
+
+@asynccontextmanager
+async def _turn(connection: _Connection, patience: float) -> AsyncIterator[None]:
+    """A transaction, begun when no other process is in one of its own."""
+    milliseconds = max(1, round(1000 * patience))  # 0 would be for ever
+    try:
+        await connection.execute(
+            f"BEGIN; SET LOCAL lock_timeout = {milliseconds}; SELECT pg_advisory_xact_lock({_TURN})"
+        )
+        yield
+        await connection.execute("COMMIT")
+    except BaseException as error:
+        # Of a connection in trouble nothing more is asked.
+        if _trouble(error) is None and not _is_lost(connection):
+            await connection.execute("ROLLBACK")
+        raise
+
+
+async def _migrate(connection: _Connection, create: bool) -> None:
+    """Take the steps that the database has not taken; without any, no turn is needed."""
+    steps = read_steps(POSTGRESQL_MIGRATIONS.read_text("utf-8"))
+    if await connection.fetchval("SHOW transaction_read_only") == "on":
+        raise UnsoundDatabase(_TROUBLES["25006"])
+    if await _taken(connection, steps) == len(steps):
+        return
+    async with _turn(connection, OPEN_PATIENCE):
+        # Asked again: another process may have taken the steps meanwhile.
+        taken = await _taken(connection, steps)
+        if not (taken or create):
+            raise UnsoundDatabase("is empty")
+        for step in steps[taken:]:
+            await connection.execute(step, timeout=_STEPS_PATIENCE)
+        await connection.execute(
+            "INSERT INTO about (name, value) VALUES ('schema', $1)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            str(len(steps)),
+        )
+
+
+async def _taken(connection: _Connection, steps: list[str]) -> int:
+    found = await connection.fetch(
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema = current_schema()"
+        " AND table_name IN ('about', 'users', 'sessions', 'endings', 'here')"
+    )
+    if not found:
+        return 0
+    taken = None
+    if {("about", "name"), ("about", "value")} <= {tuple(column) for column in found}:
+        taken = await connection.fetchval("SELECT value FROM about WHERE name = 'schema'")
+    if taken is None:
+        raise UnsoundDatabase("belongs to another program")
+    return check_known(int(taken), steps)
+
+
+class _Asked:
+    """What a transaction awaits: the answer to one statement."""
+
+    def __init__(self, ask: Callable[[_Connection], Awaitable[list[Row]]]) -> None:
+        self.ask = ask
+
+    def __await__(self) -> Generator["_Asked", list[Row], list[Row]]:
+        return (yield self)
+
+
+class _Statements:
+    """A Transaction on PostgreSQL, whose statements are carried out by _run_through()."""
+
+    async def execute(self, sql: str, *values: Value) -> list[Row]:
+        return await _Asked(lambda connection: _fetch(connection, sql, values))
+
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        await _Asked(lambda connection: _execute_many(connection, sql, list(rows)))
+
+
+async def _run_through(work: Coroutine[Any, Any, T], connection: _Connection) -> T:
+    """Run a coroutine that may wait for its statements only: all others wait for their turn."""
+    try:
+        asked = work.send(None)
+        while isinstance(asked, _Asked):
+            try:
+                answer = await asked.ask(connection)
+            except Exception as error:
+                asked = work.throw(error)
+            else:
+                asked = work.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        work.close()
+    raise RuntimeError("a transaction awaited something other than its own statements")
+
+
+async def _fetch(connection: _Connection, sql: str, values: Sequence[Value]) -> list[Row]:
+    return [tuple(record) for record in await connection.fetch(sql, *values)]
+
+
+async def _execute_many(
+    connection: _Connection, sql: str, rows: list[Sequence[Value]]
+) -> list[Row]:
+    await connection.executemany(sql, rows)
+    return []
+
+
+def _is_lost(connection: _Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool has taken it back already.
+        return True
+
+
+@contextmanager
+def _troubles(name: str, kind: type[Exception]) -> Iterator[None]:
+    """Turn what the server or the way to it does to us into `kind`; mistakes pass through."""
+    try:
+        yield
+    except UnsoundDatabase as error:
+        raise kind(f"The database {name} {error}.") from error
+    except Exception as error:
+        trouble = _trouble(error)
+        if trouble is None:
+            raise
+        raise kind(f"The database {name} {trouble}.") from error
+
+
+def _trouble(error: BaseException) -> str | None:
+    match error:
+        case asyncpg.PostgresError():
+            state = error.sqlstate or ""
+            return _TROUBLES.get(state) or _TROUBLES.get(state[:2])
+        case TimeoutError():
+            return "does not answer in time"
+        case OSError():
+            return f"cannot be reached: {error.strerror or error}"
+        case asyncpg.TargetServerAttributeNotMatched():
+            return "has no server such as target_session_attrs asks for"
+        case asyncpg.InternalClientError():
+            # A connection that the server has just ended, while the driver still reads that.
+            return "cannot be reached"
+    return None

@@ -1,0 +1,213 @@
+"""One way through the door to the database: an SQLite file, for the processes of one machine."""
+
+import asyncio
+import errno
+import logging
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiosqlite
+
+from presence_server.accounts.engine import (
+    CLOSE_PATIENCE,
+    WRITE_PATIENCE,
+    DatabaseUnavailable,
+    DatabaseUnusable,
+    Row,
+    T,
+    Value,
+    Work,
+)
+from presence_server.accounts.migrations import UnsoundDatabase
+from presence_server.accounts.schema import open_reader, open_writer
+
+_TROUBLES = {
+    sqlite3.SQLITE_BUSY: "is locked by another program",
+    sqlite3.SQLITE_LOCKED: "is locked by another program",
+    sqlite3.SQLITE_PROTOCOL: "is locked by another program",
+    sqlite3.SQLITE_FULL: "has no room left on its disk",
+    sqlite3.SQLITE_READONLY: "cannot be written",
+    sqlite3.SQLITE_PERM: "may not be used",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened",
+    sqlite3.SQLITE_IOERR: "cannot be read from or written to its disk",
+    sqlite3.SQLITE_CORRUPT: "is damaged",
+    sqlite3.SQLITE_NOTADB: "is not a database",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Sqlite:
+    """An Engine: transactions go through a connection of their own, reads through another."""
+
+    def __init__(self, path: Path, writer: "_Connection", reader: "_Connection") -> None:
+        self._path = path
+        self._writer = writer
+        self._reader = reader
+        self._file = _file_id(path)
+
+    async def read(self, sql: str, values: Sequence[Value]) -> list[Row]:
+        with _troubles(self._path, DatabaseUnavailable):
+            return await self._reader.run(partial(_execute, sql, values))
+
+    async def write(self, work: Work[T]) -> T:
+        deadline = time.monotonic() + WRITE_PATIENCE
+        with _troubles(self._path, DatabaseUnavailable):
+            return await self._writer.run(partial(self._transact, work, deadline))
+
+    async def backup(self, target: Path) -> None:
+        with _troubles(self._path, DatabaseUnavailable):
+            await asyncio.to_thread(_copy, self._path, target)
+
+    def _transact(
+        self,
+        work: Work[T],
+        deadline: float,
+        connection: sqlite3.Connection,
+    ) -> T:
+        patience = max(0, round(1000 * (deadline - time.monotonic())))
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._check_in_place()
+            result = _run_through(work(_Statements(connection)))
+            connection.execute("COMMIT")
+        except BaseException:
+            # A full disk has rolled back by itself.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return result
+
+    def _check_in_place(self) -> None:
+        # SQLite would go on writing to a file that has lost its name, and all of it be lost.
+        if _file_id(self._path) != self._file:
+            raise DatabaseUnavailable(
+                f"The database {self._path} was moved or deleted while it was in use."
+            )
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path, *, create: bool) -> AsyncIterator[Sqlite]:
+    """The database at the absolute `path`, with the newest schema. Raises DatabaseUnusable."""
+    async with AsyncExitStack() as stack:
+        with _troubles(path, DatabaseUnusable):
+            writer = await stack.enter_async_context(
+                _connected(partial(open_writer, path, create=create))
+            )
+            reader = await stack.enter_async_context(_connected(partial(open_reader, path)))
+        yield Sqlite(path, writer, reader)
+
+
+class _Connection(aiosqlite.Connection):
+    """A connection whose thread runs whole functions, and cannot keep the process alive."""
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, iter_chunk_size=64)
+        # A connection that nobody closed would otherwise hang the process at its end.
+        self._thread.daemon = True
+
+    async def open(self) -> None:
+        try:
+            await self
+        except Exception:
+            # The thread is about to tell the event loop that it ends; the loop must be there.
+            self._thread.join()
+            raise
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        # One function is one turn of the thread: nothing comes between its statements, and
+        # a caller that is cancelled leaves nothing half done.
+        result: T = await self._execute(  # type: ignore[no-untyped-call]  # aiosqlite has no type
+            lambda: function(self._conn)
+        )
+        return result
+
+
+@asynccontextmanager
+async def _connected(connector: Callable[[], sqlite3.Connection]) -> AsyncIterator[_Connection]:
+    connection = _Connection(connector)
+    await connection.open()
+    try:
+        yield connection
+    finally:
+        try:
+            await asyncio.wait_for(connection.close(), CLOSE_PATIENCE)
+        except (TimeoutError, sqlite3.Error) as error:
+            log.error("A database connection did not close: %r", error)
+
+
+class _Statements:
+    """A Transaction on SQLite, whose statements never suspend."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def execute(self, sql: str, *values: Value) -> list[Row]:
+        return _execute(sql, values, self._connection)
+
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        self._connection.executemany(sql, (_named(row) for row in rows))
+
+
+def _run_through(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end here and now, on a thread that has no event loop."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    work.close()
+    raise RuntimeError("a transaction awaited something other than its own statements")
+
+
+def _execute(sql: str, values: Sequence[Value], connection: sqlite3.Connection) -> list[Row]:
+    return connection.execute(sql, _named(values)).fetchall()
+
+
+def _named(values: Sequence[Value]) -> dict[str, Value]:
+    # To SQLite `$1` is a parameter whose name is 1.
+    return {str(number): value for number, value in enumerate(values, 1)}
+
+
+def _copy(source: Path, target: Path) -> None:
+    if target.exists() and target.samefile(source):
+        raise FileExistsError(errno.EEXIST, "it is the database itself")
+    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        unfinished = Path(folder, target.name)
+        with closing(open_reader(source)) as reader, closing(sqlite3.connect(unfinished)) as copy:
+            # In one step, for a copy in several would begin again at every write in between.
+            reader.backup(copy)
+            # Without a -wal file of its own, the copy is one file that can be moved.
+            copy.execute("PRAGMA journal_mode = DELETE")
+        unfinished.chmod(0o600)
+        unfinished.replace(target)
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def _troubles(path: Path, kind: type[Exception]) -> Iterator[None]:
+    """Turn what the file or its disk does to us into `kind`; mistakes in SQL pass through."""
+    try:
+        yield
+    except UnsoundDatabase as error:
+        raise kind(f"The database {path} {error}.") from error
+    except sqlite3.Error as error:
+        # The low byte is the kind of error, the others say more about it.
+        trouble = _TROUBLES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        if trouble is None:
+            raise
+        raise kind(f"The database {path} {trouble}.") from error

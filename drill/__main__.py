@@ -6,38 +6,56 @@ import sys
 import time
 from collections.abc import Sequence
 
+from drill import report
 from drill.faults import FAULTS
 from drill.faults.pairs import pair
-from drill.figures import Fault
+from drill.figures import Fault, Figures
+from drill.report import Result
 
 
-async def run(fault: Fault) -> bool:
+async def run(fault: Fault) -> Figures:
     """Print one line, and one more for each promise that was broken."""
     begun = time.monotonic()
     figures = await fault.measure()
-    values = ", ".join(f"{name} {value}" for name, value in figures.values.items())
     verdict = "BROKEN" if figures.broken else "ok"
     seconds = time.monotonic() - begun
-    print(f"{fault.name:<7} {verdict:<6} {fault.done}: {values} [{seconds:.0f} s]", flush=True)
+    print(f"{fault.name:<7} {verdict:<6} {fault.done}: {figures} [{seconds:.0f} s]", flush=True)
     for sentence in figures.broken:
         print(f"        ! {sentence}", flush=True)
-    return not figures.broken
+    return figures
 
 
 async def main(argv: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    faults = FAULTS + [pair(options.seed + number) for number in range(options.pairs)]
+    chosen = [fault for fault in faults if not options.only or _is_named(fault, options.only)]
+    results = [Result(fault, Figures()) for fault in chosen]
+    print(", ".join(f"{name} {value}" for name, value in report.about().items()), flush=True)
+    for number in range(options.times):
+        begun = time.monotonic()
+        broken = []
+        for fault, all_figures in results:
+            figures = await run(fault)
+            all_figures.add(figures)
+            if figures.broken:
+                broken.append(fault.name)
+        verdict = f"broken under {', '.join(broken)}" if broken else "every promise was kept"
+        minutes = (time.monotonic() - begun) / 60
+        run_words = f" (run {number + 1} of {options.times})" if options.times > 1 else ""
+        print(f"{len(chosen)} faults in {minutes:.1f} minutes{run_words}: {verdict}.", flush=True)
+    if options.write:
+        report.write(results, options.times)
+    return 1 if not chosen or any(figures.broken for _, figures in results) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m drill", description=__doc__)
     parser.add_argument("only", nargs="*", help="names of faults, such as F1 (default: all)")
     parser.add_argument("--pairs", type=int, default=4, help="so many random pairs of faults")
     parser.add_argument("--seed", type=int, default=1, help="the first pair's")
-    options = parser.parse_args(argv)
-    faults = FAULTS + [pair(options.seed + number) for number in range(options.pairs)]
-    chosen = [fault for fault in faults if not options.only or _is_named(fault, options.only)]
-    begun = time.monotonic()
-    broken = [fault.name for fault in chosen if not await run(fault)]
-    verdict = f"broken under {', '.join(broken)}" if broken else "every promise was kept"
-    minutes = (time.monotonic() - begun) / 60
-    print(f"{len(chosen)} faults in {minutes:.1f} minutes: {verdict}.")
-    return 1 if broken or not chosen else 0
+    parser.add_argument("--times", type=int, default=1, help="so many runs, one after the other")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/")
+    return parser
 
 
 def _is_named(fault: Fault, names: list[str]) -> bool:

@@ -210,6 +210,25 @@ class Evidence:
             if gone.username in names and gone.at >= after
         )
 
+    def history(self, username: str, zero: float) -> str:
+        """All that was true and told of a user, for the record; in seconds from `zero`."""
+        found = []
+        for stay in self.stays:
+            if stay.username == username:
+                end = "ended" if stay.logged_out else "closed"
+                found.append((stay.opened, f"opened at {stay.node}"))
+                found.append((stay.closed, f"{end} at {stay.node}"))
+        for view in self.views:
+            for begin, end_of_it in view.shown[username]:
+                found.append((begin, f"shown at {view.node}"))
+                found.append((end_of_it, f"not shown at {view.node}"))
+            for at, value in view.said_of_degraded:
+                found.append((at, f"{view.node} {'' if value else 'no longer '}degraded"))
+        for node, spans in self.dark.items():
+            for begin, end_of_it in spans:
+                found += [(begin, f"{node} dark"), (end_of_it, f"{node} not dark")]
+        return "; ".join(f"{at - zero:.2f} {what}" for at, what in sorted(found) if at < _FOREVER)
+
     def _open_spans(self) -> defaultdict[str, Spans]:
         return _by_user((stay.username, (stay.opened, stay.closed)) for stay in self.stays)
 

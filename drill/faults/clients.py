@@ -109,7 +109,7 @@ async def reconnect_storm(figures: Figures) -> None:
             await asyncio.sleep(0.05)
         figures.note("all gone everywhere after", site.now() - left)
         stalls = sum(node.server.log.count("stood still") for node in site.nodes.values())
-        figures.note("standstills of over 1 s", stalls)
+        figures.note("standstills of over 1 s", stalls, "")
         figures.never_degraded(site.observers)
         figures.presence(site, begun)
 

@@ -27,6 +27,7 @@ TASKS = (
     "ledger",
     "read endings",
     "write who is here",
+    "read notes",
     "touch sessions",
     "watchdog",
 )

@@ -3,11 +3,18 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import aiohttp
 
 from drill.figures import Faults, Figures
 from drill.people import Person
 from drill.site import Site
+from presence_server.accounts import users
+from presence_server.accounts.database import open_database
+from presence_server.config import Config
+from tests.visitor import Visitor
 
 faults = Faults()
 
@@ -110,7 +117,22 @@ async def stalled(figures: Figures) -> None:
     seconds=16,
 )
 async def killed(figures: Figures) -> None:
-    async with Site() as site:
+    await _killed(figures, Site())
+
+
+@faults.add(
+    "F11b",
+    "the same with the lease and the grace that a server has by default",
+    promised="the same: the others are gone between 10 s and 19 s",
+    seconds=55,
+)
+async def killed_by_default(figures: Figures) -> None:
+    default = Config()
+    await _killed(figures, Site(people=60, lease=default.lease, grace=default.grace))
+
+
+async def _killed(figures: Figures, opened: Site) -> None:
+    async with opened as site:
         theirs = site.people_at("c")
         lost = theirs[::2]
         async with site.life("a", "b"):
@@ -182,24 +204,55 @@ async def terminated(figures: Figures) -> None:
 
 @faults.add(
     "F14",
-    "three nodes restarted one by one, one of them speaking a later version",
-    promised="0 offline flaps",
+    "three nodes restarted one by one while people sign up, one of them speaking a later version",
+    promised="0 offline flaps; no sign-up that was acknowledged is lost",
     seconds=25,
 )
 async def rolling_restart(figures: Figures) -> None:
     # Time for a process to start on a busy machine, and for its people to find another.
     async with Site(grace=4, sabotage={"c": {"DRILL_NEWER": "1"}}) as site:
-        for name in site.nodes:
-            status, seconds = await site.terminate(name)
-            figures.at_most(f"exit of {name}", seconds, 5)
-            figures.holds("exit status 0", status == 0, status)
-            await site.start(name)
-            healed = site.now()
-            await site.all_open([*site.people, *site.observers])
+        async with _sign_ups(site) as signed_up:
+            for name in site.nodes:
+                status, seconds = await site.terminate(name)
+                figures.at_most(f"exit of {name}", seconds, 5)
+                figures.holds("exit status 0", status == 0, status)
+                await site.start(name)
+                healed = site.now()
+                await site.all_open([*site.people, *site.observers])
+        figures.note("sign-ups", len(signed_up), "")
+        figures.at_most("lost", len(signed_up) - await _known(site, signed_up), 0, "")
         await site.quiet()
         everybody = [person.username for person in site.people]
         figures.at_most("flaps", len(site.evidence.gone_at(everybody, 0)), 0, "")
         figures.presence(site, healed)
+
+
+@asynccontextmanager
+async def _sign_ups(site: Site) -> AsyncIterator[list[str]]:
+    """The names that were acknowledged."""
+    signed_up: list[str] = []
+
+    async def sign_up() -> None:
+        for number, (_, server) in enumerate(choice[0] for choice in iter(site.choice(), None)):
+            with suppress(aiohttp.ClientError, AssertionError):
+                async with Visitor.at(server.url) as visitor:
+                    answer = await visitor.sign_up(f"newcomer{number}")
+                    if answer.status == 303:
+                        signed_up.append(f"newcomer{number}")
+            await asyncio.sleep(0.05)
+
+    signing_up = asyncio.create_task(sign_up())
+    try:
+        yield signed_up
+    finally:
+        signing_up.cancel()
+        await asyncio.wait([signing_up])
+
+
+async def _known(site: Site, names: list[str]) -> int:
+    async with open_database(site.database) as database:
+        found = [await users.find(database, name) for name in names]
+    return sum(user is not None for user in found)
 
 
 @faults.add(

@@ -63,7 +63,7 @@ async def sessions_end_without_redis(figures: Figures) -> None:
             await _end_sessions(site, person)
             by_command.append(await closing - monotonic())
         figures.at_most("closed after the log-out", max(by_log_out), 1)
-        figures.at_most("after the command's end", max(by_command), 1)
+        figures.at_most("after the command's end", max(0.0, *by_command), 1)
         codes = {code for person in leaving + ended for code in person.closes}
         figures.holds("closed with 4401", codes == {4401}, codes)
         await site.start_redis()
@@ -97,8 +97,8 @@ async def no_request_waits(figures: Figures) -> None:
         paused = await _log_ins(site, names[LOG_INS:])
         site.redis.resume()
         healed = site.now()
-        figures.note("p99 before", f"{1000 * before:.0f} ms")
-        figures.note("p99 meanwhile", f"{1000 * paused:.0f} ms")
+        figures.note("p99 before", round(1000 * before), " ms")
+        figures.note("p99 meanwhile", round(1000 * paused), " ms")
         # Redis would answer only after whole seconds.
         figures.at_most("slower by", max(0.0, paused - before), 0.5)
         await site.quiet()
@@ -144,7 +144,7 @@ async def log_in_storm(figures: Figures) -> None:
                 await asyncio.gather(*storm)
                 counts.append(len(client.client_list()) - 1)
             opened = client.info("stats")["total_connections_received"]
-        figures.note("connections before", counts[0])
+        figures.note("connections before", counts[0], "")
         figures.at_most("at most meanwhile", max(counts), 2 * len(site.nodes), "")
         # Those of the nodes' starts and of the drill's own questions are among them.
         figures.at_most("opened since Redis started", int(opened), 12, "")
@@ -159,7 +159,7 @@ async def log_in_storm(figures: Figures) -> None:
 async def shared_port(figures: Figures) -> None:
     async with Site(flags={"port": free_port(), "reuse_port": True}) as site:
         pids = {node.server.pid for node in site.nodes.values()}
-        figures.note("processes", len(pids))
+        figures.note("processes", len(pids), "")
         await site.kill("b")
         await asyncio.sleep(0.5)
         status, seconds = await site.terminate("c")

@@ -38,7 +38,7 @@ async def _refused(figures: Figures, folder: Path, what: str, url: str) -> None:
         process.kill()
         status = await process.wait()
     lines = log_file.read_text().splitlines()
-    figures.note(what, f"status {status}")
+    figures.note(f"{what}: status", status, "")
     figures.holds(f"{what} ends the start with status 2", status == REFUSED, status)
     figures.holds(f"{what} is said in one line", len(lines) == 1, lines)
     figures.holds(f"{what}: no password is shown", "wrong-one" not in "".join(lines), lines)

@@ -16,16 +16,17 @@ def set_up(log_format: str) -> None:
 
 
 class Seldom:
-    """Warnings of something that may happen a thousand times a second: one is enough."""
+    """Warnings of what may happen a thousand times a second: one now and then is enough."""
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(self, log: logging.Logger, seconds: float = 1.0) -> None:
         self._log = log
+        self._seconds = seconds
         self._quiet_until = 0.0
 
     def warning(self, text: str, *values: object) -> None:
         now = time.monotonic()
         if now >= self._quiet_until:
-            self._quiet_until = now + 1.0
+            self._quiet_until = now + self._seconds
             self._log.warning(text, *values)
 
 

@@ -1,17 +1,27 @@
 """One line for every request, whatever bytes it carries."""
 
 import json
+import logging
+from typing import Any, TypeGuard
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-from presence_server.web.proxies import client_address
+from presence_server.logs import Seldom
+from presence_server.web.proxies import client_address, is_forwarded_in_vain
 
 _LONGEST = 300  # characters of a path or a user agent
+_SELDOM = 600.0  # seconds
+
+log = logging.getLogger(__name__)
 
 
 class AccessLogger(AbstractAccessLogger):
     """Neither queries nor cookies are logged: they can hold secrets."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._proxies = Seldom(log, _SELDOM)
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         fields = {
@@ -24,13 +34,23 @@ class AccessLogger(AbstractAccessLogger):
             "agent": printable(request.headers.get("User-Agent", "")),
         }
         self.logger.info("request", extra=fields)
+        if _is_parsed(request) and is_forwarded_in_vain(request):
+            self._proxies.warning(
+                "%s sends X-Forwarded-For and is not among --trusted-proxies: "
+                "if it is the proxy, everybody behind it shares one address and its limits",
+                request.remote,
+            )
 
 
 def _address(request: web.BaseRequest) -> str:
-    # A request that could not be parsed belongs to no application that knows the proxies.
-    if isinstance(request, web.Request) and request._match_info is not None:
+    if _is_parsed(request):
         return client_address(request) or "-"
     return request.remote or "-"
+
+
+def _is_parsed(request: web.BaseRequest) -> TypeGuard[web.Request]:
+    # One that could not be parsed belongs to no application that knows the proxies.
+    return isinstance(request, web.Request) and request._match_info is not None
 
 
 def printable(text: str) -> str:

@@ -27,6 +27,13 @@ def client_address(request: web.Request) -> str:
     return str(address)
 
 
+def is_forwarded_in_vain(request: web.Request) -> bool:
+    """Whether a proxy that is not trusted, or somebody who plays one, says who is behind it."""
+    peer = _parse(request.remote or "")
+    told = "X-Forwarded-For" in request.headers
+    return told and peer is not None and not _is_trusted(peer, request.app[CONFIG].trusted_proxies)
+
+
 def _hops_from_the_right(request: web.Request) -> Iterator[_Address | None]:
     hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
     return (_parse(hop.strip()) for hop in reversed(hops))

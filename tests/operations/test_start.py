@@ -34,6 +34,21 @@ async def test_the_start_says_what_is_on_and_off(server_process: ServerProcesses
     assert "sesame" not in server.log
 
 
+async def test_a_proxy_that_is_not_trusted_is_noticed(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process()
+    visitor = await visit(server)
+    assert (await visitor.get("/log_in/")).status == 200
+    assert "--trusted-proxies" not in server.log
+    for _ in range(3):
+        await visitor.get("/log_in/", headers={"X-Forwarded-For": "192.0.2.7"})
+    async with asyncio.timeout(WITHIN):
+        while "127.0.0.1 sends X-Forwarded-For and is not among" not in server.log:
+            await asyncio.sleep(0.05)
+    assert server.log.count("X-Forwarded-For") == 1
+
+
 async def test_the_descriptor_limit_is_raised(server_process: ServerProcesses) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))

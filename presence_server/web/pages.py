@@ -196,6 +196,7 @@ async def list_users(request: web.Request) -> web.Response:
         "here_only": here_only,
         "next": next_url,
         "heartbeat": request.app[CONFIG].heartbeat,
+        "sign_up_open": _sign_up_open(request),
     }
     return await render(request, "users.html", context)
 

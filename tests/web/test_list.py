@@ -6,10 +6,11 @@ import time
 import pytest
 from aiohttp.test_utils import TestServer
 
+from presence_server.accounts import users
 from presence_server.accounts.database import Transaction
-from presence_server.keys import DATABASE, PRESENCE
+from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
 from tests.conftest import Serve, Visit
-from tests.visitor import Page, Visitor
+from tests.visitor import PASSWORD, Page, Visitor
 
 pytestmark = pytest.mark.both_databases
 
@@ -28,6 +29,19 @@ async def add(server: TestServer, count: int, prefix: str = "user") -> None:
 def rows(page: Page) -> list[str]:
     shown = page.text.partition("<template")[0]
     return re.findall(r'<li class="person" data-username="([^"]+)"', shown)
+
+
+@pytest.mark.parametrize(("sign_up", "advice"), [("open", "/sign_up/"), ("closed", "runs this")])
+async def test_the_first_one_is_told_how_others_can_come(
+    serve: Serve, visit: Visit, sign_up: str, advice: str
+) -> None:
+    server = await serve(sign_up=sign_up)
+    password_hash = await server.app[PASSWORDS].hash(PASSWORD)
+    await users.create(server.app[DATABASE], "alice", password_hash, 1)
+    alice = await visit(server)
+    await alice.log_in("alice")
+    _, _, first = (await alice.get("/")).text.partition("You are the first one here")
+    assert advice in first
 
 
 async def walk(visitor: Visitor, path: str) -> list[list[str]]:

@@ -143,7 +143,7 @@ class Throttle:
 
 
 def _guesses(address: str, username: str, device: str | None) -> list[Bucket]:
-    near = _key("device", device) if device else _key("network", _cut(address, 3))
+    near = _key("device", device) if device else _key("network", address_block(address, 3))
     return [
         (GUESSES, _key("guess", username.lower(), near)),
         (WRONG_PASSWORDS, _key("wrong", _where(address, device))),
@@ -160,7 +160,7 @@ def _where(address: str, device: str | None) -> int:
 
 
 def _client(address: str) -> int:
-    return _key("address", _cut(address, 4))
+    return _key("address", address_block(address))
 
 
 def _key(*parts: str | int | bytes) -> int:
@@ -169,7 +169,7 @@ def _key(*parts: str | int | bytes) -> int:
     return hash(parts)
 
 
-def _cut(address: str, length: int) -> bytes:
+def address_block(address: str, length: int = 4) -> bytes:
     """The first bytes of an address; of IPv6 the /64, for whoever has one address has them all."""
     try:
         ip = ip_address(address)

@@ -39,6 +39,12 @@ def _hops_from_the_right(request: web.Request) -> Iterator[_Address | None]:
     return (_parse(hop.strip()) for hop in reversed(hops))
 
 
+def is_trusted(peer: str, trusted: _Networks) -> bool:
+    """Whether a connection from there is that of a proxy of ours."""
+    address = _parse(peer)
+    return address is not None and _is_trusted(address, trusted)
+
+
 def _is_trusted(address: _Address, trusted: _Networks) -> bool:
     return any(address in network for network in trusted)
 

@@ -1,13 +1,16 @@
 """aiohttp's runner, with an answer and a log line of our own for what is not HTTP."""
 
+import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
+from presence_server.keys import CONFIG
 from presence_server.web.access_log import AccessLogger, printable
+from presence_server.web.lobby import Lobby
 from presence_server.web.middlewares import add_secure_headers
 
 log = logging.getLogger(__name__)
@@ -32,12 +35,16 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        return _Server(
+        own = _Server(
             server.request_handler, request_factory=server.request_factory, **server._kwargs
         )
+        own.lobby = Lobby(self.app[CONFIG])
+        return own
 
 
 class _Server(web.Server):
+    lobby: Lobby
+
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
 
@@ -48,7 +55,35 @@ class _Connection(RequestHandler):
     aiohttp would log a traceback for it, and answer with its own version and with what was sent.
     """
 
-    __slots__ = ()
+    __slots__ = ("peer", "opened_at", "_lobby")
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.peer = self.peername[0] if isinstance(self.peername, tuple) else ""
+        self.opened_at = self._loop.time()
+        self._lobby = cast(_Server, self._manager).lobby
+        self._lobby.enter(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._lobby.leave(self)
+
+    def set_parser(self, *args: Any, **kwargs: Any) -> None:
+        # What follows are the frames of a socket.
+        self._lobby.leave(self)
+        super().set_parser(*args, **kwargs)
+
+    def kept_waiting_since(self) -> float | None:
+        if self.transport is None or self.transport.is_closing():
+            return None
+        request = self._current_request
+        if request is not None and request.content.is_eof():
+            return None
+        return self._next_keepalive_close_time - self._keepalive_timeout
+
+    def cut(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
 
     def handle_error(
         self,

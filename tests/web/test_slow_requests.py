@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
+import aiohttp
 import pytest
 
 from tests.conftest import ServerProcesses, Visit
@@ -15,6 +17,103 @@ SLOW = [
     b"POST /log_in/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\n\r\nusername=",
 ]
+
+
+MOST = 20
+
+Connect = Callable[..., Awaitable[list[asyncio.StreamReader]]]
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Opens slow connections, from an address of one's own."""
+    opened = []
+
+    async def open_slow(port: int, count: int, source: str) -> list[asyncio.StreamReader]:
+        readers = []
+        for number in range(count):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", port, local_addr=(source, 0)
+            )
+            opened.append(writer)
+            readers.append(reader)
+            writer.write(SLOW[number % len(SLOW)])
+        return readers
+
+    yield open_slow
+    for writer in opened:
+        writer.close()
+
+
+async def cut(readers: list[asyncio.StreamReader], count: int) -> list[bool]:
+    """Which of them the server has cut, once there are so many."""
+    ends = [asyncio.ensure_future(_end(reader)) for reader in readers]
+    try:
+        async with asyncio.timeout(8):  # well before their time is over
+            while sum(end.done() for end in ends) < count:
+                await asyncio.sleep(0.05)
+        return [end.done() for end in ends]
+    finally:
+        for end in ends:
+            end.cancel()
+
+
+async def _end(reader: asyncio.StreamReader) -> None:
+    try:
+        while await reader.read(1000):
+            pass
+    except ConnectionError:
+        pass
+
+
+async def test_t18_one_address_keeps_only_so_many_connections_waiting(
+    server_process: ServerProcesses, visit: Visit, connect: Connect
+) -> None:
+    server = await server_process(max_sockets_per_address=MOST)
+    slow = await connect(server.port, MOST, "127.0.0.9")
+    elsewhere = await connect(server.port, MOST, "127.0.0.8")
+    # What has come just now may have been sent already, and is not yet slow.
+    await asyncio.sleep(1.5)
+    late = await connect(server.port, MOST - 2, "127.0.0.9")
+    assert await cut(slow, MOST - 2) == [True] * (MOST - 2) + [False] * 2
+    assert not any(await cut([*late, *elsewhere], 0))
+    # Nor are they counted who have become sockets, or whose requests are being seen to.
+    alice = await visit(server, "alice")
+    async with alice.live() as page:
+        await page.first()
+
+
+async def test_t18_who_waits_for_the_server_is_not_cut(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(max_sockets_per_address=5, bcrypt_cost=10)
+    visitor = await visit(server)
+    await visitor.sign_up("alice")
+    token = (await visitor.get("/log_in/")).csrf_token
+    fields = {"csrf_token": token, "username": "alice", "password": "johnson123"}
+
+    async def log_in() -> int:
+        return (await visitor.post("/log_in/", fields)).status
+
+    answers = [asyncio.create_task(log_in()) for _ in range(20)]
+    async with asyncio.timeout(40):
+        while not all(answer.done() for answer in answers):
+            async with aiohttp.request("GET", server.url + "/healthz") as answer:
+                assert answer.status == 200
+            await asyncio.sleep(0.1)
+    assert [answer.result() for answer in answers] == [303] * 20
+
+
+async def test_t18_a_proxy_of_ours_has_limits_of_its_own(
+    server_process: ServerProcesses, connect: Connect
+) -> None:
+    server = await server_process(max_sockets_per_address=5, trusted_proxies="127.0.0.9")
+    slow = await connect(server.port, MOST, "127.0.0.9")
+    await asyncio.sleep(1.5)
+    slow += await connect(server.port, MOST, "127.0.0.9")
+    async with aiohttp.request("GET", server.url + "/healthz") as answer:
+        assert answer.status == 200
+    assert not any(await cut(slow, 0))
 
 
 @pytest.mark.slow

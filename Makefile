@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run install test check browser nginx postgresql bench soak drill fuzz model screenshots clean
+.PHONY: run install test check browser nginx postgresql bench compare soak drill fuzz model screenshots clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -49,6 +49,11 @@ fuzz: .venv/.done-test
 # Measures every budget on this machine and writes the figures down. A part: make bench ARGS='--only flood'
 bench: .venv/.done-test
 	@$(BIN)/python -m benchmarks.budgets --write $(ARGS)
+
+# Measures this server beside others and writes the figures down. In three minutes, for a trial only:
+# make compare SHORT=1
+compare: .venv/.done-test
+	@$(BIN)/python -m benchmarks.compare $(if $(SHORT),--short,--write) $(ARGS)
 
 # An hour of people who come and go: does anything grow? A short one: MINUTES=3 make soak
 soak: .venv/.done-test

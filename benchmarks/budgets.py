@@ -208,7 +208,8 @@ class _never_reading:
         cookies = crowd.cookies[:count]
         self._opened: set[int] = set()
         target = crowd.server.target
-        self._swarm = Swarm(target.address, target.subprotocol, lambda number, payload, now: None)
+        subprotocol = target.dialect.subprotocol
+        self._swarm = Swarm(target.address, subprotocol, lambda number, payload, now: None)
         self._swarm.on_open = lambda number, now: self._opened.add(number)
         for number, cookie in enumerate(cookies, STUCK):
             self._swarm.connect(number, cookie, receive_buffer=4096)

@@ -42,6 +42,8 @@ class Load:
 
     # Seconds without a sighting after which no more are expected: a busy server falls silent too.
     quiet: float = 3.0
+    # Seconds after which those are given up who are still to come in, or to be seen.
+    patience: float = 60.0
 
     @property
     def each(self) -> float:
@@ -56,6 +58,8 @@ class Result:
     changes: float
     connected: int
     connect_seconds: float
+    # Until the server had nothing more to do, because everybody knew of everybody.
+    rest_seconds: float
     cpu_per_delivery_us: float
     cpu_share: float
     redis_cpu_share: float
@@ -82,13 +86,15 @@ class Stage:
         self._cookies: dict[tuple[tuple[str, ...], str], list[str]] = {}
 
     def database(self, server: Server) -> Path:
-        return self.folder / f"{server.populate[0]}.sqlite3"
+        return self.folder / f"{server.folder.name}-{server.populate[0]}.sqlite3"
 
     def cookies(self, server: Server, count: int, prefix: str = "user") -> list[str]:
         key = (server.populate, prefix)
         if len(self._cookies.get(key, ())) < count:
             database = self.database(server)
-            self._cookies[key] = populate(server, database, count, count, prefix)
+            self._cookies[key] = populate(
+                server, database, count, count, prefix, self.redis.url
+            )
         return self._cookies[key][:count]
 
 
@@ -117,11 +123,16 @@ class Audience:
         self._stage = stage
         self._empty = resident_bytes(server.pid)
         self._guests = 0
+        self.rested_after = 0.0
+        # When what was watched last began and ended.
+        self.watched = (0.0, 0.0)
 
-    def connect(self, at_once: int = HANDSHAKES_AT_ONCE) -> Connected:
+    def connect(
+        self, at_once: int = HANDSHAKES_AT_ONCE, limit: float = 120.0, idle: float = 60.0
+    ) -> Connected:
         """Ends when the server has told everybody of everybody."""
-        connected = self.observers.connect(at_once)
-        _rest(self.server)
+        connected = self.observers.connect(at_once, limit)
+        self.rested_after = connected.seconds + rest(self.server, idle)
         return connected
 
     def kib_each(self) -> float:
@@ -143,11 +154,12 @@ class Audience:
             before = self._mark()
             during() if during else time.sleep(load.seconds)
             after = self._mark()
-            visits, failures = probes.leave()
+            visits, failures = probes.leave(load.patience)
             time.sleep(server.grace)
-            self.observers.settle(quiet=load.quiet, limit=60.0)
+            self.observers.settle(quiet=load.quiet, limit=load.patience)
             to_probes = probes.deliveries(before.at, after.at)
         report = self.observers.report(visits, before.at, after.at)
+        self.watched = (before.at, after.at)
         return Window(
             seconds=after.at - before.at,
             deliveries=report.deliveries + to_probes,
@@ -189,15 +201,21 @@ def audience(stage: Stage, server: Server, count: int) -> Iterator[Audience]:
 def measure(stage: Stage, server: Server, load: Load) -> Result:
     with audience(stage, server, load.observers) as crowd:
         connected = crowd.connect()
-        each = crowd.kib_each()
-        window = crowd.watch(load)
+        return measured(crowd, connected, load)
+
+
+def measured(crowd: Audience, connected: Connected, load: Load) -> Result:
+    """What so many changes a second cost those who are connected."""
+    each = crowd.kib_each()
+    window = crowd.watch(load)
     report = window.report
     return Result(
-        server=server.name,
+        server=crowd.server.server.name,
         observers=load.observers,
         changes=load.changes,
         connected=connected.count,
         connect_seconds=connected.seconds,
+        rest_seconds=crowd.rested_after,
         cpu_per_delivery_us=1e6 * window.server_cpu / max(window.deliveries, 1),
         cpu_share=window.server_cpu / window.seconds,
         redis_cpu_share=window.redis_cpu / window.seconds,
@@ -216,13 +234,15 @@ def measure(stage: Stage, server: Server, load: Load) -> Result:
     )
 
 
-def _rest(server: Running, limit: float = 60.0) -> None:
-    give_up = time.monotonic() + limit
-    while time.monotonic() < give_up:
+def rest(server: Running, limit: float) -> float:
+    """How long it takes until the server has nothing to do; the limit when it still has."""
+    started = time.monotonic()
+    while time.monotonic() < started + limit:
         before = cpu_seconds(server.pid)
         time.sleep(0.5)
         if cpu_seconds(server.pid) - before < 0.05:
-            return
+            return time.monotonic() - 0.5 - started
+    return limit
 
 
 COLUMNS: Sequence[tuple[str, str, Callable[[Result], float]]] = (

@@ -6,7 +6,6 @@ same monotonic clock, so what one process did and another one saw can be subtrac
 
 import gc
 import heapq
-import json
 import multiprocessing
 import random
 import resource
@@ -14,12 +13,13 @@ import time
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from benchmarks.dialects import Dialect, changes_in, speak
 from benchmarks.swarm import Address, Client, Swarm
 
 PROBE = "probe"
@@ -32,7 +32,7 @@ _context = multiprocessing.get_context("spawn")
 @dataclass(frozen=True, slots=True)
 class Target:
     address: Address
-    subprotocol: str | None
+    dialect: Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +78,6 @@ class Report:
             if reached >= wanted:
                 return tenth / 10
         return float("inf")
-
-
-def changes_in(payload: bytes) -> list[tuple[str, bool]]:
-    """Who came (True) and who went (False), in either dialect; a snapshot is not a change."""
-    message = json.loads(payload)
-    if "is_logged_in" in message:
-        return [(message["username"], message["is_logged_in"])]
-    if message["type"] != "changes":
-        return []
-    came = [*message.get("online", ()), *message.get("away", ())]
-    gone = [*message.get("offline", ()), *message.get("deleted", ())]
-    return [(name, True) for name in came] + [(name, False) for name in gone]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +161,17 @@ def _start_loading() -> None:
     gc.disable()
 
 
+def _swarm(
+    target: Target,
+    on_open: Callable[[int, float], None],
+    on_message: Callable[[int, bytes | None, float], None],
+) -> Swarm:
+    swarm = Swarm(target.address, target.dialect.subprotocol, on_message, target.dialect.path)
+    swarm.on_open = on_open
+    speak(swarm, target.dialect)
+    return swarm
+
+
 class _Observers:
     """The process of those who stay."""
 
@@ -183,12 +182,14 @@ class _Observers:
         self.numbers = numbers
         self.cookies = dict(zip(numbers, cookies, strict=True))
         self.sightings = Sightings()
-        self.first_message: dict[int, float] = {}
+        self.inside: set[int] = set()
         self.lost: Counter[str] = Counter()
-        self.swarm = Swarm(target.address, target.subprotocol, self._note)
+        # What the first of them was told, and when.
+        self.heard: list[tuple[float, bytes]] = []
+        self.greeted = target.dialect.greets
+        self.swarm = _swarm(target, self._opened, self._note)
         self.swarm.on_close = self._lose
         self.swarm.listen_to(pipe.fileno())
-        self.greeted = target.subprotocol is not None
 
     def run(self) -> None:
         while True:
@@ -202,14 +203,14 @@ class _Observers:
         """Until all are connected and, where the dialect greets, have their first message."""
         started = time.monotonic()
         waiting = list(reversed(self.numbers))
-        self.first_message.clear()
+        self.inside.clear()
         self.lost.clear()
         while True:
             while waiting and self.swarm.opening < at_once:
                 number = waiting.pop()
                 self.swarm.connect(number, self.cookies[number])
             self.swarm.turn(0.05)
-            done = len(self.first_message) if self.greeted else self._open()
+            done = len(self.inside)
             elapsed = time.monotonic() - started
             all_tried = not waiting and done + self.lost.total() >= len(self.numbers)
             if all_tried or elapsed > limit:
@@ -232,15 +233,23 @@ class _Observers:
         report.busy = sum(passes) / (end - begin)
         return report
 
-    def _open(self) -> int:
-        return len(self.swarm.clients) - self.swarm.opening
+    def recording(self, begin: float, end: float) -> list[tuple[float, bytes]]:
+        """What the first of these observers was told in this time, and when since its begin."""
+        return [(at - begin, payload) for at, payload in self.heard if begin <= at < end]
+
+    def _opened(self, number: int, now: float) -> None:
+        if not self.greeted:
+            self.inside.add(number)
 
     def _note(self, number: int, payload: bytes | None, now: float) -> None:
-        if number not in self.first_message:
-            self.first_message[number] = now
+        if self.greeted:
+            self.inside.add(number)
+        if number == self.numbers.start and payload is not None:
+            self.heard.append((now, payload))
         self.sightings.note(number, payload, now)
 
     def _lose(self, client: Client, reason: str) -> None:
+        self.inside.discard(client.number)
         self.lost[reason if client.closed_with is None else f"closed {client.closed_with}"] += 1
 
 
@@ -253,8 +262,7 @@ class _Probes:
         self.pipe = pipe
         self.numbers = numbers
         self.cookies = dict(zip(numbers, cookies, strict=True))
-        self.swarm = Swarm(target.address, target.subprotocol, self._note)
-        self.swarm.on_open = self._opened
+        self.swarm = _swarm(target, self._opened, self._note)
         self.swarm.on_close = self._lose
         self.swarm.listen_to(pipe.fileno())
         self.sightings = Sightings()
@@ -266,17 +274,21 @@ class _Probes:
         self.failures: Counter[str] = Counter()
 
     def run(self) -> None:
-        """Until told to stop; answers when the last one has left.
+        """Until told to stop; answers when the last one has left, or has waited too long.
 
         They come at random, for a rhythm could fall into step with the server's own.
         """
         interval, self.stay = self.pipe.recv()
+        give_up = float("inf")
         chance = random.Random(1)
         arrivals = iter(self.numbers)
         next_arrival = time.monotonic()
         coming = True
         while coming or self.requested:
             now = time.monotonic()
+            if now > give_up:
+                self._give_up(now)
+                break
             while coming and now >= next_arrival:
                 # Those who are late come at once: an observer's delay counts from the request.
                 self._come(next(arrivals), now)
@@ -285,7 +297,7 @@ class _Probes:
                 self._leave(heapq.heappop(self.leaving)[1], now)
             due = [next_arrival] * coming + [at for at, _ in self.leaving[:1]]
             if self.swarm.turn(min(due, default=now + 1) - now):
-                self.pipe.recv()
+                give_up = now + self.pipe.recv()
                 coming = False
         self.pipe.send((self.visits, dict(self.failures)))
         begin, end = self.pipe.recv()
@@ -305,6 +317,13 @@ class _Probes:
         self.swarm.close(number)
         opened = self.opened.pop(number)
         self.visits.append(Visit(f"{PROBE}{number}", self.requested.pop(number), opened, now))
+
+    def _give_up(self, now: float) -> None:
+        """Nobody can have seen them, and they count all the same."""
+        for number, requested in self.requested.items():
+            if number not in self.opened:
+                self.failures["not let in"] += 1
+            self.visits.append(Visit(f"{PROBE}{number}", requested, now, now))
 
     def _lose(self, client: Client, reason: str) -> None:
         self.failures[reason] += 1
@@ -399,8 +418,9 @@ class Probes:
         """One every so many seconds on average."""
         self._pipe.send((each, stay))
 
-    def leave(self) -> tuple[list[Visit], dict[str, int]]:
-        self._pipe.send("leave")
+    def leave(self, limit: float) -> tuple[list[Visit], dict[str, int]]:
+        """Nobody else comes; those who are not in within the limit are given up."""
+        self._pipe.send(limit)
         visits, failures = self._pipe.recv()
         return visits, failures
 

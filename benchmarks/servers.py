@@ -8,11 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
+from benchmarks.dialects import PRESENCE_V1, TUTORIAL, Dialect
 from benchmarks.load import Target
 from tests.redis_server import redis_binary
 
@@ -30,11 +31,15 @@ class Server:
 
     name: str
     command: tuple[str, ...]
+    # `{redis_url}` in it stands for what it says.
     populate: tuple[str, ...]
-    subprotocol: str | None = None
+    dialect: Dialect = TUTORIAL
     redis: bool = True
     # Seconds that those who leave are still shown.
     grace: float = 0.0
+    # What runs the two commands, and where.
+    interpreter: tuple[str, ...] = (sys.executable, "-m")
+    folder: Path = ROOT
 
 
 # A grace shorter than the default costs the same and makes every run shorter.
@@ -48,7 +53,7 @@ _OURS = Server(
         "--max-sockets-per-user=0",
     ),
     populate=("benchmarks.populate",),
-    subprotocol="presence.v1",
+    dialect=PRESENCE_V1,
     grace=_GRACE,
 )
 
@@ -58,7 +63,7 @@ SERVERS = {
         Server("plain", ("benchmarks.plain", "serve"), ("benchmarks.plain", "populate")),
         _OURS,
         replace(_OURS, name="ours-alone", redis=False),
-        replace(_OURS, name="ours-tutorial", subprotocol=None),
+        replace(_OURS, name="ours-tutorial", dialect=TUTORIAL),
     )
 }
 
@@ -82,13 +87,18 @@ class Running:
 
 
 def populate(
-    server: Server, database: Path, users: int, sessions: int, prefix: str = "user"
+    server: Server,
+    database: Path,
+    users: int,
+    sessions: int,
+    prefix: str = "user",
+    redis_url: str = "",
 ) -> list[str]:
     """The `Cookie` header of each of the first so many users."""
-    module, *arguments = server.populate
-    command = [sys.executable, "-m", module, *arguments, "--database", str(database)]
+    command = [*server.interpreter, *(part.format(redis_url=redis_url) for part in server.populate)]
+    command += ["--database", str(database)]
     command += ["--users", str(users), "--sessions", str(sessions), "--prefix", prefix]
-    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=server.folder, check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout.splitlines()
 
 
@@ -96,8 +106,7 @@ def populate(
 def running(
     server: Server, database: Path, redis_url: str | None, flags: Sequence[str] = ()
 ) -> Iterator[Running]:
-    module, *arguments = server.command
-    command = [sys.executable, "-m", module, *arguments, "--port", "0"]
+    command = [*server.interpreter, *server.command, "--port", "0"]
     command += ["--database", str(database), *flags]
     if server.redis:
         if redis_url is None:
@@ -107,21 +116,33 @@ def running(
     # A PRESENCE_ variable of whoever runs this would change what is measured.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PRESENCE_")}
     with log, subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+        command, cwd=server.folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
     ) as process:
         try:
-            yield Running(server, process, Target(_address(process, log), server.subprotocol))
+            yield Running(server, process, Target(_address(process, log), server.dialect))
+        except Exception as error:
+            if process.poll() is None:
+                raise
+            log.seek(0)
+            raise ServerFailed(f"{server.name} ended by itself:\n{log.read()[-2000:]}") from error
         finally:
             process.kill()
 
 
 def _address(process: "subprocess.Popen[str]", log: IO[str]) -> tuple[str, int]:
     assert process.stdout is not None
-    for line in process.stdout:
-        if match := re.match(r"Listening on http://([\d.]+):(\d+)", line):
-            return match[1], int(match[2])
+    if address := address_in(process.stdout):
+        return address
     log.seek(0)
     raise ServerFailed(f"{process.args!r} did not start:\n{log.read()}")
+
+
+def address_in(lines: Iterable[str]) -> tuple[str, int] | None:
+    """Where a server says that it listens; nothing when it ends without."""
+    for line in lines:
+        if match := re.match(r"Listening on http://([\d.]+):(\d+)", line):
+            return match[1], int(match[2])
+    return None
 
 
 @dataclass(frozen=True, slots=True)

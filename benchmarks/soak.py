@@ -101,7 +101,7 @@ class Churn:
         self.cookies = cookies
         self.acts: Counter[str] = Counter()
         self._swarms = [
-            Swarm(server.target.address, server.target.subprotocol, self._heard)
+            Swarm(server.target.address, server.target.dialect.subprotocol, self._heard)
             for server in servers
         ]
         for swarm in self._swarms:

@@ -45,6 +45,7 @@ def upgrade_request(server: Address, cookie: str, subprotocol: str | None, path:
         "Connection: Upgrade",
         "Sec-WebSocket-Version: 13",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        f"Origin: http://{server[0]}:{server[1]}",
         f"Cookie: {cookie}",
     ]
     if subprotocol:

@@ -13,8 +13,9 @@ import pytest
 
 from benchmarks import populate
 from benchmarks.budgets import PARTS, Bench
+from benchmarks.dialects import changes_in
 from benchmarks.fanout import Load, Stage, measure, table
-from benchmarks.load import Sightings, Visit, changes_in, weigh
+from benchmarks.load import Sightings, Visit, weigh
 from benchmarks.servers import SERVERS, redis_server
 from benchmarks.swarm import LARGE, Swarm
 from presence_server.config import Config

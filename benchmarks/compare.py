@@ -1,0 +1,224 @@
+"""This server beside what people would pick instead, doing the same work: `make compare`.
+
+Each in turn has the same observers and the same probes. Who has broken down under one load is not
+asked for more, and the report says so. Then the limit, which is the kernel's cost of the same
+writes, and how the cost of our own server grows.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks import growth, report
+from benchmarks.bare import Recording, replay
+from benchmarks.fanout import Audience, Load, Stage, audience, measured
+from benchmarks.peers.environments import PEERS, CannotInstall, Peer
+from benchmarks.report import Cell, Comparison
+from benchmarks.servers import SERVERS, Server, ServerFailed, redis_server
+
+T = TypeVar("T")
+
+# Whose writes are repeated by the bare loop, and whose growth is measured.
+ALONE = SERVERS["ours-alone"]
+# What may go wrong with one server, and must not end the run for the others.
+_TROUBLE = (ServerFailed, OSError, EOFError, ValueError, subprocess.SubprocessError)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    observers: Sequence[int]
+    changes: Sequence[float]
+    seconds: dict[float, float]
+    # Observers for the curve alone, beyond those that all servers get.
+    further: Sequence[int]
+    accounts: Sequence[int]
+    nodes: Sequence[int]
+    # Observers of all nodes together.
+    audience: int
+    # Seconds for people to come in, for the server to come to rest, and for stragglers.
+    admission: float = 60.0
+    idle: float = 30.0
+    patience: float = 10.0
+    # How long a probe stays, and the silence after which no more is expected.
+    stay: float = 1.0
+    quiet: float = 2.0
+    # Seconds after which no further server is begun.
+    enough: float = 17 * 60.0
+
+
+FULL = Plan(
+    observers=(200, 1000, 2000, 10_000),
+    changes=(8, 100),
+    seconds={8: 6.0, 100: 4.0},
+    further=(4000, 16_000),
+    accounts=(100, 1000, 10_000, 100_000),
+    nodes=(1, 2, 3, 4),
+    audience=1000,
+)
+SHORT = Plan(
+    observers=(100,),
+    changes=(20,),
+    seconds={20: 2.0},
+    further=(400,),
+    accounts=(100, 1000),
+    nodes=(1, 2),
+    audience=100,
+    admission=20.0,
+    idle=10.0,
+    patience=5.0,
+    enough=140.0,
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a trial; its figures say little")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/")
+    options = parser.parse_args(argv)
+    comparison = Comparison()
+    servers = [ALONE, SERVERS["ours"], SERVERS["plain"], *install(PEERS, comparison)]
+    with tempfile.TemporaryDirectory() as folder, redis_server() as redis:
+        plan = SHORT if options.short else FULL
+        Run(Stage(Path(folder), redis), plan, comparison).all(servers)
+    print(report.document(comparison))
+    if options.write:
+        report.write(comparison)
+    return 0
+
+
+def install(peers: Sequence[Peer], comparison: Comparison) -> Iterator[Server]:
+    """The servers that can be run here; of the others the comparison says why not."""
+    for peer in peers:
+        try:
+            _say(f"Installing what {peer.folder.name} needs, if it is not there yet.")
+            peer.install()
+        except CannotInstall as error:
+            for server in peer.servers:
+                comparison.absent[server.name] = str(error)
+                _say(f"{server.name} is left out. {error}")
+        else:
+            for server in peer.servers:
+                comparison.versions[server.name] = peer.versions()
+            yield from peer.servers
+
+
+class Run:
+    def __init__(self, stage: Stage, plan: Plan, comparison: Comparison) -> None:
+        self.stage = stage
+        self.plan = plan
+        self.comparison = comparison
+        self._begun = time.monotonic()
+        self._recordings: list[tuple[Load, Recording]] = []
+
+    def all(self, servers: Sequence[Server]) -> None:
+        for observers in self.plan.observers:
+            for server in servers:
+                self._session(server, observers)
+            self._limits()
+        for observers in self.plan.further:
+            self._session(ALONE, observers)
+            self._limits()
+        for count in self.plan.accounts:
+            self._grow(self.comparison.accounts, lambda: self._accounts(count))
+        for count in self.plan.nodes:
+            self._grow(self.comparison.nodes, lambda: self._nodes(count))
+        self.comparison.seconds = time.monotonic() - self._begun
+
+    def _session(self, server: Server, observers: int) -> None:
+        """One life of a server, with all loads for so many observers that it may still hold."""
+        loads = [self._load(observers, changes) for changes in self.plan.changes]
+        due = [load for load in loads if not self._excused(server, load)]
+        if not due:
+            return
+        done = 0
+        try:
+            with audience(self.stage, server, observers) as crowd:
+                connected = crowd.connect(limit=self.plan.admission, idle=self.plan.idle)
+                if connected.count < observers:
+                    raise ServerFailed(
+                        f"only {connected.count:,} were connected after {connected.seconds:.0f} s"
+                    )
+                for load in due:
+                    if not self._excused(server, load):
+                        result = measured(crowd, connected, load)
+                        self._add(Cell.of(result))
+                        if server is ALONE:
+                            self._record(crowd, load)
+                    done += 1
+        except _TROUBLE as error:
+            reason = str(error).splitlines()[0] or type(error).__name__
+            for load in due[done:]:
+                self._add(Cell(server.name, observers, load.changes, reason))
+
+    def _excused(self, server: Server, load: Load) -> bool:
+        """Whether it has broken down under no more than this, or the time is over."""
+        reason = None
+        for cell in self.comparison.cells:
+            if cell.server == server.name and cell.trouble and not cell.excused:
+                if cell.observers <= load.observers and cell.changes <= load.changes:
+                    reason = f"broke down at {cell.observers:,} x {cell.changes:g}/s"
+                    break
+        if reason is None and self._over():
+            reason = "not measured: the time for the run was over"
+        if reason is not None:
+            self._add(Cell(server.name, load.observers, load.changes, reason, excused=True))
+        return reason is not None
+
+    def _record(self, crowd: Audience, load: Load) -> None:
+        recording: Recording = crowd.observers.ask("recording", *crowd.watched)[0]
+        self._recordings.append((load, recording))
+
+    def _limits(self) -> None:
+        """The writes of the sessions just over, repeated by the bare loop."""
+        for load, recording in self._recordings:
+            try:
+                limit = replay(recording, load.observers, load.changes)
+            except _TROUBLE as error:
+                _say(f"The bare loop failed: {error!r}")
+            else:
+                self.comparison.limits.append(limit)
+                _say(f"bare loop {limit.observers} x {limit.changes:g}/s: {limit}")
+        self._recordings.clear()
+
+    def _accounts(self, count: int) -> growth.Accounts:
+        return growth.accounts(self.stage, ALONE, count, min(self.plan.seconds.values()))
+
+    def _nodes(self, count: int) -> growth.Nodes:
+        load = self._load(self.plan.audience, max(self.plan.changes))
+        return growth.nodes(self.stage, SERVERS["ours"], count, load)
+
+    def _grow(self, points: list[T], measure: Callable[[], T]) -> None:
+        if self._over():
+            return
+        try:
+            points.append(measure())
+        except _TROUBLE as error:
+            _say(f"A point of a curve is missing: {error!r}")
+        else:
+            _say(str(points[-1]))
+
+    def _load(self, observers: int, changes: float) -> Load:
+        seconds = self.plan.seconds[changes]
+        plan = self.plan
+        return Load(observers, changes, seconds, plan.stay, plan.quiet, plan.patience)
+
+    def _over(self) -> bool:
+        return time.monotonic() - self._begun > self.plan.enough
+
+    def _add(self, cell: Cell) -> None:
+        self.comparison.cells.append(cell)
+        _say(str(cell))
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""What a load client says to a server, and how it understands what it hears."""
+
+import json
+from dataclasses import dataclass
+
+from benchmarks.swarm import Swarm
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    path: str = "/users/"
+    subprotocol: str | None = None
+    # Whether the server's first message says that one is in.
+    greets: bool = False
+    # Whether one has to talk with Engine.IO before one is in.
+    engine_io: bool = False
+
+
+TUTORIAL = Dialect()
+PRESENCE_V1 = Dialect(subprotocol="presence.v1", greets=True)
+SOCKET_IO = Dialect(path="/socket.io/?EIO=4&transport=websocket", engine_io=True)
+
+
+def changes_in(payload: bytes) -> list[tuple[str, bool]]:
+    """Who came (True) and who went (False), in any dialect; a snapshot is not a change."""
+    message = json.loads(payload.removeprefix(b"42"))
+    if isinstance(message, list):
+        message = message[1]
+    if "is_logged_in" in message:
+        return [(message["username"], message["is_logged_in"])]
+    if message["type"] != "changes":
+        return []
+    came = [*message.get("online", ()), *message.get("away", ())]
+    gone = [*message.get("offline", ()), *message.get("deleted", ())]
+    return [(name, True) for name in came] + [(name, False) for name in gone]
+
+
+def speak(swarm: Swarm, dialect: Dialect) -> None:
+    """From now on `on_open` is told who is in, and `on_message` what is said about people."""
+    if dialect.engine_io:
+        conversation = _EngineIO(swarm)
+        swarm.on_open = conversation.wait
+        swarm.on_message = conversation.answer
+
+
+class _EngineIO:
+    """Version 4 of its protocol, and in it version 5 of Socket.IO's."""
+
+    def __init__(self, swarm: Swarm) -> None:
+        self._swarm = swarm
+        self._on_open = swarm.on_open
+        self._on_message = swarm.on_message
+
+    def wait(self, number: int, now: float) -> None:
+        """One is in when the server has let one into its namespace."""
+
+    def answer(self, number: int, payload: bytes | None, now: float) -> None:
+        if payload is None or payload.startswith(b"42"):
+            self._on_message(number, payload, now)
+        elif payload.startswith(b"0"):
+            self._send(number, b"40")
+        elif payload == b"2":
+            self._send(number, b"3")
+        elif payload.startswith(b"40"):
+            self._on_open(number, now)
+        else:
+            raise ValueError(f"unexpected packet: {payload!r}")
+
+    def _send(self, number: int, packet: bytes) -> None:
+        try:
+            self._swarm.send(number, packet)
+        except OSError:
+            pass  # the next read tells

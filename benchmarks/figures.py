@@ -1,0 +1,114 @@
+"""The figures that texts repeat, each under a name and from the files that the runs wrote.
+
+Where a text says `<!-- figure NAME -->what<!-- end -->`, the run writes what was measured.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.servers import ROOT
+
+README = ROOT / "README.md"
+COMPARISON = ROOT / "docs" / "comparison.json"
+NOT_MEASURED = "not measured"
+
+_MARK = re.compile(r"(<!-- figure (\S+) -->)(.*?)(<!-- end -->)", re.S)
+
+
+def put_between(page: Path, who: str, text: str) -> None:
+    """Replace what stands between the marks of one run."""
+    begin, end = f"<!-- {who} writes from here -->", "<!-- to here -->"
+    before, found, rest = page.read_text().partition(begin)
+    if not found:
+        raise ValueError(f"{page.name} has no mark of {who}.")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}")
+
+
+def known() -> dict[str, str]:
+    """Every figure by its name, in the words of a text."""
+    content = json.loads(COMPARISON.read_text())
+    return {name: _words(find, content) for name, find in _FIGURES.items()}
+
+
+def _words(find: Callable[[Any], str], content: Any) -> str:
+    try:
+        return find(content)
+    except (LookupError, TypeError, ValueError, ZeroDivisionError):
+        return NOT_MEASURED  # a part of the run is missing, or found nothing
+
+
+def filled(text: str) -> str:
+    """With the newest figures; a name that nobody knows is an error."""
+    figures = known()
+    return _MARK.sub(lambda mark: f"{mark[1]}{figures[mark[2]]}{mark[4]}", text)
+
+
+def fill_in() -> None:
+    README.write_text(filled(README.read_text()))
+
+
+def _cell(content: Any, server: str, observers: int, changes: float) -> Any:
+    for cell in content["cells"]:
+        if (cell["server"], cell["observers"], cell["changes"]) == (server, observers, changes):
+            if cell["trouble"] is None:
+                return cell["result"]
+    raise LookupError
+
+
+def _limit(content: Any, observers: int, changes: float) -> float:
+    for limit in content["limits"]:
+        if (limit["observers"], limit["changes"]) == (observers, changes):
+            return float(limit["cpu_seconds"] / limit["deliveries"] * 1e6)
+    raise LookupError
+
+
+def _to(other: str) -> Callable[[Any], str]:
+    """Our cost of a delivery beside another's, 2,000 observers and 100 changes a second."""
+
+    def ratio(content: Any) -> str:
+        ours = _cell(content, "ours", 2000, 100)["cpu_per_delivery_us"]
+        theirs = _cell(content, other, 2000, 100)["cpu_per_delivery_us"]
+        return f"{theirs / ours:.0f} times"
+
+    return ratio
+
+
+def _to_limit(content: Any) -> str:
+    ours = _cell(content, "ours-alone", 10_000, 100)["cpu_per_delivery_us"]
+    return f"{ours / _limit(content, 10_000, 100):.1f} times"
+
+
+def _page(content: Any) -> str:
+    most = max(content["accounts"], key=lambda point: int(point["accounts"]))
+    return f"{most['median_ms']:.0f} ms with {most['accounts']:,} accounts"
+
+
+def _of_crowd(form: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Of 10,000 observers and 100 changes a second, with Redis."""
+    return lambda content: form(_cell(content, "ours", 10_000, 100))
+
+
+_FIGURES: dict[str, Callable[[Any], str]] = {
+    "crowd-p50": _of_crowd(lambda r: f"{r['p50_ms']:,.0f} ms"),
+    "crowd-p99": _of_crowd(lambda r: f"{r['p99_ms']:,.0f} ms"),
+    "crowd-max": _of_crowd(lambda r: f"{r['max_ms']:,.0f} ms"),
+    "crowd-lost": _of_crowd(lambda r: f"{r['lost']:,} of {r['expected']:,}"),
+    "crowd-cpu": _of_crowd(lambda r: f"{100 * r['cpu_share']:.0f} % of a core"),
+    "crowd-cost": _of_crowd(lambda r: f"{r['cpu_per_delivery_us']:.2f} µs"),
+    "crowd-memory": _of_crowd(lambda r: f"{r['kib_per_connection']:.0f} KiB"),
+    "crowd-connect": _of_crowd(lambda r: f"{r['connect_seconds']:.1f} s"),
+    "cost-plain": _to("plain"),
+    "cost-ws": _to("ws"),
+    "cost-limit": _to_limit,
+    "page": _page,
+    "machine": lambda content: f"{content['machine']['cores']} cores",
+}
+
+
+if __name__ == "__main__":
+    for _name, _text in known().items():
+        sys.stdout.write(f"{_name}: {_text}\n")

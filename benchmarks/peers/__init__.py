@@ -1,0 +1,1 @@
+"""What people would pick instead: each in its folder, with an environment of its own."""

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+
+
+class ExampleConfig(AppConfig):
+    name = "example"
+
+    def ready(self) -> None:
+        from example import signals  # noqa: F401

@@ -12,7 +12,8 @@ from pytest_aiohttp import AiohttpServer
 from presence_server.app import create_app
 from presence_server.config import Config, PostgresUrl
 from tests.browsers import open_browser
-from tests.postgresql_server import PostgresqlServer, new_server
+from tests.postgresql_server import PostgresqlServer
+from tests.postgresql_server import running as postgresql_server_running
 from tests.processes import ServerProcess, on_database
 from tests.redis_server import RedisServer, free_port
 from tests.visitor import Visitor
@@ -49,19 +50,25 @@ def _running(server: RedisServer) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[PostgresqlServer]:
+def pristine_postgresql() -> Iterator[Path]:
+    """The data of a server that nobody has used."""
+    with postgresql_server_running() as server:
+        server.stop()
+        yield server.data
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(pristine_postgresql: Path) -> Iterator[PostgresqlServer]:
     """A server that all tests share: leave it running."""
-    server = new_server()
-    yield server
-    server.remove()
+    with postgresql_server_running(pristine_postgresql) as server:
+        yield server
 
 
 @pytest.fixture
-def own_postgresql() -> Iterator[PostgresqlServer]:
+def own_postgresql(pristine_postgresql: Path) -> Iterator[PostgresqlServer]:
     """A server for this test alone, to be killed, paused and restarted."""
-    server = new_server()
-    yield server
-    server.remove()
+    with postgresql_server_running(pristine_postgresql) as server:
+        yield server
 
 
 @pytest.fixture

@@ -128,27 +128,21 @@ async def open_postgresql(url: PostgresUrl, *, create: bool) -> AsyncIterator[Po
 
 @asynccontextmanager
 async def _pool(url: PostgresUrl, size: int, **settings: str) -> AsyncIterator[_Pool]:
-    try:
-        pool = await asyncpg.create_pool(
-            url.url,
-            min_size=0,
-            max_size=size,
-            timeout=OPEN_PATIENCE,
-            command_timeout=ANSWER_PATIENCE,
-            # Nothing is left behind on a connection that would have to be cleared away.
-            reset=_leave_as_is,
-            server_settings={
-                "application_name": "presence-server",
-                # A process that stands still must not keep the others from their turns.
-                "idle_in_transaction_session_timeout": f"{ANSWER_PATIENCE:.0f}s",
-                **settings,
-            },
-        )
-    except (asyncpg.InterfaceError, ValueError):
-        # What asyncpg says of it may hold parts of the password.
-        raise ConfigError(
-            "--database (PRESENCE_DATABASE) must be a URL such as postgresql://user@host/name."
-        ) from None
+    pool = await asyncpg.create_pool(
+        url.url,
+        min_size=0,
+        max_size=size,
+        timeout=OPEN_PATIENCE,
+        command_timeout=ANSWER_PATIENCE,
+        # Nothing is left behind on a connection that would have to be cleared away.
+        reset=_leave_as_is,
+        server_settings={
+            "application_name": "presence-server",
+            # A process that stands still must not keep the others from their turns.
+            "idle_in_transaction_session_timeout": f"{ANSWER_PATIENCE:.0f}s",
+            **settings,
+        },
+    )
     try:
         yield pool
     finally:
@@ -164,7 +158,13 @@ async def _leave_as_is(connection: object) -> None: ...
 
 @asynccontextmanager
 async def _connected(pool: _Pool, patience: float) -> AsyncIterator[_Connection]:
-    connection = await pool.acquire(timeout=patience)
+    try:
+        connection = await pool.acquire(timeout=patience)
+    except ValueError:
+        # What the driver says of a URL that is none may hold parts of the password.
+        raise ConfigError(
+            "--database (PRESENCE_DATABASE) must be a URL such as postgresql://user@host/name."
+        ) from None
     try:
         yield connection
     except asyncpg.InterfaceError as error:
@@ -174,7 +174,7 @@ async def _connected(pool: _Pool, patience: float) -> AsyncIterator[_Connection]
         raise asyncpg.ConnectionDoesNotExistError(str(error)) from error
     except Exception as error:
         # The next connection may find another server, or the same one started anew.
-        if _trouble(error) is not None:
+        if _trouble(error) is not None and not _is_lost(connection):
             connection.terminate()
         raise
     finally:

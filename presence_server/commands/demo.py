@@ -45,7 +45,7 @@ _AWAY = 0.2
 # How likely it is that somebody here who does something turns away, or back.
 _TURNS = 0.4
 # Seconds between two who do something, on average.
-_PAUSE = 1.0
+_PAUSE = 0.4
 _HOUR = 3600
 
 

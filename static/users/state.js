@@ -37,10 +37,15 @@ export class State {
 
   /** See Connection. */
   set(connection, nextTry) {
-    this.#connection = connection;
+    // A try is part of the wait: to tell of each would be noise, to a screen reader above all.
+    if (connection !== "connecting" || !this.#waits) this.#connection = connection;
     this.#nextTry = nextTry;
     this.#hasLived ||= this.live;
     this.#draw();
+  }
+
+  get #waits() {
+    return this.#connection === "waiting" || this.#connection === "refused";
   }
 
   get #word() {
@@ -54,15 +59,15 @@ export class State {
     document.body.dataset.state = word;
     document.body.classList.toggle("stale", this.stale);
     setText(byId("state-words"), WORDS[word]);
-    const waits = this.#nextTry !== null;
-    byId("try-now").hidden = !waits;
+    byId("try-now").hidden = !this.#waits;
     clearInterval(this.#timer);
-    if (waits) this.#timer = setInterval(() => this.#countDown(), 1000);
+    if (this.#waits) this.#timer = setInterval(() => this.#countDown(), 1000);
     this.#countDown();
   }
 
   #countDown() {
     const seconds = Math.max(1, Math.ceil((this.#nextTry - Date.now()) / 1000));
-    setText(byId("next-try"), this.#nextTry === null ? "" : `Next try in ${seconds} s.`);
+    const words = this.#nextTry === null ? "Trying now." : `Next try in ${seconds} s.`;
+    setText(byId("next-try"), this.#waits ? words : "");
   }
 }

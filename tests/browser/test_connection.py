@@ -104,16 +104,27 @@ async def test_one_need_not_wait_for_the_next_try(
     alice.complaints.clear()
 
 
-async def test_waits_grow_to_half_a_minute_at_most(
+async def test_waits_grow_to_half_a_minute_at_most_without_a_further_word(
     server: ServerProcess, line: Proxy, window: OpenWindow
 ) -> None:
     alice = await window(through(line), "alice")
     await stop_the_clock(alice)
+    await alice.page.evaluate(
+        """() => {
+            const words = document.getElementById("state-words");
+            window.said = [];
+            new MutationObserver(() => window.said.push(words.textContent)).observe(
+                words, { childList: true });
+        }"""
+    )
     line.shut()
     line.cut()
     for seconds in (1, 1, 2, 4, 8, 16, 30, 30):
         await expect(alice.page.locator("#next-try")).to_have_text(f"Next try in {seconds} s.")
         await alice.page.clock.run_for(seconds * 1000)
+    # Once, not at every try.
+    lost = "Connection lost. Shown as last known."
+    assert await alice.page.evaluate("window.said") == [lost]
     # Or it goes on trying, and complaining.
     await alice.page.goto("about:blank")
     alice.complaints.clear()

@@ -1,6 +1,7 @@
 """A real Redis-compatible server that tests may kill, pause and start again."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -116,3 +117,16 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def lasting_port() -> int:
+    """A free port below those that the kernel gives to clients and to others who ask for any: it is
+    still free after the restart of a server."""
+    for port in random.sample(range(10_000, 32_000), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from presence_server.resources import ROOT
 from tests.operations.nginx import Nginx, make_certificate
-from tests.redis_server import free_port
+from tests.redis_server import lasting_port
 
 BLOCK_WITHIN = 90
 READY_WITHIN = 30
@@ -55,7 +55,7 @@ class Machine:
         self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
         self.nginx = Nginx(self.folder)
         self._redis_url = redis_url
-        self._ports = {number: free_port() for number in (8001, 8002, 9001, 9002)}
+        self._ports = {number: lasting_port() for number in (8001, 8002, 9001, 9002)}
         self._units: dict[str, Process] = {}
         self._closing = AsyncExitStack()
 

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from presence_server.resources import ROOT
 from tests.install_nginx import nginx_binary
-from tests.redis_server import free_port
+from tests.redis_server import lasting_port
 
 SITE = (ROOT / "deploy" / "nginx.conf").read_text()
 NAME = "example.com"
@@ -51,7 +51,7 @@ class Nginx:
     def __init__(self, folder: Path) -> None:
         binary = nginx_binary()
         assert binary is not None
-        self.port, self.plain_port = free_port(), free_port()
+        self.port, self.plain_port = lasting_port(), lasting_port()
         self._folder = folder
         self._command = [binary, "-c", str(folder / "nginx.conf"), "-p", str(folder)]
         self._process: subprocess.Popen[bytes] | None = None

@@ -14,7 +14,7 @@ from tests.install_nginx import MISSING, nginx_binary
 from tests.operations.nginx import NAME, SITE, Nginx, make_certificate, replaced
 from tests.operations.people import WITHIN, Page, Place, staying, until
 from tests.processes import ServerProcess
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, lasting_port
 
 CROWD = 6
 
@@ -43,7 +43,7 @@ class Site(Place):
 
 @pytest.fixture
 async def site(tmp_path: Path, own_redis: RedisServer) -> AsyncIterator[Site]:
-    ports = free_port(), free_port()
+    ports = lasting_port(), lasting_port()
     nginx = Nginx(tmp_path)
     certificate, key = make_certificate(tmp_path)
     changes = {

@@ -6,7 +6,6 @@ writes, and how the cost of our own server grows.
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,9 +25,6 @@ T = TypeVar("T")
 
 # Whose writes are repeated by the bare loop, and whose growth is measured.
 ALONE = SERVERS["ours-alone"]
-# What may go wrong with one server, and must not end the run for the others.
-_TROUBLE = (ServerFailed, OSError, EOFError, ValueError, subprocess.SubprocessError)
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -151,8 +147,8 @@ class Run:
                         if server is ALONE:
                             self._record(crowd, load)
                     done += 1
-        except _TROUBLE as error:
-            reason = str(error).splitlines()[0] or type(error).__name__
+        except Exception as error:  # whatever one does, the others have their turn
+            reason = _sentence(error)
             for load in due[done:]:
                 self._add(Cell(server.name, observers, load.changes, reason))
 
@@ -179,7 +175,7 @@ class Run:
         for load, recording in self._recordings:
             try:
                 limit = replay(recording, load.observers, load.changes)
-            except _TROUBLE as error:
+            except Exception as error:
                 _say(f"The bare loop failed: {error!r}")
             else:
                 self.comparison.limits.append(limit)
@@ -198,7 +194,7 @@ class Run:
             return
         try:
             points.append(measure())
-        except _TROUBLE as error:
+        except Exception as error:
             _say(f"A point of a curve is missing: {error!r}")
         else:
             _say(str(points[-1]))
@@ -214,6 +210,12 @@ class Run:
     def _add(self, cell: Cell) -> None:
         self.comparison.cells.append(cell)
         _say(str(cell))
+
+
+def _sentence(error: Exception) -> str:
+    """Its beginning and its end: between them stands the traceback of somebody else's program."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return " … ".join(dict.fromkeys((lines[0][:100], lines[-1][:100])))
 
 
 def _say(sentence: str) -> None:

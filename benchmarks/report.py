@@ -99,6 +99,8 @@ def trouble_in(result: Result) -> str | None:
     if result.failures:
         what = ", ".join(f"{count} x {words}" for words, count in result.failures.items())
         return f"probes met: {what}"
+    if not result.expected:
+        return "no probe came in time"
     if result.lost > _LOST_SHARE * result.expected:
         return f"{100 * result.lost / result.expected:.0f} % of the sightings lost"
     if result.p99_ms > _P99_MS:

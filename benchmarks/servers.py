@@ -119,22 +119,23 @@ def running(
         command, cwd=server.folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
     ) as process:
         try:
-            yield Running(server, process, Target(_address(process, log), server.dialect))
-        except Exception as error:
+            assert process.stdout is not None
+            address = address_in(process.stdout)
+            if address is None:
+                raise ServerFailed(f"it did not start: {_last_words(log)}")
+            yield Running(server, process, Target(address, server.dialect))
+        except OSError as error:
+            # What was asked of it failed; when it is gone, that is why.
             if process.poll() is None:
                 raise
-            log.seek(0)
-            raise ServerFailed(f"{server.name} ended by itself:\n{log.read()[-2000:]}") from error
+            raise ServerFailed(f"it ended by itself: {_last_words(log)}") from error
         finally:
             process.kill()
 
 
-def _address(process: "subprocess.Popen[str]", log: IO[str]) -> tuple[str, int]:
-    assert process.stdout is not None
-    if address := address_in(process.stdout):
-        return address
+def _last_words(log: IO[str]) -> str:
     log.seek(0)
-    raise ServerFailed(f"{process.args!r} did not start:\n{log.read()}")
+    return log.read()[-2000:].strip()
 
 
 def address_in(lines: Iterable[str]) -> tuple[str, int] | None:

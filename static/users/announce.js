@@ -1,4 +1,4 @@
-// Tells a screen reader who came and left, as one digest at a bounded rate.
+// Tells a screen reader what a search found, and who came and left: as one digest at a bounded rate.
 
 import { digest } from "./words.js";
 
@@ -24,18 +24,22 @@ export class Announcer {
     this.#plan();
   }
 
-  #plan() {
-    const wait = Math.max(GATHER, this.#saidAt + QUIET - performance.now());
-    this.#timer ??= setTimeout(() => this.#say(), wait);
+  say(words) {
+    this.#place.textContent = words;
   }
 
-  #say() {
+  #plan() {
+    const wait = Math.max(GATHER, this.#saidAt + QUIET - performance.now());
+    this.#timer ??= setTimeout(() => this.#digest(), wait);
+  }
+
+  #digest() {
     this.#timer = null;
     const words = digest([...this.#came], [...this.#left]);
     this.#came.clear();
     this.#left.clear();
     if (!words) return;
     this.#saidAt = performance.now();
-    this.#place.textContent = words;
+    this.say(words);
   }
 }

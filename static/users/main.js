@@ -19,7 +19,7 @@ const roster = new Roster();
 const announcer = new Announcer(byId("news"));
 const person = new Person(roster, me, Number(now));
 const search = new Search(byId("search"));
-const summary = new Summary(roster, state, search, me, Number(total));
+const summary = new Summary(roster, state, search, announcer, me, Number(total));
 const view = new View(roster, me, {
   list: byId("people"),
   cover: byId("tools"),

@@ -50,10 +50,6 @@ export class Roster {
     this.#heard.clear();
   }
 
-  get degraded() {
-    return this.#degraded;
-  }
-
   /** Takes the last-seen times of a page of `/api/users`; its statuses are none of our business. */
   note(users) {
     for (const { username, status, since } of users) {

@@ -1,6 +1,7 @@
 // What stands around the list: the count, the title, and what is said of an empty or unsorted list.
 
 import { setText } from "./text.js";
+import { found } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -8,13 +9,16 @@ export class Summary {
   #roster;
   #state;
   #search;
+  #announcer;
   #me;
   #total;
+  #answered = null; // the search whose outcome has been told
 
-  constructor(roster, state, search, me, total) {
+  constructor(roster, state, search, announcer, me, total) {
     this.#roster = roster;
     this.#state = state;
     this.#search = search;
+    this.#announcer = announcer;
     this.#me = me;
     this.#total = total;
   }
@@ -29,6 +33,7 @@ export class Summary {
     if (view.complete && !searching) this.#total = view.length;
     this.#drawCount();
     this.#drawEnd(view, searching);
+    this.#tellFound(view, searching);
     this.#drawMe();
     const unsorted = view.unsorted;
     byId("sort-now").hidden = unsorted === 0;
@@ -52,6 +57,18 @@ export class Summary {
     const named = prefix ? ` has a name that begins with “${prefix}”` : "";
     setText(byId("nobody"), `Nobody${hereOnly ? " here" : ""}${named}.`);
     byId("first").hidden = this.#total !== 1 || searching;
+  }
+
+  // Not what the page showed from the beginning.
+  #tellFound(view, searching) {
+    const { prefix, hereOnly } = this.#search;
+    const asked = `${hereOnly} ${prefix}`;
+    const first = this.#answered === null;
+    if (asked === this.#answered || !view.begun) return;
+    this.#answered = asked;
+    if (first || !searching) return;
+    const words = view.length ? found(view.length, view.complete) : byId("nobody").textContent;
+    this.#announcer.say(words);
   }
 
   #drawMe() {

@@ -60,6 +60,11 @@ export class View {
     return this.#order.whole >= 0;
   }
 
+  /** Whether something has been read, so that `length` is a beginning at least. */
+  get begun() {
+    return this.complete || this.#directory.after !== null;
+  }
+
   get length() {
     return this.#order.length;
   }

@@ -37,6 +37,11 @@ export const statusWord = (status) => status[0].toUpperCase() + status.slice(1);
 
 const people = (number) => (number === 1 ? "1 person" : `${number.toLocaleString("en")} people`);
 
+/** What a screen reader hears of a search; `complete`: there are no more than these. */
+export function found(number, complete) {
+  return `${complete ? "" : "more than "}${people(number)} found`;
+}
+
 /** What a screen reader hears of many changes: "3 people came, 1 left". */
 export function digest(came, left) {
   if (came.length + left.length === 0) return "";

@@ -336,18 +336,25 @@ async def test_searching_and_filtering(serve: Serve, window: OpenWindow) -> None
     await expect(alice.page.locator("#people > li")).to_have_count(3)
     assert await alice.names() == ["boris", "bob", "Bonnie"]
     await expect(alice.page).to_have_url(alice.url + "/?q=BO")
+    # As a screen reader hears it.
+    news = alice.page.locator("#news")
+    await expect(news).to_have_text("3 people found")
     await alice.page.get_by_role("button", name="Here now").click()
     await expect(alice.page.locator("#people > li")).to_have_count(1)
+    await expect(news).to_have_text("1 person found")
     await box.press("Enter")
     await alice.page.reload()
     await alice.is_live()
     assert await alice.names() == ["boris"]
     # No name begins like this, and the server need not be asked.
     await box.fill("bör")
-    await expect(alice.page.get_by_text("Nobody here has a name that begins")).to_be_visible()
+    await expect(alice.page.locator("#nobody")).to_have_text(
+        "Nobody here has a name that begins with “bör”."
+    )
     await box.fill("nobody")
     nobody = "Nobody here has a name that begins with “nobody”."
-    await expect(alice.page.get_by_text(nobody)).to_be_visible()
+    await expect(alice.page.locator("#nobody")).to_have_text(nobody)
+    await expect(news).to_have_text(nobody)
     await alice.page.get_by_role("button", name="Everyone").click()
     await box.fill("")
     await expect(alice.page.locator("#people > li")).to_have_count(5)

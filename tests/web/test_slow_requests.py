@@ -1,15 +1,16 @@
 """Requests that do not come to their end hold nobody else up."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 
 import aiohttp
 import pytest
 
 from tests.conftest import ServerProcesses, Visit
 
-pytestmark = pytest.mark.both_databases
 
 SLOW = [
     b"",
@@ -86,7 +87,7 @@ async def test_t18_one_address_keeps_only_so_many_connections_waiting(
 async def test_t18_who_waits_for_the_server_is_not_cut(
     server_process: ServerProcesses, visit: Visit
 ) -> None:
-    server = await server_process(max_sockets_per_address=5, bcrypt_cost=10)
+    server = await server_process(max_sockets_per_address=5)
     visitor = await visit(server)
     await visitor.sign_up("alice")
     token = (await visitor.get("/log_in/")).csrf_token
@@ -95,13 +96,15 @@ async def test_t18_who_waits_for_the_server_is_not_cut(
     async def log_in() -> int:
         return (await visitor.post("/log_in/", fields)).status
 
-    answers = [asyncio.create_task(log_in()) for _ in range(20)]
-    async with asyncio.timeout(40):
-        while not all(answer.done() for answer in answers):
+    with closing(sqlite3.connect(server.folder / "presence.sqlite3")) as database:
+        database.execute("BEGIN IMMEDIATE")
+        answers = [asyncio.create_task(log_in()) for _ in range(20)]
+        until = time.monotonic() + 1.6
+        while time.monotonic() < until:
             async with aiohttp.request("GET", server.url + "/healthz") as answer:
                 assert answer.status == 200
             await asyncio.sleep(0.1)
-    assert [answer.result() for answer in answers] == [303] * 20
+    assert {await answer for answer in answers} <= {303, 503}
 
 
 async def test_t18_a_proxy_of_ours_has_limits_of_its_own(
@@ -116,6 +119,7 @@ async def test_t18_a_proxy_of_ours_has_limits_of_its_own(
     assert not any(await cut(slow, 0))
 
 
+@pytest.mark.both_databases
 @pytest.mark.slow
 async def test_t18_five_hundred_slow_requests_hold_nobody_up(
     server_process: ServerProcesses, visit: Visit

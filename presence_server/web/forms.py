@@ -74,7 +74,8 @@ def repetition_problem(fields: Mapping[str, str]) -> str | None:
 
 def too_often(wait: float) -> Refused:
     seconds = math.ceil(wait)
-    sentence = f"Too many attempts. Please try again in {seconds} seconds."
+    span = "a second" if seconds == 1 else f"{seconds} seconds"
+    sentence = f"Too many attempts. Please try again in {span}."
     return Refused(429, sentence, retry_after=seconds)
 
 

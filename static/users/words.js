@@ -20,7 +20,7 @@ export function ago(then, now) {
   if (seconds < DAY) return `${span(seconds)} ago`;
   if (days < 2) return "yesterday";
   if (days < 7) return many(days, "day");
-  if (days < 56) return many(Math.floor(days / 7), "week");
+  if (days < 60) return many(Math.floor(days / 7), "week");
   if (days < 730) return many(Math.floor(days / 30), "month");
   return many(Math.floor(days / 365), "year");
 }

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 NOW = 1_795_420_800 + 43_210
 DAY = 86_400
-DAYS = (1, 2, 6, 7, 13, 14, 55, 56, 89, 90, 400, 729, 730, 2000)
+DAYS = (1, 2, 6, 7, 13, 14, 55, 56, 59, 60, 61, 89, 90, 400, 729, 730, 2000)
 AGES = [
     *(-5, 0, 59, 60, 119, 3599, 3600, 18_000, 43_209, 43_211, DAY - 1, 2 * DAY - 1),
     *(days * DAY for days in DAYS),
@@ -27,7 +27,7 @@ SAMPLES = [
 async def test_the_script_uses_the_words_of_the_server(serve: Serve, window: OpenWindow) -> None:
     alice = await window(await serve(), "alice")
     await alice.is_live()
-    folder = await alice.page.locator('script[type="module"]').get_attribute("src")
+    folder = await alice.page.locator('script[src$="main.js"]').get_attribute("src")
     assert folder is not None
     said = await alice.page.evaluate(
         """async ([url, now, samples]) => {

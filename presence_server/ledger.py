@@ -20,6 +20,8 @@ from presence_server.presence.node import Entry, Record
 _READ_ENDINGS_EVERY = 0.7
 _WRITE_EVERY = 0.5
 _TOUCH_EVERY = 60.0
+# Most of it has been written before, and the process has few seconds to end in.
+_CLOSE_WITHIN = 1.5
 # Who is here is written anew with every touch: what is older is a dead node's.
 _NOTES_HOLD = 2 * _TOUCH_EVERY
 
@@ -63,7 +65,11 @@ class Ledger:
 
     async def close(self) -> None:
         """Write down who is here at the end."""
-        await self._try(self._write_record(whole=True))
+        try:
+            async with asyncio.timeout(_CLOSE_WITHIN):
+                await self._try(self._write_record(whole=True))
+        except TimeoutError:
+            log.error("The database takes too long to be waited for at the end.")
 
     async def _read_endings(self) -> None:
         while True:

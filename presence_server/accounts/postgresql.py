@@ -41,7 +41,8 @@ READERS = 4
 # Seconds for one statement; a server that takes longer is as good as none.
 ANSWER_PATIENCE = 5.0
 # The process has few seconds to end in.
-CLOSE_PATIENCE = 1.0
+FINISH_PATIENCE = 0.5
+CLOSE_PATIENCE = 0.3
 _STEPS_PATIENCE = 600.0
 # Any number, the same in all processes: "pres".
 _TURN = 0x70726573
@@ -99,7 +100,7 @@ class Postgresql:
     async def finish(self) -> None:
         """Wait for the transactions that have begun."""
         if self._begun:
-            await asyncio.wait(self._begun, timeout=CLOSE_PATIENCE)
+            await asyncio.wait(self._begun, timeout=FINISH_PATIENCE)
 
     async def _transact(self, work: Work[T], deadline: float) -> T:
         async with _connected(self._writer, WRITE_PATIENCE) as connection:

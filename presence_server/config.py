@@ -184,6 +184,15 @@ def read_config(flags: Mapping[str, str], environment: Mapping[str, str]) -> Con
     return Config(**fields)
 
 
+def read_database(text: str) -> Path | PostgresUrl:
+    """Where a database is. Raises ValueError."""
+    if text.startswith(DATABASE_SCHEMES):
+        return PostgresUrl(text)
+    if "://" in text:
+        raise ValueError(text)
+    return _path(text)
+
+
 def _read(setting: Setting, text: str) -> object:
     try:
         return setting.read(text)
@@ -244,14 +253,6 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-def _database(text: str) -> Path | PostgresUrl:
-    if text.startswith(DATABASE_SCHEMES):
-        return PostgresUrl(text)
-    if "://" in text:
-        raise ValueError(text)
-    return _path(text)
-
-
 def _redis_url(text: str) -> str:
     if not text.startswith(REDIS_SCHEMES):
         raise ValueError(text)
@@ -294,7 +295,7 @@ SETTINGS = (
     ),
     Setting(
         "database",
-        _database,
+        read_database,
         "the path of a file, or a URL that starts with postgresql://",
         "accounts and sessions: an SQLite file, created on first start, or a postgresql:// URL",
         "FILE|URL",

@@ -32,12 +32,17 @@ __all__ = [
     "Database",
     "DatabaseUnavailable",
     "DatabaseUnusable",
+    "UNFINISHED",
     "NoBackup",
     "Row",
     "Transaction",
     "Value",
     "open_database",
 ]
+
+
+# Stands in `about` of a database that holds a part of another: the identity of that one.
+UNFINISHED = "unfinished copy of"
 
 
 class Database:
@@ -85,6 +90,10 @@ class Database:
         """
         await self._engine.backup(target)
 
+    async def continue_ids(self) -> None:
+        """Let new users have higher ids than all there are, after ids were given to them."""
+        await self._engine.continue_ids()
+
     def close(self) -> None:
         """Take nothing new; what has begun goes on. open_database() calls this."""
         self._closed = True
@@ -102,11 +111,12 @@ class Database:
 
 @asynccontextmanager
 async def open_database(
-    place: Path | PostgresUrl, *, create: bool = True
+    place: Path | PostgresUrl, *, create: bool = True, unfinished: bool = False
 ) -> AsyncIterator[Database]:
     """The database at `place`, made if need be, with the newest schema.
 
-    Raises DatabaseUnusable, and ConfigError where PostgreSQL needs what is not installed.
+    An `unfinished` copy of another database is for nobody but the one who goes on copying. Raises
+    DatabaseUnusable, and ConfigError where PostgreSQL needs what is not installed.
     """
     # Absolute: SQLite gives some relative names a meaning of their own, such as ":memory:".
     place = place.absolute()
@@ -115,10 +125,15 @@ async def open_database(
         database = Database(str(place), engine)
         stack.callback(database.close)
         try:
-            about = await database.read("SELECT value FROM about WHERE name = $1", "identity")
+            rows = await database.read("SELECT name, value FROM about")
         except DatabaseUnavailable as error:
             raise DatabaseUnusable(str(error)) from error
-        ((database.identity,),) = about
+        about: dict[str, str] = dict(rows)
+        if UNFINISHED in about and not unfinished:
+            raise DatabaseUnusable(
+                f"The database {place} is an unfinished copy of another: copy it again."
+            )
+        database.identity = about["identity"]
         yield database
 
 

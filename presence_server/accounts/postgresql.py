@@ -27,6 +27,7 @@ from presence_server.accounts.engine import (
     NoBackup,
     Row,
     T,
+    Transaction,
     Value,
     Work,
 )
@@ -93,6 +94,15 @@ class Postgresql:
         task.add_done_callback(self._begun.discard)
         with _troubles(self._name, DatabaseUnavailable):
             return await asyncio.shield(task)
+
+    async def continue_ids(self) -> None:
+        async def work(transaction: Transaction) -> None:
+            await transaction.execute(
+                "SELECT setval('users_id_seq', greatest("
+                "(SELECT max(id) FROM users), (SELECT last_value FROM users_id_seq)))"
+            )
+
+        await self.write(work)
 
     async def backup(self, target: Path) -> NoReturn:
         raise NoBackup(f"The database {self._name} is copied with PostgreSQL's own pg_dump.")

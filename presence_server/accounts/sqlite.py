@@ -61,6 +61,9 @@ class Sqlite:
         with _troubles(self._path, DatabaseUnavailable):
             return await self._writer.run(partial(self._transact, work, deadline))
 
+    async def continue_ids(self) -> None:
+        """Nothing to do: AUTOINCREMENT counts on from the highest id it has seen."""
+
     async def backup(self, target: Path) -> None:
         with _troubles(self._path, DatabaseUnavailable):
             await asyncio.to_thread(_copy, self._path, target)

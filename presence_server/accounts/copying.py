@@ -1,0 +1,136 @@
+"""Moving all accounts and sessions from one database to another, of either kind."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from presence_server.accounts.database import UNFINISHED, Database, Row, Transaction
+
+# Rows that are read, or written in one transaction.
+BATCH = 1000
+
+
+class CannotCopy(Exception):
+    """Why it was not copied; the text is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    name: str
+    # What its rows are told apart and sorted by, and values that come before all of them.
+    key: tuple[str, ...]
+    before_all: tuple[str | int, ...]
+    others: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.key + self.others
+
+
+# In this order: each refers to the one before. Endings are news for servers that run, and stay.
+_TABLES = (
+    _Table(
+        "users",
+        ("id",),
+        (-1,),
+        ("username", "lower_name", "password_hash", "created_at", "disabled_at", "last_seen"),
+    ),
+    _Table(
+        "sessions",
+        ("key",),
+        ("",),
+        ("user_id", "started_at", "used_at", "expires_at", "address", "device"),
+    ),
+    _Table("here", ("session_key", "node"), ("", ""), ("status", "since", "noted_at")),
+)
+
+
+async def copy(
+    source: Database, target: Database, report: Callable[[str, int], None]
+) -> dict[str, int]:
+    """Copy all accounts, what belongs to them and who is here; how many rows of each table.
+
+    `target` must be empty, or hold what an earlier copy of the same database left unfinished: that
+    is begun anew. `report` is told a table and how many of its rows are written. Raises CannotCopy.
+    """
+    await _begin(source, target)
+    written = {}
+    for table in _TABLES:
+        number = 0
+        async for rows in _batches(source, table):
+            await _insert(target, table, rows)
+            number += len(rows)
+            report(table.name, number)
+        written[table.name] = number
+    for table in _TABLES:
+        await _compare(source, target, table)
+    await target.continue_ids()
+    await target.write(_forget_unfinished)
+    return written
+
+
+async def _begin(source: Database, target: Database) -> None:
+    if source.identity == target.identity:
+        raise CannotCopy("Both are the same database.")
+
+    async def work(transaction: Transaction) -> str | None:
+        marks = await transaction.execute("SELECT value FROM about WHERE name = $1", UNFINISHED)
+        if marks and marks[0][0] != source.identity:
+            return "holds an unfinished copy of another database"
+        if not marks and await transaction.execute("SELECT id FROM users LIMIT 1"):
+            return "holds accounts already"
+        # Sessions go with their users, and who is here with the sessions.
+        await transaction.execute("DELETE FROM users")
+        await transaction.execute(
+            "INSERT INTO about (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+            UNFINISHED,
+            source.identity,
+        )
+        return None
+
+    if problem := await target.write(work):
+        raise CannotCopy(f"The database {target.name} {problem}: nothing was copied.")
+
+
+async def _forget_unfinished(transaction: Transaction) -> None:
+    await transaction.execute("DELETE FROM about WHERE name = $1", UNFINISHED)
+
+
+async def _batches(database: Database, table: _Table) -> AsyncIterator[list[Row]]:
+    keys, places = ", ".join(table.key), _places(len(table.key))
+    sql = (
+        f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE ({keys}) > ({places})"
+        f" ORDER BY {keys} LIMIT {BATCH}"
+    )
+    after: Row = table.before_all
+    while rows := await database.read(sql, *after):
+        yield rows
+        after = rows[-1][: len(table.key)]
+
+
+async def _insert(database: Database, table: _Table, rows: list[Row]) -> None:
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            f"INSERT INTO {table.name} ({', '.join(table.columns)})"
+            f" VALUES ({_places(len(table.columns))})",
+            rows,
+        )
+
+    await database.write(work)
+
+
+async def _compare(source: Database, target: Database, table: _Table) -> None:
+    copied = _batches(target, table)
+    async for rows in _batches(source, table):
+        if await anext(copied, None) != rows:
+            break
+    else:
+        if await anext(copied, None) is None:
+            return
+    raise CannotCopy(
+        f"The {table.name} in {target.name} are not those in {source.name}: stop all servers of "
+        "both, and copy again."
+    )
+
+
+def _places(number: int) -> str:
+    return ", ".join(f"${place}" for place in range(1, number + 1))

@@ -1,0 +1,218 @@
+"""`presence-server database copy`: from one machine to several, and back."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from presence_server.accounts import sessions, users
+from presence_server.accounts.copying import CannotCopy, copy
+from presence_server.accounts.database import (
+    Database,
+    DatabaseUnusable,
+    Row,
+    Transaction,
+    open_database,
+)
+from presence_server.config import PostgresUrl
+from tests.conftest import ServerProcesses, Visit
+from tests.postgresql_server import PASSWORD, PostgresqlServer
+from tests.processes import launch, on_database
+
+NOW = 1_795_420_800
+MANY = 100_000
+ENDED_WITHIN = 50
+TABLES = {"users": "id", "sessions": "key", "here": "session_key, node"}
+
+Place = Path | PostgresUrl
+
+
+@pytest.fixture(params=["to postgresql", "to sqlite", "between files"])
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Place, Place]]:
+    """From where to where; a database of PostgreSQL is empty."""
+    file = tmp_path / "presence.sqlite3"
+    if request.param == "between files":
+        yield file, tmp_path / "other.sqlite3"
+        return
+    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+    with server.empty_database() as url:
+        yield (file, url) if request.param == "to postgresql" else (url, file)
+
+
+async def content(db: Database) -> dict[str, list[Row]]:
+    return {
+        table: await db.read(f"SELECT * FROM {table} ORDER BY {key}")
+        for table, key in TABLES.items()
+    }
+
+
+async def fill(db: Database, number: int) -> None:
+    """Accounts as sign-ups make them, some with sessions, some of which are here."""
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "INSERT INTO users (username, lower_name, password_hash, created_at, last_seen)"
+            " VALUES ($1, $2, $3, $4, $5)",
+            [
+                (f"User{n}", f"user{n}", "h" * 60, NOW + n, NOW if n % 2 else None)
+                for n in range(number)
+            ],
+        )
+        await transaction.execute_many(
+            "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
+            " SELECT $1, id, $3, $3, $3, $4, $5 FROM users WHERE lower_name = $2",
+            [
+                (f"{n:064x}", f"user{n}", NOW, "2001:db8::1", "Firefox on Linux")
+                for n in range(0, number, 10)
+            ],
+        )
+        await transaction.execute(
+            "INSERT INTO here (session_key, node, status, since, noted_at)"
+            " SELECT key, 'node', 'online', $1, $1 FROM sessions WHERE key < $2",
+            NOW,
+            f"{number // 2:064x}",
+        )
+
+    await db.write(work)
+
+
+def report(table: str, number: int) -> None: ...
+
+
+async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Place, Place]) -> None:
+    async with open_database(places[0]) as source, open_database(places[1]) as target:
+        await fill(source, 50)
+        deleted = await users.find(source, "user7")
+        assert deleted is not None
+        await users.delete(source, deleted.id, NOW)
+        alice = await users.create(source, "Alice", "hash", NOW)
+        secret, session = await sessions.start(source, alice.id, "::1", "phone", NOW)
+        await users.disable(source, 3, NOW)
+        copied = await copy(source, target, report)
+        assert await content(target) == await content(source)
+        assert copied == {name: len(rows) for name, rows in (await content(source)).items()}
+        assert source.identity != target.identity
+    async with open_database(places[1], create=False) as target:
+        assert await sessions.find(target, secret, NOW) == session
+        assert (await users.create(target, "bob", "hash", NOW)).id == alice.id + 1
+        assert [name for name, _ in await users.page(target, None, "al", 10)] == ["Alice"]
+
+
+async def test_a_copy_that_was_interrupted_is_made_anew(places: tuple[Place, Place]) -> None:
+    def pull_the_plug(table: str, number: int) -> None:
+        if table == "sessions":
+            raise ConnectionAbortedError
+
+    async with open_database(places[0]) as source:
+        await fill(source, 50)
+        async with open_database(places[1]) as target:
+            with pytest.raises(ConnectionAbortedError):
+                await copy(source, target, pull_the_plug)
+        # Nobody serves half of the accounts.
+        with pytest.raises(DatabaseUnusable, match="unfinished copy"):
+            async with open_database(places[1]):
+                pass
+        await users.delete(source, 5, NOW)
+        async with open_database(places[1], unfinished=True) as target:
+            await copy(source, target, report)
+            assert await content(target) == await content(source)
+    async with open_database(places[1]) as target:
+        assert await users.count(target) == 49
+
+
+async def test_what_holds_accounts_is_not_copied_over(places: tuple[Place, Place]) -> None:
+    async with open_database(places[0]) as source, open_database(places[1]) as target:
+        await fill(source, 5)
+        await users.create(target, "bob", "hash", NOW)
+        with pytest.raises(CannotCopy, match="holds accounts already"):
+            await copy(source, target, report)
+        with pytest.raises(CannotCopy, match="the same database"):
+            await copy(source, source, report)
+        assert await users.count(target) == 1
+
+
+async def test_what_changes_meanwhile_is_noticed(places: tuple[Place, Place]) -> None:
+    async with open_database(places[0]) as source, open_database(places[1]) as target:
+        await fill(source, 30)
+        read = source.read
+
+        async def change(sql: str, *values: str | int | None) -> list[Row]:
+            rows = await read(sql, *values)
+            if "FROM here" in sql:
+                await users.record_last_seen(source, {"user2": NOW + 1})
+            return rows
+
+        source.read = change  # type: ignore[method-assign]
+        with pytest.raises(CannotCopy, match="users in .* are not those in .*: stop all servers"):
+            await copy(source, target, report)
+        source.read = read  # type: ignore[method-assign]
+        await copy(source, target, report)
+
+
+async def command(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
+    return await launch("database", "copy", *arguments, log_file=folder / "copy.log")
+
+
+async def test_a_hundred_thousand_accounts_interrupted_once(
+    postgresql_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "presence.sqlite3"
+    async with open_database(file) as source:
+        await fill(source, MANY)
+    with postgresql_server.empty_database() as url:
+        process = await command(tmp_path, str(file), url.url)
+        async with asyncio.timeout(ENDED_WITHIN), open_database(url, unfinished=True) as target:
+            while not 10_000 < await users.count(target) < MANY:
+                await asyncio.sleep(0.01)
+            process.kill()
+            await process.wait()
+            assert await users.count(target) < MANY
+        process = await command(tmp_path, str(file), url.url)
+        async with asyncio.timeout(ENDED_WITHIN):
+            out, _ = await process.communicate()
+        log = (tmp_path / "copy.log").read_text()
+        assert process.returncode == 0, log
+        assert out.decode() == (
+            f"Copied {MANY} users with {MANY // 10} sessions from {file} to {url}, "
+            "and read them back.\n"
+        )
+        assert PASSWORD not in log
+        async with open_database(url) as target, open_database(file) as source:
+            assert await content(target) == await content(source)
+
+
+async def test_people_move_with_their_sessions_and_nobody_is_shown_offline(
+    server_process: ServerProcesses,
+    visit: Visit,
+    postgresql_server: PostgresqlServer,
+    tmp_path: Path,
+) -> None:
+    old = await server_process(grace=20)
+    alice, bob = await visit(old, "alice"), await visit(old, "bob")
+    async with alice.live() as live, bob.live():
+        await live.sees("bob", "online")
+        await old.terminate()
+    with postgresql_server.empty_database() as url:
+        process = await command(tmp_path, str(tmp_path / "presence.sqlite3"), url.url)
+        await process.communicate()
+        assert process.returncode == 0
+        new = await server_process(grace=20, **on_database(url, tmp_path))
+        alice.url = new.url
+        # Neither a log-in nor a socket: the cookie of before, and bob as he was.
+        page = await alice.get("/")
+        assert page.status == 200 and "bob: Online" in page.text
+        await new.kill()
+
+
+async def test_what_cannot_be_copied_is_said(tmp_path: Path) -> None:
+    nowhere, file = tmp_path / "nowhere.sqlite3", tmp_path / "new.sqlite3"
+    for arguments, status, said in (
+        ((str(nowhere), str(file)), 3, f"The database {nowhere} does not exist."),
+        (("mysql://x", str(file)), 2, "FROM and TO must be"),
+    ):
+        process = await command(tmp_path, *arguments)
+        async with asyncio.timeout(ENDED_WITHIN):
+            assert await process.wait() == status
+        assert said in (tmp_path / "copy.log").read_text()
+    assert not file.exists() and not nowhere.exists()

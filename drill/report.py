@@ -27,14 +27,14 @@ def about() -> dict[str, str]:
     return known | {"redis": redis_version()}
 
 
-def write(results: Sequence[Result], runs: int) -> None:
+def write(results: Sequence[Result], runs: int, slack: float = 1) -> None:
     before, _, rest = PAGE.read_text().partition(_BEGIN)
-    text = document(results, runs)
+    text = document(results, runs, slack)
     PAGE.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{rest.partition(_END)[2]}")
     DATA.write_text(json.dumps(data(results, runs), indent=1, ensure_ascii=False) + "\n")
 
 
-def document(results: Sequence[Result], runs: int) -> str:
+def document(results: Sequence[Result], runs: int, slack: float = 1) -> str:
     broken = [result.fault.name for result in results if result.figures.broken]
     verdict = f"broken under {', '.join(broken)}" if broken else "every promise was kept"
     machine_words = ", ".join(f"{name} {value}" for name, value in about().items())
@@ -44,7 +44,7 @@ def document(results: Sequence[Result], runs: int) -> str:
         f" Shown longer than promised: {worst(results, 'ghosts'):g} s."
         " The figures are the worst of all runs.",
         "",
-        f"Machine: {machine_words}.",
+        f"Machine: {machine_words}.{_busy(slack)}",
         "",
         "| fault | what was done | what was promised | what was measured | |",
         "|---|---|---|---|---|",
@@ -80,6 +80,15 @@ def worst(results: Sequence[Result], name: str) -> float:
     """The greatest figure of a name under any fault."""
     values = [r.figures.values[name].most for r in results if name in r.figures.values]
     return max(values, default=0.0)
+
+
+def _busy(slack: float) -> str:
+    if slack == 1:
+        return ""
+    return (
+        f" It had other work to do: `--slack {slack:g}` gave the server so many times as long for"
+        " what it does by itself, but not for whom it shows."
+    )
 
 
 def _counted(number: int, noun: str) -> str:

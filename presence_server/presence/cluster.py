@@ -16,6 +16,8 @@ BEAT = 0.2
 DEAF = 0.3
 # Seconds until a snapshot that did not come is asked for again.
 _PATIENCE = 1.0
+# Seconds within which what a node that cannot be heard wrote down has been read.
+_NOTED = 1.5
 # Seconds within which a process that stood still has read what came in meanwhile.
 _READING = 0.5
 # Whoever reaches the relay can invent nodes.
@@ -107,7 +109,9 @@ class Cluster:
 
     def catching_up(self, now: Moment) -> float:
         """Seconds by which those who left stay longer, for they may be where nobody was heard."""
-        return DEAF * self._lease if now.elapsed < self._catching_up else 0.0
+        if self.degraded or now.elapsed < self._catching_up:
+            return max(DEAF * self._lease, _NOTED)
+        return 0.0
 
     def take_dropped(self) -> set[str]:
         """The nodes that were given up since they were asked for last."""

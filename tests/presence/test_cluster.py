@@ -347,6 +347,21 @@ def test_a_grace_that_ends_just_after_an_outage_waits_for_the_others() -> None:
     assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
 
 
+def test_a_grace_that_ends_in_an_outage_waits_for_what_others_write_down() -> None:
+    world, judge = watched(grace=1.0, lease=2.0)
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.take_redis_down()
+    world.wait(2)
+    world.drop(tab)
+    world.wait(0.9)
+    world.connect(1, "alice")
+    world.wait(20)
+    world.bring_redis_up()
+    world.wait(20)
+    assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
+
+
 def test_those_who_moved_during_an_outage_are_found_in_the_database() -> None:
     world, judge = watched()
     tab = world.connect(0, "alice")

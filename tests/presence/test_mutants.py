@@ -185,6 +185,13 @@ def graces_end_on_time(original: Any) -> Any:
     return catching_up
 
 
+def graces_are_longer_only_after_outages(original: Any) -> Any:
+    def catching_up(self: Cluster, now: Moment) -> float:
+        return 0.0 if self._deaf else float(original(self, now))
+
+    return catching_up
+
+
 def anybody_is_believed(original: Any) -> Any:
     def apply(self: Cluster, batch: Batch, peer: _Peer) -> People | None:
         peer.answered = True
@@ -408,6 +415,13 @@ MUTANTS = [
         cluster.test_a_grace_that_ends_just_after_an_outage_waits_for_the_others,
     ),
     Mutant(
+        "longer graces in an outage",
+        Cluster,
+        "catching_up",
+        graces_are_longer_only_after_outages,
+        cluster.test_a_grace_that_ends_in_an_outage_waits_for_what_others_write_down,
+    ),
+    Mutant(
         "notes in the database",
         Node,
         "heed",
@@ -433,7 +447,7 @@ MUTANTS = [
         Node,
         "_notice_pause",
         nothing,
-        cluster.test_one_whose_grace_ran_out_in_a_pause_can_still_be_let_in,
+        node.test_a_pause_takes_nobodys_grace_away,
     ),
     Mutant(
         "silence after pauses",

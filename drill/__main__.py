@@ -43,8 +43,8 @@ async def main(argv: Sequence[str] | None = None) -> int:
         minutes = (time.monotonic() - begun) / 60
         run_words = f" (run {number + 1} of {options.times})" if options.times > 1 else ""
         print(f"{len(chosen)} faults in {minutes:.1f} minutes{run_words}: {verdict}.", flush=True)
-    if options.write:
-        report.write(results, options.times, options.slack)
+        if options.write:
+            report.write(results, number + 1, options.slack)
     return 1 if not chosen or any(figures.broken for _, figures in results) else 0
 
 

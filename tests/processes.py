@@ -11,8 +11,9 @@ from typing import Self
 from presence_server.config import PostgresUrl
 from presence_server.resources import ROOT
 
-STARTED_WITHIN = 20
-ENDED_WITHIN = 10
+# A machine that runs tests has other work to do.
+STARTED_WITHIN = 50
+ENDED_WITHIN = 20
 
 
 class ServerProcess:

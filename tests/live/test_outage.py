@@ -48,10 +48,14 @@ async def test_who_comes_to_another_node_is_seen_all_the_same(
     here, there = [await server_process(**flags) for _ in range(2)]
     alice, bob = await visit(here, "alice"), await visit(there, "bob")
     async with alice.live() as of_alice:
+        # Who is here when Redis goes would stay so as last known.
+        async with bob.live():
+            await of_alice.sees("bob", "online", within=15)
+        await of_alice.sees("bob", "offline", within=15)
         own_redis.kill()
         await of_alice.until(lambda: of_alice.degraded)
         async with bob.live():
-            await of_alice.sees("bob", "online")
+            await of_alice.sees("bob", "online", within=15)
         await of_alice.sees("bob", "offline", within=15)
 
 

@@ -20,6 +20,10 @@ log = logging.getLogger(__name__)
 _OF_A_PEERS_MAKING = (HttpProcessingError, UnicodeEncodeError)
 
 
+# Seconds in which a peer must have read so much of an answer that the rest fits into the buffers.
+_READ_WITHIN = 15.0
+
+
 class Runner(web.AppRunner):
     def __init__(
         self, app: web.Application, *, keepalive_timeout: float, shutdown_timeout: float
@@ -55,7 +59,7 @@ class _Connection(RequestHandler):
     aiohttp would log a traceback for it, and answer with its own version and with what was sent.
     """
 
-    __slots__ = ("peer", "opened_at", "_lobby")
+    __slots__ = ("peer", "opened_at", "_lobby", "_reading")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -63,10 +67,22 @@ class _Connection(RequestHandler):
         self.opened_at = self._loop.time()
         self._lobby = cast(_Server, self._manager).lobby
         self._lobby.enter(self)
+        self._reading: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
         self._lobby.leave(self)
+        self._stop_timer()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # aiohttp waits without end for a peer to read; of a socket the hub takes care.
+        if self._payload_parser is None:
+            self._reading = self._loop.call_later(_READ_WITHIN, self.cut)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_timer()
 
     def set_parser(self, *args: Any, **kwargs: Any) -> None:
         # What follows are the frames of a socket.
@@ -84,6 +100,11 @@ class _Connection(RequestHandler):
     def cut(self) -> None:
         if self.transport is not None:
             self.transport.abort()
+
+    def _stop_timer(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
     def handle_error(
         self,

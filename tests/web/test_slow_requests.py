@@ -1,12 +1,14 @@
 """Requests that do not come to their end hold nobody else up."""
 
 import asyncio
+import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 
 import aiohttp
+import psutil  # type: ignore[import-untyped]  # its types are a package of their own
 import pytest
 
 from tests.conftest import ServerProcesses, Visit
@@ -117,6 +119,25 @@ async def test_t18_a_proxy_of_ours_has_limits_of_its_own(
     async with aiohttp.request("GET", server.url + "/healthz") as answer:
         assert answer.status == 200
     assert not any(await cut(slow, 0))
+
+
+@pytest.mark.slow
+async def test_t18_who_does_not_read_the_answers_is_cut(server_process: ServerProcesses) -> None:
+    server = await server_process()
+    descriptors = psutil.Process(server.pid).num_fds
+    before = descriptors()
+    with socket.create_connection(("127.0.0.1", server.port)) as peer:
+        # Without end: when the server waits for us to read, it reads no more of it either.
+        peer.settimeout(1)
+        page = b"GET /static/x/presence.css HTTP/1.1\r\nHost: x\r\n\r\n"
+        with pytest.raises((TimeoutError, ConnectionError)):
+            while True:
+                await asyncio.to_thread(peer.sendall, 50 * page)
+        assert descriptors() > before
+        async with asyncio.timeout(30):
+            while descriptors() > before:
+                await asyncio.sleep(0.1)
+    assert "ERROR" not in server.log and "Traceback" not in server.log
 
 
 @pytest.mark.both_databases

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 import aiohttp
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from presence_server.resources import ROOT
@@ -49,6 +50,14 @@ async def test_the_dashboard_asks_for_what_there_is(
     for family in text_string_to_metric_families(text):
         there.update(sample.name for sample in family.samples)
     assert asked <= there
+
+
+def test_prometheus_scrapes_the_admin_ports_of_the_unit() -> None:
+    (job,) = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
+    unit = (ROOT / "deploy" / "presence-server@.service").read_text()
+    (port,) = re.findall(r"--admin-port=(\S+)", unit)
+    (config,) = job["static_configs"]
+    assert config["targets"] == [f"127.0.0.1:{port.replace('%i', n)}" for n in ("1", "2")]
 
 
 def test_alarms_name_metrics_that_have_a_row() -> None:

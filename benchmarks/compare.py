@@ -26,6 +26,7 @@ T = TypeVar("T")
 # Whose writes are repeated by the bare loop, and whose growth is measured.
 ALONE = SERVERS["ours-alone"]
 
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     observers: Sequence[int]

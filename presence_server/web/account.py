@@ -11,6 +11,7 @@ from presence_server.keys import DATABASE, KEYRING, PASSWORDS, PRESENCE, SESSION
 from presence_server.web.authentication import authenticate
 from presence_server.web.cookies import forget, remember_device, tell_next, told
 from presence_server.web.devices import proof_of
+from presence_server.web.events import note
 from presence_server.web.forms import (
     Form,
     Refused,
@@ -61,6 +62,7 @@ async def end_devices(request: web.Request) -> web.Response:
     except Refused as refusal:
         return await _refusal_page(request, refusal)
     request.app[PRESENCE].session_ended()
+    note(request, "logged devices out", session.username)
     await tell_next(request, done)
     raise web.HTTPSeeOther("/account/")
 
@@ -76,6 +78,7 @@ async def delete_account(request: web.Request) -> web.Response:
     except Refused as refusal:
         return await _refusal_page(request, refusal)
     request.app[PRESENCE].session_ended()
+    note(request, "deleted the account", session.username)
     await forget(request)
     raise web.HTTPSeeOther("/log_in/")
 
@@ -108,6 +111,7 @@ async def _set_password(request: web.Request, fields: Mapping[str, str]) -> None
         request.app[DATABASE], session.user_id, password_hash, now, keep=session.key
     )
     request.app[PRESENCE].session_ended()
+    note(request, "changed the password", session.username)
     proof = proof_of(request.app[KEYRING], None, session.user_id, password_hash)
     await remember_device(request, proof)
 

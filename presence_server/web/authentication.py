@@ -7,6 +7,7 @@ from presence_server.accounts.passwords import PasswordsBusy
 from presence_server.keys import DATABASE, KEYRING, METRICS, PASSWORDS, THROTTLE
 from presence_server.web.cookies import device_proof
 from presence_server.web.devices import device_of, is_proof
+from presence_server.web.events import note
 from presence_server.web.forms import too_often
 from presence_server.web.proxies import client_address
 
@@ -55,7 +56,10 @@ async def _checked(
     user = await users.find(database, username)
     password_hash = await users.password_hash(database, username)
     correct = await passwords.verify(password, password_hash, known=known)
-    if user is None or password_hash is None or not correct:
+    if user is None or password_hash is None:
+        return None
+    if not correct:
+        note(request, "wrong password", user.username)
         return None
     return user, await _renewed(request, user, password, password_hash)
 

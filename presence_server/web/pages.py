@@ -20,6 +20,7 @@ from presence_server.keys import (
 from presence_server.web.authentication import authenticate, known_device
 from presence_server.web.cookies import forget, remember, tell_next, told
 from presence_server.web.devices import device_name, proof_of
+from presence_server.web.events import note
 from presence_server.web.forms import (
     Form,
     Refused,
@@ -83,6 +84,7 @@ async def _create_user(request: web.Request, username: str, fields: Mapping[str,
         await users.create(request.app[DATABASE], username, password_hash, int(time.time()))
     except users.UsernameTaken as taken:
         raise Refused(400, fields={"username": "That name is not available."}) from taken
+    note(request, "signed up", username)
 
 
 def _sign_up_open(request: web.Request) -> bool:
@@ -138,7 +140,9 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
             database, user.id, address, device, now, password_hash=password_hash
         )
     except sessions.NotAllowed as not_allowed:
+        note(request, "not allowed in", user.username)
         raise Refused(401, _WRONG) from not_allowed
+    note(request, "logged in", session.username)
     request.app[PRESENCE].claim(session.key, session.username)
     if SESSION in request:
         # After the new one has begun: the same user logging in again never leaves in between.
@@ -174,6 +178,7 @@ async def log_out(request: web.Request) -> web.Response:
         now = int(time.time())
         await sessions.end(request.app[DATABASE], request[SESSION].key, now)
         request.app[PRESENCE].session_ended()
+        note(request, "logged out", request[SESSION].username)
     await forget(request)
     raise web.HTTPSeeOther("/log_in/")
 

@@ -20,7 +20,7 @@ class RawPeer:
     @classmethod
     @asynccontextmanager
     async def of(
-        cls, visitor: Visitor, *, receive_buffer: int | None = None
+        cls, visitor: Visitor, *, receive_buffer: int | None = None, headers: str = ""
     ) -> "AsyncIterator[RawPeer]":
         host, port = visitor.url.removeprefix("http://").split(":")
         sock = sockets.socket()
@@ -34,7 +34,8 @@ class RawPeer:
         writer.write(
             f"GET /users/ HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n"
             "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: presence.v1\r\n\r\n".encode()
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: presence.v1\r\n"
+            f"{headers}\r\n".encode()
         )
         try:
             head = await reader.readuntil(b"\r\n\r\n")

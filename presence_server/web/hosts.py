@@ -17,6 +17,11 @@ _LONGEST = 260
 @web.middleware
 async def known_host(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuses a Host that is none (400), and with --public-url one that is not ours (421)."""
+    _check_host(request)
+    return await handler(request)
+
+
+def _check_host(request: web.Request) -> None:
     hosts = request.headers.getall("Host", ())
     if len(hosts) > 1 or (not hosts and request.version >= HttpVersion11):
         raise web.HTTPBadRequest
@@ -27,7 +32,6 @@ async def known_host(request: web.Request, handler: Handler) -> web.StreamRespon
         public_url = request.app[CONFIG].public_url
         if public_url is not None and not _is_ours(match[1], match[2], URL(public_url)):
             raise web.HTTPMisdirectedRequest
-    return await handler(request)
 
 
 def _is_ours(name: str, port: str | None, ours: URL) -> bool:

@@ -5,8 +5,10 @@ import logging
 from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from presence_server.keys import CONFIG
 from presence_server.web.access_log import AccessLogger, printable
@@ -22,6 +24,8 @@ _OF_A_PEERS_MAKING = (HttpProcessingError, UnicodeEncodeError)
 
 # Seconds in which a peer must have read so much of an answer that the rest fits into the buffers.
 _READ_WITHIN = 15.0
+# What the access log needs when a socket has ended.
+_LOGGED = ("User-Agent", "X-Forwarded-For")
 
 
 class Runner(web.AppRunner):
@@ -57,9 +61,11 @@ class _Connection(RequestHandler):
     """What could not be parsed belongs to no application: no middleware or signal sees it.
 
     aiohttp would log a traceback for it, and answer with its own version and with what was sent.
+    It also keeps the headers, as a mapping and as they were sent, in the request and in the parser:
+    some kilobytes for each socket, for hours.
     """
 
-    __slots__ = ("peer", "opened_at", "_lobby", "_reading")
+    __slots__ = ("peer", "opened_at", "_lobby", "_reading", "_headers")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -84,10 +90,27 @@ class _Connection(RequestHandler):
         super().resume_writing()
         self._stop_timer()
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._messages:
+            return
+        message, payload = self._messages[-1]
+        if isinstance(message, RawRequestMessage):
+            self._headers = CIMultiDict(message.headers)
+            headers = CIMultiDictProxy(self._headers)
+            self._messages[-1] = message._replace(headers=headers, raw_headers=()), payload
+
     def set_parser(self, *args: Any, **kwargs: Any) -> None:
         # What follows are the frames of a socket.
         self._lobby.leave(self)
         super().set_parser(*args, **kwargs)
+        self._parser = None
+        self._forget_headers()
+
+    def _forget_headers(self) -> None:
+        kept = [(name, value) for name in _LOGGED for value in self._headers.getall(name, ())]
+        self._headers.clear()
+        self._headers.extend(kept)
 
     def kept_waiting_since(self) -> float | None:
         if self.transport is None or self.transport.is_closing():

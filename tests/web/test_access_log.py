@@ -50,11 +50,15 @@ async def exchange(server: ServerProcess, request: bytes) -> bytes:
     return answer
 
 
+def logged(server: ServerProcess) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in server.log.rpartition("\n")[0].splitlines()]
+    return [line for line in lines if line["logger"] == "aiohttp.access"]
+
+
 async def requests_logged(server: ServerProcess, count: int) -> list[dict[str, Any]]:
     async with asyncio.timeout(5):
         while True:
-            lines = [json.loads(line) for line in server.log.splitlines()]
-            found = [line for line in lines if line["logger"] == "aiohttp.access"]
+            found = logged(server)
             if len(found) >= count:
                 return found
             await asyncio.sleep(0.02)
@@ -115,3 +119,17 @@ async def test_no_secret_is_logged(server_process: ServerProcesses, visit: Visit
     for secret in (PASSWORD, page.csrf_token, key, "hush", *cookies):
         assert secret not in server.log
     assert "path=/account/ " in server.log
+
+
+async def test_a_socket_is_logged_at_its_end_with_its_agent_and_address(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(log_format="json", trusted_proxies="127.0.0.1")
+    alice = await visit(server, "alice")
+    headers = {"User-Agent": "Watcher/7", "X-Forwarded-For": "192.0.2.7, 127.0.0.1"}
+    async with alice.live(headers=headers) as socket:
+        await socket.first()
+    async with asyncio.timeout(5):
+        while not (lines := [line for line in logged(server) if line["path"] == "/users/"]):
+            await asyncio.sleep(0.02)
+    assert [(line["agent"], line["address"]) for line in lines] == [("Watcher/7", "192.0.2.7")]

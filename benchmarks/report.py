@@ -137,8 +137,8 @@ def document(comparison: Comparison) -> str:
     lines += list(_versions(comparison))
     loads: dict[tuple[int, float], list[Cell]] = {}
     compared = {cell.observers for cell in comparison.cells if cell.server not in _OURS}
-    for cell in comparison.cells:
-        if cell.observers in compared or len({c.server for c in comparison.cells}) == 1:
+    for cell in sorted(comparison.cells, key=lambda cell: (cell.observers, cell.changes)):
+        if cell.observers in compared or not compared:
             loads.setdefault((cell.observers, cell.changes), []).append(cell)
     for (observers, changes), cells in loads.items():
         lines += ["", f"#### {observers:,} observers, {changes:g} changes a second", ""]
@@ -160,7 +160,8 @@ def _versions(comparison: Comparison) -> Iterator[str]:
 def _table(cells: Sequence[Cell], limit: Limit | None) -> Iterator[str]:
     yield "| | " + " | ".join(name for name, _, _ in COLUMNS) + " | |"
     yield "|---" * (len(COLUMNS) + 2) + "|"
-    for cell in cells:
+    order = list(NAMES)
+    for cell in sorted(cells, key=lambda cell: order.index(cell.server)):
         row = [text(cell.result) if cell.result else "" for _, text, _ in COLUMNS]
         trouble = ""
         if cell.trouble:
@@ -195,7 +196,7 @@ def _behind(loads: dict[tuple[int, float], list[Cell]]) -> Iterator[str]:
 def _limits(comparison: Comparison) -> Iterator[str]:
     yield "| observers | changes/s | writes | µs a write | µs a delivery | ours | ours to it |"
     yield "|---|---|---|---|---|---|---|"
-    for limit in comparison.limits:
+    for limit in sorted(comparison.limits, key=lambda limit: (limit.observers, limit.changes)):
         ours = comparison.result("ours-alone", limit.observers, limit.changes)
         if ours is None:
             continue

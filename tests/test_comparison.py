@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import beyond, compare, figures, report
+from benchmarks import beyond, figures, report
 from benchmarks.bare import frame, replay
 from benchmarks.compare import ALONE, Plan, Run, install
 from benchmarks.dialects import SOCKET_IO, changes_in, speak
@@ -84,15 +84,9 @@ def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_a_run_measures_ours_the_limit_and_the_growth(
-    stage: Stage, documents: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    quick = ["--grace=0.2" if "--grace" in part else part for part in ALONE.command]
-    alone = replace(ALONE, command=tuple(quick), grace=0.2)
-    monkeypatch.setattr(compare, "ALONE", alone)
-    monkeypatch.setitem(SERVERS, "ours", replace(alone, name="ours", redis=True))
+def test_a_run_measures_ours_the_limit_and_the_growth(stage: Stage, documents: Path) -> None:
     comparison = Comparison()
-    Run(stage, TINY, comparison).all([alone])
+    Run(stage, TINY, comparison).all([ALONE])
     (cell,) = comparison.cells
     assert cell.result is not None and cell.result.lost == 0 and cell.trouble is None
     (limit,) = comparison.limits

@@ -42,8 +42,7 @@ _LAYERS = {
     "core": "channels_redis.core.RedisChannelLayer",
     "pubsub": "channels_redis.pubsub.RedisPubSubChannelLayer",
 }
-# With the 100 connections of redis-py 8 the hundredth visitor would get an error.
-_HOST = {"address": os.environ.get("REDIS_URL", ""), "max_connections": 20_000}
-_CONFIG = {"core": {"hosts": [_HOST], "capacity": 1000}, "pubsub": {"hosts": [_HOST]}}
+_HOSTS = {"hosts": [os.environ.get("REDIS_URL", "")]}
+_CONFIG = {"core": {**_HOSTS, "capacity": 1000}, "pubsub": _HOSTS}
 _LAYER = os.environ.get("LAYER", "core")
 CHANNEL_LAYERS = {"default": {"BACKEND": _LAYERS[_LAYER], "CONFIG": _CONFIG[_LAYER]}}

@@ -129,9 +129,10 @@ class Figures:
             begins = [at - begun for at, value in said if value and at > begun]
             ends = [at - healed for at, value in said if not value and at > healed]
             told.append(min(begins, default=inf))
-            back.append(min(ends, default=0.0))
+            # It may have been before whoever ended the fault knew of it.
+            is_back = bool(said) and not said[-1][1]
+            back.append(min(ends, default=0.0 if is_back else inf))
             again += sum(value for at, value in said if at > healed)
-            self.holds("degraded is taken back", bool(said) and not said[-1][1], said[-1:])
         self.at_most("degraded told after", max(told), told_within * self.slack)
         self.at_most("taken back after", max(back), back_within * self.slack)
         # A machine that is too busy for a beat.

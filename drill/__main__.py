@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -66,4 +67,6 @@ def _is_named(fault: Fault, names: list[str]) -> bool:
 
 
 if __name__ == "__main__":
+    # Nothing that was started may outlive it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(asyncio.run(main()))

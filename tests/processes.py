@@ -91,7 +91,8 @@ class ServerProcess:
         async with asyncio.timeout(ENDED_WITHIN):
             # Several may wait, so nobody reads: what it says at its end is little.
             status = await process.wait()
-        self._process = None
+        if self._process is process:
+            self._process = None
         return status
 
     def _running(self) -> Process:

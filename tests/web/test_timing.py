@@ -17,6 +17,7 @@ ATTEMPTS = 3
 
 @pytest.mark.alone
 @pytest.mark.slow
+@pytest.mark.timeout(150)
 async def test_t13_an_unknown_name_takes_as_long_as_a_wrong_password(
     server_process: ServerProcesses, visit: Visit
 ) -> None:

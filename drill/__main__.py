@@ -12,6 +12,8 @@ from drill.faults import FAULTS
 from drill.faults.pairs import pair
 from drill.figures import Fault, Figures
 from drill.report import Result
+from drill.site import DATABASES
+from tests.postgresql_server import running
 
 
 async def run(fault: Fault, slack: float) -> Figures:
@@ -28,6 +30,14 @@ async def run(fault: Fault, slack: float) -> Figures:
 
 async def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
+    if not options.postgresql:
+        return await _drill(options)
+    with running() as server:
+        DATABASES.set(lambda folder: server.database())
+        return await _drill(options)
+
+
+async def _drill(options: argparse.Namespace) -> int:
     faults = FAULTS + [pair(options.seed + number) for number in range(options.pairs)]
     chosen = [fault for fault in faults if not options.only or _is_named(fault, options.only)]
     results = [Result(fault, Figures()) for fault in chosen]
@@ -59,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         "--slack", type=float, default=1, help="so many times as long, on a busy machine"
     )
     parser.add_argument("--write", action="store_true", help="put the figures into docs/")
+    parser.add_argument(
+        "--postgresql", action="store_true", help="accounts in PostgreSQL (default: in SQLite)"
+    )
     return parser
 
 

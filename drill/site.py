@@ -3,8 +3,14 @@
 import asyncio
 import random
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
+from contextvars import ContextVar
 from itertools import cycle
 from pathlib import Path
 from time import monotonic
@@ -16,8 +22,8 @@ import aiohttp
 from benchmarks.populate import populate
 from drill.evidence import Evidence
 from drill.people import Choice, Door, Observer, Person
-from presence_server.config import Config
-from tests.processes import ServerProcess
+from presence_server.config import Config, PostgresUrl
+from tests.processes import KEYS, ServerProcess, on_database
 from tests.redis_server import RedisServer, free_port
 from tests.tcp_proxy import Proxy
 
@@ -25,6 +31,17 @@ NODES = "abcdefgh"
 # Enough that short pauses of a busy machine are no faults, and short enough to wait for.
 LEASE = 2.5
 GRACE = 2.0
+
+
+@contextmanager
+def _file(folder: Path) -> Iterator[Path]:
+    yield folder / "presence.sqlite3"
+
+
+# Gives each site a database of its own: a file in its folder, unless something else is set.
+DATABASES: ContextVar[Callable[[Path], AbstractContextManager[Path | PostgresUrl]]] = ContextVar(
+    "DATABASES", default=_file
+)
 
 
 class Node:
@@ -64,7 +81,7 @@ class Site:
         self.observers: list[Observer] = []
         self.redis = RedisServer(port=free_port())
         self.folder = Path()
-        self.database = Path()
+        self.database: Path | PostgresUrl = Path()
         self.http: aiohttp.ClientSession
         # When the last of those who came and went was there again.
         # Cookies of everybody, and of those who are logged in and not there.
@@ -97,12 +114,12 @@ class Site:
     async def _open(self) -> None:
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="drill-"))
         self.folder = Path(folder)
-        self.database = self.folder / "presence.sqlite3"
+        self.database = self._stack.enter_context(DATABASES.get()(self.folder))
         if self._redis_url is None:
             self._stack.callback(self.redis.remove)
             await asyncio.to_thread(self.redis.start)
         count, people, spare = self._sizes
-        config = Config(database=self.database)
+        config = Config(database=self.database, secret_key_file=self.folder / KEYS)
         cookies = await populate(config, self._prefix, people + spare, people + spare)
         eyes = await populate(config, "observer", count, count)
         for name in NODES[:count]:
@@ -145,6 +162,7 @@ class Site:
                 "grace": self.grace,
                 "heartbeat": self.heartbeat,
                 "max_sockets_per_address": 0,
+                **on_database(self.database, self.folder),
                 **self._flags,
             },
         )

@@ -14,6 +14,8 @@ from presence_server.resources import ROOT
 # A machine that runs tests has other work to do.
 STARTED_WITHIN = 50
 ENDED_WITHIN = 20
+# Where an SQLite file of the usual name has them too.
+KEYS = "presence.sqlite3.key"
 
 
 class ServerProcess:
@@ -127,7 +129,7 @@ def on_database(place: Path | PostgresUrl, folder: Path) -> dict[str, object]:
     """The flags for a database; with PostgreSQL the keys lie in the folder."""
     if isinstance(place, Path):
         return {"database": place}
-    return {"database": place.url, "secret_key_file": folder / "presence.sqlite3.key"}
+    return {"database": place.url, "secret_key_file": folder / KEYS}
 
 
 def arguments(flags: dict[str, object]) -> list[str]:

@@ -11,6 +11,7 @@ from drill.figures import Faults, Figures
 from drill.people import Person
 from drill.site import Site
 from presence_server.resources import ROOT
+from tests.processes import on_database
 from tests.redis_server import free_port
 from tests.visitor import PASSWORD, Visitor
 
@@ -31,7 +32,7 @@ async def _browser_of(site: Site, person: Person, node: str) -> AsyncIterator[Vi
 async def _end_sessions(site: Site, person: Person) -> None:
     command = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "presence_server", "sessions", "end", person.username),
-        *("--database", str(site.database)),
+        *("--database", str(on_database(site.database, site.folder)["database"])),
         cwd=ROOT,
         stdout=DEVNULL,
     )

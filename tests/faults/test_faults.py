@@ -4,8 +4,14 @@ import pytest
 
 from drill.faults import FAULTS
 from drill.figures import Fault
+from drill.site import DATABASES
+from tests.postgresql_server import PostgresqlServer
 
 QUICK = ("F1", "F3", "F7a", "F9", "F11", "F13", "R8", "R12", "R13", "R14")
+
+
+# Of these, with all accounts in PostgreSQL: `python -m drill --postgresql` does every one.
+ON_POSTGRESQL = ("F13", "R8")
 
 
 @pytest.mark.alone
@@ -15,5 +21,17 @@ QUICK = ("F1", "F3", "F7a", "F9", "F11", "F13", "R8", "R12", "R13", "R14")
 )
 async def test_every_promise_is_kept(fault: Fault) -> None:
     # A machine that runs tests has other work to do.
+    figures = await fault.measure(slack=3)
+    assert not figures.broken, figures
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_POSTGRESQL)
+async def test_every_promise_is_kept_on_postgresql(
+    name: str, postgresql_server: PostgresqlServer
+) -> None:
+    (fault,) = [fault for fault in FAULTS if fault.name == name]
+    DATABASES.set(lambda folder: postgresql_server.database())
     figures = await fault.measure(slack=3)
     assert not figures.broken, figures

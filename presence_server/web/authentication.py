@@ -40,9 +40,9 @@ async def known_device(request: web.Request, username: str, shown: str) -> str |
     database = request.app[DATABASE]
     user = await users.find(database, username)
     password_hash = await users.password_hash(database, username)
-    if user is None or password_hash is None:
-        return None
-    devices = [device_of(request.app[KEYRING], p, user.id, password_hash) for p in proofs]
+    # For a name that nobody has, too: or the time of a refusal would tell.
+    account = (user.id, password_hash) if user and password_hash else (0, "")
+    devices = [device_of(request.app[KEYRING], proof, *account) for proof in proofs]
     return next(filter(None, devices), None)
 
 
@@ -57,6 +57,7 @@ async def _checked(
     password_hash = await users.password_hash(database, username)
     correct = await passwords.verify(password, password_hash, known=known)
     if user is None or password_hash is None:
+        note(request, "unknown name", None)
         return None
     if not correct:
         note(request, "wrong password", user.username)

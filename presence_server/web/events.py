@@ -9,6 +9,7 @@ from presence_server.web.proxies import client_address
 log = logging.getLogger(__name__)
 
 
-def note(request: web.Request, event: str, username: str) -> None:
-    """`username` is always that of an account: what else is typed there may be a password."""
-    log.info(event, extra={"user": username, "address": client_address(request) or "-"})
+def note(request: web.Request, event: str, username: str | None) -> None:
+    """`username` is that of an account or None: what else is typed there may be a password."""
+    who = {"user": username or "-", "address": client_address(request) or "-"}
+    log.info(event, extra=who)

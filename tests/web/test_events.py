@@ -39,6 +39,7 @@ async def test_what_happens_to_accounts_is_logged(
         "Alice logged in",
         "Alice logged in",
         "Alice logged out",
+        "- unknown name",
         "Alice wrong password",
         "Alice logged in",
         "Alice logged devices out",

@@ -14,10 +14,10 @@ from tests.browsers import open_browser
 from tests.processes import launch
 
 PICTURES = ROOT / "docs" / "pictures"
-WIDE = {"viewport": {"width": 960, "height": 680}, "device_scale_factor": 2}
+WIDE = {"viewport": {"width": 960, "height": 680}, "device_scale_factor": 1.5}
 PHONE = {
     "viewport": {"width": 390, "height": 760},
-    "device_scale_factor": 2,
+    "device_scale_factor": 1.5,
     "is_mobile": True,
     "has_touch": True,
 }

@@ -38,7 +38,7 @@ _FIRST_NAMES = (
     " rosa rupert sadia samir sara selma silas sofia sven sybil tara theo tomas trent ulla uma"
     " valentin vera viktor wanda wei xenia yara yusuf yvonne zahra zeno zoe"
 ).split()
-_ENDINGS = ("", ".b", "_k", "7", "-m")
+_ENDINGS = ("", ".s", "_k", "3", "-m", ".d")
 _PEOPLE = 300
 _HERE = 120
 _AWAY = 0.2

@@ -166,7 +166,7 @@ export class Rows {
 
   #glow(row) {
     if (still.matches || document.hidden) return;
-    row.animate([{ backgroundColor: "var(--tint)" }, { backgroundColor: "transparent" }], GLOW);
+    row.animate([{ backgroundColor: "var(--glow)" }, { backgroundColor: "transparent" }], GLOW);
   }
 
   #giveStop() {

@@ -327,8 +327,10 @@ async def test_searching_and_filtering(serve: Serve, window: OpenWindow) -> None
     async with Visitor.at(str(server.make_url(""))) as visitor:
         for name in ("bob", "Bonnie", "carol"):
             await visitor.sign_up(name)
+    # Before alice, who would else be told of it while she searches.
+    await (await window(server, "boris")).is_live()
     alice = await window(server, "alice")
-    await window(server, "boris")
+    await alice.is_live()
     await alice.sees("boris", "Online")
     assert await alice.names() == ["alice", "boris", "bob", "Bonnie", "carol"]
     box = alice.page.get_by_role("searchbox")

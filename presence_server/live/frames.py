@@ -1,7 +1,7 @@
 """WebSocket frames as bytes, made once and shared by every socket that needs them."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from presence_server.presence.messages import (
     encode_alive,
@@ -12,6 +12,10 @@ from presence_server.presence.messages import (
     encode_tutorial,
 )
 from presence_server.presence.roster import Roster
+
+# So many people at most are named to everybody in the moment when other nodes fall silent: each
+# name is written to each socket.
+MOST_OWN = 2_000
 
 _FINAL_TEXT = 0x81
 _FINAL_CLOSE = 0x88
@@ -63,10 +67,12 @@ class Frames:
             self._made[key] = encode(version), self._roster.version
         return self._made[key]
 
-    def silence(self, own: Iterable[str]) -> bytes:
+    def silence(self, own: Collection[str]) -> bytes:
         """That other nodes cannot be heard, and of whom this node knows all the same."""
         if self._silence is None:
-            self._silence = text_frame(encode_degraded(True)) + text_frame(encode_own(own))
+            self._silence = text_frame(encode_degraded(True))
+            if len(own) <= MOST_OWN:
+                self._silence += text_frame(encode_own(own))
         return self._silence
 
     def alive(self, version: int) -> bytes:

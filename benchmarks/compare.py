@@ -37,10 +37,11 @@ TOGETHER = _quick(SERVERS["ours"])
 OURS = (ALONE, TOGETHER)
 
 
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     observers: Sequence[int]
+    # The largest, which tells least about those who broke down before.
+    crowd: Sequence[int]
     changes: Sequence[float]
     seconds: dict[float, float]
     # Observers for the curve alone, beyond those that all servers get.
@@ -61,7 +62,8 @@ class Plan:
 
 
 FULL = Plan(
-    observers=(200, 1000, 2000, 10_000),
+    observers=(200, 1000, 2000),
+    crowd=(10_000,),
     changes=(8, 100),
     seconds={8: 5.0, 100: 3.0},
     further=(4000, 16_000),
@@ -71,6 +73,7 @@ FULL = Plan(
 )
 SHORT = Plan(
     observers=(100,),
+    crowd=(),
     changes=(20,),
     seconds={20: 2.0},
     further=(200,),
@@ -126,17 +129,18 @@ class Run:
 
     def all(self, servers: Sequence[Server]) -> None:
         """What takes longest and tells least, the others before the largest crowd, comes last."""
-        *some, most = self.plan.observers
-        for observers in some:
+        for observers in self.plan.observers:
             self._sessions(servers, observers)
-        self._sessions([server for server in servers if server in OURS], most)
+        for observers in self.plan.crowd:
+            self._sessions([server for server in servers if server in OURS], observers)
         for observers in self.plan.further:
             self._sessions([ALONE], observers)
         for count in self.plan.accounts:
             self._grow(self.comparison.accounts, lambda: self._accounts(count))
         for count in self.plan.nodes:
             self._grow(self.comparison.nodes, lambda: self._nodes(count))
-        self._sessions([server for server in servers if server not in OURS], most)
+        for observers in self.plan.crowd:
+            self._sessions([server for server in servers if server not in OURS], observers)
         self.comparison.seconds = time.monotonic() - self._begun
 
     def _sessions(self, servers: Sequence[Server], observers: int) -> None:

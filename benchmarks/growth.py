@@ -14,7 +14,7 @@ from benchmarks.fanout import Load, Stage, rest
 from benchmarks.load import PROBE, Observers, Probes, visiting, watching
 from benchmarks.meters import cpu_seconds, resident_bytes
 from benchmarks.pages import read_page
-from benchmarks.servers import Running, Server, populate, running
+from benchmarks.servers import Running, Server, ServerFailed, populate, running
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,9 @@ def _nodes(
     for crowd in crowds[1:]:
         report.add(crowd.report(visits, begin.at, end.at))
     observers = sum(crowd.count for crowd in crowds)
-    changes = max(1, report.deliveries // observers)
+    changes = report.deliveries // observers
+    if not changes:
+        raise ServerFailed("no change was seen in time")
     return Nodes(
         nodes=len(crowds),
         observers=observers,

@@ -279,6 +279,7 @@ class _Probes:
         They come at random, for a rhythm could fall into step with the server's own.
         """
         interval, self.stay = self.pipe.recv()
+        self.pipe.send("coming")
         give_up = float("inf")
         chance = random.Random(1)
         arrivals = iter(self.numbers)
@@ -415,8 +416,9 @@ class Probes:
         there.close()
 
     def come(self, each: float, stay: float) -> None:
-        """One every so many seconds on average."""
+        """One every so many seconds on average, from now on: their process has started."""
         self._pipe.send((each, stay))
+        self._pipe.recv()
 
     def leave(self, limit: float) -> tuple[list[Visit], dict[str, int]]:
         """Nobody else comes; those who are not in within the limit are given up."""

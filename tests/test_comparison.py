@@ -25,6 +25,7 @@ from benchmarks.swarm import Swarm
 
 TINY = Plan(
     observers=(10,),
+    crowd=(),
     changes=(20,),
     seconds={20: 1.0},
     further=(),

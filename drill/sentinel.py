@@ -9,7 +9,7 @@ from typing import Self
 
 import redis
 
-from tests.redis_server import RedisServer, free_port, redis_binary
+from tests.redis_server import RedisServer, lasting_port, redis_binary
 
 SERVICE = "presence"
 _DOWN_AFTER = 1000  # milliseconds
@@ -19,11 +19,11 @@ class SentinelSite:
     """Use as `with SentinelSite() as sentinel`: the Sentinel knows the replica then."""
 
     def __init__(self) -> None:
-        self._port = free_port()
+        self._port = lasting_port()
         self.url = f"sentinel://127.0.0.1:{self._port}/{SERVICE}"
-        self.master = RedisServer(port=free_port())
+        self.master = RedisServer(port=lasting_port())
         self.replica = RedisServer(
-            "--replicaof", "127.0.0.1", self.master.url.rpartition(":")[2], port=free_port()
+            "--replicaof", "127.0.0.1", self.master.url.rpartition(":")[2], port=lasting_port()
         )
         self._folder = tempfile.TemporaryDirectory(prefix="sentinel-")
         self._process: subprocess.Popen[bytes] | None = None

@@ -24,7 +24,7 @@ from drill.evidence import Evidence
 from drill.people import Choice, Door, Observer, Person
 from presence_server.config import Config, PostgresUrl
 from tests.processes import KEYS, ServerProcess, on_database
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, lasting_port
 from tests.tcp_proxy import Proxy
 
 NODES = "abcdefgh"
@@ -79,7 +79,7 @@ class Site:
         self.nodes: dict[str, Node] = {}
         self.people: list[Person] = []
         self.observers: list[Observer] = []
-        self.redis = RedisServer(port=free_port())
+        self.redis = RedisServer(port=lasting_port())
         self.folder = Path()
         self.database: Path | PostgresUrl = Path()
         self.http: aiohttp.ClientSession
@@ -156,7 +156,7 @@ class Site:
             self.folder,
             name,
             **{
-                "port": free_port(),
+                "port": lasting_port(),
                 "redis_url": url,
                 "lease": self.lease,
                 "grace": self.grace,

@@ -9,7 +9,7 @@ from time import monotonic
 
 from drill.figures import Faults, Figures
 from tests.processes import ServerProcess
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, lasting_port
 
 faults = Faults()
 
@@ -41,7 +41,7 @@ FAILED = 1
     seconds=60,
 )
 async def tasks_end(figures: Figures) -> None:
-    redis = RedisServer(port=free_port())
+    redis = RedisServer(port=lasting_port())
     seconds: list[float] = []
     try:
         await asyncio.to_thread(redis.start)

@@ -12,7 +12,7 @@ from drill.people import Person
 from drill.site import Site
 from presence_server.resources import ROOT
 from tests.processes import on_database
-from tests.redis_server import free_port
+from tests.redis_server import lasting_port
 from tests.visitor import PASSWORD, Visitor
 
 faults = Faults()
@@ -158,7 +158,7 @@ async def log_in_storm(figures: Figures) -> None:
     seconds=20,
 )
 async def shared_port(figures: Figures) -> None:
-    async with Site(flags={"port": free_port(), "reuse_port": True}) as site:
+    async with Site(flags={"port": lasting_port(), "reuse_port": True}) as site:
         pids = {node.server.pid for node in site.nodes.values()}
         figures.note("processes", len(pids), "")
         await site.kill("b")

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from drill.figures import Faults, Figures
 from tests.processes import ServerProcess, arguments, launch
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, lasting_port
 from tests.tcp_proxy import Proxy
 from tests.visitor import Visitor
 
@@ -64,7 +64,7 @@ async def _alone(figures: Figures, folder: Path, what: str, url: str) -> None:
 
 @asynccontextmanager
 async def _redis(password: str = "") -> AsyncIterator[RedisServer]:
-    server = RedisServer(port=free_port(), password=password)
+    server = RedisServer(port=lasting_port(), password=password)
     try:
         await asyncio.to_thread(server.start)
         yield server
@@ -113,4 +113,4 @@ async def starts(figures: Figures) -> None:
             async with Proxy(("127.0.0.1", int(port))) as proxy:
                 proxy.stop()
                 await _alone(figures, folder, "silent", f"redis://127.0.0.1:{proxy.port}")
-        await _alone(figures, folder, "absent", f"redis://127.0.0.1:{free_port()}")
+        await _alone(figures, folder, "absent", f"redis://127.0.0.1:{lasting_port()}")

@@ -1,6 +1,7 @@
 """A server that stops, or is killed, and comes back."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -59,6 +60,22 @@ async def test_everybody_is_told_of_a_restart(
         assert (bye["type"], bye["reason"]) == ("bye", "restarting")
         assert 0 <= bye["retry_after"] <= 4
         assert await tutorial.closed() == 1012
+        assert await ending == 0
+
+
+async def test_people_are_asked_to_come_back_at_different_times(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(grace=8)
+    alice = await visit(server, "alice")
+    async with AsyncExitStack() as stack:
+        tabs = [await stack.enter_async_context(alice.live()) for _ in range(12)]
+        for tab in tabs:
+            await tab.first()
+        ending = asyncio.create_task(server.terminate())
+        assert set(await asyncio.gather(*(tab.closed() for tab in tabs))) == {1012}
+        pauses = sorted(tab.received[-1]["retry_after"] for tab in tabs)
+        assert pauses[-1] - pauses[0] > 0.5 and 0 <= pauses[0] <= pauses[-1] <= 4
         assert await ending == 0
 
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import socket as sockets
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -46,6 +47,13 @@ class RawPeer:
 
     def write(self, data: bytes) -> None:
         self._writer.write(data)
+
+    def reset(self) -> None:
+        """Cut the line as a crash does."""
+        at_once = struct.pack("ii", 1, 0)
+        sock = self._writer.get_extra_info("socket")
+        sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, at_once)
+        self._writer.transport.abort()
 
     async def frame(self) -> tuple[int, bytes]:
         """The next frame's first byte and payload."""

@@ -24,7 +24,7 @@ _SLOWEST_PACE = 0.15
 # The part of the time that a flush may take before the pace slows down.
 _SHARE = 0.1
 # So many sockets are written to between two breaths of the event loop.
-_BREATH = 200
+_BREATH = 100
 # A socket with more bytes than this waiting is passed over until it has taken them in.
 _LAGGING = 64 * 1024
 # Seconds without any progress after which a lagging socket is cut.

@@ -91,7 +91,16 @@ async def _serve(request: web.Request, session: Session) -> web.WebSocketRespons
         elif ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
             # aiohttp closes a peer that fell silent only after all that waits for it has gone out.
             socket.transport.abort()
+        _untie(ws.exception())
     return ws
+
+
+def _untie(error: BaseException | None) -> None:
+    """What ended a socket holds, by its traceback, the socket that holds it: only a full collection
+    would find both, with all that belongs to them."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
 
 
 def _response(request: web.Request) -> web.WebSocketResponse:

@@ -77,6 +77,8 @@ class _Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
+        # A socket's, which holds this connection: only a full collection would find the two.
+        self._data_received_cb = None
         self._lobby.leave(self)
         self._stop_timer()
 

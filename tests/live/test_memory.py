@@ -1,8 +1,16 @@
 """What an open socket takes of the server's memory."""
 
+import asyncio
+import gc
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
+from aiohttp import web
+
 from benchmarks.meters import resident_bytes
+from presence_server.app import create_app
+from presence_server.config import Config
+from presence_server.web.runner import Runner
 from tests.conftest import ServerProcesses, Visit
 from tests.raw_peer import RawPeer
 from tests.visitor import Visitor
@@ -29,3 +37,39 @@ async def test_a_socket_does_not_keep_the_headers_of_its_handshake(
         await connect(stack, alice, SOCKETS)
         grown = (resident_bytes(server.pid) - before) / SOCKETS
     assert grown < 26 * 1024
+
+
+async def test_a_socket_that_has_ended_is_gone_without_a_collection(
+    config: Callable[..., Config],
+) -> None:
+    runner = Runner(create_app(config()), keepalive_timeout=15, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        async with Visitor.at(f"http://{host}:{port}") as alice:
+            await alice.enter("alice")
+            await end_sockets(alice)
+    finally:
+        await runner.cleanup()
+
+
+async def end_sockets(alice: Visitor) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with alice.live() as socket:
+            await socket.first()
+        async with RawPeer.of(alice) as peer:
+            await peer.frame()
+        async with RawPeer.of(alice) as peer:
+            peer.reset()
+        async with asyncio.timeout(10):
+            while sockets_left():
+                await asyncio.sleep(0.02)
+    finally:
+        gc.enable()
+
+
+def sockets_left() -> int:
+    return sum(isinstance(thing, web.WebSocketResponse) for thing in gc.get_objects())

@@ -20,7 +20,7 @@ from tests.redis_server import lasting_port
 SITE = (ROOT / "deploy" / "nginx.conf").read_text()
 NAME = "example.com"
 
-_STARTED_WITHIN = 10
+_STARTED_WITHIN = 30
 
 # Or the workers of root's nginx could not enter the test's folder.
 _USER = "user root;" if os.geteuid() == 0 else ""

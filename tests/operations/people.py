@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.visitor import LiveSocket, Visitor
 
-WITHIN = 20.0
+WITHIN = 60.0
 
 
 class Place:

@@ -17,7 +17,7 @@ GUIDE = (ROOT / "docs" / "operations.md").read_text()
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(500),
     pytest.mark.skipif(nginx_binary() is None and "CI" not in os.environ, reason=MISSING),
 ]
 
@@ -71,7 +71,8 @@ async def test_the_guide_from_its_first_command_to_its_last(machine: Machine) ->
             await guide.follow("New keys")
             await guide.follow("Upgrade")
             await all_is_well()
-            assert of_bob.sockets > 4 and of_carol.sockets > 4
+            # Each of the three rounds of restarts cost either of them a socket, or two.
+            assert of_bob.sockets >= 4 and of_carol.sockets >= 4
             assert of_bob.shown_offline == of_carol.shown_offline == []
             assert await is_logged_in(bob)
         async with place.visitor("127.0.0.4") as dave:

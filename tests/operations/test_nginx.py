@@ -18,9 +18,10 @@ from tests.redis_server import RedisServer, lasting_port
 
 CROWD = 6
 
-pytestmark = pytest.mark.skipif(
-    nginx_binary() is None and "CI" not in os.environ, reason=MISSING
-)
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(nginx_binary() is None and "CI" not in os.environ, reason=MISSING),
+]
 
 
 class Site(Place):

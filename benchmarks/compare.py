@@ -58,7 +58,7 @@ class Plan:
     stay: float = 1.0
     quiet: float = 1.5
     # Seconds after which nothing new is begun; what takes longest after that takes two minutes.
-    enough: float = 17 * 60.0
+    enough: float = 15.5 * 60.0
 
 
 FULL = Plan(

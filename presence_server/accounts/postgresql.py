@@ -45,6 +45,8 @@ ANSWER_PATIENCE = 5.0
 FINISH_PATIENCE = 0.5
 CLOSE_PATIENCE = 0.3
 _STEPS_PATIENCE = 600.0
+# So many rows must be written within the patience for one answer.
+_AT_ONCE = 1000
 # Any number, the same in all processes: "pres".
 _TURN = 0x70726573
 
@@ -292,7 +294,8 @@ async def _fetch(connection: _Connection, sql: str, values: Sequence[Value]) -> 
 async def _execute_many(
     connection: _Connection, sql: str, rows: list[Sequence[Value]]
 ) -> list[Row]:
-    await connection.executemany(sql, rows)
+    for start in range(0, len(rows), _AT_ONCE):
+        await connection.executemany(sql, rows[start : start + _AT_ONCE])
     return []
 
 

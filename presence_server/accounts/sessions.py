@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,6 +16,8 @@ LONGEST_UNUSED = 14 * DAY
 TOUCH_EVERY = 5 * 60
 # Every node reads the endings every second and more often.
 KEEP_ENDINGS = DAY
+# Thousands may expire together after a long stop, and others wait for their turn meanwhile.
+_AT_ONCE = 1000
 
 _COLUMNS = (
     "sessions.key, sessions.user_id, users.username, sessions.started_at, sessions.used_at,"
@@ -182,9 +184,13 @@ async def end_expired(db: Database, now: int) -> int:
 
     async def work(transaction: Transaction) -> int:
         await transaction.execute("DELETE FROM endings WHERE ended_at < $1", now - KEEP_ENDINGS)
-        return await _end(transaction, "expires_at <= $1", (now,), now, Reason.EXPIRED)
+        which = f"key IN (SELECT key FROM sessions WHERE expires_at <= $1 LIMIT {_AT_ONCE})"
+        return await _end(transaction, which, (now,), now, Reason.EXPIRED)
 
-    return await db.write(work)
+    ended = 0
+    while some := await db.write(work):
+        ended += some
+    return ended
 
 
 async def end_others(
@@ -198,7 +204,7 @@ async def end_others(
 
 async def end_account(transaction: Transaction, username: str, now: int) -> None:
     """Write down that a whole account is gone, whether or not it had a session."""
-    await _write_ending(transaction, None, username, now, Reason.DELETED)
+    await _write_endings(transaction, [(None, username)], now, Reason.DELETED)
 
 
 async def endings_after(db: Database, number: int) -> list[Ending]:
@@ -303,20 +309,17 @@ async def _end(
         " (SELECT username FROM users WHERE id = user_id)",
         *values,
     )
-    for key, username in rows:
-        await _write_ending(transaction, key, username, now, reason)
+    await _write_endings(transaction, rows, now, reason)
     return len(rows)
 
 
-async def _write_ending(
-    transaction: Transaction, key: str | None, username: str, now: int, reason: Reason
+async def _write_endings(
+    transaction: Transaction, ended: Sequence[Row], now: int, reason: Reason
 ) -> None:
-    await transaction.execute(
+    # All at once: the way to the database may be long.
+    await transaction.execute_many(
         "INSERT INTO endings (session_key, username, reason, ended_at) VALUES ($1, $2, $3, $4)",
-        key,
-        username,
-        reason,
-        now,
+        [(key, username, reason, now) for key, username in ended],
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from presence_server.accounts import sessions, users
-from presence_server.accounts.database import Database
+from presence_server.accounts.database import Database, Transaction
 from presence_server.accounts.sessions import DAY, Reason, Session
 from presence_server.presence.roster import Status
 
@@ -168,3 +168,17 @@ async def test_what_other_nodes_noted_is_read_by_user(db: Database, alice: int) 
     assert noted == {"Alice": ("online", NOW + 1)}
     assert await sessions.noted_elsewhere(db, "here", NOW + 2) == {"Alice": ("away", NOW + 2)}
     assert await sessions.noted_elsewhere(db, "here", NOW + 3) == {}
+
+
+async def test_thousands_may_expire_together(db: Database, alice: int) -> None:
+    async def fill(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
+            " VALUES ($1, $2, 0, 0, 0, '', '')",
+            [(f"{number:064x}", alice) for number in range(5000)],
+        )
+
+    await db.write(fill)
+    assert await sessions.end_expired(db, NOW) == 5000
+    assert await sessions.end_expired(db, NOW) == 0
+    assert len(await sessions.endings_after(db, 0)) == 5000

@@ -11,7 +11,7 @@ QUICK = ("F1", "F3", "F7a", "F9", "F11", "F13", "R8", "R12", "R13", "R14")
 
 
 # Of these, with all accounts in PostgreSQL: `python -m drill --postgresql` does every one.
-ON_POSTGRESQL = ("F13", "R8")
+ON_POSTGRESQL = ("F11", "F13")
 
 
 @pytest.mark.alone

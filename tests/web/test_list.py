@@ -173,4 +173,4 @@ async def test_a_hundred_thousand_accounts_are_no_burden(serve: Serve, visit: Vi
         assert len(rows(page)) == 100
     # The fastest: what it costs by itself. The budget is 30 ms, which the benchmarks measure on a
     # quiet machine; what grows with the accounts takes a second.
-    assert min(times) < 0.1
+    assert min(times) < 0.2

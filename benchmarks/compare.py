@@ -6,6 +6,7 @@ writes, and how the cost of our own server grows.
 """
 
 import argparse
+import resource
 import sys
 import tempfile
 import time
@@ -92,14 +93,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="a trial; its figures say little")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/")
     options = parser.parse_args(argv)
+    # Servers inherit it, and some do not raise it by themselves.
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     comparison = Comparison()
     servers = [*OURS, SERVERS["plain"], *install(PEERS, comparison)]
     with tempfile.TemporaryDirectory() as folder, redis_server() as redis:
         plan = SHORT if options.short else FULL
         Run(Stage(Path(folder), redis), plan, comparison).all(servers)
-    print(report.document(comparison))
     if options.write:
         report.write(comparison)
+    print(report.document(comparison))
     return 0
 
 

@@ -8,7 +8,7 @@ from html import escape
 Point = tuple[float, float]
 
 _WIDTH, _HEIGHT = 640, 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 48, 92
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 36, 48, 92
 
 _STYLE = """
 .page { fill: #ffffff } text { fill: #1f2328; font: 13px system-ui, sans-serif }

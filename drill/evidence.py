@@ -59,6 +59,11 @@ class View:
     def is_degraded(self) -> bool:
         return self.degraded_since is not None
 
+    def was_degraded(self, begin: float, end: float) -> bool:
+        """Whether it was told at some time in between that others cannot be heard."""
+        now = [] if self.degraded_since is None else [(self.degraded_since, _FOREVER)]
+        return bool(intersection([(begin, end)], [*self.degraded, *now]))
+
     def hear(self, message: Message, now: float) -> None:
         match message["type"]:
             case "snapshot":
@@ -200,12 +205,14 @@ class Evidence:
                     found.append((span, bool(intersection([span], view.degraded))))
         return found
 
-    def gone_at(self, usernames: Iterable[str], after: float) -> list[float]:
+    def gone_at(
+        self, usernames: Iterable[str], after: float, views: Iterable[View] | None = None
+    ) -> list[float]:
         """When observers were told that these had left."""
         names = set(usernames)
         return sorted(
             gone.at
-            for view in self.views
+            for view in (self.views if views is None else views)
             for gone in view.gone
             if gone.username in names and gone.at >= after
         )

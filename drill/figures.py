@@ -113,6 +113,24 @@ class Figures:
             for each, seconds in ghosts[:5]
         ]
 
+    def let_go(
+        self, name: str, site: Site, people: Iterable[str], begun: float, until: float = inf
+    ) -> None:
+        """Other nodes let the people of a node go after its lease and before the promise is over.
+
+        One that could not hear the others meanwhile only knows that it must not be earlier.
+        """
+        names, promise = list(people), site.lease + site.grace + 1
+        views = [view for view in site.evidence.views if view.node != "c"]
+        calm = [view for view in views if not view.was_degraded(begun, begun + promise)]
+        gone = [at - begun for at in site.evidence.gone_at(names, begun, calm) if at < until]
+        early = [at - begun for at in site.evidence.gone_at(names, begun, views) if at < until]
+        missing = len(calm) * len(names) - len(gone)
+        self.at_most(f"not {name.removesuffix(' after')}", missing, 0, "")
+        if gone:
+            self.between(name, gone, site.lease, promise)
+        self.holds("nobody is let go within the lease", min(early, default=inf) >= site.lease)
+
     def degraded(
         self,
         observers: Iterable[Observer],
@@ -126,7 +144,9 @@ class Figures:
         told, back, again = [], [], 0
         for observer in observers:
             said = observer.view.said_of_degraded
-            begins = [at - begun for at, value in said if value and at > begun]
+            # On a busy machine it may have been so already.
+            (is_so,) = [False, *(value for at, value in said if at <= begun)][-1:]
+            begins = [0.0] if is_so else [at - begun for at, value in said if value and at > begun]
             ends = [at - healed for at, value in said if not value and at > healed]
             told.append(min(begins, default=inf))
             # It may have been before whoever ended the fault knew of it.

@@ -39,14 +39,7 @@ async def _cut(figures: Figures, *ways: Way) -> None:
             back_within=CONVERGED,
         )
         names = [person.username for person in theirs[3:]]
-        gone = site.evidence.gone_at(names, begun)
-        figures.holds("the others let its people go", len(gone) == 2 * len(names), len(gone))
-        figures.between(
-            "let go after",
-            [at - begun for at in gone],
-            site.lease,
-            site.lease + site.grace + 1,
-        )
+        figures.let_go("let go after", site, names, begun)
         figures.presence(site, healed, told=told_late(site))
 
 

@@ -41,11 +41,7 @@ async def _standstill(figures: Figures, site: Site, begin: Act, end: Act, second
         figures.holds("who moved is not taken away", person.is_open)
     if seconds > site.lease + site.grace:
         names = [person.username for person in staying]
-        gone = [at for at in site.evidence.gone_at(names, begun) if at < healed]
-        figures.holds("the others let its people go", len(gone) == 2 * len(names), len(gone))
-        figures.between(
-            "let go after", [at - begun for at in gone], site.lease, site.lease + site.grace + 1
-        )
+        figures.let_go("let go after", site, names, begun, healed)
     figures.presence(site, healed)
 
 
@@ -142,11 +138,7 @@ async def _killed(figures: Figures, opened: Site) -> None:
             await site.kill("c")
             await asyncio.sleep(site.lease + site.grace + 1.5)
             over = site.now()
-        gone = site.evidence.gone_at((person.username for person in lost), begun)
-        figures.holds("those who do not return are gone", len(gone) == 2 * len(lost), len(gone))
-        figures.between(
-            "gone after", [at - begun for at in gone], site.lease, site.lease + site.grace + 1
-        )
+        figures.let_go("gone after", site, [person.username for person in lost], begun)
         figures.at_most("events of the others", len(_events(site, theirs[1::2], begun)), 0, "")
         await site.quiet()
         figures.presence(site, over)

@@ -161,6 +161,7 @@ class Node:
     def receive(self, text: str, now: Moment) -> None:
         """Take in a letter; MessageError if it is none."""
         letter = parse_letter(text)
+        self._notice_pause(now)
         if letter.node != self.name:
             self._read(letter, now)
         elif isinstance(letter, Beat):

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 _RUNS = int(os.environ.get("MODEL_RUNS", "0"))
 
-unbounded = pytest.mark.timeout(0 if _RUNS else 60)
+unbounded = pytest.mark.timeout(0 if _RUNS else 240)
 
 
 def model_runs(fast: int) -> settings:

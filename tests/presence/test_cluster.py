@@ -622,6 +622,19 @@ def one_node() -> tuple[Node, str]:
     return node, peer
 
 
+def test_what_came_in_during_a_pause_is_read_to_its_end_first() -> None:
+    """Letters are read before the first tick, and observers may be told between two of them."""
+    node, peer = one_node()
+    node.receive(encode_letter(Part(peer, 1, 2, 0, 1, ALICE)), Moment(0, EPOCH))
+    node.tick(Moment(0.1, EPOCH))
+    gone = People({}, {"alice": EPOCH}, {})
+    node.receive(encode_letter(Batch(peer, 2, gone)), Moment(8, EPOCH + 8))
+    assert "alice" in node.roster.here
+    node.receive(encode_letter(Batch(peer, 3, ALICE)), Moment(8, EPOCH + 8))
+    node.tick(Moment(9, EPOCH + 9))
+    assert "alice" in node.roster.here
+
+
 def test_an_answer_that_is_older_than_a_batch_is_not_believed() -> None:
     node, peer = one_node()
     node.receive(encode_letter(Batch(peer, 1, ALICE)), Moment(0, EPOCH))

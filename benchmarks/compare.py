@@ -57,7 +57,7 @@ class Plan:
     patience: float = 10.0
     # How long a probe stays, and the silence after which no more is expected.
     stay: float = 1.0
-    quiet: float = 1.5
+    quiet: float = 2.0
     # Seconds after which nothing new is begun; what takes longest after that takes two minutes.
     enough: float = 15.5 * 60.0
 

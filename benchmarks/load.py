@@ -381,11 +381,12 @@ class Observers:
         )
 
     def settle(self, quiet: float, limit: float) -> None:
-        """Until no observer has heard of a probe for so long."""
-        give_up = time.monotonic() + limit
+        """Until no observer has heard of a probe for so long, from now on."""
+        started = time.monotonic()
+        give_up = started + limit
         while time.monotonic() < give_up:
             time.sleep(quiet / 4)
-            if time.monotonic() - max(self.ask("quiet_since")) > quiet:
+            if time.monotonic() - max(started, *self.ask("quiet_since")) > quiet:
                 return
 
     def report(self, visits: Sequence[Visit], begin: float, end: float) -> Report:

@@ -7,7 +7,7 @@ from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, 
 
 from tests.visitor import PASSWORD, Visitor
 
-WITHIN = 5_000  # milliseconds
+WITHIN = 10_000  # milliseconds, on a machine that others use, too
 
 
 class Window:

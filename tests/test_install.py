@@ -50,6 +50,7 @@ def carried() -> Iterator[str]:
             if path.is_file():
                 yield f"presence_server/_data/{path.relative_to(ROOT)}"
     yield "presence_server/_data/migrations.sql"
+    yield "presence_server/_data/migrations-postgresql.sql"
 
 
 async def test_installed_from_its_folder_it_serves_from_any_other(

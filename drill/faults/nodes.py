@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 
+from drill.faults.redis import told_late
 from drill.figures import Faults, Figures
 from drill.people import Person
 from drill.site import Site
@@ -42,7 +43,8 @@ async def _standstill(figures: Figures, site: Site, begin: Act, end: Act, second
     if seconds > site.lease + site.grace:
         names = [person.username for person in staying]
         figures.let_go("let go after", site, names, begun, healed)
-    figures.presence(site, healed)
+    # They have just heard each other again, too.
+    figures.presence(site, healed, told=told_late(site))
 
 
 async def _pause(site: Site) -> None:

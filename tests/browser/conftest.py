@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.browser.window import WITHIN, Window
 from tests.processes import ServerProcess
@@ -18,6 +18,7 @@ async def window(browser: Browser) -> AsyncIterator[OpenWindow]:
     At the end no console may have complained. A test that breaks something on purpose clears
     what it has seen.
     """
+    expect.set_options(timeout=WITHIN)
     windows: list[Window] = []
 
     async def open_window(

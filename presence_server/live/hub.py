@@ -17,12 +17,10 @@ SESSION_ENDED = 4401
 RESTART = 1012
 TOO_SLOW = 1013
 
-# Seconds between the starts of two flushes when busy: the longer, the more changes share a write,
-# and the more sockets there are to write to, the more that saves.
-_PACE = 0.1
-_SLOWEST_PACE = 0.15
-# The part of the time that a flush may take before the pace slows down.
+# The part of the time that flushes may take, and the least and most seconds between the starts of
+# two: few sockets get each change at once, and for many it pays to let changes share a write.
 _SHARE = 0.1
+_QUICKEST, _SLOWEST = 0.02, 0.15
 # So many sockets are written to between two breaths of the event loop.
 _BREATH = 100
 # A socket with more bytes than this waiting is passed over until it has taken them in.
@@ -199,7 +197,7 @@ class Hub:
             if self._writes:
                 delay = spent if woken is None else monotonic() - woken
                 self.observe(Flush(delay, spent, self._writes, self._written))
-            pace = min(max(_PACE, spent / _SHARE), _SLOWEST_PACE)
+            pace = min(max(spent / _SHARE, _QUICKEST), _SLOWEST)
             # At least half of the time is left to others.
             await asyncio.sleep(max(pace - spent, spent))
 

@@ -134,7 +134,7 @@ def _calm_collector() -> None:
     collections between are kept small: each ten thousand objects take 10 ms."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(5_000, 4, 25)
+    gc.set_threshold(5_000, 4, 50)
 
 
 def _raise_descriptor_limit() -> None:

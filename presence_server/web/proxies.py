@@ -1,6 +1,7 @@
 """Where a request really comes from when proxies stand between."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp import web
@@ -49,6 +50,7 @@ def _is_trusted(address: _Address, trusted: _Networks) -> bool:
     return any(address in network for network in trusted)
 
 
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> _Address | None:
     try:
         address = ip_address(text.strip("[]").partition("%")[0])

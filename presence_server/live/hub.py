@@ -222,9 +222,7 @@ class Hub:
     def _bring(self, socket: Socket, frames: Frames) -> None:
         if socket not in self._sockets or socket.transport.is_closing():
             return
-        waiting = socket.transport.get_write_buffer_size()
-        if waiting > _LAGGING:
-            self._note_lagging(socket, waiting)
+        if self._note_if_lagging(socket):
             return
         try:
             data = self._missing(socket, frames)
@@ -233,6 +231,9 @@ class Hub:
             return
         if data:
             self._write(socket, data)
+        if len(data) > _LAGGING:
+            # Nothing may happen any more that would pass it over.
+            self._note_if_lagging(socket)
 
     def _missing(self, socket: Socket, frames: Frames) -> bytes:
         data = b""
@@ -252,10 +253,14 @@ class Hub:
             self._writes += 1
             self._written += len(data)
 
-    def _note_lagging(self, socket: Socket, waiting: int) -> None:
+    def _note_if_lagging(self, socket: Socket) -> bool:
+        waiting = socket.transport.get_write_buffer_size()
+        if waiting <= _LAGGING:
+            return False
         if socket not in self._lagging:
             self._lagging.add(socket)
             socket.waiting, socket.waiting_since = waiting, monotonic()
+        return True
 
     async def _watch_lagging(self) -> None:
         while True:

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import faulthandler
-import gc
 import logging
 import os
 import resource
@@ -16,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from presence_server.app import create_admin_app, create_app
+from presence_server.collector import short_collections
 from presence_server.config import Config, ConfigError
 from presence_server.live.seats import capacity
 from presence_server.logs import Seldom
@@ -69,7 +69,7 @@ async def _serve(config: Config, contexts: Sequence[CleanupContext]) -> None:
             if config.admin_port is not None:
                 admin = await _start(runners, create_admin_app(app))
                 lines.append("Operators' pages on " + await _listen_admin(admin, config))
-            _calm_collector()
+            runners.enter_context(short_collections())
             print("\n".join(lines), flush=True)
             _tell_manager("READY=1")
             await stop.wait()
@@ -126,15 +126,6 @@ def _reason(error: OSError | UnicodeError) -> str:
 
 def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _calm_collector() -> None:
-    """A full collection looks at every object of every socket, and the loop waits: 120 ms with
-    2,000 sockets. What is there at the start is never looked at again, the rest seldom, and the
-    collections between are kept small: each ten thousand objects take 10 ms."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(5_000, 4, 50)
 
 
 def _raise_descriptor_limit() -> None:

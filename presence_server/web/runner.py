@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from typing import Any, cast
 
 from aiohttp import web
@@ -37,6 +38,8 @@ class Runner(web.AppRunner):
             access_log_class=AccessLogger,
             # Nobody sends compressed forms, and small bombs could.
             auto_decompress=False,
+            # Rounded to whole seconds, a thousand sockets would be pinged in one turn of the loop.
+            timeout_ceil_threshold=math.inf,
             keepalive_timeout=keepalive_timeout,
             shutdown_timeout=shutdown_timeout,
         )
@@ -76,9 +79,13 @@ class _Connection(RequestHandler):
         self._reading: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        transport = self.transport
         super().connection_lost(exc)
-        # A socket's, which holds this connection: only a full collection would find the two.
+        # What holds itself only a full collection would find: a socket's method that holds this
+        # connection, and a method that asyncio's transport keeps of itself.
         self._data_received_cb = None
+        if transport is not None and hasattr(transport, "_read_ready_cb"):
+            transport._read_ready_cb = _nothing
         self._lobby.leave(self)
         self._stop_timer()
 
@@ -159,3 +166,7 @@ class _Refusal(web.Response):
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
         add_secure_headers(self)
+
+
+def _nothing() -> None:
+    """A transport that is gone reads nothing."""

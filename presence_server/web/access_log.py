@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
@@ -19,9 +19,8 @@ log = logging.getLogger(__name__)
 class AccessLogger(AbstractAccessLogger):
     """Neither queries nor cookies are logged: they can hold secrets."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self._proxies = Seldom(log, _SELDOM)
+    # Of the class, because aiohttp makes one of these for each connection.
+    _proxies = Seldom(log, _SELDOM)
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         fields = {

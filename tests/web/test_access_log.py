@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ServerProcesses, Visit
 from tests.processes import ServerProcess
-from tests.visitor import PASSWORD
+from tests.visitor import PASSWORD, Visitor
 
 pytestmark = pytest.mark.both_databases
 
@@ -133,3 +133,19 @@ async def test_a_socket_is_logged_at_its_end_with_its_agent_and_address(
         while not (lines := [line for line in logged(server) if line["path"] == "/users/"]):
             await asyncio.sleep(0.02)
     assert [(line["agent"], line["address"]) for line in lines] == [("Watcher/7", "192.0.2.7")]
+
+
+async def test_a_proxy_that_is_not_trusted_is_named_once(
+    server_process: ServerProcesses
+) -> None:
+    server = await server_process(log_format="json")
+    for _ in range(3):
+        # A connection of its own for each.
+        async with Visitor.at(server.url) as visitor:
+            headers = {"X-Forwarded-For": "192.0.2.7"}
+            async with visitor.http.get(server.url + "/log_in/", headers=headers) as response:
+                assert response.status == 200
+    async with asyncio.timeout(5):
+        while len(logged(server)) < 3:
+            await asyncio.sleep(0.02)
+    assert server.log.count("is not among --trusted-proxies") == 1

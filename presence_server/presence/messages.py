@@ -4,12 +4,16 @@ The formats are described in docs/protocol.md. Everything here is text; framing 
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from presence_server.presence.roster import Person, Status
 
 SUBPROTOCOL = "presence.v1"
+
+# json makes a tuple for each entry of an object: very many at once set off the garbage collector.
+_AT_ONCE = 500
 
 _STATUSES: dict[str | None, Status] = {"online": "online", "away": "away"}
 
@@ -27,11 +31,11 @@ class StatusMessage(NamedTuple):
 
 def encode_snapshot(cursor: str, heartbeat: float, here: Mapping[str, Person]) -> str:
     head = {"type": "snapshot", "cursor": cursor, "heartbeat": heartbeat}
-    return _encode(head | _by_status(here.items()))
+    return _encode_with_people(head, here.items())
 
 
 def encode_changes(cursor: str, changes: Iterable[tuple[str, Person]]) -> str:
-    return _encode({"type": "changes", "cursor": cursor} | _by_status(changes))
+    return _encode_with_people({"type": "changes", "cursor": cursor}, changes)
 
 
 def encode_alive(cursor: str) -> str:
@@ -96,6 +100,19 @@ def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) != len(pairs):
         raise MessageError("a field is repeated")
     return fields
+
+
+def _encode_with_people(head: Mapping[str, Any], people: Iterable[tuple[str, Person]]) -> str:
+    fields = [_encode(head)[1:-1]]
+    for status, members in _by_status(people).items():
+        fields.append('"%s":{%s}' % (status, ",".join(_encode_members(members))))
+    return "{%s}" % ",".join(fields)
+
+
+def _encode_members(members: Mapping[str, int]) -> Iterator[str]:
+    entries = iter(members.items())
+    while chunk := dict(islice(entries, _AT_ONCE)):
+        yield _encode(chunk)[1:-1]
 
 
 def _by_status(people: Iterable[tuple[str, Person]]) -> dict[str, dict[str, int]]:

@@ -94,8 +94,11 @@ class Node:
     # What happens to this node's own users
 
     def open(self, session: str, username: str, connection: int, now: Moment) -> None:
+        before = self.connections.held(session)
         self.connections.open(session, username, connection, now)
-        self._note(session, username, now.unix)
+        # Thousands come back at once, and what is written down of them still holds.
+        if self.connections.held(session) != before:
+            self._note(session, username, now.unix)
 
     def close(self, session: str, connection: int, now: Moment) -> None:
         held = self.connections.held(session)

@@ -252,6 +252,19 @@ def test_a_record_tells_what_changed_since_the_last() -> None:
     assert desk.node.take_record(whole=True).here.keys() == {"phone"}
 
 
+def test_a_further_tab_and_a_reload_are_not_written_down_again() -> None:
+    desk = Desk()
+    desk.open(1)
+    desk.node.take_record()
+    desk.open(2)
+    assert desk.node.take_record() == ({}, set(), {})
+    desk.close(1)
+    desk.close(2)
+    assert desk.node.take_record().here == {"laptop": Entry("online", 1000)}
+    desk.open(3)
+    assert desk.node.take_record() == ({}, set(), {})
+
+
 def test_last_seen_never_goes_back() -> None:
     desk = Desk()
     desk.open(1)

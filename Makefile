@@ -20,7 +20,7 @@ install:
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.
 test: check browser nginx postgresql
-	$(BIN)/python -m pytest -n 2 -m 'not alone' $(TESTS) || test $$? -eq 5
+	$(BIN)/python -m pytest -n 3 -m 'not alone' $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5
 
 check: .venv/.done-test

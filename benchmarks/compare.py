@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,21 +20,16 @@ from benchmarks.bare import Recording, replay
 from benchmarks.fanout import Audience, Load, Stage, audience, measured
 from benchmarks.peers.environments import PEERS, CannotInstall, Peer
 from benchmarks.report import Cell, Comparison
-from benchmarks.servers import SERVERS, Server, ServerFailed, redis_server
+from benchmarks.servers import SERVERS, Server, ServerFailed, redis_server, with_grace
 
 T = TypeVar("T")
 
 
-def _quick(server: Server) -> Server:
-    """With a grace that costs the same and makes the run shorter."""
-    grace = 0.5
-    command = (f"--grace={grace}" if "--grace" in part else part for part in server.command)
-    return replace(server, command=tuple(command), grace=grace)
-
-
+# It costs the same as a longer one and makes the run shorter.
+_GRACE = 0.5
 # Whose writes are repeated by the bare loop, and whose growth is measured.
-ALONE = _quick(SERVERS["ours-alone"])
-TOGETHER = _quick(SERVERS["ours"])
+ALONE = with_grace(SERVERS["ours-alone"], _GRACE)
+TOGETHER = with_grace(SERVERS["ours"], _GRACE)
 OURS = (ALONE, TOGETHER)
 
 

@@ -68,6 +68,11 @@ SERVERS = {
 }
 
 
+def with_grace(server: Server, grace: float) -> Server:
+    command = (f"--grace={grace}" if "--grace" in part else part for part in server.command)
+    return replace(server, command=tuple(command), grace=grace)
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     server: Server

@@ -23,6 +23,7 @@ _SHARE = 0.1
 _QUICKEST, _SLOWEST = 0.02, 0.15
 # When more sockets than these came between two flushes, the others who wait to come go first.
 _CROWD = 100
+_MOMENT = 0.2
 # So many sockets are written to between two breaths of the event loop.
 _BREATH = 100
 # A socket with more bytes than this waiting is passed over until it has taken them in.
@@ -203,9 +204,18 @@ class Hub:
                 delay = spent if woken is None else monotonic() - woken
                 self.observe(Flush(delay, spent, self._writes, self._written))
             pace = min(max(cost / _SHARE, _QUICKEST), _SLOWEST)
-            # At least half of the time is left to others.
-            rest = max(spent, 4 * cost) if arrived > _CROWD else spent
+            # At least half of the time is left to others. Of a crowd's flush they had most already.
+            rest = spent if arrived <= _CROWD else 2 * cost - spent
             await asyncio.sleep(max(pace - spent, rest))
+            if arrived > _CROWD:
+                await self._let_in(started + 5 * cost)
+
+    async def _let_in(self, limit: float) -> None:
+        """Those who still come go first, until the limit or until none came for a moment."""
+        arrived = -1
+        while arrived != self._arrived and monotonic() < limit:
+            arrived = self._arrived
+            await asyncio.sleep(_MOMENT)
 
     async def _flush(self) -> float:
         """Returns the seconds of CPU time that it took itself: others run while it breathes."""

@@ -47,14 +47,14 @@ class Plan:
     # Observers of all nodes together.
     audience: int
     # Seconds for people to come in, for the server to come to rest, and for stragglers.
-    admission: float = 45.0
+    admission: float = 40.0
     idle: float = 40.0
-    patience: float = 10.0
+    patience: float = 8.0
     # How long a probe stays, and the silence after which no more is expected.
     stay: float = 1.0
-    quiet: float = 2.0
-    # Seconds after which nothing new is begun; what takes longest after that takes two minutes.
-    enough: float = 15.5 * 60.0
+    quiet: float = 1.5
+    # Seconds after which nothing new is begun; what takes longest after that takes less than two minutes.
+    enough: float = 18 * 60.0
 
 
 FULL = Plan(

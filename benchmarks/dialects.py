@@ -63,7 +63,7 @@ class _EngineIO:
             self._send(number, b"3")
         elif payload.startswith(b"40"):
             self._on_open(number, now)
-        else:
+        elif payload != b"1":  # the server closes; the end of the line tells
             raise ValueError(f"unexpected packet: {payload!r}")
 
     def _send(self, number: int, packet: bytes) -> None:

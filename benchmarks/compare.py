@@ -53,7 +53,7 @@ class Plan:
     # How long a probe stays, and the silence after which no more is expected.
     stay: float = 1.0
     quiet: float = 1.5
-    # Seconds after which nothing new is begun; what takes longest after that takes less than two minutes.
+    # Seconds after which nothing new is begun; what is begun before takes less than two minutes.
     enough: float = 18 * 60.0
 
 

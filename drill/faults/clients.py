@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import sys
 from asyncio.subprocess import PIPE
@@ -10,6 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
+from benchmarks.meters import open_sockets
 from benchmarks.swarm import upgrade_request
 from drill.figures import Faults, Figures
 from drill.people import Person
@@ -40,7 +40,7 @@ class Address(NamedTuple):
 async def vanished(figures: Figures) -> None:
     async with Site(nodes=2, people=20, heartbeat=HEARTBEAT, spare=10) as site:
         server = site.nodes["a"].server
-        before = _sockets(server.pid)
+        before = open_sockets(server.pid)
         async with Proxy(("127.0.0.1", server.port)) as line:
             door = ("a", Address(f"http://127.0.0.1:{line.port}"))
             victims = [
@@ -60,14 +60,9 @@ async def vanished(figures: Figures) -> None:
             gone = site.evidence.gone_at(site.spare, begun)
             figures.holds("all are gone", len(gone) == 2 * len(victims), len(gone))
             figures.between("gone after", [at - begun for at in gone], site.grace, longest)
-            figures.at_most("descriptors kept", _sockets(server.pid) - before, 0, "")
+            figures.at_most("descriptors kept", open_sockets(server.pid) - before, 0, "")
             await site.all_leave(victims)
         figures.presence(site, site.now())
-
-
-def _sockets(pid: int) -> int:
-    descriptors = Path(f"/proc/{pid}/fd").iterdir()
-    return sum(os.readlink(each).startswith("socket:") for each in descriptors)
 
 
 @faults.add(

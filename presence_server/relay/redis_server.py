@@ -1,6 +1,7 @@
 """Where Redis is, and how to get a connection to it that never waits for ever."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -76,6 +77,10 @@ class RedisServer:
             ) from None
 
     def _read_url(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
+            # redis-py passes over it, and what is left of a password with a slash names a host.
+            raise ValueError("no database number")
         options: dict[str, Any] = dict(parse_url(url))
         self._connection_class: type[AbstractConnection] = options.pop(
             "connection_class", aioredis.Connection

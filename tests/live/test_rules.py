@@ -107,8 +107,9 @@ async def test_tabs_at_different_nodes_are_one_user(
     await elsewhere.log_in("bob")
     async with alice.live() as of_alice:
         async with elsewhere.live():
-            async with bob.live():
-                await of_alice.sees("bob", "online")
+            await of_alice.sees("bob", "online")
+            async with bob.live() as of_bob:
+                await of_bob.sees("bob", "online")
             await all_is_told(of_alice, site.here)
             assert said_of(of_alice, "bob") == ["online"]
         await of_alice.sees("bob", "offline")

@@ -8,7 +8,6 @@ the seed alone.
 
 import argparse
 import asyncio
-import os
 import random
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from typing import Any
 
 import aiohttp
 
+from benchmarks.meters import open_sockets
 from benchmarks.populate import populate
 from presence_server.config import Config
 from presence_server.presence.roster import Status
@@ -93,14 +93,15 @@ class Walk:
 
     async def run(self) -> None:
         """AssertionError says what rule does not hold, after what, and how to see it again."""
-        before = self._descriptors()
+        pid = self._server.pid
+        before = open_sockets(pid)
         try:
             async with AsyncExitStack() as stack:
                 await self._begin(stack)
                 while len(self._done) < self._acts:
                     await self._step()
                 await self._leave()
-            await self._until(lambda: self._descriptors() <= before, "I10: no descriptors left")
+            await self._until(lambda: open_sockets(pid) <= before, "I10: no descriptors left")
             assert "Traceback" not in self._server.log, self._server.log
         except Exception as error:
             raise AssertionError(f"{error!r}\n{self._report()}") from error
@@ -409,10 +410,6 @@ class Walk:
         async with http.get(f"{self._server.admin_url}/roster") as answer:
             sockets: int = (await answer.json())["sockets"]
             return sockets
-
-    def _descriptors(self) -> int:
-        links = [os.readlink(each) for each in Path(f"/proc/{self._server.pid}/fd").iterdir()]
-        return sum(link.startswith("socket:") for link in links)
 
     async def _until(self, true: Callable[[], bool], what: str) -> None:
         deadline = monotonic() + WITHIN

@@ -23,6 +23,7 @@ _SHARE = 0.1
 _QUICKEST, _SLOWEST = 0.02, 0.15
 # When more sockets than these came between two flushes, the others who wait to come go first.
 _CROWD = 100
+# When nobody came for so many seconds, the crowd is in.
 _MOMENT = 0.2
 # So many sockets are written to between two breaths of the event loop.
 _BREATH = 100

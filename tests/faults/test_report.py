@@ -4,6 +4,7 @@ import json
 import re
 
 from drill import report
+from drill.faults import FAULTS
 from drill.faults.inside import TASKS
 from drill.figures import Fault, Figures
 from drill.report import Result
@@ -49,3 +50,8 @@ def test_every_background_task_is_made_to_fail() -> None:
     sources = [path.read_text() for path in (ROOT / "presence_server").rglob("*.py")]
     started = {name for text in sources for name in re.findall(r"""\.start\(\s*"([^"]+)",""", text)}
     assert started == set(TASKS)
+
+
+def test_every_fault_has_its_line_in_the_docs() -> None:
+    lines = re.findall(r"^\| ([FR]\d+\w?) \|", report.PAGE.read_text(), re.MULTILINE)
+    assert lines == [fault.name for fault in FAULTS]

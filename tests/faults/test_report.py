@@ -49,9 +49,10 @@ def test_the_page_says_what_is_broken() -> None:
 def test_logs_do_not_get_into_the_page() -> None:
     figures = Figures()
     figures.holds("the process ends", False, "no; its log:\nwhere /it/ ran")
-    page = report.document([Result(fault("F26"), figures)], 1)
+    results = [Result(fault("F26"), figures)]
+    page = report.document(results, 1)
     assert "| **BROKEN**: the process ends: no; its log: |" in page
-    assert "where /it/ ran" not in page + json.dumps(report.data([Result(fault("F26"), figures)], 1))
+    assert "where /it/ ran" not in page + json.dumps(report.data(results, 1))
 
 
 def test_every_background_task_is_made_to_fail() -> None:

@@ -52,6 +52,7 @@ async def populate(config: Config, prefix: str, count: int, logged_in: int) -> l
     secrets: list[str] = []
     async with open_database(config.database) as database:
         for numbers in _batches(range(count)):
+            # mypy cannot infer the type of a lambda that has a default.
             secrets += await database.write(
                 lambda transaction, numbers=numbers: _add(  # type: ignore[misc]
                     cast(Database, _InTransaction(transaction)),

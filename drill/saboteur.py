@@ -73,6 +73,7 @@ def speak_newer() -> None:
         send(self, json.dumps({"kind": "wave", "node": node, "hands": 2}), to)
         send(self, text, to)
 
+    # Whatever relay is made, it sends more.
     RedisRelay.send = send_more  # type: ignore[method-assign]
 
 

@@ -35,6 +35,7 @@ async def populate(options: argparse.Namespace) -> None:
         session = Session(None, data=None, new=True)
         session["username"] = name
         response = web.Response()
+        # It never looks at the request.
         await cookies.save_session(None, response, session)  # type: ignore[arg-type]
         print(f"{COOKIE}={response.cookies[COOKIE].value}")
 

@@ -148,6 +148,7 @@ class RedisServer:
         try:
             with self.contact():
                 async with asyncio.timeout(2 * TIMEOUT):
+                    # redis-py gave it no type.
                     await connection.connect()  # type: ignore[no-untyped-call]
             yield connection
         finally:

@@ -88,6 +88,7 @@ class CookieStorage(EncryptedCookieStorage):
         # Browsers drop the deletion of a __Host- cookie that lacks the attributes it was set with.
         lifetime = MAX_AGE if cookie_data else 0
         expires = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + lifetime))
+        # Which parameter has which type is lost in a dict.
         params = {**self.cookie_params, "max_age": lifetime, "expires": expires}
         response.set_cookie(self.cookie_name, cookie_data, **params)  # type: ignore[arg-type]
 

@@ -37,6 +37,7 @@ async def test_the_script_uses_the_words_of_the_server(serve: Serve, window: Ope
         [folder.replace("main.js", "words.js"), NOW, SAMPLES],
     )
     templates = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), trim_blocks=True)
+    # A macro becomes an attribute that no type knows of.
     since = templates.get_template("words.html").make_module().since  # type: ignore[attr-defined]
     assert said == [str(since(status, then, NOW)) for status, then in SAMPLES]
     assert {"here for 5 h", "for 5 h", "last seen yesterday", "not seen yet"} <= set(said)

@@ -143,6 +143,7 @@ async def test_what_changes_meanwhile_is_noticed(places: tuple[Place, Place]) ->
                 await users.record_last_seen(source, {"user2": NOW + 1})
             return rows
 
+        # In the place of a method, to change what it reads at the right instant.
         source.read = change  # type: ignore[method-assign]
         with pytest.raises(CannotCopy, match="users in .* are not those in .*: stop all servers"):
             await copy(source, target, report)

@@ -110,6 +110,7 @@ async def test_without_descriptors_connections_wait_and_the_log_stays_short(
     async with asyncio.timeout(WITHIN):
         while "no connection can be accepted: Too many open files" not in server.log:
             await asyncio.sleep(0.1)
+    # asyncio tries again each second, and complains of each connection that may wait.
     await asyncio.sleep(2.5)
     lines = [line for line in server.log.splitlines() if "no connection can be accepted" in line]
     assert len(lines) <= 2 + time.monotonic() - begun, "more than one line a second"

@@ -87,6 +87,7 @@ async def test_redis_is_away_for_longer(node: Node, own_redis: RedisServer) -> N
     await node.until(lambda: node.losses == 1)
     assert not node.relay.connected
     talking = asyncio.create_task(talk(node))
+    # So long that the pauses between attempts are the longest there are.
     await asyncio.sleep(6)
     talking.cancel()
     assert node.relay.dropped > 100
@@ -234,6 +235,7 @@ async def test_a_pause_of_our_own_is_no_fault_of_redis(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_relay, "PING_INTERVAL", 0.05)
+    # The pause between two pings that has begun is still the long one.
     await asyncio.sleep(1.2)
     for _ in range(5):
         time.sleep(0.3)

@@ -117,6 +117,7 @@ async def test_t18_a_proxy_of_ours_has_limits_of_its_own(
 ) -> None:
     server = await server_process(max_sockets_per_address=5, trusted_proxies="127.0.0.9")
     slow = await connect(server.port, MOST, "127.0.0.9")
+    # By now they count as slow, and the next ones would push them out.
     await asyncio.sleep(1.5)
     slow += await connect(server.port, MOST, "127.0.0.9")
     async with aiohttp.request("GET", server.url + "/healthz") as answer:

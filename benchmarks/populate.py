@@ -21,8 +21,9 @@ from aiohttp_session import session_middleware
 from presence_server.accounts import sessions, users
 from presence_server.accounts.database import Database, Row, Transaction, Value, open_database
 from presence_server.accounts.keyring import open_keyring
-from presence_server.config import Config, read_database
+from presence_server.config import Config
 from presence_server.keys import KEYRING
+from presence_server.settings import read_database
 from presence_server.web import cookies
 
 PASSWORD = "johnson123"

@@ -12,8 +12,9 @@ from presence_server import __version__, logs
 from presence_server.accounts.database import DatabaseUnavailable, DatabaseUnusable
 from presence_server.accounts.keyring import KeyringError
 from presence_server.commands import COMMANDS, serve
-from presence_server.config import SETTINGS, Config, ConfigError, Setting, read_config
+from presence_server.config import Config, ConfigError
 from presence_server.relay import RelayRefused
+from presence_server.settings import SETTINGS, Setting, read_config
 
 FAILED = 1
 WRONG_SETTING = 2

@@ -6,8 +6,9 @@ import pytest
 from presence_server import __version__, cli
 from presence_server.accounts.database import DatabaseUnusable
 from presence_server.commands import serve
-from presence_server.config import SETTINGS, Config, ConfigError
+from presence_server.config import Config, ConfigError
 from presence_server.relay import RelayRefused
+from presence_server.settings import SETTINGS
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from presence_server.config import SETTINGS, Config, ConfigError, PostgresUrl, read_config
+from presence_server.config import Config, ConfigError, PostgresUrl
+from presence_server.settings import SETTINGS, read_config
 
 
 def test_defaults_are_those_of_the_contract() -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from presence_server.accounts import copying
 from presence_server.accounts.database import open_database
-from presence_server.config import Config, ConfigError, PostgresUrl, read_database
+from presence_server.config import Config, ConfigError, PostgresUrl
+from presence_server.settings import read_database
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]

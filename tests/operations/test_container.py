@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from presence_server.config import read_config
+from presence_server.settings import read_config
 from presence_server.resources import ROOT
 from tests.conftest import ServerProcesses
 

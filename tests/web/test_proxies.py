@@ -1,7 +1,7 @@
 import pytest
 
 from presence_server.accounts import sessions
-from presence_server.config import read_config
+from presence_server.settings import read_config
 from presence_server.keys import DATABASE
 from presence_server.web.devices import device_name
 from tests.conftest import Serve, Visit

@@ -1,0 +1,254 @@
+"""The settings as people write them: flags, and variables of the environment."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from yarl import URL
+
+from presence_server.config import Config, ConfigError, Network, PostgresUrl
+
+DATABASE_SCHEMES = ("postgresql://", "postgres://")
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "sentinel://", "sentinels://")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field of Config, and how it is read."""
+
+    field: str
+    read: Callable[[str], object]
+    must_be: str
+    about: str
+    metavar: str = ""
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.field.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return "PRESENCE_" + self.field.upper()
+
+    @property
+    def is_switch(self) -> bool:
+        return self.read is _switch
+
+    @property
+    def is_secret(self) -> bool:
+        return self.field in ("database", "redis_url")
+
+
+def read_config(flags: Mapping[str, str], environment: Mapping[str, str]) -> Config:
+    """Config from what was given: `flags` by field name win over PRESENCE_* variables.
+
+    An empty variable counts as unset.
+    """
+    fields: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = flags.get(setting.field)
+        if text is None:
+            text = environment.get(setting.variable) or None
+        if text is not None:
+            fields[setting.field] = _read(setting, text)
+    return Config(**fields)
+
+
+def read_database(text: str) -> Path | PostgresUrl:
+    """Where a database is. Raises ValueError."""
+    if text.startswith(DATABASE_SCHEMES):
+        return PostgresUrl(text)
+    if "://" in text:
+        raise ValueError(text)
+    return _path(text)
+
+
+def _read(setting: Setting, text: str) -> object:
+    try:
+        return setting.read(text)
+    except ValueError:
+        # A URL may hold a password, and this sentence ends up in logs.
+        but = "" if setting.is_secret else f", not {text!r}"
+        raise ConfigError(
+            f"{setting.flag} ({setting.variable}) must be {setting.must_be}{but}."
+        ) from None
+
+
+def _number(least: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value) or value < least:
+            raise ValueError(text)
+        return value
+
+    return read
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text)
+        if value < least or (most is not None and value > most):
+            raise ValueError(text)
+        return value
+
+    return read
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return read
+
+
+def _switch(text: str) -> bool:
+    word = text.lower()
+    if word not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ValueError(text)
+    return word in ("1", "true", "yes", "on")
+
+
+def _host(text: str) -> str:
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not host or any(sign.isspace() or sign in "/[]" for sign in host):
+        raise ValueError(text)
+    return host
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError(text)
+    return Path(text)
+
+
+def _redis_url(text: str) -> str:
+    if not text.startswith(REDIS_SCHEMES):
+        raise ValueError(text)
+    return text
+
+
+def _origin(text: str) -> str:
+    url = URL(text)
+    if url.scheme not in ("http", "https") or not url.host or url.user or url.password:
+        raise ValueError(text)
+    if url.path != "/" or url.query_string or url.fragment:
+        raise ValueError(text)
+    return str(url.origin())
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+_PORT = "a whole number from 0 to 65535"
+_SECONDS = "a number of seconds"
+
+SETTINGS = (
+    Setting("host", _host, "an address or a host name", "address to listen on"),
+    Setting("port", _whole(0, 65535), _PORT, "port to listen on; 0 picks a free one"),
+    Setting(
+        "reuse_port",
+        _switch,
+        "on or off",
+        "several processes share the port; needs --redis-url",
+    ),
+    Setting(
+        "database",
+        read_database,
+        "the path of a file, or a URL that starts with postgresql://",
+        "accounts and sessions: an SQLite file, created on first start, or a postgresql:// URL",
+        "FILE|URL",
+    ),
+    Setting(
+        "redis_url",
+        _redis_url,
+        "a URL that starts with " + ", ".join(REDIS_SCHEMES[:-1]) + " or " + REDIS_SCHEMES[-1],
+        "the Redis that relays between processes; without it there is one process",
+        "URL",
+    ),
+    Setting(
+        "secret_key_file",
+        _path,
+        "the path of a file",
+        "keys of the cookies, one a line: the first encrypts, all decrypt; made on first start "
+        "(default: the name of the SQLite file with .key added)",
+        "FILE",
+    ),
+    Setting(
+        "sign_up",
+        _one_of("open", "closed"),
+        "open or closed",
+        "open: everybody can make an account; closed: accounts are made with `user add`",
+        "open|closed",
+    ),
+    Setting(
+        "grace",
+        _number(0),
+        f"{_SECONDS}, 0 or more",
+        "how long people stay shown after their last page has closed",
+        "SECONDS",
+    ),
+    Setting(
+        "lease",
+        _number(1),
+        f"{_SECONDS}, 1 or more",
+        "how long other processes believe one that they do not hear",
+        "SECONDS",
+    ),
+    Setting(
+        "heartbeat",
+        _number(1),
+        f"{_SECONDS}, 1 or more",
+        "time between two pings on a live socket",
+        "SECONDS",
+    ),
+    Setting(
+        "bcrypt_cost",
+        _whole(4, 16),
+        "a whole number from 4 to 16",
+        "how slow password hashes are: one more doubles the time",
+        "N",
+    ),
+    Setting(
+        "public_url",
+        _origin,
+        "an origin such as https://example.com, without a path",
+        "the origin people use when a proxy stands in front; https there makes cookies Secure",
+        "URL",
+    ),
+    Setting(
+        "trusted_proxies",
+        _networks,
+        "addresses or networks such as 10.0.0.0/8, with commas between them",
+        "proxies whose X-Forwarded-For is believed "
+        "(default: none; with --public-url: 127.0.0.1,::1)",
+        "LIST",
+    ),
+    Setting(
+        "max_sockets_per_user",
+        _whole(0),
+        "a whole number, 0 or more",
+        "open pages a user may have; 0 = no limit",
+        "N",
+    ),
+    Setting(
+        "max_sockets_per_address",
+        _whole(0),
+        "a whole number, 0 or more",
+        "open pages an address may have; 0 = no limit",
+        "N",
+    ),
+    Setting("log_format", _one_of("text", "json"), "text or json", "form of the log", "text|json"),
+    Setting(
+        "admin_port",
+        _whole(0, 65535),
+        _PORT,
+        "a second listener, for operators: /metrics, /readyz with its reasons, /roster",
+    ),
+    Setting("admin_host", _host, "an address or a host name", "address of the admin port"),
+)

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable
 
-from presence_server.accounts import sessions, users
+from presence_server.accounts import notes, sessions, users
 from presence_server.accounts.database import Database, DatabaseUnavailable
 from presence_server.accounts.sessions import Reason
 from presence_server.background import Background
@@ -43,7 +43,7 @@ class Ledger:
     async def open(self) -> None:
         """Take over who was here before a restart."""
         self._last_ending = await sessions.last_ending(self._database)
-        for was in await sessions.who_was_here(self._database):
+        for was in await notes.who_was_here(self._database):
             entry = Entry(was.status, was.since)
             self._presence.adopt(was.key, was.username, entry, was.noted_at)
 
@@ -52,7 +52,7 @@ class Ledger:
         await self._try(self._write_record())
         node = self._presence.node
         await self._try(
-            sessions.forget_nodes(self._database, {node.name, *node.cluster.peers})
+            notes.forget_all_but(self._database, {node.name, *node.cluster.peers})
         )
 
     async def run(self) -> None:
@@ -94,7 +94,7 @@ class Ledger:
             self._unwritten = _joined(self._unwritten, self._presence.take_record(whole=whole))
             here, gone, last_seen = self._unwritten
             node, now = self._presence.node.name, int(time.time())
-            await sessions.record_here(self._database, node, here, gone, now)
+            await notes.write(self._database, node, here, gone, now)
             if last_seen:
                 await users.record_last_seen(self._database, last_seen)
             self._unwritten = Record({}, set(), {})
@@ -111,14 +111,14 @@ class Ledger:
             self._presence.heed({})
             return
         since = max(since, int(time.time() - _NOTES_HOLD))
-        noted = await sessions.noted_elsewhere(self._database, self._presence.node.name, since)
+        noted = await notes.elsewhere(self._database, self._presence.node.name, since)
         self._presence.heed({name: Entry(*entry) for name, entry in noted.items()})
 
     async def _forget_dropped(self) -> None:
         # A server that starts later must not bring back whom the others have let go.
         dropped = self._presence.node.cluster.take_dropped()
         if dropped:
-            await sessions.forget_dropped(self._database, dropped)
+            await notes.forget(self._database, dropped)
 
     async def _touch_sessions(self) -> None:
         while True:

@@ -2,12 +2,11 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from presence_server.accounts.database import Database, Row, Transaction, Value
-from presence_server.presence.roster import Status
 
 DAY = 24 * 60 * 60
 LONGEST = 90 * DAY
@@ -65,17 +64,6 @@ class Ending:
     username: str
     reason: Reason
     ended_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class WasHere:
-    """A session that was here, and when that was last known."""
-
-    key: str
-    username: str
-    status: Status
-    since: int
-    noted_at: int
 
 
 async def start(
@@ -223,82 +211,6 @@ async def last_ending(db: Database) -> int:
     """The highest number among the endings: what a node that starts need not read."""
     ((number,),) = await db.read("SELECT coalesce(max(number), 0) FROM endings")
     return int(number)
-
-
-async def record_here(
-    db: Database,
-    node: str,
-    here: Mapping[str, tuple[Status, int]],
-    gone: Collection[str],
-    now: int,
-) -> None:
-    """Write down which sessions are on a node, with their status and since when, and which not."""
-
-    async def work(transaction: Transaction) -> None:
-        await transaction.execute_many(
-            "DELETE FROM here WHERE session_key = $1 AND node = $2", [(key, node) for key in gone]
-        )
-        # A session that has ended meanwhile is passed over.
-        await transaction.execute_many(
-            "INSERT INTO here (session_key, node, status, since, noted_at)"
-            " SELECT key, $2, $3, $4, $5 FROM sessions WHERE key = $1"
-            " ON CONFLICT (session_key, node) DO UPDATE"
-            " SET status = excluded.status, since = excluded.since, noted_at = excluded.noted_at",
-            [(key, node, status, since, now) for key, (status, since) in here.items()],
-        )
-
-    if here or gone:
-        await db.write(work)
-
-
-async def who_was_here(db: Database) -> list[WasHere]:
-    """The sessions that some node wrote down as here, each once, as noted last."""
-    rows = await db.read(
-        "SELECT here.session_key, users.username, here.status, here.since, here.noted_at FROM here"
-        " JOIN sessions ON sessions.key = here.session_key"
-        " JOIN users ON users.id = sessions.user_id"
-        " ORDER BY here.noted_at"
-    )
-    return list({row[0]: WasHere(*row) for row in rows}.values())
-
-
-async def noted_elsewhere(
-    db: Database, node: str, since: int
-) -> dict[str, tuple[Status, int]]:
-    """The users whom other nodes wrote down as here at `since` or later: status and since when."""
-    rows = await db.read(
-        "SELECT users.username, here.status, here.since FROM here"
-        " JOIN sessions ON sessions.key = here.session_key"
-        " JOIN users ON users.id = sessions.user_id"
-        " WHERE here.node <> $1 AND here.noted_at >= $2"
-        # Of several devices an online one counts.
-        " ORDER BY here.status",
-        node,
-        since,
-    )
-    return {username: (status, here_since) for username, status, here_since in rows}
-
-
-async def forget_nodes(db: Database, but: Collection[str]) -> None:
-    """Forget what nodes wrote down that are no more: all `but` these."""
-
-    async def work(transaction: Transaction) -> None:
-        for (node,) in await transaction.execute("SELECT DISTINCT node FROM here"):
-            if node not in but:
-                await transaction.execute("DELETE FROM here WHERE node = $1", node)
-
-    await db.write(work)
-
-
-async def forget_dropped(db: Database, nodes: Collection[str]) -> None:
-    """Forget what these nodes wrote down."""
-
-    async def work(transaction: Transaction) -> None:
-        await transaction.execute_many(
-            "DELETE FROM here WHERE node = $1", [(node,) for node in nodes]
-        )
-
-    await db.write(work)
 
 
 async def _end(

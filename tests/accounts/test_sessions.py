@@ -7,7 +7,6 @@ import pytest
 from presence_server.accounts import sessions, users
 from presence_server.accounts.database import Database, Transaction
 from presence_server.accounts.sessions import DAY, Reason, Session
-from presence_server.presence.roster import Status
 
 pytestmark = pytest.mark.both_databases
 
@@ -132,42 +131,6 @@ async def test_endings_of_the_last_day_are_kept(db: Database, alice: int) -> Non
     await sessions.end(db, (await begin(db, alice))[1].key, NOW)
     await sessions.end_expired(db, NOW + sessions.KEEP_ENDINGS)
     assert len(await sessions.endings_after(db, 0)) == 1
-
-
-async def test_who_is_here_is_remembered_per_node(db: Database, alice: int) -> None:
-    _, one = await begin(db, alice)
-    _, two = await begin(db, alice)
-    here: dict[str, tuple[Status, int]] = {
-        one.key: ("online", NOW),
-        two.key: ("away", NOW + 1),
-        "of a session that has ended": ("online", NOW),
-    }
-    await sessions.record_here(db, "first", here, [], NOW + 2)
-    await sessions.record_here(db, "second", {one.key: ("away", NOW + 3)}, [two.key], NOW + 4)
-    was_here = {was.key: was for was in await sessions.who_was_here(db)}
-    assert {key: (was.username, was.status, was.since) for key, was in was_here.items()} == {
-        one.key: ("Alice", "away", NOW + 3),
-        two.key: ("Alice", "away", NOW + 1),
-    }
-    await sessions.record_here(db, "first", {}, [two.key], NOW + 5)
-    assert [was.key for was in await sessions.who_was_here(db)] == [one.key]
-    await sessions.forget_nodes(db, {"first"})
-    assert [was.status for was in await sessions.who_was_here(db)] == ["online"]
-    await sessions.forget_dropped(db, {"first", "second"})
-    assert await sessions.who_was_here(db) == []
-
-
-async def test_what_other_nodes_noted_is_read_by_user(db: Database, alice: int) -> None:
-    _, one = await begin(db, alice)
-    _, two = await begin(db, alice)
-    await sessions.record_here(db, "here", {one.key: ("online", NOW)}, [], NOW)
-    assert await sessions.noted_elsewhere(db, "here", NOW) == {}
-    await sessions.record_here(db, "there", {one.key: ("online", NOW + 1)}, [], NOW + 1)
-    await sessions.record_here(db, "there", {two.key: ("away", NOW + 2)}, [], NOW + 2)
-    noted = await sessions.noted_elsewhere(db, "here", NOW)
-    assert noted == {"Alice": ("online", NOW + 1)}
-    assert await sessions.noted_elsewhere(db, "here", NOW + 2) == {"Alice": ("away", NOW + 2)}
-    assert await sessions.noted_elsewhere(db, "here", NOW + 3) == {}
 
 
 async def test_thousands_may_expire_together(db: Database, alice: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from presence_server.accounts import sessions, users
+from presence_server.accounts import notes, sessions, users
 from presence_server.accounts.database import Database, Row, Transaction, Value
 from presence_server.accounts.sessions import Reason
 from presence_server.accounts.users import UsernameTaken, name_problem
@@ -277,12 +277,12 @@ async def test_a_deleted_account_leaves_nothing_but_its_endings(db: Database) ->
     await make(db, "Alice", "bob")
     alice = await user_id(db, "alice")
     secret, session = await sessions.start(db, alice, "::1", "phone", NOW)
-    await sessions.record_here(db, "node", {session.key: ("online", NOW)}, [], NOW)
+    await notes.write(db, "node", {session.key: ("online", NOW)}, [], NOW)
     await users.delete(db, alice, NOW)
     await users.delete(db, alice, NOW)
     assert await users.find(db, "alice") is None
     assert await sessions.find(db, secret, NOW) is None
-    assert await sessions.who_was_here(db) == []
+    assert await notes.who_was_here(db) == []
     endings = await sessions.endings_after(db, 0)
     assert [(e.session_key, e.username, e.reason) for e in endings] == [
         (session.key, "Alice", Reason.DELETED),

@@ -4,28 +4,15 @@ Pure rules: time and letters come in as arguments, letters to send are taken out
 node calls `tick` a few times a second and sends what `take_letters` gives.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from itertools import islice
-from math import ceil
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from presence_server.presence.cluster import BEAT, DEAF, Cluster
 from presence_server.presence.connections import Connections, Departure
-from presence_server.presence.letters import (
-    PEOPLE_PER_LETTER,
-    Ask,
-    Batch,
-    Beat,
-    Ended,
-    Goodbye,
-    Letter,
-    Part,
-    People,
-    encode_letter,
-    parse_letter,
-)
+from presence_server.presence.letters import Ask, Beat, Ended, Goodbye, Letter, parse_letter
 from presence_server.presence.moment import Moment
-from presence_server.presence.roster import Choice, Roster, Status
+from presence_server.presence.roster import Choice, Roster, Said, Status
+from presence_server.presence.voice import Voice
 
 # A clock that went on so much without a tick means that this process stood still; in seconds.
 _PAUSE = 1.1
@@ -41,14 +28,6 @@ class Entry(NamedTuple):
 
     status: Status
     since: int
-
-
-class _Own(NamedTuple):
-    """What this node says of one of its own users."""
-
-    status: Status
-    since: int
-    choice: Choice | None
 
 
 class Record(NamedTuple):
@@ -69,18 +48,13 @@ class Node:
         self.cluster = Cluster(self.roster, grace, lease, now)
         self._grace = grace
         self._lease = lease
-        self._own: dict[str, _Own] = {}
-        self._unsaid: dict[str, int] = {}
-        self._sequence = 0
-        self._answers = 0
+        self._voice = Voice(name)
         self._beaten = now.elapsed - lease
         self._ticked = now.elapsed
         self._late = False
         self._late_until = now.elapsed
         self._paused_for = 0.0
         self._closed_late: set[str] = set()
-        self._askers: set[str] = set()
-        self._letters: list[tuple[str, str | None]] = []
         self._touched: set[str] = set()
         self._last_seen: dict[str, int] = {}
         self._noted: set[str] = set()
@@ -89,7 +63,7 @@ class Node:
     @property
     def own(self) -> Collection[str]:
         """The users whom this node itself has here: of them it knows, whatever others say."""
-        return self._own.keys()
+        return self._voice.own.keys()
 
     # What happens to this node's own users
 
@@ -134,7 +108,7 @@ class Node:
         known = self.roster.choice_of(username)
         # A second is too coarse to order two clicks.
         choice = Choice(now.unix if known is None else max(now.unix, known.at + 1), status)
-        if username in self._own:
+        if username in self._voice.own:
             self._follow(username, choice)
 
     def end(self, session: str, now: Moment) -> None:
@@ -146,7 +120,7 @@ class Node:
     def delete(self, username: str, at: int) -> None:
         """Take a deleted account out, whose sessions have all been ended before."""
         self.roster.delete(username, at)
-        own = self._own.get(username)
+        own = self._voice.own.get(username)
         if own is not None:
             # Whoever is still here has a new account of that name.
             self._place(username, own.status, max(own.since, at), own.choice)
@@ -179,11 +153,13 @@ class Node:
         self.expire(now)
         if not self._late or self._paused_for < self._lease:
             # Others may have let these people go already: first see who is really here.
-            self._say_changes()
-            self._answer()
+            self._voice.say_changes()
+            self._voice.answer()
         self._ask()
         if self.cluster.needs_probe or now.elapsed - self._beaten >= BEAT * self._lease:
-            self._beat(now)
+            self.cluster.needs_probe = False
+            self._beaten = now.elapsed
+            self._voice.say_beat(now.elapsed)
 
     def heed(self, noted: Mapping[str, Entry], now: Moment) -> None:
         """Count those as here, too, whom other nodes wrote down while they cannot be heard."""
@@ -195,17 +171,16 @@ class Node:
 
     def say_ended(self) -> None:
         """Tell the other nodes that sessions have ended."""
-        self._send(Ended(self.name))
+        self._voice.say(Ended(self.name))
 
     def say_goodbye(self) -> None:
         """The last letter: this node's people are in their grace from now on."""
-        self._say_changes()
-        self._send(Goodbye(self.name))
+        self._voice.say_changes()
+        self._voice.say(Goodbye(self.name))
 
     def take_letters(self) -> list[tuple[str, str | None]]:
         """What is to be sent, in order: each text with the node it is for, or None for all."""
-        letters, self._letters = self._letters, []
-        return letters
+        return self._voice.take_letters()
 
     def take_record(self, *, whole: bool = False) -> Record:
         """What changed since the last record; on demand with all that is here."""
@@ -218,7 +193,7 @@ class Node:
             if held is None:
                 gone.add(session)
             else:
-                here[session] = Entry(held.status, self._own[held.username].since)
+                here[session] = Entry(held.status, self._voice.own[held.username].since)
         last_seen, self._last_seen, self._touched = self._last_seen, {}, set()
         return Record(here, gone, last_seen)
 
@@ -235,11 +210,11 @@ class Node:
 
     def _settle(self, username: str, since: int) -> None:
         status = self.connections.status_of(username)
-        known = self._own.get(username)
+        known = self._voice.own.get(username)
         if status is None:
-            if self._own.pop(username, None) is not None:
+            if known is not None:
                 self.roster.remove(self.name, username, since)
-                self._unsaid[username] = since
+                self._voice.remove(username, since)
         elif known is None or known.status != status:
             self._place(username, status, since, self.roster.choice_of(username))
 
@@ -249,8 +224,7 @@ class Node:
         if person is not None and person.status == status:
             # Already so on another node: all nodes shall name the same second.
             since = person.since
-        self._own[username] = _Own(status, since, choice)
-        self._unsaid[username] = since
+        self._voice.place(username, Said(status, since, choice))
 
     def _follow(self, username: str, choice: Choice) -> None:
         """Make a choice one's own, and say so: it holds as long as those who know it are here."""
@@ -287,59 +261,15 @@ class Node:
     def _read(self, letter: Letter, now: Moment) -> None:
         people = self.cluster.hear(letter, now)
         if isinstance(letter, Ask) and letter.node in self.cluster.peers:
-            self._askers.add(letter.node)
+            self._voice.note_asker(letter.node)
         elif isinstance(letter, Ended):
             self.endings_due = True
         for username, choice in people.choices.items() if people else ():
-            own = self._own.get(username)
+            own = self._voice.own.get(username)
             if own is not None and (own.choice is None or own.choice < choice):
                 self._follow(username, choice)
 
-    def _say_changes(self) -> None:
-        unsaid = iter(self._unsaid.items())
-        while chunk := dict(islice(unsaid, PEOPLE_PER_LETTER)):
-            self._sequence += 1
-            self._send(Batch(self.name, self._sequence, self._people(chunk, chunk)))
-        self._unsaid = {}
-
-    def _people(self, usernames: Iterable[str], gone: Mapping[str, int] = {}) -> People:
-        people = People({}, {}, {})
-        for username in usernames:
-            entry = self._own.get(username)
-            if entry is None:
-                people.gone[username] = gone[username]
-                continue
-            people.here[username] = (entry.status, entry.since)
-            if entry.choice is not None:
-                people.choices[username] = entry.choice
-        return people
-
-    def _answer(self) -> None:
-        if not self._askers:
-            return
-        # After _say_changes: the answer is exactly what the batches up to this sequence number say.
-        texts = [encode_letter(part) for part in self._parts()]
-        for asker in sorted(self._askers):
-            self._letters.extend((text, asker) for text in texts)
-        self._askers.clear()
-
-    def _parts(self) -> Iterable[Part]:
-        self._answers += 1
-        names = iter(list(self._own))
-        count = max(1, ceil(len(self._own) / PEOPLE_PER_LETTER))
-        for part in range(count):
-            people = self._people(list(islice(names, PEOPLE_PER_LETTER)))
-            yield Part(self.name, self._sequence, self._answers, part, count, people)
-
     def _ask(self) -> None:
         for node in self.cluster.asks:
-            self._letters.append((encode_letter(Ask(self.name)), node))
+            self._voice.say(Ask(self.name), node)
         self.cluster.asks = set()
-
-    def _beat(self, now: Moment) -> None:
-        self.cluster.needs_probe = False
-        self._beaten = now.elapsed
-        self._send(Beat(self.name, self._sequence, now.elapsed))
-
-    def _send(self, letter: Letter) -> None:
-        self._letters.append((encode_letter(letter), None))

@@ -27,7 +27,7 @@ class Choice(NamedTuple):
     status: Status
 
 
-class _Entry(NamedTuple):
+class Said(NamedTuple):
     """What one node says of one user."""
 
     status: Status
@@ -51,7 +51,7 @@ class Roster:
         self._remembered = remembered
         # Cursors older than this may have missed somebody who is forgotten by now.
         self._forgotten = 0
-        self._entries: dict[str, dict[str, _Entry]] = {}
+        self._entries: dict[str, dict[str, Said]] = {}
         self._here: dict[str, Person] = {}
         self._gone: dict[str, Person] = {}
         # When the accounts ended of those who are remembered as deleted.
@@ -79,7 +79,7 @@ class Roster:
             # A node that has not heard of the deletion yet still speaks of the old account.
             return
         self._deleted.pop(username, None)
-        self._entries.setdefault(username, {})[node] = _Entry(status, since, choice)
+        self._entries.setdefault(username, {})[node] = Said(status, since, choice)
         self._settle(username, since if choice is None else max(since, choice.at))
 
     def remove(self, node: str, username: str, since: int) -> None:

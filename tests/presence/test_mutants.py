@@ -242,7 +242,7 @@ def closed_late_is_closed_now(original: Any) -> Any:
 def choices_are_not_handed_on(original: Any) -> Any:
     def follow(self: Node, username: str, choice: Any) -> None:
         original(self, username, choice)
-        self._unsaid.pop(username, None)
+        self._voice._unsaid.pop(username, None)
 
     return follow
 

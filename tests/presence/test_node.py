@@ -361,7 +361,8 @@ def test_i12_nothing_grows_while_the_relay_is_down() -> None:
         desk.node.tick(desk.now)
         assert len(desk.node.take_letters()) <= 3
     node = desk.node
-    assert not (node._own or node._unsaid or node._letters or node._askers)
+    voice = node._voice
+    assert not (voice._own or voice._unsaid or voice._letters or voice._askers)
     assert len(node._last_seen) == 5 and len(node.take_record().gone) == 300
     assert not node._touched
 

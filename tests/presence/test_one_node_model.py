@@ -268,7 +268,7 @@ class OneNodeModel(RuleBasedStateMachine):
         assert not roster._gone.keys() & roster.here.keys(), "I12"
         resting = {s for s, held in self.truth.sessions.items() if not held.connections}
         assert connections._deadlines.keys() == resting, "I12"
-        assert connections._users.keys() == self.node._own.keys() == roster.here.keys(), "I12"
+        assert connections._users.keys() == self.node.own == roster.here.keys(), "I12"
 
     def teardown(self) -> None:
         self.flush(set())

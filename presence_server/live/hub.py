@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from presence_server.background import Background
 from presence_server.live.frames import Forgotten, Frames, close_frame, text_frame
+from presence_server.live.lagging import LAGGING, Lagging
+from presence_server.live.sockets import Socket
 from presence_server.presence.messages import encode_bye, encode_degraded
 from presence_server.presence.node import Node
 
@@ -27,10 +29,7 @@ _CROWD = 100
 _MOMENT = 0.2
 # So many sockets are written to between two breaths of the event loop.
 _BREATH = 100
-# A socket with more bytes than this waiting is passed over until it has taken them in.
-_LAGGING = 64 * 1024
-# Seconds without any progress after which a lagging socket is cut.
-_TOO_LONG = 10.0
+# Seconds between two looks at those who lag.
 _LAGGING_CHECK = 0.2
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
@@ -49,45 +48,6 @@ class Flush(NamedTuple):
     size: int
 
 
-class Socket:
-    """One open WebSocket: a transport, and the version that its peer has."""
-
-    __slots__ = (
-        "session",
-        "username",
-        "tutorial",
-        "transport",
-        "connection",
-        "version",
-        "greeted",
-        "degraded",
-        "sent_at",
-        "waiting",
-        "waiting_since",
-        "dismissed",
-    )
-
-    def __init__(
-        self, *, session: str, username: str, tutorial: bool, transport: asyncio.Transport
-    ) -> None:
-        self.session = session
-        self.username = username
-        self.tutorial = tutorial
-        self.transport = transport
-        # Its number among the connections of this node.
-        self.connection = 0
-        # None until the peer has had a first message, unless it came with a cursor.
-        self.version: int | None = None
-        self.greeted = False
-        self.degraded = False
-        self.sent_at = monotonic()
-        # Bytes that waited when it last made progress, and when that was.
-        self.waiting = 0
-        self.waiting_since = 0.0
-        # Once it has been sent a close, nothing else may follow.
-        self.dismissed = False
-
-
 class Hub:
     """Every socket gets what it misses in one way: the changes since the version that it has."""
 
@@ -96,7 +56,7 @@ class Hub:
         self._heartbeat = heartbeat
         self._sockets: dict[Socket, None] = {}
         self._sessions: dict[str, list[Socket]] = {}
-        self._lagging: set[Socket] = set()
+        self._lagging = Lagging()
         self._closing: dict[Socket, asyncio.TimerHandle] = {}
         self._all_closed = asyncio.Event()
         self._wake = asyncio.Event()
@@ -186,7 +146,7 @@ class Hub:
 
     def _take_out(self, socket: Socket) -> None:
         del self._sockets[socket]
-        self._lagging.discard(socket)
+        self._lagging.forget(socket)
         self._sessions[socket.session].remove(socket)
         if not self._sessions[socket.session]:
             del self._sessions[socket.session]
@@ -233,7 +193,7 @@ class Hub:
     def _bring(self, socket: Socket, frames: Frames) -> None:
         if socket not in self._sockets or socket.transport.is_closing():
             return
-        if self._note_if_lagging(socket):
+        if self._lagging.note(socket):
             return
         try:
             data = self._missing(socket, frames)
@@ -242,9 +202,9 @@ class Hub:
             return
         if data:
             self._write(socket, data)
-        if len(data) > _LAGGING:
+        if len(data) > LAGGING:
             # Nothing may happen any more that would pass it over.
-            self._note_if_lagging(socket)
+            self._lagging.note(socket)
 
     def _missing(self, socket: Socket, frames: Frames) -> bytes:
         data = b""
@@ -264,31 +224,14 @@ class Hub:
             self._writes += 1
             self._written += len(data)
 
-    def _note_if_lagging(self, socket: Socket) -> bool:
-        waiting = socket.transport.get_write_buffer_size()
-        if waiting <= _LAGGING:
-            return False
-        if socket not in self._lagging:
-            self._lagging.add(socket)
-            socket.waiting, socket.waiting_since = waiting, monotonic()
-        return True
-
     async def _watch_lagging(self) -> None:
         while True:
             await asyncio.sleep(_LAGGING_CHECK)
-            for socket in list(self._lagging):
-                self._check_lagging(socket, monotonic())
-
-    def _check_lagging(self, socket: Socket, now: float) -> None:
-        waiting = socket.transport.get_write_buffer_size()
-        if waiting <= _LAGGING:
-            self._lagging.discard(socket)
-            self._wake.set()
-        elif waiting < socket.waiting:
-            socket.waiting, socket.waiting_since = waiting, now
-        elif now - socket.waiting_since > _TOO_LONG:
-            log.info("cut a socket of %s that does not read", socket.username)
-            self.dismiss(socket, TOO_SLOW, "too_slow")
+            if self._lagging.take_caught_up():
+                self._wake.set()
+            for socket in self._lagging.stuck():
+                log.info("cut a socket of %s that does not read", socket.username)
+                self.dismiss(socket, TOO_SLOW, "too_slow")
 
     async def _say_alive(self) -> None:
         # A page cannot see protocol pings: it takes silence for a dead line.

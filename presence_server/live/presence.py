@@ -8,7 +8,8 @@ from typing import Protocol
 
 from presence_server.background import Background
 from presence_server.live.frames import read_cursor
-from presence_server.live.hub import Hub, Socket
+from presence_server.live.hub import Hub
+from presence_server.live.sockets import Socket
 from presence_server.presence.messages import MessageError, StatusMessage
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Entry, Node, Record

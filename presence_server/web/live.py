@@ -10,7 +10,8 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from presence_server.accounts.sessions import Session
 from presence_server.keys import CONFIG, METRICS, PRESENCE, SEATS, SESSION
-from presence_server.live.hub import SESSION_ENDED, Socket
+from presence_server.live.hub import SESSION_ENDED
+from presence_server.live.sockets import Socket
 from presence_server.live.presence import Presence
 from presence_server.presence.messages import (
     SUBPROTOCOL,

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from presence_server.keys import PRESENCE
-from presence_server.live import hub
+from presence_server.live import hub, lagging
 from tests.conftest import Serve, Visit
 from tests.raw_peer import RawPeer
 from tests.visitor import Visitor
@@ -34,7 +34,7 @@ async def stuck(visitor: Visitor) -> AsyncIterator[RawPeer]:
 async def test_one_who_never_reads_is_cut_and_nobody_else_notices(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "_TOO_LONG", 0.5)
+    monkeypatch.setattr(lagging, "_TOO_LONG", 0.5)
     server = await serve(grace=60)
     alice, bob, mallory = [await visit(server, name) for name in ("alice", "bob", "mallory")]
     bring_in_a_crowd(server)
@@ -50,7 +50,7 @@ async def test_one_who_never_reads_is_cut_and_nobody_else_notices(
 async def test_one_who_never_reads_is_cut_though_nothing_happens_any_more(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "_TOO_LONG", 0.5)
+    monkeypatch.setattr(lagging, "_TOO_LONG", 0.5)
     server = await serve(grace=60)
     mallory = await visit(server, "mallory")
     bring_in_a_crowd(server)

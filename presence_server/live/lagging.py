@@ -1,0 +1,63 @@
+"""Sockets whose peers do not read as fast as there is news for them."""
+
+from time import monotonic
+from typing import NamedTuple
+
+from presence_server.live.sockets import Socket
+
+# A socket with more bytes than this waiting is passed over until it has taken them in.
+LAGGING = 64 * 1024
+# Seconds without any progress after which a socket is stuck.
+_TOO_LONG = 10.0
+
+
+class _Progress(NamedTuple):
+    """Bytes that waited when a peer last took in some, and when that was."""
+
+    waiting: int
+    at: float
+
+
+class Lagging:
+    def __init__(self) -> None:
+        self._sockets: dict[Socket, _Progress] = {}
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def __contains__(self, socket: Socket) -> bool:
+        return socket in self._sockets
+
+    def note(self, socket: Socket) -> bool:
+        """Whether a socket lags; if so it is watched from now on."""
+        waiting = socket.transport.get_write_buffer_size()
+        if waiting <= LAGGING:
+            return False
+        self._sockets.setdefault(socket, _Progress(waiting, monotonic()))
+        return True
+
+    def forget(self, socket: Socket) -> None:
+        self._sockets.pop(socket, None)
+
+    def take_caught_up(self) -> list[Socket]:
+        """Those that lag no more."""
+        caught_up = [
+            socket
+            for socket in self._sockets
+            if socket.transport.get_write_buffer_size() <= LAGGING
+        ]
+        for socket in caught_up:
+            self.forget(socket)
+        return caught_up
+
+    def stuck(self) -> list[Socket]:
+        """Those whose peers have taken in nothing for too long."""
+        now = monotonic()
+        stuck = []
+        for socket, progress in self._sockets.items():
+            waiting = socket.transport.get_write_buffer_size()
+            if waiting < progress.waiting:
+                self._sockets[socket] = _Progress(waiting, now)
+            elif now - progress.at > _TOO_LONG:
+                stuck.append(socket)
+        return stuck

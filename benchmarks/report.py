@@ -295,6 +295,8 @@ def _nodes(points: Sequence[Nodes]) -> tuple[Chart, str]:
         Series("Redis", in_redis, fitted=True),
     ]
     chart = Chart("CPU for one change, by nodes", "nodes", "milliseconds of CPU", series)
+    if len(points) == 1:
+        return chart, "One number of nodes alone was measured: what more of them cost is not known."
     return chart, (
         f"With {points[0].observers:,} observers in all and {points[0].changes:g} changes a second,"
         f" every further node adds {1000 * fit(all_nodes)[0]:,.0f} µs to what all nodes spend on a"

@@ -103,6 +103,7 @@ def test_a_run_measures_ours_the_limit_and_the_growth(stage: Stage, documents: P
     for name in ("observers", "delay", "accounts", "nodes"):
         ElementTree.parse(documents / f"growth-{name}.svg")
         assert f"pictures/growth-{name}.svg" in page
+    assert "what more of them cost is not known" in page, "one number of nodes shows no growth"
 
 
 def test_a_server_that_fails_does_not_end_the_run(stage: Stage) -> None:

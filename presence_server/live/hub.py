@@ -21,8 +21,8 @@ TOO_SLOW = 1013
 
 # The part of the time that flushes may take, and the least and most seconds between the starts of
 # two: few sockets get each change at once, and for many it pays to let changes share a write.
-_SHARE = 1 / 16
-_QUICKEST, _SLOWEST = 0.02, 0.2
+_SHARE = 0.07
+_QUICKEST, _SLOWEST = 0.02, 0.18
 # When more sockets than these came between two flushes, the others who wait to come go first.
 _CROWD = 100
 # When nobody came for so many seconds, the crowd is in.

@@ -29,13 +29,13 @@ check: .venv/.done-test
 	$(BIN)/lint-imports
 
 browser: .venv/.done-test
-	@$(BIN)/python -m tests.install_browser
+	@$(BIN)/python -m testing.install_browser
 
 nginx: .venv/.done-test
-	@$(BIN)/python -m tests.install_nginx
+	@$(BIN)/python -m testing.install_nginx
 
 postgresql: .venv/.done-test
-	@$(BIN)/python -m tests.install_postgresql
+	@$(BIN)/python -m testing.install_postgresql
 
 # Breaks a real site in every way we know. Some of them: make drill ARGS='F1 F27 --seed 7'
 drill: .venv/.done-test

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from benchmarks.fanout import Audience, Load, Result, Stage, audience, machine, run, table
 from benchmarks.load import Connected
-from benchmarks.meters import resident_bytes
+from testing.meters import resident_bytes
 from benchmarks.pages import Visits, flood_log_in, read_page
 from benchmarks.servers import ROOT, SERVERS, populate, redis_server, running, with_grace
-from benchmarks.swarm import Swarm
+from testing.swarm import Swarm
 from presence_server.config import Config
 
 OURS, PLAIN = SERVERS["ours"], SERVERS["plain"]

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from benchmarks.swarm import Swarm
+from testing.swarm import Swarm
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from benchmarks.load import (
     visiting,
     watching,
 )
-from benchmarks.meters import cpu_seconds, resident_bytes
+from testing.meters import cpu_seconds, resident_bytes
 from benchmarks.servers import SERVERS, Redis, Running, Server, populate, redis_server, running
 
 

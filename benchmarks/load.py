@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks.dialects import Dialect, changes_in, speak
-from benchmarks.swarm import Address, Client, Swarm
+from testing.swarm import Address, Client, Swarm
 
 PROBE = "probe"
 HANDSHAKES_AT_ONCE = 256

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from benchmarks.swarm import Address
+from testing.swarm import Address
 
 _TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 

@@ -15,7 +15,7 @@ from typing import IO
 
 from benchmarks.dialects import PRESENCE_V1, TUTORIAL, Dialect
 from benchmarks.load import Target
-from tests.redis_server import redis_binary
+from testing.redis_server import redis_binary
 
 ROOT = Path(__file__).resolve().parent.parent
 _START_LIMIT = 30.0
@@ -52,7 +52,7 @@ _OURS = Server(
         "--max-sockets-per-address=0",
         "--max-sockets-per-user=0",
     ),
-    populate=("benchmarks.populate",),
+    populate=("testing.populate",),
     dialect=PRESENCE_V1,
     grace=_GRACE,
 )

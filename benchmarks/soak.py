@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import urlopen
 
-from benchmarks.meters import cpu_seconds, resident_bytes
+from testing.meters import cpu_seconds, resident_bytes
 from benchmarks.servers import SERVERS, Running, populate, redis_server, running
-from benchmarks.swarm import Swarm
-from tests.redis_server import free_port
-from tests.visitor import PASSWORD, Visitor
+from testing.swarm import Swarm
+from testing.redis_server import free_port
+from testing.visitor import PASSWORD, Visitor
 
 # Acts a second: half of them open or close a socket. On average half of the people are here.
 PEOPLE = 600

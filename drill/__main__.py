@@ -13,7 +13,7 @@ from drill.faults.pairs import pair
 from drill.figures import Fault, Figures
 from drill.report import Result
 from drill.site import DATABASES
-from tests.postgresql_server import running
+from testing.postgresql_server import running
 
 
 async def run(fault: Fault, slack: float) -> Figures:

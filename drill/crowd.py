@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 
-from benchmarks.swarm import Client, Swarm
+from testing.swarm import Client, Swarm
 
 # Handshakes under way at one time.
 _AT_ONCE = 500

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from benchmarks.fanout import machine
 from drill.figures import Fault, Figures
 from presence_server.resources import ROOT
-from tests.redis_server import redis_version
+from testing.redis_server import redis_version
 
 PAGE = ROOT / "docs" / "faults.md"
 DATA = ROOT / "docs" / "faults.json"

@@ -9,7 +9,7 @@ from typing import Self
 
 import redis
 
-from tests.redis_server import RedisServer, lasting_port, redis_binary
+from testing.redis_server import RedisServer, lasting_port, redis_binary
 
 SERVICE = "presence"
 _DOWN_AFTER = 1000  # milliseconds

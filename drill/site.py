@@ -19,13 +19,13 @@ from typing import Any, Self
 
 import aiohttp
 
-from benchmarks.populate import populate
+from testing.populate import populate
 from drill.evidence import Evidence
 from drill.people import Choice, Door, Observer, Person
 from presence_server.config import Config, PostgresUrl
-from tests.processes import KEYS, ServerProcess, on_database
-from tests.redis_server import RedisServer, lasting_port
-from tests.tcp_proxy import Proxy
+from testing.processes import KEYS, ServerProcess, on_database
+from testing.redis_server import RedisServer, lasting_port
+from testing.tcp_proxy import Proxy
 
 NODES = "abcdefgh"
 # Enough that short pauses of a busy machine are no faults, and short enough to wait for.

@@ -9,7 +9,7 @@ import aiohttp_session
 from aiohttp import web
 
 from presence_server import relay
-from presence_server.accounts.database import open_database
+from presence_server.storage.database import open_database
 from presence_server.accounts.keyring import open_keyring
 from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
@@ -28,7 +28,7 @@ from presence_server.keys import (
     THROTTLE,
 )
 from presence_server.ledger import Ledger
-from presence_server.live.presence import Presence
+from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
 from presence_server.resources import STATIC, TEMPLATES
@@ -109,14 +109,14 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presence:
+async def _open_presence(app: web.Application, stack: AsyncExitStack) -> PresenceService:
     config, database = app[CONFIG], app[DATABASE]
     name = secrets.token_hex(8)
     channel = relay.open_relay(
         config.redis_url, database.identity, name, keys=app[KEYRING].letter_keys
     )
     reached = await channel.check()
-    presence = Presence(
+    presence = PresenceService(
         name, channel, grace=config.grace, lease=config.lease, heartbeat=config.heartbeat
     )
     if not reached:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from presence_server import __version__, logs
-from presence_server.accounts.database import DatabaseUnavailable, DatabaseUnusable
+from presence_server.storage.database import DatabaseUnavailable, DatabaseUnusable
 from presence_server.accounts.keyring import KeyringError
 from presence_server.commands import COMMANDS, serve
 from presence_server.config import Config, ConfigError

@@ -4,13 +4,13 @@ import asyncio
 
 from aiohttp import web
 
-from presence_server.accounts.database import Database
+from presence_server.storage.database import Database
 from presence_server.accounts.keyring import Keyring
 from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.sessions import Session
 from presence_server.accounts.throttle import Throttle
 from presence_server.config import Config
-from presence_server.live.presence import Presence
+from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
 
@@ -21,7 +21,7 @@ KEYRING = web.AppKey("KEYRING", Keyring)
 # The application that an operators' listener tells of.
 SITE = web.AppKey("SITE", web.Application)
 PASSWORDS = web.AppKey("PASSWORDS", Passwords)
-PRESENCE = web.AppKey("PRESENCE", Presence)
+PRESENCE = web.AppKey("PRESENCE", PresenceService)
 SEATS = web.AppKey("SEATS", Seats)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)
 THROTTLE = web.AppKey("THROTTLE", Throttle)

@@ -10,10 +10,10 @@ import time
 from collections.abc import Awaitable
 
 from presence_server.accounts import notes, sessions, users
-from presence_server.accounts.database import Database, DatabaseUnavailable
+from presence_server.storage.database import Database, DatabaseUnavailable
 from presence_server.accounts.sessions import Reason
 from presence_server.background import Background
-from presence_server.live.presence import Presence
+from presence_server.live.service import PresenceService
 from presence_server.presence.node import Entry, Record
 
 # Seconds. A session that ended must have lost its sockets a second later, all in all.
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 class Ledger:
     """Keeps one database and one node's presence in agreement."""
 
-    def __init__(self, database: Database, presence: Presence) -> None:
+    def __init__(self, database: Database, presence: PresenceService) -> None:
         self._database = database
         self._presence = presence
         self._last_ending = 0

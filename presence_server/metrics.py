@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from presence_server.live.hub import Flush
-from presence_server.live.presence import Presence
+from presence_server.live.service import PresenceService
 from presence_server.live.seats import capacity
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -45,7 +45,7 @@ class Metrics:
             "presence_flush_bytes", "Bytes written by flushes", registry=self._registry
         )
 
-    def watch(self, presence: Presence) -> None:
+    def watch(self, presence: PresenceService) -> None:
         """Measure this node's flushes, and read its numbers each time somebody asks."""
         presence.hub.observe = self._flushed
         self._registry.register(_Node(presence))
@@ -77,7 +77,7 @@ class Metrics:
 class _Node(Collector):
     """The numbers that a running node knows anyway."""
 
-    def __init__(self, presence: Presence) -> None:
+    def __init__(self, presence: PresenceService) -> None:
         self._presence = presence
 
     def collect(self) -> Iterator[Metric]:

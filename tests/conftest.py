@@ -11,12 +11,13 @@ from pytest_aiohttp import AiohttpServer
 
 from presence_server.app import create_app
 from presence_server.config import Config, PostgresUrl
-from tests.browsers import open_browser
-from tests.postgresql_server import PostgresqlServer
-from tests.postgresql_server import running as postgresql_server_running
-from tests.processes import ServerProcess, on_database
-from tests.redis_server import RedisServer, free_port
-from tests.visitor import Visitor
+from presence_server.storage.database import Database, open_database
+from testing.browsers import open_browser
+from testing.postgresql_server import PostgresqlServer
+from testing.postgresql_server import running as postgresql_server_running
+from testing.processes import ServerProcess, on_database
+from testing.redis_server import RedisServer, free_port
+from testing.visitor import Visitor
 
 Serve = Callable[..., Awaitable[TestServer]]
 ServerProcesses = Callable[..., Awaitable[ServerProcess]]
@@ -92,6 +93,17 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | PostgresUrl:
         return tmp_path / "presence.sqlite3"
     url: PostgresUrl = request.getfixturevalue("postgresql")
     return url
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "presence.sqlite3"
+
+
+@pytest.fixture
+async def db(place: Path | PostgresUrl) -> AsyncIterator[Database]:
+    async with open_database(place) as db:
+        yield db
 
 
 @pytest.fixture

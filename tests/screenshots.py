@@ -10,8 +10,8 @@ from playwright.async_api import Browser
 from presence_server.commands.demo import GUEST, PASSWORD
 from presence_server.resources import ROOT
 from tests.browser.window import Window
-from tests.browsers import open_browser
-from tests.processes import launch
+from testing.browsers import open_browser
+from testing.processes import launch
 
 PICTURES = ROOT / "docs" / "pictures"
 WIDE = {"viewport": {"width": 960, "height": 680}, "device_scale_factor": 1.5}

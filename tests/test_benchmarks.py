@@ -11,13 +11,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from benchmarks import populate
+from testing import populate
 from benchmarks.budgets import PARTS, Bench
 from benchmarks.dialects import changes_in
 from benchmarks.fanout import Load, Stage, measure, table
 from benchmarks.load import Sightings, Visit, weigh
 from benchmarks.servers import SERVERS, redis_server
-from benchmarks.swarm import LARGE, Swarm
+from testing.swarm import LARGE, Swarm
 from presence_server.config import Config
 from tests.conftest import Serve
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from presence_server import __version__, cli
-from presence_server.accounts.database import DatabaseUnusable
+from presence_server.storage.database import DatabaseUnusable
 from presence_server.commands import serve
 from presence_server.config import Config, ConfigError
 from presence_server.relay import RelayRefused

@@ -21,7 +21,7 @@ from benchmarks.growth import Nodes
 from benchmarks.peers.environments import PEERS, CannotInstall, Peer
 from benchmarks.report import Cell, Comparison, trouble_in
 from benchmarks.servers import SERVERS, Server, redis_server
-from benchmarks.swarm import Swarm
+from testing.swarm import Swarm
 
 TINY = Plan(
     observers=(10,),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from presence_server.resources import ROOT
-from tests.visitor import Visitor
+from testing.visitor import Visitor
 
 NOT_SOURCE = (".*", "build", "dist", "*.egg-info", "__pycache__", "*.sqlite3*")
 LISTENS_WITHIN = 20

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from presence_server.resources import ROOT
-from tests.redis_server import RedisServer, free_port
+from testing.redis_server import RedisServer, free_port
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()

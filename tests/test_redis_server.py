@@ -1,7 +1,7 @@
 import pytest
 import redis
 
-from tests.redis_server import RedisServer
+from testing.redis_server import RedisServer
 
 
 def test_all_tests_share_a_server(redis_server: RedisServer) -> None:

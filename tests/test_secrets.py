@@ -5,8 +5,8 @@ import stat
 from pathlib import Path
 
 from tests.conftest import ServerProcesses, Visit
-from tests.redis_server import RedisServer, free_port
-from tests.visitor import PASSWORD
+from testing.redis_server import RedisServer, free_port
+from testing.visitor import PASSWORD
 
 
 def modes(folder: Path) -> dict[str, int]:

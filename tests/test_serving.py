@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import launch
-from tests.redis_server import RedisServer, free_port
-from tests.visitor import Visitor
+from testing.processes import launch
+from testing.redis_server import RedisServer, free_port
+from testing.visitor import Visitor
 
 STATUS_WITHIN = 15
 ENDS_WITHIN = 5.0

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack, suppress
 
 import pytest
 
-from tests.tcp_proxy import Proxy
+from testing.tcp_proxy import Proxy
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 

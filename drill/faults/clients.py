@@ -9,13 +9,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
-from benchmarks.meters import open_sockets
-from benchmarks.swarm import upgrade_request
+from testing.meters import open_sockets
+from testing.swarm import upgrade_request
 from drill.figures import Faults, Figures
 from drill.people import Person
 from drill.site import Site
 from presence_server.resources import ROOT
-from tests.tcp_proxy import Proxy
+from testing.tcp_proxy import Proxy
 
 faults = Faults()
 

@@ -9,8 +9,8 @@ from time import monotonic
 
 from drill.figures import Faults, Figures
 from drill.saboteur import FAILURE
-from tests.processes import ServerProcess
-from tests.redis_server import RedisServer, lasting_port
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer, lasting_port
 
 faults = Faults()
 

@@ -5,7 +5,7 @@ import asyncio
 from drill.faults.redis import told_late
 from drill.figures import CONVERGED, Faults, Figures
 from drill.site import Site
-from tests.tcp_proxy import Way
+from testing.tcp_proxy import Way
 
 faults = Faults()
 

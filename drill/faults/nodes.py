@@ -13,9 +13,9 @@ from drill.figures import Faults, Figures
 from drill.people import Person
 from drill.site import Site
 from presence_server.accounts import users
-from presence_server.accounts.database import open_database
+from presence_server.storage.database import open_database
 from presence_server.config import Config
-from tests.visitor import Visitor
+from testing.visitor import Visitor
 
 faults = Faults()
 

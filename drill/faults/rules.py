@@ -11,9 +11,9 @@ from drill.figures import Faults, Figures
 from drill.people import Person
 from drill.site import Site
 from presence_server.resources import ROOT
-from tests.processes import on_database
-from tests.redis_server import lasting_port
-from tests.visitor import PASSWORD, Visitor
+from testing.processes import on_database
+from testing.redis_server import lasting_port
+from testing.visitor import PASSWORD, Visitor
 
 faults = Faults()
 

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from drill.figures import Faults, Figures
-from tests.processes import ServerProcess, arguments, launch
-from tests.redis_server import RedisServer, lasting_port
-from tests.tcp_proxy import Proxy
-from tests.visitor import Visitor
+from testing.processes import ServerProcess, arguments, launch
+from testing.redis_server import RedisServer, lasting_port
+from testing.tcp_proxy import Proxy
+from testing.visitor import Visitor
 
 faults = Faults()
 

@@ -1,1 +1,1 @@
-"""Accounts, their passwords and their sessions, in one SQLite file."""
+"""Accounts, their passwords and their sessions."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from presence_server.accounts.database import Database, Transaction
+from presence_server.storage.database import Database, Transaction
 from presence_server.presence.roster import Status
 
 

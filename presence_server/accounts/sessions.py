@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from presence_server.accounts.database import Database, Row, Transaction, Value
+from presence_server.storage.database import Database, Row, Transaction, Value
 
 DAY = 24 * 60 * 60
 LONGEST = 90 * DAY

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from presence_server.accounts.database import Database, Row, Transaction
+from presence_server.storage.database import Database, Row, Transaction
 from presence_server.accounts.sessions import Reason, end_account, end_others
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{3,32}")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from presence_server.accounts.database import Database, NoBackup
+from presence_server.storage.database import Database, NoBackup
 from presence_server.commands.database import Refused, run_on_database
 from presence_server.config import Config
 

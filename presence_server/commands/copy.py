@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from presence_server.accounts import copying
-from presence_server.accounts.database import open_database
+from presence_server.storage import copying
+from presence_server.storage.database import open_database
 from presence_server.config import Config, ConfigError, PostgresUrl
 from presence_server.settings import read_database
 

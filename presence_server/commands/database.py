@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from presence_server.accounts import users
-from presence_server.accounts.database import Database, open_database
+from presence_server.storage.database import Database, open_database
 from presence_server.accounts.users import User
 from presence_server.config import Config
 

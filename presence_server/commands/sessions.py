@@ -5,7 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 from presence_server.accounts import sessions
-from presence_server.accounts.database import Database
+from presence_server.storage.database import Database
 from presence_server.commands.database import minute, named_user, printable, run_on_database
 from presence_server.config import Config
 

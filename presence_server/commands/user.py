@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from presence_server.accounts import users
-from presence_server.accounts.database import Database
+from presence_server.storage.database import Database
 from presence_server.accounts.passwords import Passwords, password_problem
 from presence_server.commands.database import (
     Refused,

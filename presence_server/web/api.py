@@ -5,7 +5,7 @@ from dataclasses import asdict
 from aiohttp import web
 
 from presence_server.keys import SESSION
-from presence_server.web.people import everybody, is_name_part, people_here
+from presence_server.web.directory import everybody, is_name_part, people_here
 
 _MOST = 200
 _USUAL = 50

@@ -12,7 +12,7 @@ from presence_server.accounts.sessions import Session
 from presence_server.keys import CONFIG, METRICS, PRESENCE, SEATS, SESSION
 from presence_server.live.hub import SESSION_ENDED
 from presence_server.live.sockets import Socket
-from presence_server.live.presence import Presence
+from presence_server.live.service import PresenceService
 from presence_server.presence.messages import (
     SUBPROTOCOL,
     MessageError,
@@ -119,7 +119,7 @@ def _response(request: web.Request) -> web.WebSocketResponse:
     )
 
 
-async def _read(ws: web.WebSocketResponse, socket: Socket, presence: Presence) -> None:
+async def _read(ws: web.WebSocketResponse, socket: Socket, presence: PresenceService) -> None:
     began, messages, control_frames = 0.0, 0, 0
     # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
     async for message in ws:
@@ -140,7 +140,7 @@ async def _read(ws: web.WebSocketResponse, socket: Socket, presence: Presence) -
             _take(message, socket, presence)
 
 
-def _take(message: WSMessage, socket: Socket, presence: Presence) -> None:
+def _take(message: WSMessage, socket: Socket, presence: PresenceService) -> None:
     if message.type is WSMsgType.BINARY:
         presence.hub.dismiss(socket, WSCloseCode.UNSUPPORTED_DATA)
     elif message.type is WSMsgType.TEXT:

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from presence_server.accounts import sessions
-from presence_server.accounts.database import DatabaseUnavailable
+from presence_server.storage.database import DatabaseUnavailable
 from presence_server.keys import CONFIG, DATABASE, SESSION
 from presence_server.web.cookies import secret_id
 from presence_server.web.rendering import render

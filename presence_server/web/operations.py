@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from presence_server.accounts.database import DatabaseUnavailable
+from presence_server.storage.database import DatabaseUnavailable
 from presence_server.keys import DATABASE, STOPPING
 
 

@@ -30,7 +30,7 @@ from presence_server.web.forms import (
     too_often,
     trouble_is_told,
 )
-from presence_server.web.people import Row, everybody, is_name_part, people_here, person_here
+from presence_server.web.directory import Row, everybody, is_name_part, people_here, person_here
 from presence_server.web.proxies import client_address
 from presence_server.web.rendering import render
 

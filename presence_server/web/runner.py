@@ -13,7 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from presence_server.keys import CONFIG
 from presence_server.web.access_log import AccessLogger, printable
-from presence_server.web.lobby import Lobby
+from presence_server.web.waiting import Waiting
 from presence_server.web.middlewares import add_secure_headers
 
 log = logging.getLogger(__name__)
@@ -49,12 +49,12 @@ class Runner(web.AppRunner):
         own = _Server(
             server.request_handler, request_factory=server.request_factory, **server._kwargs
         )
-        own.lobby = Lobby(self.app[CONFIG])
+        own.waiting = Waiting(self.app[CONFIG])
         return own
 
 
 class _Server(web.Server):
-    lobby: Lobby
+    waiting: Waiting
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
@@ -68,14 +68,14 @@ class _Connection(RequestHandler):
     some kilobytes for each socket, for hours.
     """
 
-    __slots__ = ("peer", "opened_at", "_lobby", "_reading", "_headers")
+    __slots__ = ("peer", "opened_at", "_waiting", "_reading", "_headers")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.peer = self.peername[0] if isinstance(self.peername, tuple) else ""
         self.opened_at = self._loop.time()
-        self._lobby = cast(_Server, self._manager).lobby
-        self._lobby.enter(self)
+        self._waiting = cast(_Server, self._manager).waiting
+        self._waiting.enter(self)
         self._reading: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -86,7 +86,7 @@ class _Connection(RequestHandler):
         self._data_received_cb = None
         if transport is not None and hasattr(transport, "_read_ready_cb"):
             transport._read_ready_cb = _nothing
-        self._lobby.leave(self)
+        self._waiting.leave(self)
         self._stop_timer()
 
     def pause_writing(self) -> None:
@@ -111,7 +111,7 @@ class _Connection(RequestHandler):
 
     def set_parser(self, *args: Any, **kwargs: Any) -> None:
         # What follows are the frames of a socket.
-        self._lobby.leave(self)
+        self._waiting.leave(self)
         super().set_parser(*args, **kwargs)
         self._parser = None
         self._forget_headers()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from presence_server.accounts.keyring import Keyring, KeyringError, open_keyring
 from presence_server.config import ConfigError
-from tests.accounts.programs import run_at_once
+from tests.storage.programs import run_at_once
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from presence_server.accounts import notes, sessions, users
-from presence_server.accounts.database import Database
+from presence_server.storage.database import Database
 from presence_server.presence.roster import Status
 
 pytestmark = pytest.mark.both_databases

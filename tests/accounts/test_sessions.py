@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from presence_server.accounts import sessions, users
-from presence_server.accounts.database import Database, Transaction
+from presence_server.storage.database import Database, Transaction
 from presence_server.accounts.sessions import DAY, Reason, Session
 
 pytestmark = pytest.mark.both_databases

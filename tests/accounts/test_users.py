@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from presence_server.accounts import notes, sessions, users
-from presence_server.accounts.database import Database, Row, Transaction, Value
+from presence_server.storage.database import Database, Row, Transaction, Value
 from presence_server.accounts.sessions import Reason
 from presence_server.accounts.users import UsernameTaken, name_problem
 from presence_server.config import PostgresUrl

@@ -6,7 +6,7 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, expect
 
 from tests.browser.window import WITHIN, Window
-from tests.processes import ServerProcess
+from testing.processes import ServerProcess
 
 OpenWindow = Callable[..., Awaitable[Window]]
 

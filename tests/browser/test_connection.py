@@ -12,9 +12,9 @@ from tests.browser.test_accessibility import violations_in_both_schemes
 from tests.browser.test_list import Watched, show
 from tests.browser.window import Window
 from tests.conftest import Serve, ServerProcesses, Visit
-from tests.processes import ServerProcess
-from tests.redis_server import RedisServer
-from tests.tcp_proxy import Proxy
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer
+from testing.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.browser
 

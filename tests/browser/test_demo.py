@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import OpenWindow
-from tests.processes import launch
+from testing.processes import launch
 
 pytestmark = pytest.mark.browser
 

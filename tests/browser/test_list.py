@@ -7,7 +7,7 @@ from playwright.async_api import CDPSession, Locator, Page, Route, WebSocketRout
 
 from tests.browser.conftest import OpenWindow
 from tests.conftest import Serve, Visit
-from tests.visitor import PASSWORD, Visitor
+from testing.visitor import PASSWORD, Visitor
 
 pytestmark = pytest.mark.browser
 

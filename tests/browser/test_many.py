@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, expect
 from yarl import URL
 
-from presence_server.accounts.database import Transaction, open_database
+from presence_server.storage.database import Transaction, open_database
 from presence_server.keys import PRESENCE
 from tests.browser.conftest import OpenWindow
 from tests.conftest import Serve

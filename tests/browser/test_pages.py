@@ -5,7 +5,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import OpenWindow
 from tests.conftest import Serve
-from tests.visitor import PASSWORD, Visitor
+from testing.visitor import PASSWORD, Visitor
 
 pytestmark = pytest.mark.browser
 

@@ -16,15 +16,15 @@ from cryptography.x509.oid import NameOID
 from playwright.async_api import async_playwright, expect
 from pytest_aiohttp import AiohttpServer
 
-from presence_server.accounts.database import Transaction
+from presence_server.storage.database import Transaction
 from presence_server.app import create_app
 from presence_server.config import Config
 from presence_server.keys import DATABASE, PRESENCE
 from tests.browser.conftest import OpenWindow
 from tests.browser.window import Window
-from tests.browsers import chromium
+from testing.browsers import chromium
 from tests.conftest import Serve, Visit
-from tests.redis_server import free_port
+from testing.redis_server import free_port
 
 FOREIGN_PAGE = """<!doctype html><title>foreign</title>
 <img src="{site}/log_out/"><iframe src="{site}/" id="frame"></iframe>

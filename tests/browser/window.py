@@ -5,7 +5,7 @@ from typing import Self
 
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, expect
 
-from tests.visitor import PASSWORD, Visitor
+from testing.visitor import PASSWORD, Visitor
 
 WITHIN = 10_000  # milliseconds, on a machine that others use, too
 

@@ -15,10 +15,10 @@ import pytest
 
 from presence_server import cli
 from presence_server.resources import ROOT
-from tests.accounts.programs import lock_of_another_program
+from tests.storage.programs import lock_of_another_program
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import ServerProcess
-from tests.visitor import PASSWORD
+from testing.processes import ServerProcess
+from testing.visitor import PASSWORD
 
 # Status, standard output, standard error.
 Outcome = tuple[int, str, str]

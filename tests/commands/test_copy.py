@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from presence_server.accounts import sessions, users
-from presence_server.accounts.copying import CannotCopy, copy
-from presence_server.accounts.database import (
+from presence_server.storage.copying import CannotCopy, copy
+from presence_server.storage.database import (
     Database,
     DatabaseUnusable,
     Row,
@@ -17,8 +17,8 @@ from presence_server.accounts.database import (
 )
 from presence_server.config import PostgresUrl
 from tests.conftest import ServerProcesses, Visit
-from tests.postgresql_server import PASSWORD, PostgresqlServer
-from tests.processes import launch, on_database
+from testing.postgresql_server import PASSWORD, PostgresqlServer
+from testing.processes import launch, on_database
 
 NOW = 1_795_420_800
 MANY = 100_000

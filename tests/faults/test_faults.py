@@ -5,7 +5,7 @@ import pytest
 from drill.faults import FAULTS
 from drill.figures import Fault
 from drill.site import DATABASES
-from tests.postgresql_server import PostgresqlServer
+from testing.postgresql_server import PostgresqlServer
 
 QUICK = ("F1", "F3", "F7a", "F9", "F11", "F13", "R8", "R12", "R13", "R14")
 

@@ -14,8 +14,8 @@ import aiohttp
 import psutil  # type: ignore[import-untyped]  # its types are a package of their own
 
 from tests.fuzz import hostile
-from tests.processes import ServerProcess
-from tests.visitor import LiveSocket, Visitor
+from testing.processes import ServerProcess
+from testing.visitor import LiveSocket, Visitor
 
 # Longer than headers or bodies may take: who still waits then waits without end.
 WITHIN = 20.0

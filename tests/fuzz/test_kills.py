@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import ServerProcess
-from tests.visitor import PASSWORD, Visitor
+from testing.processes import ServerProcess
+from testing.visitor import PASSWORD, Visitor
 
 KILLS = int(os.environ.get("KILLS", "10"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

@@ -4,8 +4,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import ServerProcesses
-from tests.processes import ServerProcess
-from tests.redis_server import RedisServer
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer
 
 
 class Site(NamedTuple):

@@ -11,9 +11,9 @@ import pytest
 
 from presence_server.resources import ROOT
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import ServerProcess
-from tests.redis_server import RedisServer
-from tests.visitor import PASSWORD, Visitor
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer
+from testing.visitor import PASSWORD, Visitor
 
 NEW = "another good one"
 # A second by promise, which a test of its own measures; this one runs beside others.

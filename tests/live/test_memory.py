@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from benchmarks.meters import resident_bytes
+from testing.meters import resident_bytes
 from presence_server.app import create_app
 from presence_server.config import Config
 from presence_server.web.runner import Runner
 from tests.conftest import ServerProcesses, Visit
-from tests.raw_peer import RawPeer
-from tests.visitor import Visitor
+from testing.raw_peer import RawPeer
+from testing.visitor import Visitor
 
 WARM_UP = 30
 SOCKETS = 100

@@ -5,9 +5,9 @@ import time
 
 from tests.conftest import ServerProcesses, Visit
 from tests.live.test_restart import shown_gone
-from tests.processes import ServerProcess
-from tests.redis_server import RedisServer
-from tests.visitor import Visitor
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer
+from testing.visitor import Visitor
 
 GRACE = 2
 

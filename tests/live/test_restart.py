@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.conftest import ServerProcesses, Visit
-from tests.redis_server import RedisServer, free_port
-from tests.visitor import LiveSocket
+from testing.redis_server import RedisServer, free_port
+from testing.visitor import LiveSocket
 
 
 def shown_gone(socket: LiveSocket, username: str) -> bool:

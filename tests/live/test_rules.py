@@ -8,8 +8,8 @@ import pytest
 
 from tests.conftest import Visit
 from tests.live.conftest import OpenSite
-from tests.processes import ServerProcess
-from tests.visitor import LiveSocket, Message
+from testing.processes import ServerProcess
+from testing.visitor import LiveSocket, Message
 
 AllIsTold = Callable[[LiveSocket, ServerProcess], Awaitable[None]]
 

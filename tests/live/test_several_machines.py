@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from presence_server.accounts.database import open_database
+from presence_server.storage.database import open_database
 from presence_server.config import ConfigError, PostgresUrl
 from tests.commands.test_accounts import on_running
 from tests.conftest import ServerProcesses, Visit
-from tests.postgresql_server import PASSWORD, PostgresqlServer
-from tests.processes import ENDED_WITHIN, ServerProcess, launch, on_database
-from tests.redis_server import RedisServer
-from tests.visitor import Page
+from testing.postgresql_server import PASSWORD, PostgresqlServer
+from testing.processes import ENDED_WITHIN, ServerProcess, launch, on_database
+from testing.redis_server import RedisServer
+from testing.visitor import Page
 
 RECOVERED_WITHIN = 20.0
 STOPS_WITHIN = 5.0
@@ -148,7 +148,7 @@ async def test_without_the_driver_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
-    monkeypatch.delitem(sys.modules, "presence_server.accounts.postgresql", raising=False)
+    monkeypatch.delitem(sys.modules, "presence_server.storage.postgresql", raising=False)
     with pytest.raises(ConfigError, match=r"pip install 'presence-server\[postgresql\]'"):
         async with open_database(PostgresUrl("postgresql://host/people")):
             pass

@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 from presence_server.keys import PRESENCE
 from presence_server.live import hub, lagging
 from tests.conftest import Serve, Visit
-from tests.raw_peer import RawPeer
-from tests.visitor import Visitor
+from testing.raw_peer import RawPeer
+from testing.visitor import Visitor
 
 CROWD = 20_000
 

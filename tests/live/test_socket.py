@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from tests.conftest import Serve, ServerProcesses, Visit
-from tests.raw_peer import RawPeer
-from tests.visitor import Visitor
+from testing.raw_peer import RawPeer
+from testing.visitor import Visitor
 
 
 async def refusal(visitor: Visitor, **options: Any) -> int:

@@ -8,8 +8,8 @@ from tests.conftest import ServerProcesses
 from tests.live import tab, walk
 from tests.live.broken_server import BREACHES
 from tests.live.walk import Walk, flags
-from tests.processes import ServerProcess
-from tests.redis_server import RedisServer
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer
 
 
 # It takes as many turns on a busy machine, and each takes longer.

@@ -21,15 +21,15 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.meters import open_sockets
-from benchmarks.populate import populate
+from testing.meters import open_sockets
+from testing.populate import populate
 from presence_server.config import Config
 from presence_server.presence.roster import Status
 from tests.live.stories import Act, Story
 from tests.live.tab import WITHIN, Tab
-from tests.processes import ServerProcess
-from tests.raw_peer import RawPeer
-from tests.visitor import Visitor
+from testing.processes import ServerProcess
+from testing.raw_peer import RawPeer
+from testing.visitor import Visitor
 
 GRACE = 1.2
 # Rule 8: an ended session is ended everywhere by then.

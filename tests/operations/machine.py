@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from presence_server.resources import ROOT
 from tests.operations.nginx import Nginx, make_certificate
-from tests.redis_server import lasting_port
+from testing.redis_server import lasting_port
 
 BLOCK_WITHIN = 180
 READY_WITHIN = 60

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from presence_server.resources import ROOT
-from tests.install_nginx import nginx_binary
-from tests.redis_server import lasting_port
+from testing.install_nginx import nginx_binary
+from testing.redis_server import lasting_port
 
 SITE = (ROOT / "deploy" / "nginx.conf").read_text()
 NAME = "example.com"

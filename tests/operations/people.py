@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from tests.visitor import LiveSocket, Visitor
+from testing.visitor import LiveSocket, Visitor
 
 WITHIN = 60.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from presence_server.resources import ROOT
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import ServerProcess
+from testing.processes import ServerProcess
 
 WITHIN = 30
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from presence_server.resources import ROOT
-from tests.install_nginx import MISSING, nginx_binary
+from testing.install_nginx import MISSING, nginx_binary
 from tests.operations.machine import Machine
 from tests.operations.people import Page, Place, staying, until
-from tests.redis_server import RedisServer
-from tests.visitor import PASSWORD, Visitor
+from testing.redis_server import RedisServer
+from testing.visitor import PASSWORD, Visitor
 
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.install_nginx import MISSING, nginx_binary
+from testing.install_nginx import MISSING, nginx_binary
 from tests.operations.nginx import NAME, SITE, Nginx, make_certificate, replaced
 from tests.operations.people import WITHIN, Page, Place, staying, until
-from tests.processes import ServerProcess
-from tests.redis_server import RedisServer, lasting_port
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer, lasting_port
 
 CROWD = 6
 

@@ -15,8 +15,8 @@ import pytest
 from presence_server.resources import ROOT
 from presence_server.watchdog import Watchdog
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import ServerProcess
-from tests.redis_server import RedisServer
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer
 
 
 async def ask(url: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from presence_server.live.seats import _KEPT
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import ServerProcess
+from testing.processes import ServerProcess
 
 # Sockets that a process whose descriptors are limited so has room for.
 SEATS = 5

@@ -9,7 +9,7 @@ from socket import AF_UNIX, SOCK_DGRAM, socket
 import pytest
 
 from presence_server.resources import ROOT
-from tests.processes import ServerProcess
+from testing.processes import ServerProcess
 
 UNIT = ROOT / "deploy" / "presence-server@.service"
 # Of 10, which is a service without any hardening.

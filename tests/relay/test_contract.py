@@ -8,7 +8,7 @@ import pytest
 from presence_server.relay import Relay
 from presence_server.relay.backlog import MAX_CHARACTERS, MAX_MESSAGES
 from presence_server.relay.memory import MemoryBus, MemoryRelay
-from tests.redis_server import RedisServer
+from testing.redis_server import RedisServer
 from tests.relay.node import Node, open_relay
 
 OpenRelay = Callable[[str], Relay]

@@ -23,8 +23,8 @@ from presence_server.presence.messages import MessageError
 from presence_server.presence.roster import Choice
 from presence_server.relay.seal import Seal
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import ServerProcess
-from tests.redis_server import RedisServer
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer
 from tests.relay.node import KEYS, Node
 
 LETTERS = 10_000

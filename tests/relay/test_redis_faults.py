@@ -10,9 +10,9 @@ import redis
 
 from presence_server.relay import Relay
 from presence_server.relay import redis as redis_relay
-from tests.redis_server import RedisServer, free_port
+from testing.redis_server import RedisServer, free_port
 from tests.relay.node import Node, open_relay
-from tests.tcp_proxy import Proxy
+from testing.tcp_proxy import Proxy
 
 # A frozen Redis is noticed by three seconds of silence.
 NOTICED = 4

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from presence_server.relay import RelayRefused
-from tests.redis_server import RedisServer, free_port
+from testing.redis_server import RedisServer, free_port
 from tests.relay.node import Node, open_relay
-from tests.tcp_proxy import Proxy
+from testing.tcp_proxy import Proxy
 
 PASSWORD = "p@ss/w:rd #1?%"
 ENCODED = "p%40ss%2Fw%3Ard%20%231%3F%25"

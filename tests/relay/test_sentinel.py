@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from presence_server.relay import RelayRefused
-from tests.redis_server import RedisServer, free_port, redis_binary
+from testing.redis_server import RedisServer, free_port, redis_binary
 from tests.relay.node import Node, open_relay
-from tests.tcp_proxy import Proxy
+from testing.tcp_proxy import Proxy
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import ServerProcess
-from tests.visitor import PASSWORD, Visitor
+from testing.processes import ServerProcess
+from testing.visitor import PASSWORD, Visitor
 
 pytestmark = pytest.mark.both_databases
 

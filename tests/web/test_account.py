@@ -5,7 +5,7 @@ import pytest
 from presence_server.accounts import sessions, users
 from presence_server.keys import DATABASE
 from tests.conftest import Serve, Visit
-from tests.visitor import PASSWORD, Page, Visitor
+from testing.visitor import PASSWORD, Page, Visitor
 
 pytestmark = pytest.mark.both_databases
 

@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import ServerProcess
+from testing.processes import ServerProcess
 
 
 def stored_hash(server: ServerProcess) -> str:

@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from presence_server.accounts import sessions
 from presence_server.keys import DATABASE, KEYRING
 from tests.conftest import Serve, Visit
-from tests.visitor import PASSWORD, Page, Visitor
+from testing.visitor import PASSWORD, Page, Visitor
 
 pytestmark = pytest.mark.both_databases
 

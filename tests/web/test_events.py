@@ -3,8 +3,8 @@
 import json
 
 from tests.conftest import ServerProcesses, Visit
-from tests.processes import ServerProcess
-from tests.visitor import PASSWORD
+from testing.processes import ServerProcess
+from testing.visitor import PASSWORD
 
 NEW = "another good one"
 

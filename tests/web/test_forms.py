@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from presence_server.web import forms
 from tests.conftest import Serve, Visit
-from tests.visitor import Visitor
+from testing.visitor import Visitor
 
 pytestmark = pytest.mark.both_databases
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import pytest
 
 from presence_server.accounts import sessions, users
-from presence_server.accounts.database import DatabaseUnavailable
+from presence_server.storage.database import DatabaseUnavailable
 from presence_server.keys import DATABASE
 from tests.conftest import Serve, ServerProcesses, Visit
-from tests.visitor import Visitor
+from testing.visitor import Visitor
 
 pytestmark = pytest.mark.both_databases
 

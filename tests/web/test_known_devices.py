@@ -10,7 +10,7 @@ import pytest
 from presence_server.keys import KEYRING
 from presence_server.web.devices import device_of, proof_of
 from tests.conftest import Serve, ServerProcesses, Visit
-from tests.visitor import PASSWORD, Visitor
+from testing.visitor import PASSWORD, Visitor
 
 NEW = "another good one"
 _META = re.compile(r'<meta name="device" content="([^"]+)">')

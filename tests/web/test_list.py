@@ -7,10 +7,10 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import users
-from presence_server.accounts.database import Transaction
+from presence_server.storage.database import Transaction
 from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
 from tests.conftest import Serve, Visit
-from tests.visitor import PASSWORD, Page, Visitor
+from testing.visitor import PASSWORD, Page, Visitor
 
 pytestmark = pytest.mark.both_databases
 

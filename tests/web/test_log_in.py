@@ -4,7 +4,7 @@ from presence_server.accounts import sessions, users
 from presence_server.accounts.passwords import PasswordsBusy
 from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
 from tests.conftest import Serve, Visit
-from tests.visitor import PASSWORD, Page, Visitor
+from testing.visitor import PASSWORD, Page, Visitor
 
 pytestmark = pytest.mark.both_databases
 

@@ -5,7 +5,7 @@ from presence_server.settings import read_config
 from presence_server.keys import DATABASE
 from presence_server.web.devices import device_name
 from tests.conftest import Serve, Visit
-from tests.visitor import PASSWORD
+from testing.visitor import PASSWORD
 
 pytestmark = pytest.mark.both_databases
 

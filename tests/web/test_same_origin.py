@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestServer
 from presence_server.accounts import sessions, users
 from presence_server.keys import DATABASE, KEYRING
 from tests.conftest import Serve, Visit
-from tests.visitor import PASSWORD, Visitor
+from testing.visitor import PASSWORD, Visitor
 
 pytestmark = pytest.mark.both_databases
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.conftest import ServerProcesses, Visit
-from tests.visitor import Visitor
+from testing.visitor import Visitor
 
 pytestmark = pytest.mark.both_databases
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import asyncpg
 
-from presence_server.accounts.engine import (
+from presence_server.storage.engine import (
     OPEN_PATIENCE,
     WRITE_PATIENCE,
     DatabaseUnavailable,
@@ -31,7 +31,7 @@ from presence_server.accounts.engine import (
     Value,
     Work,
 )
-from presence_server.accounts.migrations import UnsoundDatabase, check_known, read_steps
+from presence_server.storage.migrations import UnsoundDatabase, check_known, read_steps
 from presence_server.config import ConfigError, PostgresUrl
 from presence_server.resources import POSTGRESQL_MIGRATIONS
 

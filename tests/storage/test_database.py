@@ -10,15 +10,15 @@ import asyncpg
 import pytest
 
 from presence_server.accounts import sessions, users
-from presence_server.accounts.database import (
+from presence_server.storage.database import (
     Database,
     DatabaseUnavailable,
     Transaction,
     open_database,
 )
-from presence_server.accounts.engine import WRITE_PATIENCE
+from presence_server.storage.engine import WRITE_PATIENCE
 from presence_server.config import PostgresUrl
-from tests.accounts.programs import lock_of_another_program, run
+from tests.storage.programs import lock_of_another_program, run
 
 NOW = 1_795_420_800
 
@@ -261,7 +261,7 @@ async def test_f18_a_database_that_was_moved_away_takes_nothing_more(
 _KILLED = """
 import sys
 from pathlib import Path
-from tests.accounts.killed import main
+from tests.storage.killed import main
 
 main(Path(sys.argv[1]), int(sys.argv[2]))
 """
@@ -280,7 +280,7 @@ async def test_f19_200_kills_lose_nothing_that_was_acknowledged(path: Path) -> N
 _OPEN_AND_LEAVE = """
 import asyncio, sys
 from pathlib import Path
-from presence_server.accounts.database import open_database
+from presence_server.storage.database import open_database
 
 async def main():
     global context

@@ -31,7 +31,7 @@ class Connection(Protocol):
     def cut(self) -> None: ...
 
 
-class Lobby:
+class Waiting:
     def __init__(self, config: Config) -> None:
         self._trusted = config.trusted_proxies
         self._most = config.max_sockets_per_address

@@ -1,11 +1,11 @@
-"""Sees to it that there is a PostgreSQL for the tests: `python -m tests.install_postgresql`."""
+"""Sees to it that there is a PostgreSQL for the tests: `python -m testing.install_postgresql`."""
 
 import os
 import shutil
 import sys
 
-from tests.install_browser import as_root, succeeds
-from tests.postgresql_server import MISSING, binary
+from testing.install_browser import as_root, succeeds
+from testing.postgresql_server import MISSING, binary
 
 
 def main() -> int:

@@ -18,9 +18,9 @@ import asyncpg
 import psutil  # type: ignore[import-untyped]  # it has no types
 import pytest
 
-from presence_server.accounts.database import open_database
+from presence_server.storage.database import open_database
 from presence_server.config import PostgresUrl
-from tests.redis_server import free_port
+from testing.redis_server import free_port
 
 T = TypeVar("T")
 

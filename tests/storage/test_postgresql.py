@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from presence_server.accounts import sessions, users
-from presence_server.accounts.database import (
+from presence_server.storage.database import (
     Database,
     DatabaseUnavailable,
     DatabaseUnusable,
@@ -19,14 +19,14 @@ from presence_server.accounts.database import (
     Transaction,
     open_database,
 )
-from presence_server.accounts.engine import WRITE_PATIENCE
-from presence_server.accounts.migrations import read_steps
-from presence_server.accounts.postgresql import ANSWER_PATIENCE, READERS
+from presence_server.storage.engine import WRITE_PATIENCE
+from presence_server.storage.migrations import read_steps
+from presence_server.storage.postgresql import ANSWER_PATIENCE, READERS
 from presence_server.config import ConfigError, PostgresUrl
 from presence_server.resources import MIGRATIONS, POSTGRESQL_MIGRATIONS
-from tests.accounts.programs import run_at_once
-from tests.postgresql_server import PASSWORD, PostgresqlServer
-from tests.redis_server import free_port
+from tests.storage.programs import run_at_once
+from testing.postgresql_server import PASSWORD, PostgresqlServer
+from testing.redis_server import free_port
 
 NOW = 1_795_420_800
 RECOVERED_WITHIN = 20
@@ -116,7 +116,7 @@ async def test_f18_what_is_not_ours(postgresql_server: PostgresqlServer) -> None
 
 _OPEN = """
 import asyncio
-from presence_server.accounts.database import open_database
+from presence_server.storage.database import open_database
 from presence_server.config import PostgresUrl
 
 async def main():
@@ -141,7 +141,7 @@ async def test_steps_are_taken_once_and_all_of_them_or_none(
     postgresql_server: PostgresqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = tmp_path / "steps.sql"
-    monkeypatch.setattr("presence_server.accounts.postgresql.POSTGRESQL_MIGRATIONS", script)
+    monkeypatch.setattr("presence_server.storage.postgresql.POSTGRESQL_MIGRATIONS", script)
     first = POSTGRESQL_MIGRATIONS.read_text()
     script.write_text(first)
     with postgresql_server.empty_database() as url:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from presence_server.accounts.database import UNFINISHED, Database, Row, Transaction
+from presence_server.storage.database import UNFINISHED, Database, Row, Transaction
 
 # Rows that are read, or written in one transaction.
 BATCH = 1000

@@ -64,7 +64,7 @@ class Relay(Protocol):
     async def flush(self, timeout: float) -> None: ...
 
 
-class Presence:
+class PresenceService:
     """Who is here, live: what pages, sockets and the ledger ask and tell."""
 
     def __init__(

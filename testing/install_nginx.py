@@ -1,4 +1,4 @@
-"""Sees to it that there is an nginx for the tests: `python -m tests.install_nginx`.
+"""Sees to it that there is an nginx for the tests: `python -m testing.install_nginx`.
 
 The package is unpacked beside the tests' Python and not installed: Debian starts what it installs.
 """
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.install_browser import as_root, succeeds
+from testing.install_browser import as_root, succeeds
 
 MISSING = "There is no nginx, so the tests with nginx are left out (Debian: apt-get install nginx)."
 

@@ -8,7 +8,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.visitor import Visitor
+from testing.visitor import Visitor
 
 
 class RawPeer:

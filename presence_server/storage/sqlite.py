@@ -14,7 +14,7 @@ from typing import Any
 
 import aiosqlite
 
-from presence_server.accounts.engine import (
+from presence_server.storage.engine import (
     CLOSE_PATIENCE,
     WRITE_PATIENCE,
     DatabaseUnavailable,
@@ -24,8 +24,8 @@ from presence_server.accounts.engine import (
     Value,
     Work,
 )
-from presence_server.accounts.migrations import UnsoundDatabase
-from presence_server.accounts.schema import open_reader, open_writer
+from presence_server.storage.migrations import UnsoundDatabase
+from presence_server.storage.schema import open_reader, open_writer
 
 _TROUBLES = {
     sqlite3.SQLITE_BUSY: "is locked by another program",

@@ -1,4 +1,4 @@
-"""Sees to it that there is a Chromium for the browser tests: `python -m tests.install_browser`."""
+"""Gets a Chromium for the browser tests: `python -m testing.install_browser`."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from playwright.async_api import Error, async_playwright
 
-from tests.browsers import MISSING, chromium
+from testing.browsers import MISSING, chromium
 
 WITHIN = 600
 

@@ -19,7 +19,7 @@ from aiohttp.test_utils import make_mocked_request
 from aiohttp_session import session_middleware
 
 from presence_server.accounts import sessions, users
-from presence_server.accounts.database import Database, Row, Transaction, Value, open_database
+from presence_server.storage.database import Database, Row, Transaction, Value, open_database
 from presence_server.accounts.keyring import open_keyring
 from presence_server.config import Config
 from presence_server.keys import KEYRING
@@ -105,7 +105,7 @@ async def _cookies(config: Config, secrets: Iterable[str]) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.populate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testing.populate", description=__doc__)
     parser.add_argument("--database", type=read_database, required=True)
     parser.add_argument("--users", type=int, required=True, metavar="N", help="PREFIX0 and so on")
     parser.add_argument(

@@ -14,7 +14,7 @@ from contextlib import (
 )
 from pathlib import Path
 
-from presence_server.accounts.engine import (
+from presence_server.storage.engine import (
     DatabaseUnavailable,
     DatabaseUnusable,
     Engine,
@@ -25,7 +25,7 @@ from presence_server.accounts.engine import (
     Value,
     Work,
 )
-from presence_server.accounts.sqlite import open_sqlite
+from presence_server.storage.sqlite import open_sqlite
 from presence_server.config import ConfigError, PostgresUrl
 
 __all__ = [
@@ -142,7 +142,7 @@ def _opened(place: Path | PostgresUrl, create: bool) -> AbstractAsyncContextMana
         return open_sqlite(place, create=create)
     try:
         # Here, because few need it: it comes with an extra of its own.
-        from presence_server.accounts.postgresql import open_postgresql
+        from presence_server.storage.postgresql import open_postgresql
     except ImportError as error:
         raise ConfigError(
             "--database (PRESENCE_DATABASE) names a PostgreSQL server, and its driver is not "

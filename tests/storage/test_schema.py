@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from presence_server.accounts import schema, users
-from presence_server.accounts.database import DatabaseUnusable, Row, Transaction, open_database
+from presence_server.accounts import users
+from presence_server.storage import schema
+from presence_server.storage.database import DatabaseUnusable, Row, Transaction, open_database
 from presence_server.resources import MIGRATIONS
-from tests.accounts.programs import lock_of_another_program, run, run_at_once
+from tests.storage.programs import lock_of_another_program, run, run_at_once
 
 NOW = 1_795_420_800
 
@@ -148,7 +149,7 @@ async def test_a_locked_database_that_lacks_a_step_cannot(
 _AS_NOBODY = """
 import asyncio, os, sys
 from pathlib import Path
-from presence_server.accounts.database import DatabaseUnusable, open_database
+from presence_server.storage.database import DatabaseUnusable, open_database
 
 async def main():
     try:
@@ -199,7 +200,7 @@ async def test_f18_what_may_not_be_used(
 _OPEN = """
 import asyncio
 from pathlib import Path
-from presence_server.accounts.database import open_database
+from presence_server.storage.database import open_database
 
 async def main():
     go()

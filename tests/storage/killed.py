@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 from presence_server.accounts import users
-from presence_server.accounts.database import Database, open_database
+from presence_server.storage.database import Database, open_database
 
 _CLIENTS = 20
 

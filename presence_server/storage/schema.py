@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from presence_server.accounts.engine import OPEN_PATIENCE
-from presence_server.accounts.migrations import UnsoundDatabase, check_known, read_steps
+from presence_server.storage.engine import OPEN_PATIENCE
+from presence_server.storage.migrations import UnsoundDatabase, check_known, read_steps
 from presence_server.resources import MIGRATIONS
 
 # "pres", so that the file of another program is not taken for ours.

@@ -1,0 +1,1 @@
+"""The only door to the database, with two ways through it: SQLite and PostgreSQL."""

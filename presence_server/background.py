@@ -1,8 +1,13 @@
 """Background work, of which no part may end unseen."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Background(asyncio.TaskGroup):
@@ -25,3 +30,20 @@ async def _endless(name: str, work: Coroutine[Any, Any, None]) -> None:
             raise
         raise RuntimeError(f"{name!r} was cancelled by what it waited for") from error
     raise RuntimeError(f"{name!r} has ended")
+
+
+async def carried_through(work: asyncio.Future[T]) -> T:
+    """What comes of `work`, which goes on to its end when the caller is cancelled.
+
+    Nobody hears then of its failure, so that it is logged.
+    """
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        work.add_done_callback(_tell_failure)
+        raise
+
+
+def _tell_failure(work: asyncio.Future[Any]) -> None:
+    if not work.cancelled() and (error := work.exception()) is not None:
+        log.error("work that nobody waited for any more has failed", exc_info=error)

@@ -6,12 +6,17 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
+from unicodedata import normalize
 
 import bcrypt
 from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # it has no types
+
+from presence_server.background import carried_through
+from presence_server.processors import usable_processors
 
 T = TypeVar("T")
 
@@ -24,7 +29,8 @@ MOST_WAITING = 32
 _JUDGED = 16
 _NO_HASH = "." * 31
 _LEAST_COST = 4
-_NICE = 5
+# Added to the niceness of the process.
+_NICER = 5
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +49,8 @@ class Passwords:
     """
 
     def __init__(self, cost: int) -> None:
-        self._idle = max(1, (os.cpu_count() or 1) - 1)
+        # One processor is left to the event loop.
+        self._idle = max(1, usable_processors() - 1)
         self._cost = cost
         self._pool = ThreadPoolExecutor(self._idle, "passwords", _yield_to_others)
         # Python holds its lock while it judges: in a thread that is put off, all would wait.
@@ -84,10 +91,14 @@ class Passwords:
         if self.busy(known=known):
             raise PasswordsBusy("too many passwords are waiting to be checked")
         await self._turn(self._lines[known])
-        work = asyncio.wrap_future(pool.submit(function, *values))
+        try:
+            work = asyncio.wrap_future(pool.submit(function, *values))
+        except BaseException:
+            self._end_turn()
+            raise
         # The thread works to the end, also when nobody waits for it any more.
         work.add_done_callback(lambda _: self._end_turn())
-        return await asyncio.shield(work)
+        return await carried_through(work)
 
     async def _turn(self, line: deque[asyncio.Future[None]]) -> None:
         if self._idle:
@@ -119,11 +130,16 @@ class Passwords:
 def _yield_to_others() -> None:
     """Let this thread have what others leave of the processors: sockets first, then passwords."""
     if sys.platform == "linux":  # elsewhere it would be the whole process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        thread = threading.get_native_id()
+        # Some sandboxes let nobody ask: then it works as fast as all others.
+        with suppress(OSError):
+            niceness = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, niceness + _NICER)
 
 
 def password_problem(password: str, username: str) -> str | None:
     """A sentence that says why this is no good password for a new account, or None."""
+    password = _composed(password)
     if len(password) < LEAST_CHARACTERS:
         return f"Use at least {LEAST_CHARACTERS} characters."
     if len(_bytes(password)) > MOST_BYTES:
@@ -141,18 +157,32 @@ def password_problem(password: str, username: str) -> str | None:
 
 
 def _hash(password: str, cost: int) -> str:
-    return bcrypt.hashpw(_bytes(password), bcrypt.gensalt(cost)).decode()
+    return bcrypt.hashpw(_bytes(_composed(password)), bcrypt.gensalt(cost)).decode()
 
 
 def _matches(password: str, hashed: str, cost: int) -> bool:
+    return any(_fits(spelling, hashed, cost) for spelling in _spellings(password))
+
+
+def _composed(password: str) -> str:
+    """In the form that is hashed: keyboards differ in how they send an accent."""
+    return normalize("NFC", password)
+
+
+def _spellings(password: str) -> Iterable[str]:
+    """The password as it is hashed, and as it may have been before all of them were composed."""
+    return dict.fromkeys((_composed(password), password, normalize("NFD", password)))
+
+
+def _fits(password: str, hashed: str, cost: int) -> bool:
     # bcrypt refuses longer ones; they cannot be right, but must take as long.
     given = _bytes(password)
-    matches = _check(given[:MOST_BYTES], hashed) and len(given) <= MOST_BYTES
+    fits = _check(given[:MOST_BYTES], hashed) and len(given) <= MOST_BYTES
     # A hash of a lower cost is as slow as ours with one more check at each cost in between: or a
     # wrong password would tell which names exist after the cost was raised.
-    for lower in range(_cost(hashed), cost) if not matches else ():
+    for lower in range(_cost(hashed), cost) if not fits else ():
         _check(given[:MOST_BYTES], bcrypt.gensalt(lower).decode() + _NO_HASH)
-    return matches
+    return fits
 
 
 def _check(given: bytes, hashed: str) -> bool:

@@ -1,10 +1,13 @@
 import asyncio
+import gc
 import logging
 import os
 import statistics
+import subprocess
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import AsyncIterator
 
 import bcrypt
@@ -19,6 +22,7 @@ from presence_server.accounts.passwords import (
     PasswordsBusy,
     password_problem,
 )
+from presence_server.resources import ROOT
 
 GOOD = "johnson123"
 
@@ -156,6 +160,93 @@ async def test_t14_passwords_get_what_others_leave_of_the_processors(passwords: 
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     assert passwords._pool.submit(priority).result(10) > priority()
+
+
+_HASH_AT_ONCE = """
+import asyncio
+from presence_server.accounts.passwords import Passwords
+
+async def main():
+    passwords = Passwords(4)
+    async with asyncio.timeout(20):
+        print(*[(await passwords.hash("johnson123"))[:4] for _ in range(5)])
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes somebody without rights")
+@pytest.mark.parametrize("niceness", [0, 10, 19])
+def test_passwords_are_hashed_whatever_the_niceness_of_the_process(niceness: int) -> None:
+    # As in a container: without the right to raise its own priority.
+    weak = ("setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice")
+    done = subprocess.run(
+        ["nice", "-n", f"{niceness}", *weak, sys.executable, "-c", _HASH_AT_ONCE],
+        env={"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.stdout.split() == ["$2b$"] * 5
+
+
+async def test_a_turn_that_could_not_be_used_goes_to_the_next(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_threads(*values: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    workers = passwords._pool._max_workers
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(passwords._pool, "submit", out_of_threads)
+        for _ in range(workers + 1):
+            with pytest.raises(RuntimeError, match="new thread"):
+                await passwords.hash(GOOD)
+    async with asyncio.timeout(10):
+        assert await passwords.hash(GOOD)
+
+
+async def test_a_failure_that_nobody_waits_for_is_logged_once(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = threading.Event()
+
+    def fail(*values: object) -> None:
+        assert opened.wait(10)
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(passwords_module, "_hash", fail)
+    hashing = asyncio.ensure_future(passwords.hash(GOOD))
+    await asyncio.sleep(0)
+    hashing.cancel()
+    await asyncio.wait([hashing])
+    opened.set()
+    async with asyncio.timeout(10):
+        while not caplog.records:
+            await asyncio.sleep(0.01)
+    gc.collect()
+    (told,) = caplog.records
+    assert told.name == "presence_server.background" and told.exc_info
+
+
+@pytest.mark.parametrize("typed", ["déjà-vu-№9", "한글-비밀번호", "ﬁ-é-ligature", "𝅗𝅥-odd-é"])
+async def test_every_spelling_of_the_same_letters_is_one_password(
+    passwords: Passwords, typed: str
+) -> None:
+    spellings = {typed, *(unicodedata.normalize(form, typed) for form in ("NFC", "NFD"))}
+    for chosen in spellings:
+        # As it was hashed before, and as it is now.
+        for hashed in bcrypt.hashpw(chosen.encode(), bcrypt.gensalt(4)), None:
+            stored = hashed.decode() if hashed else await passwords.hash(chosen)
+            for spelling in spellings:
+                assert await passwords.verify(spelling, stored)
+            assert not await passwords.verify(typed[:-1], stored)
+
+
+def test_a_password_is_as_long_as_it_is_when_composed() -> None:
+    decomposed = unicodedata.normalize("NFD", "é" * 35)
+    assert len(decomposed.encode()) > 72
+    assert "at most" not in (password_problem(decomposed, "bob") or "")
+    assert "at least" in (password_problem(unicodedata.normalize("NFD", "é" * 7), "bob") or "")
 
 
 def test_hashes_of_another_cost_are_outdated() -> None:

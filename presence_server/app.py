@@ -123,7 +123,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         presence.begin_unheard()
     ledger = Ledger(database, presence)
     await ledger.open()
-    app[METRICS].watch(presence)
+    app[METRICS].watch(presence, database)
     watchdog = Watchdog(app[METRICS].loop_lag.observe)
     tasks = await stack.enter_async_context(Background())
     running = [

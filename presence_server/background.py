@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -32,18 +33,21 @@ async def _endless(name: str, work: Coroutine[Any, Any, None]) -> None:
     raise RuntimeError(f"{name!r} has ended")
 
 
-async def carried_through(work: asyncio.Future[T]) -> T:
+async def carried_through(
+    work: asyncio.Future[T], *, expected: type[Exception] | tuple[()] = ()
+) -> T:
     """What comes of `work`, which goes on to its end when the caller is cancelled.
 
-    Nobody hears then of its failure, so that it is logged.
+    Nobody hears then of its failure, so that it is logged, unless it is of the `expected` kind.
     """
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
-        work.add_done_callback(_tell_failure)
+        work.add_done_callback(partial(_tell_failure, expected))
         raise
 
 
-def _tell_failure(work: asyncio.Future[Any]) -> None:
-    if not work.cancelled() and (error := work.exception()) is not None:
+def _tell_failure(expected: type[Exception] | tuple[()], work: asyncio.Future[Any]) -> None:
+    error = None if work.cancelled() else work.exception()
+    if error is not None and not isinstance(error, expected):
         log.error("work that nobody waited for any more has failed", exc_info=error)

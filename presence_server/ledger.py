@@ -14,6 +14,7 @@ from presence_server.storage.database import Database, DatabaseUnavailable
 from presence_server.accounts.sessions import Reason
 from presence_server.background import Background
 from presence_server.live.service import PresenceService
+from presence_server.logs import Seldom
 from presence_server.presence.node import Entry, Record
 
 # Seconds. A session that ended must have lost its sockets a second later, all in all.
@@ -24,6 +25,7 @@ _TOUCH_EVERY = 60.0
 _CLOSE_WITHIN = 1.5
 # Who is here is written anew with every touch: what is older is a dead node's.
 _NOTES_HOLD = 2 * _TOUCH_EVERY
+_UNEXPECTED_EVERY = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,9 @@ class Ledger:
         # Not written yet: kept while the database cannot be written.
         self._unwritten = Record({}, set(), {})
         self._writing = asyncio.Lock()
-        self._complaint = ""
+        # Nodes that were dropped, and whose notes are still there.
+        self._dropped: set[str] = set()
+        self._unexpected = Seldom(log, _UNEXPECTED_EVERY)
 
     async def open(self) -> None:
         """Take over who was here before a restart."""
@@ -116,9 +120,14 @@ class Ledger:
 
     async def _forget_dropped(self) -> None:
         # A server that starts later must not bring back whom the others have let go.
-        dropped = self._presence.node.cluster.take_dropped()
-        if dropped:
-            await notes.forget(self._database, dropped)
+        cluster = self._presence.node.cluster
+        self._dropped |= cluster.take_dropped()
+        # Who was dropped may be back by the time that the database can be written.
+        self._dropped -= cluster.peers
+        if self._dropped:
+            forgotten = frozenset(self._dropped)
+            await notes.forget(self._database, forgotten)
+            self._dropped -= forgotten
 
     async def _touch_sessions(self) -> None:
         while True:
@@ -132,17 +141,12 @@ class Ledger:
         # A database that cannot serve is no reason to take presence down with it.
         try:
             await work
-        except DatabaseUnavailable as error:
-            self._complain(str(error))
-        else:
-            self._complain("")
-
-    def _complain(self, complaint: str) -> None:
-        if complaint and complaint != self._complaint:
-            log.error("%s Who is here is not written down meanwhile.", complaint)
-        elif self._complaint and not complaint:
-            log.info("the database serves again")
-        self._complaint = complaint
+        except DatabaseUnavailable:
+            # It has said so itself.
+            pass
+        except Exception:
+            self._database.failures["unexpected"] += 1
+            self._unexpected.error("between roster and database", exc_info=True)
 
 
 def _joined(older: Record, newer: Record) -> Record:

@@ -27,10 +27,18 @@ class Seldom:
         self._quiet_until = 0.0
 
     def warning(self, text: str, *values: object) -> None:
+        self._log_seldom(logging.WARNING, text, values)
+
+    def error(self, text: str, *values: object, exc_info: bool = False) -> None:
+        self._log_seldom(logging.ERROR, text, values, exc_info=exc_info)
+
+    def _log_seldom(
+        self, level: int, text: str, values: tuple[object, ...], *, exc_info: bool = False
+    ) -> None:
         now = time.monotonic()
         if now >= self._quiet_until:
             self._quiet_until = now + self._seconds
-            self._log.warning(text, *values)
+            self._log.log(level, text, *values, exc_info=exc_info)
 
 
 class TextLines(logging.Formatter):

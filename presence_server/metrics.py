@@ -1,7 +1,8 @@
 """What operators watch: measured as it happens, or read from the running node when asked."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from presence_server.live.hub import Flush
 from presence_server.live.service import PresenceService
+from presence_server.storage.database import Database
 from presence_server.live.seats import capacity
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -45,10 +47,10 @@ class Metrics:
             "presence_flush_bytes", "Bytes written by flushes", registry=self._registry
         )
 
-    def watch(self, presence: PresenceService) -> None:
+    def watch(self, presence: PresenceService, database: Database) -> None:
         """Measure this node's flushes, and read its numbers each time somebody asks."""
         presence.hub.observe = self._flushed
-        self._registry.register(_Node(presence))
+        self._registry.register(_Node(presence, database))
 
     def time_database(self, kind: str, seconds: float) -> None:
         self._database.labels(kind).observe(seconds)
@@ -77,8 +79,9 @@ class Metrics:
 class _Node(Collector):
     """The numbers that a running node knows anyway."""
 
-    def __init__(self, presence: PresenceService) -> None:
+    def __init__(self, presence: PresenceService, database: Database) -> None:
         self._presence = presence
+        self._database = database
 
     def collect(self) -> Iterator[Metric]:
         presence, node = self._presence, self._presence.node
@@ -105,12 +108,10 @@ class _Node(Collector):
         yield _count("relay_dropped", "Letters dropped because too many waited", relay.dropped)
         yield _count("relay_forged", "Letters without our seal, dropped", relay.forged)
         yield _count("relay_resubscribed", "New subscriptions", relay.resubscribed)
-        dismissed = CounterMetricFamily(
-            "presence_dismissed", "Sockets closed by the server", labels=["code"]
+        yield _counts("dismissed", "Sockets closed by the server", "code", presence.hub.dismissed)
+        yield _counts(
+            "database_failures", "Times that it could not serve", "kind", self._database.failures
         )
-        for code, count in presence.hub.dismissed.items():
-            dismissed.add_metric([str(code)], count)
-        yield dismissed
 
 
 def _timers() -> int:
@@ -125,3 +126,10 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _count(name: str, text: str, value: float) -> Metric:
     return CounterMetricFamily(f"presence_{name}", text, value)
+
+
+def _counts(name: str, text: str, label: str, counts: Mapping[Any, float]) -> Metric:
+    metric = CounterMetricFamily(f"presence_{name}", text, labels=[label])
+    for value, count in counts.items():
+        metric.add_metric([str(value)], count)
+    return metric

@@ -4,7 +4,10 @@ Two ways lead through it: sqlite.py and postgresql.py. What differs between the 
 the two scripts of migrations; the SQL of all others is written for both.
 """
 
+import asyncio
+import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
@@ -43,12 +46,16 @@ __all__ = [
 
 # Stands in `about` of a database that holds a part of another: the identity of that one.
 UNFINISHED = "unfinished copy of"
+_CHECK_EVERY = 1.0  # seconds
+
+log = logging.getLogger(__name__)
 
 
 class Database:
     """An open database, as open_database() gives it.
 
-    Transactions go one after the other; reads never wait for them.
+    Transactions go one after the other; reads never wait for them. The log has one line when it
+    ceases to serve, and one when it serves again.
     """
 
     def __init__(self, name: str, engine: Engine) -> None:
@@ -56,8 +63,16 @@ class Database:
         self.name = name
         # A random name, given when the database was made.
         self.identity = ""
+        # How often it could not serve, by kind.
+        self.failures: Counter[str] = Counter()
         self._engine = engine
         self._closed = False
+        # When each kind was last asked for what it then served.
+        self._served: dict[str, float] = {}
+        self._not_serving: set[str] = set()
+        self._checking = asyncio.Lock()
+        self._check_due = 0.0
+        self._not_writable: str | None = None
         # Told the kind and the seconds of each read and write.
         self.observe: Callable[[str, float], None] = lambda kind, seconds: None
 
@@ -75,13 +90,20 @@ class Database:
             return await self._engine.write(work)
 
     async def check_writable(self) -> None:
-        """Raise DatabaseUnavailable unless a transaction can be had."""
+        """Raise DatabaseUnavailable unless an account could be made and somebody log in.
 
-        async def nothing(transaction: Transaction) -> None:
-            # A replica refuses this, though not the transaction; for others it is no work.
-            await transaction.execute("DELETE FROM about WHERE name = ''")
+        It writes: what everybody may ask is why_not_writable().
+        """
+        with self._serving("write"):
+            await self._engine.check_writable()
 
-        await self.write(nothing)
+    async def why_not_writable(self) -> str | None:
+        """A sentence, or None; at most so old that it is looked into once a second."""
+        async with self._checking:
+            if time.monotonic() >= self._check_due:
+                self._not_writable = await self._check()
+                self._check_due = time.monotonic() + _CHECK_EVERY
+            return self._not_writable
 
     async def backup(self, target: Path) -> None:
         """Write what is committed to `target`, which appears complete or not at all.
@@ -98,6 +120,13 @@ class Database:
         """Take nothing new; what has begun goes on. open_database() calls this."""
         self._closed = True
 
+    async def _check(self) -> str | None:
+        try:
+            await self.check_writable()
+        except DatabaseUnavailable as error:
+            return str(error)
+        return None
+
     @contextmanager
     def _serving(self, kind: str) -> Iterator[None]:
         if self._closed:
@@ -105,8 +134,29 @@ class Database:
         started = time.monotonic()
         try:
             yield
+        except DatabaseUnavailable as error:
+            self._note_failure(kind, started, error)
+            raise
+        else:
+            self._note_success(kind, started)
         finally:
             self.observe(kind, time.monotonic() - started)
+
+    def _note_failure(self, kind: str, started: float, error: DatabaseUnavailable) -> None:
+        self.failures[kind] += 1
+        # What was asked for before it served again, and failed only now, is no news.
+        if started < self._served.get(kind, 0.0):
+            return
+        if not self._not_serving:
+            log.error("%s", error)
+        self._not_serving.add(kind)
+
+    def _note_success(self, kind: str, started: float) -> None:
+        self._served[kind] = started
+        if kind in self._not_serving:
+            self._not_serving.remove(kind)
+            if not self._not_serving:
+                log.info("The database %s serves again.", self.name)
 
 
 @asynccontextmanager

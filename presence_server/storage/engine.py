@@ -1,8 +1,11 @@
 """What a database must be able to do for us, whichever it is, and how it says that it cannot."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
+
+from presence_server.background import carried_through
 
 T = TypeVar("T")
 Value: TypeAlias = str | int | None
@@ -45,6 +48,27 @@ class Engine(Protocol):
 
     async def write(self, work: Work[T]) -> T: ...
 
+    async def check_writable(self) -> None:
+        """Raise unless an account could be made and somebody log in: also for lack of room."""
+
     async def backup(self, target: Path) -> None: ...
 
     async def continue_ids(self) -> None: ...
+
+
+class Begun:
+    """Transactions, which are carried through though whoever asked for them is cancelled."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def run(self, transaction: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.create_task(transaction)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await carried_through(task, expected=DatabaseUnavailable)
+
+    async def finish(self, patience: float) -> None:
+        """Wait for all of them, but no longer than this."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=patience)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import (
     AsyncIterator,
@@ -10,10 +11,9 @@ from collections.abc import (
     Coroutine,
     Generator,
     Iterable,
-    Iterator,
     Sequence,
 )
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -22,6 +22,7 @@ import asyncpg
 from presence_server.storage.engine import (
     OPEN_PATIENCE,
     WRITE_PATIENCE,
+    Begun,
     DatabaseUnavailable,
     DatabaseUnusable,
     NoBackup,
@@ -32,6 +33,7 @@ from presence_server.storage.engine import (
     Work,
 )
 from presence_server.storage.migrations import UnsoundDatabase, check_known, read_steps
+from presence_server.storage.postgresql_troubles import READ_ONLY, trouble_of, troubles
 from presence_server.config import ConfigError, PostgresUrl
 from presence_server.resources import POSTGRESQL_MIGRATIONS
 
@@ -50,26 +52,22 @@ _AT_ONCE = 1000
 # Any number, the same in all processes: "pres".
 _TURN = 0x70726573
 
-# By SQLSTATE: five characters, or the first two for a whole class.
-_TROUBLES = {
-    "08": "cannot be reached",
-    "25006": "cannot be written: it is a replica, or was made read-only",
-    "25P03": "did not hear from this server in time",
-    "28": "does not let this server in: the user or the password is wrong",
-    "3D": "does not exist",
-    "3F": "has no schema for our tables",
-    "40": "could not settle a quarrel between two transactions",
-    "42501": "does not allow this server what it needs",
-    "53": "has no room left",
-    "53100": "has no room left on its disk",
-    "53300": "takes no more connections",
-    "55P03": "is locked by another program",
-    "57": "is being stopped or started",
-    "57014": "does not answer in time",
-    "58": "cannot be read from or written to its disk",
-    "XX001": "is damaged",
-    "XX002": "is damaged",
-}
+# What we rely on, whatever the server, the database or the user has been given as usual. Said after
+# connecting: poolers refuse what they do not know at the start.
+_RELIED_ON = f"""
+-- What one transaction has committed, the next one sees.
+SET default_transaction_isolation = 'read committed';
+-- A process that stands still must not keep the others from their turns.
+SET idle_in_transaction_session_timeout = '{ANSWER_PATIENCE:.0f}s';
+-- The patience is ours: a step of the schema may take minutes.
+SET statement_timeout = 0;
+-- What has been acknowledged is kept.
+SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') = 'off';
+"""
+_READS_ONLY = "SET default_transaction_read_only = on"
+# Others cannot hold every name. SQL_ASCII takes every byte as it is.
+_ENCODINGS = ("UTF8", "SQL_ASCII")
 
 log = logging.getLogger(__name__)
 
@@ -82,20 +80,31 @@ class Postgresql:
         self._name = name
         self._writer = writer
         self._reader = reader
-        self._begun: set[asyncio.Task[Any]] = set()
+        self._begun = Begun()
 
     async def read(self, sql: str, values: Sequence[Value]) -> list[Row]:
-        with _troubles(self._name, DatabaseUnavailable):
+        with troubles(self._name, DatabaseUnavailable):
             async with _connected(self._reader, WRITE_PATIENCE) as connection:
                 return await _fetch(connection, sql, values)
 
     async def write(self, work: Work[T]) -> T:
-        # A task of its own: a caller who is cancelled neither tears nor holds up anything.
-        task = asyncio.create_task(self._transact(work, time.monotonic() + WRITE_PATIENCE))
-        self._begun.add(task)
-        task.add_done_callback(self._begun.discard)
-        with _troubles(self._name, DatabaseUnavailable):
-            return await asyncio.shield(task)
+        return await self._begun.run(self._transact(work, time.monotonic() + WRITE_PATIENCE))
+
+    async def check_writable(self) -> None:
+        async def work(transaction: Transaction) -> NoReturn:
+            # Room for rows is taken at once, also for those that are taken back.
+            await transaction.execute(
+                "INSERT INTO users (id, username, lower_name, password_hash, created_at)"
+                " VALUES (0, '', '', '', 0)"
+            )
+            await transaction.execute(
+                "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address,"
+                " device) VALUES ('', 0, 0, 0, 0, '', '')"
+            )
+            raise _TakenBack
+
+        with suppress(_TakenBack):
+            await self.write(work)
 
     async def continue_ids(self) -> None:
         async def work(transaction: Transaction) -> None:
@@ -111,13 +120,17 @@ class Postgresql:
 
     async def finish(self) -> None:
         """Wait for the transactions that have begun."""
-        if self._begun:
-            await asyncio.wait(self._begun, timeout=FINISH_PATIENCE)
+        await self._begun.finish(FINISH_PATIENCE)
 
     async def _transact(self, work: Work[T], deadline: float) -> T:
-        async with _connected(self._writer, WRITE_PATIENCE) as connection:
-            async with _turn(connection, deadline - time.monotonic()):
-                return await _run_through(work(_Statements()), connection)
+        with troubles(self._name, DatabaseUnavailable):
+            async with _connected(self._writer, WRITE_PATIENCE) as connection:
+                async with _turn(connection, deadline - time.monotonic()):
+                    return await _run_through(work(_Statements()), connection)
+
+
+class _TakenBack(Exception):
+    """Ends a transaction that shall leave nothing behind."""
 
 
 @asynccontextmanager
@@ -126,12 +139,10 @@ async def open_postgresql(url: PostgresUrl, *, create: bool) -> AsyncIterator[Po
     that is none."""
     name = str(url)
     async with AsyncExitStack() as stack:
-        writer = await stack.enter_async_context(_pool(url, 1))
+        writer = await stack.enter_async_context(_pool(url, 1, _RELIED_ON))
         # Like SQLite's reader it cannot write by mistake.
-        reader = await stack.enter_async_context(
-            _pool(url, READERS, default_transaction_read_only="on")
-        )
-        with _troubles(name, DatabaseUnusable):
+        reader = await stack.enter_async_context(_pool(url, READERS, _RELIED_ON + _READS_ONLY))
+        with troubles(name, DatabaseUnusable):
             async with _connected(writer, OPEN_PATIENCE) as connection:
                 await _migrate(connection, create)
         engine = Postgresql(name, writer, reader)
@@ -140,7 +151,10 @@ async def open_postgresql(url: PostgresUrl, *, create: bool) -> AsyncIterator[Po
 
 
 @asynccontextmanager
-async def _pool(url: PostgresUrl, size: int, **settings: str) -> AsyncIterator[_Pool]:
+async def _pool(url: PostgresUrl, size: int, settings: str) -> AsyncIterator[_Pool]:
+    async def set_up(connection: Any) -> None:
+        await connection.execute(settings)
+
     pool = await asyncpg.create_pool(
         url.url,
         min_size=0,
@@ -149,12 +163,8 @@ async def _pool(url: PostgresUrl, size: int, **settings: str) -> AsyncIterator[_
         command_timeout=ANSWER_PATIENCE,
         # Nothing is left behind on a connection that would have to be cleared away.
         reset=_leave_as_is,
-        server_settings={
-            "application_name": "presence-server",
-            # A process that stands still must not keep the others from their turns.
-            "idle_in_transaction_session_timeout": f"{ANSWER_PATIENCE:.0f}s",
-            **settings,
-        },
+        init=set_up,
+        server_settings={"application_name": "presence-server"},
     )
     try:
         yield pool
@@ -173,6 +183,9 @@ async def _leave_as_is(connection: object) -> None: ...
 async def _connected(pool: _Pool, patience: float) -> AsyncIterator[_Connection]:
     try:
         connection = await pool.acquire(timeout=patience)
+    except ssl.CertificateError:
+        # It is a ValueError.
+        raise
     except ValueError:
         # What the driver says of a URL that is none may hold parts of the password.
         raise ConfigError(
@@ -187,7 +200,7 @@ async def _connected(pool: _Pool, patience: float) -> AsyncIterator[_Connection]
         raise asyncpg.ConnectionDoesNotExistError(str(error)) from error
     except Exception as error:
         # The next connection may find another server, or the same one started anew.
-        if _trouble(error) is not None and not _is_lost(connection):
+        if trouble_of(error) is not None and not _is_lost(connection):
             connection.terminate()
         raise
     finally:
@@ -206,7 +219,7 @@ async def _turn(connection: _Connection, patience: float) -> AsyncIterator[None]
         await connection.execute("COMMIT")
     except BaseException as error:
         # Of a connection in trouble nothing more is asked.
-        if _trouble(error) is None and not _is_lost(connection):
+        if trouble_of(error) is None and not _is_lost(connection):
             await connection.execute("ROLLBACK")
         raise
 
@@ -215,7 +228,10 @@ async def _migrate(connection: _Connection, create: bool) -> None:
     """Take the steps that the database has not taken; without any, no turn is needed."""
     steps = read_steps(POSTGRESQL_MIGRATIONS.read_text("utf-8"))
     if await connection.fetchval("SHOW transaction_read_only") == "on":
-        raise UnsoundDatabase(_TROUBLES["25006"])
+        raise UnsoundDatabase(READ_ONLY)
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding not in _ENCODINGS:
+        raise UnsoundDatabase(f"keeps its texts as {encoding}: it must be made with UTF8")
     if await _taken(connection, steps) == len(steps):
         return
     async with _turn(connection, OPEN_PATIENCE):
@@ -305,34 +321,3 @@ def _is_lost(connection: _Connection) -> bool:
     except asyncpg.InterfaceError:
         # The pool has taken it back already.
         return True
-
-
-@contextmanager
-def _troubles(name: str, kind: type[Exception]) -> Iterator[None]:
-    """Turn what the server or the way to it does to us into `kind`; mistakes pass through."""
-    try:
-        yield
-    except UnsoundDatabase as error:
-        raise kind(f"The database {name} {error}.") from error
-    except Exception as error:
-        trouble = _trouble(error)
-        if trouble is None:
-            raise
-        raise kind(f"The database {name} {trouble}.") from error
-
-
-def _trouble(error: BaseException) -> str | None:
-    match error:
-        case asyncpg.PostgresError():
-            state = error.sqlstate or ""
-            return _TROUBLES.get(state) or _TROUBLES.get(state[:2])
-        case TimeoutError():
-            return "does not answer in time"
-        case OSError():
-            return f"cannot be reached: {error.strerror or error}"
-        case asyncpg.TargetServerAttributeNotMatched():
-            return "has no server such as target_session_attrs asks for"
-        case asyncpg.InternalClientError():
-            # A connection that the server has just ended, while the driver still reads that.
-            return "cannot be reached"
-    return None

@@ -133,7 +133,9 @@ def _take_next(connection: sqlite3.Connection, steps: list[str]) -> None:
             connection.execute(f"PRAGMA user_version = {taken + 1}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        # A full disk has rolled back by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
 
 

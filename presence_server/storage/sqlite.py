@@ -17,10 +17,12 @@ import aiosqlite
 from presence_server.storage.engine import (
     CLOSE_PATIENCE,
     WRITE_PATIENCE,
+    Begun,
     DatabaseUnavailable,
     DatabaseUnusable,
     Row,
     T,
+    Transaction,
     Value,
     Work,
 )
@@ -39,6 +41,19 @@ _TROUBLES = {
     sqlite3.SQLITE_CORRUPT: "is damaged",
     sqlite3.SQLITE_NOTADB: "is not a database",
 }
+# Whatever else SQLite reports is trouble, too.
+_MISTAKES = {
+    0,  # of Python's own, such as a value that is missing
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_MISUSE,
+    sqlite3.SQLITE_RANGE,
+    sqlite3.SQLITE_TOOBIG,
+}
+
+# Seconds. Those in line wait longer than the first of them, so that they learn what holds it up.
+_LEARN_WHY = 0.2
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +66,26 @@ class Sqlite:
         self._writer = writer
         self._reader = reader
         self._file = _file_id(path)
+        self._turn = asyncio.Lock()
+        self._begun = Begun()
 
     async def read(self, sql: str, values: Sequence[Value]) -> list[Row]:
         with _troubles(self._path, DatabaseUnavailable):
             return await self._reader.run(partial(_execute, sql, values))
 
     async def write(self, work: Work[T]) -> T:
-        deadline = time.monotonic() + WRITE_PATIENCE
-        with _troubles(self._path, DatabaseUnavailable):
-            return await self._writer.run(partial(self._transact, work, deadline))
+        return await self._begun.run(self._transact_in_turn(work))
+
+    async def check_writable(self) -> None:
+        async def work(transaction: Transaction) -> None:
+            # What changes nothing, or is taken back, never reaches the disk.
+            await transaction.execute(
+                "INSERT INTO about (name, value) VALUES ('checked', $1)"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                str(time.time_ns()),
+            )
+
+        await self.write(work)
 
     async def continue_ids(self) -> None:
         """Nothing to do: AUTOINCREMENT counts on from the highest id it has seen."""
@@ -67,6 +93,23 @@ class Sqlite:
     async def backup(self, target: Path) -> None:
         with _troubles(self._path, DatabaseUnavailable):
             await asyncio.to_thread(_copy, self._path, target)
+
+    async def finish(self) -> None:
+        """Wait for the transactions that have begun, or wait for their turn."""
+        await self._begun.finish(CLOSE_PATIENCE)
+
+    async def _transact_in_turn(self, work: Work[T]) -> T:
+        deadline = time.monotonic() + WRITE_PATIENCE
+        try:
+            async with asyncio.timeout(WRITE_PATIENCE + _LEARN_WHY):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise self._too_slow() from None
+        try:
+            with _troubles(self._path, DatabaseUnavailable):
+                return await self._writer.run(partial(self._transact, work, deadline))
+        finally:
+            self._turn.release()
 
     def _transact(
         self,
@@ -78,6 +121,8 @@ class Sqlite:
         connection.execute(f"PRAGMA busy_timeout = {patience}")
         connection.execute("BEGIN IMMEDIATE")
         try:
+            if time.monotonic() > deadline:
+                raise self._too_slow()
             self._check_in_place()
             result = _run_through(work(_Statements(connection)))
             connection.execute("COMMIT")
@@ -87,6 +132,11 @@ class Sqlite:
                 connection.execute("ROLLBACK")
             raise
         return result
+
+    def _too_slow(self) -> DatabaseUnavailable:
+        return DatabaseUnavailable(
+            f"The database {self._path} is slow: a transaction has waited in vain for its turn."
+        )
 
     def _check_in_place(self) -> None:
         # SQLite would go on writing to a file that has lost its name, and all of it be lost.
@@ -105,7 +155,9 @@ async def open_sqlite(path: Path, *, create: bool) -> AsyncIterator[Sqlite]:
                 _connected(partial(open_writer, path, create=create))
             )
             reader = await stack.enter_async_context(_connected(partial(open_reader, path)))
-        yield Sqlite(path, writer, reader)
+        engine = Sqlite(path, writer, reader)
+        stack.push_async_callback(engine.finish)
+        yield engine
 
 
 class _Connection(aiosqlite.Connection):
@@ -210,7 +262,8 @@ def _troubles(path: Path, kind: type[Exception]) -> Iterator[None]:
         raise kind(f"The database {path} {error}.") from error
     except sqlite3.Error as error:
         # The low byte is the kind of error, the others say more about it.
-        trouble = _TROUBLES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-        if trouble is None:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _MISTAKES:
             raise
+        trouble = _TROUBLES.get(code) or f"cannot be used: {error}"
         raise kind(f"The database {path} {trouble}.") from error

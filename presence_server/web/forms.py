@@ -1,7 +1,6 @@
 """Reading and answering forms: whatever bytes come, the answer is a 4xx, never a 500."""
 
 import asyncio
-import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from presence_server.storage.database import DatabaseUnavailable
 from presence_server.accounts.passwords import PasswordsBusy
 from presence_server.web.cookies import csrf_ok
 
-log = logging.getLogger(__name__)
 
 LARGEST = 16 * 1024  # bytes
 BODY_TIMEOUT = 10  # seconds
@@ -62,7 +60,6 @@ def trouble_is_told() -> Iterator[None]:
         sentence = "The site is very busy. Please try again in a moment."
         raise Refused(503, sentence, retry_after=2) from busy
     except DatabaseUnavailable as unavailable:
-        log.warning("database unavailable: %s", unavailable)
         sentence = "This cannot be saved right now. Please try again in a moment."
         raise Refused(503, sentence, retry_after=5) from unavailable
 

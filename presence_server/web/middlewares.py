@@ -4,6 +4,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 
 from aiohttp import web
@@ -71,8 +72,8 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
         return await handler(request)
     except web.HTTPError as error:
         return await _error_page(request, error.status, headers=_kept(error))
-    except DatabaseUnavailable as error:
-        log.warning("database unavailable: %s", error)
+    except DatabaseUnavailable:
+        # It has said so itself, here and below.
         return await _error_page(request, 503, headers={"Retry-After": str(_RETRY_DATABASE)})
     except (web.HTTPException, ConnectionError):
         # A redirect; a client that has gone.
@@ -144,7 +145,5 @@ async def _note_use(request: web.Request, session: sessions.Session, now: int) -
     # An open socket is noted elsewhere; a page now and then must not cost a write each.
     if "Upgrade" in request.headers or now - session.used_at < sessions.TOUCH_EVERY:
         return
-    try:
+    with suppress(DatabaseUnavailable):
         await sessions.touch(request.app[DATABASE], [session.key], now)
-    except DatabaseUnavailable as error:
-        log.warning("use of a session not noted: %s", error)

@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from presence_server.storage.database import DatabaseUnavailable
 from presence_server.keys import DATABASE, STOPPING
 
 
@@ -20,8 +19,5 @@ async def reasons_not_ready(app: web.Application) -> list[str]:
     """Sentences for operators; nobody else is told them."""
     if app[STOPPING].is_set():
         return ["The server is stopping."]
-    try:
-        await app[DATABASE].check_writable()
-    except DatabaseUnavailable as error:
-        return [str(error)]
-    return []
+    trouble = await app[DATABASE].why_not_writable()
+    return [trouble] if trouble else []

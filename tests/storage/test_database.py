@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import logging
 import os
 import sqlite3
 import stat
@@ -18,6 +20,7 @@ from presence_server.storage.database import (
 )
 from presence_server.storage.engine import WRITE_PATIENCE
 from presence_server.config import PostgresUrl
+from presence_server.storage.sqlite import Sqlite
 from tests.storage.programs import lock_of_another_program, run
 
 NOW = 1_795_420_800
@@ -168,6 +171,141 @@ async def test_f16_while_another_program_holds_the_lock_writes_are_refused_in_ti
         assert str(result) == f"The database {path} is locked by another program."
     assert await stored(db) == []
     await users.create(db, "alice", "hash", NOW)
+
+
+async def test_a_transaction_that_waits_too_long_behind_others_of_its_process_is_not_begun(
+    db: Database, path: Path
+) -> None:
+    async def slow(transaction: Transaction) -> None:
+        # A disk that takes its time.
+        time.sleep(WRITE_PATIENCE + 1.5)
+        await add(transaction, "slow")
+
+    first = asyncio.ensure_future(db.write(slow))
+    await asyncio.sleep(0)
+    started = time.monotonic()
+    results = await asyncio.gather(
+        *(users.create(db, f"user{number}", "hash", NOW) for number in range(10)),
+        return_exceptions=True,
+    )
+    assert time.monotonic() - started < WRITE_PATIENCE + 1
+    said = f"The database {path} is slow: a transaction has waited in vain for its turn."
+    assert [str(result) for result in results] == 10 * [said]
+    await first
+    assert await stored(db) == ["slow"]
+    await users.create(db, "alice", "hash", NOW)
+
+
+@pytest.mark.both_databases
+async def test_what_fails_after_its_caller_has_gone_is_logged_and_retrieved(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    unretrieved: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: unretrieved.append(what))
+
+    async def fails(transaction: Transaction) -> None:
+        for number in range(200):
+            await add(transaction, f"user{number}")
+        await transaction.execute("SELECT nothing FROM nowhere")
+
+    task = asyncio.ensure_future(db.write(fails))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    await users.create(db, "alice", "hash", NOW)
+    del task
+    gc.collect()
+    await asyncio.sleep(0)
+    assert unretrieved == []
+    (told,) = caplog.records
+    assert told.levelname == "ERROR" and told.exc_info
+    assert await stored(db) == ["alice"]
+
+
+@pytest.mark.both_databases
+async def test_one_line_when_it_ceases_to_serve_and_one_when_it_serves_again(
+    db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    engine = db._engine
+    with monkeypatch.context() as trouble:
+
+        async def full(*values: object) -> None:
+            raise DatabaseUnavailable(f"The database {db.name} is full.")
+
+        trouble.setattr(engine, "write", full)
+        trouble.setattr(engine, "check_writable", full)
+        for _ in range(5):
+            with pytest.raises(DatabaseUnavailable):
+                await users.create(db, "alice", "hash", NOW)
+            # Reading goes on, and proves nothing.
+            assert await users.count(db) == 0
+            assert await db.why_not_writable() == f"The database {db.name} is full."
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The database {db.name} is full."
+    ]
+    assert db.failures == {"write": 6}
+    await users.create(db, "alice", "hash", NOW)
+    await users.create(db, "bob", "hash", NOW)
+    (again,) = caplog.records[1:]
+    assert again.getMessage() == f"The database {db.name} serves again."
+
+
+async def test_what_failed_late_is_no_new_trouble(
+    db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = asyncio.get_running_loop().create_future()
+
+    async def waits(*values: object) -> None:
+        await late
+
+    with monkeypatch.context() as slow:
+        slow.setattr(db._engine, "read", waits)
+        reading = asyncio.ensure_future(users.count(db))
+        await asyncio.sleep(0.01)
+    assert await users.count(db) == 0
+    late.set_exception(DatabaseUnavailable("It was away."))
+    with pytest.raises(DatabaseUnavailable):
+        await reading
+    assert caplog.records == []
+
+
+@pytest.mark.both_databases
+async def test_whether_it_can_be_written_is_looked_into_once_a_second(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, checks = db._engine.check_writable, 0
+
+    async def counted() -> None:
+        nonlocal checks
+        checks += 1
+        await check()
+
+    monkeypatch.setattr(db._engine, "check_writable", counted)
+    assert await asyncio.gather(*(db.why_not_writable() for _ in range(50))) == 50 * [None]
+    assert checks == 1
+
+
+async def test_a_check_reaches_the_disk(db: Database, path: Path) -> None:
+    journal = Path(f"{path}-wal")
+    for _ in range(3):
+        before = journal.stat().st_size
+        await db.check_writable()
+        assert journal.stat().st_size > before
+
+
+async def test_a_statement_that_is_interrupted_is_trouble(db: Database) -> None:
+    """One of many answers of which nobody made a list."""
+    assert isinstance(db._engine, Sqlite)
+    endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+    reading = asyncio.ensure_future(db.read(endless))
+    while not reading.done():
+        await db._engine._reader.interrupt()
+        await asyncio.sleep(0.01)
+    with pytest.raises(DatabaseUnavailable, match="cannot be used: interrupted"):
+        await reading
 
 
 async def test_f16_a_lock_that_is_let_go_in_time_is_waited_for(db: Database, path: Path) -> None:

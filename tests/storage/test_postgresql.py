@@ -2,9 +2,10 @@
 
 import asyncio
 import sqlite3
+import ssl
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import asyncpg
@@ -16,6 +17,7 @@ from presence_server.storage.database import (
     DatabaseUnavailable,
     DatabaseUnusable,
     NoBackup,
+    Row,
     Transaction,
     open_database,
 )
@@ -25,6 +27,7 @@ from presence_server.storage.postgresql import ANSWER_PATIENCE, READERS
 from presence_server.config import ConfigError, PostgresUrl
 from presence_server.resources import MIGRATIONS, POSTGRESQL_MIGRATIONS
 from tests.storage.programs import run_at_once
+from testing.certificate import Certificate
 from testing.postgresql_server import PASSWORD, PostgresqlServer
 from testing.redis_server import free_port
 
@@ -206,6 +209,178 @@ async def test_endings_appear_in_the_order_of_their_numbers(
         async with asyncio.timeout(RECOVERED_WITHIN):
             await watching
     assert seen == sorted(set(seen))
+
+
+@asynccontextmanager
+async def usual_of_the_server(url: PostgresUrl, **settings: str) -> AsyncIterator[None]:
+    """What its administrator has given the database as usual."""
+    name = url.url.rpartition("/")[2]
+    async with other_program(url) as other:
+        for setting, value in settings.items():
+            await other.execute(f"ALTER DATABASE {name} SET {setting} = '{value}'")
+        try:
+            yield
+        finally:
+            await other.execute(f"ALTER DATABASE {name} RESET ALL")
+
+
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+async def test_transactions_see_what_was_committed_whatever_is_usual_at_the_server(
+    postgresql: PostgresUrl, isolation: str
+) -> None:
+    async def count_up(db: Database) -> None:
+        async def work(transaction: Transaction) -> None:
+            ((seen,),) = await transaction.execute("SELECT last_seen FROM users")
+            await transaction.execute("UPDATE users SET last_seen = $1", seen + 1)
+
+        for _ in range(25):
+            await db.write(work)
+
+    async with usual_of_the_server(postgresql, default_transaction_isolation=isolation):
+        async with open_database(postgresql) as one, open_database(postgresql) as two:
+            await users.create(one, "alice", "hash", NOW)
+            await users.record_last_seen(two, {"alice": 0})
+            await asyncio.gather(count_up(one), count_up(two))
+            assert await users.last_seen_of(one, ["alice"]) == {"alice": 50}
+            assert await one.read("SHOW transaction_isolation") == [("read committed",)]
+
+
+async def test_nothing_else_that_is_usual_at_the_server_matters(postgresql: PostgresUrl) -> None:
+    async with usual_of_the_server(
+        postgresql,
+        statement_timeout="50ms",
+        idle_in_transaction_session_timeout="1ms",
+        synchronous_commit="off",
+        # These we do not touch: nothing depends on them.
+        idle_session_timeout="200ms",
+        standard_conforming_strings="off",
+        datestyle="German",
+        timezone="Asia/Kolkata",
+        bytea_output="escape",
+    ):
+        async with open_database(postgresql) as db:
+            await db.read("SELECT pg_sleep(0.2)")
+
+            async def work(transaction: Transaction) -> list[Row]:
+                await transaction.execute("SELECT pg_sleep(0.2)")
+                return await transaction.execute("SHOW synchronous_commit")
+
+            assert await db.write(work) == [("on",)]
+            # Connections that were quiet for too long are made anew.
+            await asyncio.sleep(0.5)
+            alice = await users.create(db, "alice", "hash", NOW)
+            secret, session = await sessions.start(db, alice.id, "::1", "", NOW)
+            await asyncio.sleep(0.5)
+            assert await sessions.find(db, secret, NOW) == session
+
+
+async def test_a_stricter_promise_of_the_server_is_kept(postgresql: PostgresUrl) -> None:
+    async with usual_of_the_server(postgresql, synchronous_commit="remote_apply"):
+        async with open_database(postgresql) as db:
+            assert await db.read("SHOW synchronous_commit") == [("remote_apply",)]
+
+
+async def test_a_database_that_cannot_hold_every_name(postgresql_server: PostgresqlServer) -> None:
+    postgresql_server.execute(
+        "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0", on="postgres"
+    )
+    try:
+        said = await refusal(postgresql_server.url("latin"))
+    finally:
+        postgresql_server.execute("DROP DATABASE latin WITH (FORCE)", on="postgres")
+    assert said.endswith(" keeps its texts as LATIN1: it must be made with UTF8.")
+
+
+def reporting(state: str) -> str:
+    """A statement that the server answers with this SQLSTATE."""
+    return f"DO $$ BEGIN RAISE EXCEPTION 'of no list' USING ERRCODE = '{state}'; END $$"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("XX000", r"cannot be used: of no list \(XX000\)"),
+        ("0A000", r"cannot be used: of no list \(0A000\)"),
+        ("54023", r"cannot be used: of no list \(54023\)"),
+        ("55006", r"cannot be used: of no list \(55006\)"),
+        ("ZZZZZ", r"cannot be used: of no list \(ZZZZZ\)"),
+        ("53200", "has no room left"),
+        ("53100", "has no room left on its disk"),
+        ("42501", "does not allow this server what it needs"),
+        ("26000", "it must work by session"),
+        ("42P05", "it must work by session"),
+    ],
+)
+async def test_whatever_a_server_reports_is_trouble(db: Database, state: str, said: str) -> None:
+    with pytest.raises(DatabaseUnavailable, match=said):
+        await db.read(reporting(state))
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute(reporting(state))
+
+    with pytest.raises(DatabaseUnavailable, match=said):
+        await db.write(work)
+    await users.create(db, "alice", "hash", NOW)
+
+
+@pytest.mark.parametrize("state", ["42601", "42703", "22012", "23505", "23503"])
+async def test_our_own_mistakes_are_loud(db: Database, state: str) -> None:
+    with pytest.raises(asyncpg.PostgresError, match="of no list"):
+        await db.read(reporting(state))
+
+
+@pytest.mark.parametrize("table", ["users", "sessions"])
+async def test_f17_a_check_notices_that_there_is_no_room_for_rows(
+    db: Database, postgresql: PostgresUrl, table: str
+) -> None:
+    await db.check_writable()
+    async with other_program(postgresql) as other:
+        await other.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;"
+            f" CREATE TRIGGER full_disk BEFORE INSERT ON {table} EXECUTE FUNCTION refuse()"
+        )
+        try:
+            with pytest.raises(DatabaseUnavailable, match="no room left on its disk"):
+                await db.check_writable()
+        finally:
+            await other.execute("DROP FUNCTION refuse CASCADE")
+    await db.check_writable()
+    # It leaves nothing behind.
+    assert (await users.create(db, "alice", "hash", NOW)).id == 1
+    assert await users.count(db) == 1
+
+
+async def test_f17_no_room_for_the_schema(
+    postgresql_server: PostgresqlServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "steps.sql"
+    script.write_text(POSTGRESQL_MIGRATIONS.read_text() + reporting("53100"))
+    with postgresql_server.empty_database() as url:
+        with monkeypatch.context() as full:
+            full.setattr("presence_server.storage.postgresql.POSTGRESQL_MIGRATIONS", script)
+            assert "has no room left on its disk" in await refusal(url)
+        async with open_database(url) as db:
+            assert await users.count(db) == 0
+
+
+async def test_a_certificate_that_nobody_trusts_is_trouble_and_no_wrong_url(
+    tmp_path: Path,
+) -> None:
+    certificate, authority = Certificate(tmp_path / "ours"), Certificate(tmp_path / "others")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, ssl.SSLError):
+            await reader.readexactly(8)
+            writer.write(b"S")
+            await writer.start_tls(certificate.context)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        known = f"sslmode=verify-full&sslrootcert={authority.path}"
+        said = await refusal(f"postgresql://x:{PASSWORD}@127.0.0.1:{port}/x?{known}")
+    assert "cannot be reached" in said and "certificate" in said.lower()
 
 
 async def test_a_backup_is_left_to_pg_dump(db: Database, tmp_path: Path) -> None:

@@ -77,6 +77,24 @@ async def test_any_name_is_the_name_of_a_file(
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("pages", range(1, 9))
+async def test_f17_no_room_for_the_schema(
+    path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    connect = schema._connect
+
+    def connect_to_a_full_disk(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    with monkeypatch.context() as full:
+        full.setattr(schema, "_connect", connect_to_a_full_disk)
+        assert "has no room left on its disk" in await refusal(path)
+    async with open_database(path) as db:
+        assert await users.count(db) == 0
+
+
 async def test_f18_a_missing_folder(tmp_path: Path) -> None:
     assert f"no folder {tmp_path / 'nowhere'}" in await refusal(tmp_path / "nowhere" / "x.sqlite3")
 

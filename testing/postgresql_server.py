@@ -66,7 +66,7 @@ class PostgresqlServer:
         self._names = count(1)
         self._process: subprocess.Popen[bytes] | None = None
         # It refuses to run as root.
-        self._user = _somebody_else() if os.geteuid() == 0 else None
+        self._user = somebody_else() if os.geteuid() == 0 else None
         if self._user is not None:
             shutil.chown(self._folder, self._user)
         if pristine is None:
@@ -104,7 +104,7 @@ class PostgresqlServer:
         self.execute(_EMPTIED)
 
     def execute(self, sql: str, on: str = "accounts") -> None:
-        _elsewhere(_execute(self.url(on).url, sql))
+        elsewhere(_execute(self.url(on).url, sql))
 
     def start(self) -> None:
         assert self._process is None, "it runs already"
@@ -177,7 +177,7 @@ class PostgresqlServer:
         )
         self.start()
         self.execute("CREATE DATABASE accounts", on="postgres")
-        _elsewhere(_make_schema(self.url("accounts")))
+        elsewhere(_make_schema(self.url("accounts")))
 
     def _processes(self) -> list[psutil.Process]:
         assert self._process is not None, "it does not run"
@@ -227,7 +227,7 @@ def _found(name: str) -> str:
     return found
 
 
-def _somebody_else() -> str:
+def somebody_else() -> str:
     for name in ("postgres", "nobody"):
         try:
             return pwd.getpwnam(name).pw_name
@@ -236,7 +236,7 @@ def _somebody_else() -> str:
     raise AssertionError("PostgreSQL refuses to run as root, and there is no other user")
 
 
-def _elsewhere(work: Coroutine[Any, Any, T]) -> T:
+def elsewhere(work: Coroutine[Any, Any, T]) -> T:
     """Run it on an event loop of its own, whether or not this thread has one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()

@@ -56,8 +56,9 @@ def pooled(url: PostgresUrl, mode: str) -> Iterator[PostgresUrl]:
     )
     # It refuses to run as root.
     user = somebody_else() if os.geteuid() == 0 else None
-    for path in (folder, users, settings) if user is not None else ():
-        shutil.chown(path, user)
+    if user is not None:
+        for path in (folder, users, settings):
+            shutil.chown(path, user)
     process = subprocess.Popen([program, "-q", str(settings)], user=user, cwd=folder)
     try:
         by_way = PostgresUrl(url.url.replace(f":{server_port}/", f":{port}/"))

@@ -131,7 +131,9 @@ class PresenceService:
             return False
         self._opened += 1
         socket.connection = self._opened
-        socket.version = read_cursor(cursor, self._node.name) if cursor else None
+        version = read_cursor(cursor, self._node.name) if cursor else None
+        if version is not None and self._node.roster.remembers(version):
+            socket.version = version
         self._node.open(socket.session, socket.username, self._opened, _now())
         self.hub.add(socket)
         self._changed()

@@ -101,9 +101,13 @@ class Roster:
             if entry.since > at:
                 self.place(node, username, *entry)
 
+    def remembers(self, version: int) -> bool:
+        """Whether it is known what changed after `version`: neither too old nor yet to come."""
+        return self._forgotten <= version <= self.version
+
     def changes_since(self, version: int) -> list[tuple[str, Person]] | None:
         """The newest state of each user who changed after `version`; None if that is not known."""
-        if not self._forgotten <= version <= self.version:
+        if not self.remembers(version):
             return None
         return [*_changed_after(self._here, version), *_changed_after(self._gone, version)]
 

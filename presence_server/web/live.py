@@ -20,6 +20,7 @@ from presence_server.presence.messages import (
 )
 from presence_server.web.middlewares import is_our_origin
 from presence_server.web.proxies import client_address
+from presence_server.web.upgrade import asks_for_upgrade, check_upgrade
 
 # aiohttp refuses a message of this size by itself; the contract allows 4 KiB.
 _TOO_BIG = 4097
@@ -38,9 +39,13 @@ _SEND_BUFFER = 64 * 1024
 
 async def live(request: web.Request) -> web.StreamResponse:
     """The socket of a logged-in user, from its upgrade until it is gone."""
+    if not asks_for_upgrade(request):
+        # Somebody opened the address in a browser.
+        raise web.HTTPSeeOther("/")
     _check_origin(request)
     if SESSION not in request:
         raise web.HTTPUnauthorized
+    check_upgrade(request)
     session, address = request[SESSION], client_address(request)
     seats = request.app[SEATS]
     if (limit := seats.refusal(session.username, address)) is not None:
@@ -62,11 +67,7 @@ def _check_origin(request: web.Request) -> None:
 
 async def _serve(request: web.Request, session: Session) -> web.WebSocketResponse:
     ws = _response(request)
-    try:
-        await ws.prepare(request)
-    except UnicodeEncodeError:
-        # aiohttp repeats a bad header in its refusal, whatever bytes it holds.
-        raise web.HTTPBadRequest from None
+    await ws.prepare(request)
     # Neither is needed again, and both would take memory for as long as the socket is open.
     ws.headers.clear()
     request.pop(aiohttp_session.SESSION_KEY)

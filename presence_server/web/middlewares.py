@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _RETRY_DATABASE = 5  # seconds
+_TOLD_WITH_ERRORS = ("Allow", "Retry-After", "Sec-WebSocket-Version", "Upgrade")
 # What programs ask for: their errors are JSON.
 _JSON_PATHS = ("/api/", "/users/")
 
@@ -46,6 +47,7 @@ _SENTENCES = {
     413: "That is more than this site accepts.",
     415: "This site does not accept data of that kind.",
     421: "There is no site of that name here.",
+    426: "This site speaks version 13 of the WebSocket protocol.",
     429: "That was too often. Please wait a moment.",
     500: "Something went wrong on our side.",
     503: "The site is busy. Please try again in a moment.",
@@ -88,7 +90,7 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 def _kept(error: web.HTTPError) -> Mapping[str, str]:
-    return {name: error.headers[name] for name in ("Allow", "Retry-After") if name in error.headers}
+    return {name: error.headers[name] for name in _TOLD_WITH_ERRORS if name in error.headers}
 
 
 async def _error_page(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 import bcrypt
 from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # it has no types
@@ -144,6 +144,9 @@ def password_problem(password: str, username: str) -> str | None:
         return f"Use at least {LEAST_CHARACTERS} characters."
     if len(_bytes(password)) > MOST_BYTES:
         return f"Use at most {MOST_BYTES} characters; accents, other scripts and emoji count more."
+    # zxcvbn fails over a line break, and to bcrypt a password that is repeated after a NUL is itself.
+    if any(category(character) == "Cc" for character in password):
+        return "A password has no line breaks or other control characters."
     judged = [
         zxcvbn(part, user_inputs=[username, username[:_JUDGED], username[-_JUDGED:]])
         for part in dict.fromkeys((password[:_JUDGED], password[-_JUDGED:]))
@@ -175,9 +178,11 @@ def _spellings(password: str) -> Iterable[str]:
 
 
 def _fits(password: str, hashed: str, cost: int) -> bool:
-    # bcrypt refuses longer ones; they cannot be right, but must take as long.
+    # bcrypt refuses longer ones, and reads on from the beginning after a NUL; neither can be right,
+    # but must take as long.
     given = _bytes(password)
-    fits = _check(given[:MOST_BYTES], hashed) and len(given) <= MOST_BYTES
+    possible = len(given) <= MOST_BYTES and b"\0" not in given
+    fits = _check(given[:MOST_BYTES], hashed) and possible
     # A hash of a lower cost is as slow as ours with one more check at each cost in between: or a
     # wrong password would tell which names exist after the cost was raised.
     for lower in range(_cost(hashed), cost) if not fits else ():

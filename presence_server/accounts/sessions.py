@@ -35,6 +35,9 @@ class Reason(StrEnum):
     ENDED = "ended"
 
 
+_REASONS = {str(reason): reason for reason in Reason}
+
+
 class NotAllowed(Exception):
     """No session may begin: the account is gone or disabled, or its password has changed."""
 
@@ -56,13 +59,14 @@ class Session:
 class Ending:
     """The end of a session, or of an account with all it had when there is no `session_key`.
 
-    Numbers grow in the order in which things ended.
+    Numbers grow in the order in which things ended. `reason` is None for one that this version
+    does not know: a newer one may share the database.
     """
 
     number: int
     session_key: str | None
     username: str
-    reason: Reason
+    reason: Reason | None
     ended_at: int
 
 
@@ -202,7 +206,7 @@ async def endings_after(db: Database, number: int) -> list[Ending]:
         number,
     )
     return [
-        Ending(number, key, username, Reason(reason), ended_at)
+        Ending(number, key, username, _REASONS.get(reason), ended_at)
         for number, key, username, reason, ended_at in rows
     ]
 

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from presence_server.storage.database import Database, Row, Transaction
 from presence_server.accounts.sessions import Reason, end_account, end_others
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]{3,32}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,30}[A-Za-z0-9]")
+_CHARACTERS = re.compile(r"[A-Za-z0-9_.-]*")
 # These sort before and after every character that a name may have.
 _FIRST, _LAST = "\x01", "\x7f"
-# Scripts that keep people in plain objects would lose this one.
-_RESERVED = {"__proto__"}
+# Whoever has one of these would be taken for somebody else, or for nobody.
+_RESERVED = frozenset(
+    "admin administrator anonymous everybody everyone moderator null root security staff support"
+    " sysadmin system undefined webmaster".split()
+)
 # Some databases refuse more values than this in one statement.
 _VALUES = 500
 _COLUMNS = "id, username, created_at, disabled_at, last_seen"
 
 
 class UsernameTaken(Exception):
-    """The name is somebody's, whatever the case, or nobody's to have."""
+    """The name is somebody's, whatever the case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,14 @@ def name_problem(username: str) -> str | None:
         return None
     if not 3 <= len(username) <= 32:
         return "A user name has 3 to 32 characters."
-    return "A user name is made of the letters a to z, digits, dots, dashes and underscores."
+    if not _CHARACTERS.fullmatch(username):
+        return "A user name is made of the letters a to z, digits, dots, dashes and underscores."
+    return "A user name begins and ends with a letter or a digit."
+
+
+def is_reserved(username: str) -> bool:
+    """Whether only an operator may give somebody this name."""
+    return username.lower() in _RESERVED
 
 
 async def create(db: Database, username: str, password_hash: str, now: int) -> User:
@@ -53,7 +64,7 @@ async def create(db: Database, username: str, password_hash: str, now: int) -> U
             now,
         )
 
-    rows = await db.write(work) if username.lower() not in _RESERVED else []
+    rows = await db.write(work)
     if not rows:
         raise UsernameTaken(username)
     return _user(rows[0])

@@ -47,6 +47,10 @@ def printable(text: str) -> str:
 
 
 def minute(moment: int | None) -> str:
+    """In UTC, as the log has it, whatever zone this machine or its reader is in."""
     if moment is None:
         return "never"
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    try:
+        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"second {moment}"

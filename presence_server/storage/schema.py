@@ -42,7 +42,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     uri = f"{path.as_uri()}?mode=rw"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=OPEN_PATIENCE)
     connection.execute("PRAGMA foreign_keys = ON")
+    # Another program may have written bytes that are no text: one bad name must not fail a list.
+    connection.text_factory = _text
     return connection
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
 
 
 def _make_private(path: Path, *, create: bool) -> None:

@@ -80,10 +80,13 @@ async def _create_user(request: web.Request, username: str, fields: Mapping[str,
         raise Refused(400, fields=problems)
     # Before the name is tried, so that a taken one takes as long as a free one.
     password_hash = await request.app[PASSWORDS].hash(password)
+    not_available = Refused(400, fields={"username": "That name is not available."})
+    if users.is_reserved(username):
+        raise not_available
     try:
         await users.create(request.app[DATABASE], username, password_hash, int(time.time()))
     except users.UsernameTaken as taken:
-        raise Refused(400, fields={"username": "That name is not available."}) from taken
+        raise not_available from taken
     note(request, "signed up", username)
 
 

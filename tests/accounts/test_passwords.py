@@ -59,7 +59,7 @@ async def test_a_password_fits_its_hash_and_no_other(passwords: Passwords) -> No
     assert hashed.startswith("$2b$04$")
     assert await passwords.hash(GOOD) != hashed
     assert await passwords.verify(GOOD, hashed)
-    for wrong in ("", "Johnson123", GOOD + " ", GOOD + "\0", "\udc80"):
+    for wrong in ("", "Johnson123", GOOD + " ", GOOD + "\0", f"{GOOD}\0{GOOD}", "\udc80"):
         assert not await passwords.verify(wrong, hashed)
 
 
@@ -291,6 +291,8 @@ def test_good_passwords(password: str, username: str) -> None:
         ("x" * 73, "bob", "at most 72"),
         ("é" * 37, "bob", "at most 72"),
         ("😀" * 19, "bob", "at most 72"),
+        ("1234567\n", "bob", "control characters"),
+        ("johnson\0123", "bob", "control characters"),
         ("password", "bob", "too easy to guess"),
         ("12345678", "bob", "too easy to guess"),
         ("qwertyuiop", "bob", "too easy to guess"),

@@ -22,7 +22,7 @@ async def begin(db: Database, user_id: int, now: int = NOW) -> tuple[str, Sessio
     return await sessions.start(db, user_id, "192.0.2.1", "Firefox on Linux", now)
 
 
-async def ended(db: Database) -> list[tuple[str | None, Reason]]:
+async def ended(db: Database) -> list[tuple[str | None, Reason | None]]:
     return [(ending.session_key, ending.reason) for ending in await sessions.endings_after(db, 0)]
 
 
@@ -145,3 +145,19 @@ async def test_thousands_may_expire_together(db: Database, alice: int) -> None:
     assert await sessions.end_expired(db, NOW) == 5000
     assert await sessions.end_expired(db, NOW) == 0
     assert len(await sessions.endings_after(db, 0)) == 5000
+
+
+async def test_a_reason_that_is_not_known_ends_the_session_all_the_same(db: Database) -> None:
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute(
+            "INSERT INTO endings (session_key, username, reason, ended_at)"
+            " VALUES ($1, $2, $3, $4), ($5, $2, $3, $4)",
+            *("of a newer version", "alice", "evicted", NOW, None),
+        )
+
+    await db.write(work)
+    endings = await sessions.endings_after(db, 0)
+    assert [(ending.session_key, ending.reason) for ending in endings] == [
+        ("of a newer version", None),
+        (None, None),
+    ]

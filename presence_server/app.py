@@ -17,6 +17,7 @@ from presence_server.background import Background
 from presence_server.config import Config
 from presence_server.keys import (
     CONFIG,
+    COOKIE_NAME,
     DATABASE,
     KEYRING,
     METRICS,
@@ -34,11 +35,17 @@ from presence_server.metrics import Metrics
 from presence_server.resources import STATIC, TEMPLATES
 from presence_server.watchdog import Watchdog
 from presence_server.web import account, api, operations, operators, pages
-from presence_server.web.cookies import CookieStorage
+from presence_server.web.cookies import CookieStorage, cookie_name
 from presence_server.web.forms import LARGEST
-from presence_server.web.hosts import known_host
+from presence_server.web.hosts import known_host, operators_only
 from presence_server.web.live import live
-from presence_server.web.middlewares import error_pages, identity, same_origin, secure_headers
+from presence_server.web.middlewares import (
+    below_base_path,
+    error_pages,
+    identity,
+    same_origin,
+    secure_headers,
+)
 from presence_server.web.rendering import StaticFiles, set_up_templates
 
 
@@ -48,34 +55,49 @@ def create_app(config: Config) -> web.Application:
     app[CONFIG] = config
     app[STOPPING] = asyncio.Event()
     app[METRICS] = Metrics()
-    static = StaticFiles(STATIC)
-    app.add_routes(
-        [
-            web.get("/", pages.list_users),
-            web.get("/sign_up/", pages.show_sign_up),
-            web.post("/sign_up/", pages.sign_up),
-            web.get("/log_in/", pages.show_log_in),
-            web.post("/log_in/", pages.log_in),
-            web.post("/log_out/", pages.log_out),
-            web.get("/account/", account.show_account),
-            web.post("/account/password", account.change_password),
-            web.post("/account/end", account.end_devices),
-            web.post("/account/delete", account.delete_account),
-            web.get("/users/", live),
-            web.get("/api/users", api.list_users),
-            web.get("/healthz", operations.healthz),
-            web.get("/readyz", operations.readyz),
-            web.get("/static/{version}/{name:.+}", static.serve),
-        ]
-    )
-    set_up_templates(app, TEMPLATES, static)
+    static = StaticFiles(STATIC, config.base_path)
+    # A proxy may pass the path on, or take off it what all addresses of the site begin with.
+    for base_path in dict.fromkeys((config.base_path, "")):
+        app.add_routes(
+            web.RouteDef(route.method, base_path + route.path, route.handler, route.kwargs)
+            for route in _routes(static)
+        )
+    if config.base_path:
+        app.router.add_route("*", config.base_path, pages.add_slash)
+    set_up_templates(app, TEMPLATES, static, config.base_path)
+    app.on_response_prepare.append(below_base_path)
     app.on_response_prepare.append(secure_headers)
-    aiohttp_session.setup(app, CookieStorage(config.cookie_name, https=config.https))
+    aiohttp_session.setup(app, CookieStorage(config))
     # Outermost first; the session's own stands before these.
-    app.middlewares.extend([error_pages, same_origin, known_host, identity])
+    app.middlewares.extend([error_pages, known_host, same_origin, identity])
     app.on_shutdown.append(_say_goodbye)
     app.cleanup_ctx.append(_services)
     return app
+
+
+def _routes(static: StaticFiles) -> list[web.RouteDef]:
+    without_slash = ("/account", "/log_in", "/log_out", "/sign_up", "/users")
+    return [
+        web.get("/", pages.list_users),
+        web.get("/sign_up/", pages.show_sign_up),
+        web.post("/sign_up/", pages.sign_up),
+        web.get("/log_in/", pages.show_log_in),
+        web.post("/log_in/", pages.log_in),
+        web.post("/log_out/", pages.log_out),
+        web.get("/account/", account.show_account),
+        web.post("/account/password", account.change_password),
+        web.post("/account/end", account.end_devices),
+        web.post("/account/delete", account.delete_account),
+        web.get("/users/", live),
+        web.get("/api/users", api.list_users),
+        web.get("/healthz", operations.healthz),
+        web.get("/readyz", operations.readyz),
+        web.get("/static/{version}/{name:.+}", static.serve),
+        web.get("/favicon.ico", static.lead_to_icon),
+        # https://www.w3.org/TR/change-password-url/
+        web.get("/.well-known/change-password", pages.lead_to_change_of_password),
+        *(web.route("*", path, pages.add_slash) for path in without_slash),
+    ]
 
 
 def create_admin_app(app: web.Application) -> web.Application:
@@ -89,6 +111,7 @@ def create_admin_app(app: web.Application) -> web.Application:
             web.get("/roster", operators.roster),
         ]
     )
+    admin.middlewares.append(operators_only)
     admin.on_response_prepare.append(secure_headers)
     return admin
 
@@ -100,6 +123,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
     key_file = config.key_file
     async with AsyncExitStack() as stack:
         app[DATABASE] = await stack.enter_async_context(open_database(config.database))
+        app[COOKIE_NAME] = cookie_name(config, app[DATABASE].site)
         app[DATABASE].observe = app[METRICS].time_database
         app[KEYRING] = open_keyring(key_file)
         app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))

@@ -14,7 +14,7 @@ from presence_server.accounts.keyring import KeyringError
 from presence_server.commands import COMMANDS, serve
 from presence_server.config import Config, ConfigError
 from presence_server.relay import RelayRefused
-from presence_server.settings import SETTINGS, Setting, read_config
+from presence_server.settings import SETTINGS, Setting, read_config, unknown_variables
 
 FAILED = 1
 WRONG_SETTING = 2
@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = read_config(_flags(args), os.environ)
         logs.set_up(config.log_format)
+        for sentence in unknown_variables(os.environ):
+            log.warning(sentence)
         return int(args.run(args, config))
     except (ConfigError, KeyringError, RelayRefused) as error:
         _say(str(error))

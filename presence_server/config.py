@@ -5,12 +5,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, Self
 
-from yarl import URL
+from presence_server.origins import Origin, is_address, read_site_url
 
 Network = IPv4Network | IPv6Network
 
 # Stands for a default that follows from the other settings.
 _FOLLOWS: Any = None
+# What a socket file's path begins with among the addresses to listen on.
+UNIX = "unix:"
 _LOOPBACK = (ip_network("127.0.0.1"), ip_network("::1"))
 
 
@@ -37,6 +39,7 @@ class PostgresUrl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
+    # Several with commas between them.
     host: str = "127.0.0.1"
     port: int = 8000
     reuse_port: bool = False
@@ -56,13 +59,19 @@ class Config:
     log_format: str = "text"
     admin_port: int | None = None
     admin_host: str = "127.0.0.1"
-    cookie_name: str = "presence_session"
+    # None: after the database, so that two servers of one host do not share it.
+    cookie_name: str | None = None
 
     def __post_init__(self) -> None:
         if self.secret_key_file is None and isinstance(self.database, Path):
             object.__setattr__(self, "secret_key_file", Path(f"{self.database}.key"))
         if self.trusted_proxies is _FOLLOWS:
             object.__setattr__(self, "trusted_proxies", _LOOPBACK if self.public_url else ())
+        if self.reuse_port and UNIX in self.host:
+            raise ConfigError(
+                "--reuse-port (PRESENCE_REUSE_PORT) cannot be had with unix: in --host: "
+                "each process needs a socket file of its own."
+            )
         if self.reuse_port and self.redis_url is None:
             raise ConfigError(
                 "--reuse-port (PRESENCE_REUSE_PORT) needs --redis-url: "
@@ -84,6 +93,15 @@ class Config:
         """Whether people reach the site by https, which only a proxy in front can give."""
         return self.public_url is not None and self.public_url.startswith("https://")
 
+    @property
+    def public_origin(self) -> Origin | None:
+        return None if self.public_url is None else read_site_url(self.public_url)[0]
+
+    @property
+    def base_path(self) -> str:
+        """Below which the site lives: empty, or such as "/presence"."""
+        return "" if self.public_url is None else read_site_url(self.public_url)[1]
+
     def summary(self) -> dict[str, str]:
         """What is on and off, for the log: no secrets."""
         admin = None if self.admin_port is None else f"{self.admin_host}:{self.admin_port}"
@@ -102,6 +120,10 @@ class Config:
         """What is allowed but unsafe, a sentence each."""
         found = []
         is_public = not _is_loopback(self.public_host)
+        if self.public_url is None and UNIX in self.host:
+            found.append(
+                "Without --public-url a proxy in front of the socket file is taken for plain http."
+            )
         if is_public and not self.https:
             found.append(
                 f"Passwords and cookies travel unencrypted to {self.public_host}: "
@@ -134,13 +156,13 @@ class Config:
 
     @property
     def public_host(self) -> str:
-        return (URL(self.public_url).host or "") if self.public_url else self.host
+        """Under which everybody finds the site, unless only this machine does."""
+        if self.public_origin is not None:
+            return self.public_origin.host
+        return next((host for host in self.host.split(",") if not _is_loopback(host)), "localhost")
 
 
 def _is_loopback(host: str) -> bool:
-    if host == "localhost":
+    if host == "localhost" or host.startswith(UNIX):
         return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_address(host) and ip_address(host).is_loopback

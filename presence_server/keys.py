@@ -15,6 +15,8 @@ from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
 
 CONFIG = web.AppKey("CONFIG", Config)
+# Known when the database is open.
+COOKIE_NAME = web.AppKey("COOKIE_NAME", str)
 DATABASE = web.AppKey("DATABASE", Database)
 METRICS = web.AppKey("METRICS", Metrics)
 KEYRING = web.AppKey("KEYRING", Keyring)

@@ -16,12 +16,12 @@ from aiohttp import web
 
 from presence_server.app import create_admin_app, create_app
 from presence_server.collector import short_collections
-from presence_server.config import Config, ConfigError
+from presence_server.config import Config
+from presence_server.listening import listen
 from presence_server.live.seats import capacity
 from presence_server.logs import Seldom
 from presence_server.web.runner import Runner
 
-BACKLOG = 4096
 # Also the time within which a client must have sent its headers: AppRunner's own is an hour.
 KEEP_ALIVE = 15.0
 # aiohttp waits this long for handlers to end, cancels them, and waits as long again.
@@ -65,10 +65,10 @@ async def _serve(config: Config, contexts: Sequence[CleanupContext]) -> None:
         # When a background task fails, its TaskGroup in the app cancels this task, wherever it is.
         try:
             runner = await _start(runners, app)
-            lines = ["Listening on " + await _listen(runner, config)]
+            lines = ["Listening on " + await _listen(runners, runner, config)]
             if config.admin_port is not None:
                 admin = await _start(runners, create_admin_app(app))
-                lines.append("Operators' pages on " + await _listen_admin(admin, config))
+                lines.append("Operators' pages on " + await _listen_admin(runners, admin, config))
             runners.enter_context(short_collections())
             print("\n".join(lines), flush=True)
             _tell_manager("READY=1")
@@ -89,43 +89,15 @@ async def _start(runners: AsyncExitStack, app: web.Application) -> web.AppRunner
     return runner
 
 
-async def _listen(runner: web.AppRunner, config: Config) -> str:
-    site = web.TCPSite(
-        runner,
-        config.host,
-        config.port,
-        backlog=BACKLOG,
-        # False would be refused where the platform has no such option.
-        reuse_port=config.reuse_port or None,
+async def _listen(stack: AsyncExitStack, runner: web.AppRunner, config: Config) -> str:
+    return await listen(
+        stack, runner, config.host, config.port, "--host and --port", reuse_port=config.reuse_port
     )
-    return await _open(site, config.host, "--host and --port")
 
 
-async def _listen_admin(runner: web.AppRunner, config: Config) -> str:
-    site = web.TCPSite(runner, config.admin_host, config.admin_port)
-    return await _open(site, config.admin_host, "--admin-host and --admin-port")
-
-
-async def _open(site: web.TCPSite, host: str, flags: str) -> str:
-    try:
-        await site.start()
-    except (OSError, UnicodeError) as error:
-        raise ConfigError(
-            f"{flags}: cannot listen on {_url(host, site.port)}: {_reason(error)}."
-        ) from None
-    return _url(host, site.port)
-
-
-def _reason(error: OSError | UnicodeError) -> str:
-    if isinstance(error, UnicodeError):
-        return "not a host name"
-    # The loop words a failed bind at length, the number says it shortly; look-ups have none.
-    number = error.errno or 0
-    return os.strerror(number) if number > 0 else str(error.strerror)
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+async def _listen_admin(stack: AsyncExitStack, runner: web.AppRunner, config: Config) -> str:
+    flags = "--admin-host and --admin-port"
+    return await listen(stack, runner, config.admin_host, config.admin_port or 0, flags)
 
 
 def _raise_descriptor_limit() -> None:

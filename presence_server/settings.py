@@ -3,15 +3,16 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
-from yarl import URL
-
-from presence_server.config import Config, ConfigError, Network, PostgresUrl
+from presence_server.config import UNIX, Config, ConfigError, Network, PostgresUrl
+from presence_server.origins import read_site_url
 
 DATABASE_SCHEMES = ("postgresql://", "postgres://")
+_PREFIX = "PRESENCE_"
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "sentinel://", "sentinels://")
 
 
@@ -31,7 +32,7 @@ class Setting:
 
     @property
     def variable(self) -> str:
-        return "PRESENCE_" + self.field.upper()
+        return _PREFIX + self.field.upper()
 
     @property
     def is_switch(self) -> bool:
@@ -55,6 +56,23 @@ def read_config(flags: Mapping[str, str], environment: Mapping[str, str]) -> Con
         if text is not None:
             fields[setting.field] = _read(setting, text)
     return Config(**fields)
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """A sentence about each PRESENCE_* variable that is no setting."""
+    known = [setting.variable for setting in SETTINGS]
+    return [
+        f"{name} is no setting and changes nothing{_nearest(name, known)}."
+        for name in sorted(environment)
+        if name.startswith(_PREFIX) and name not in known
+    ]
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    # What all of them begin with makes nothing alike.
+    ends = [variable.removeprefix(_PREFIX) for variable in known]
+    found = get_close_matches(name.removeprefix(_PREFIX), ends, n=1, cutoff=0.5)
+    return f": did you mean {_PREFIX}{found[0]}?" if found else ""
 
 
 def read_database(text: str) -> Path | PostgresUrl:
@@ -115,9 +133,23 @@ def _switch(text: str) -> bool:
 
 def _host(text: str) -> str:
     host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if not host or any(sign.isspace() or sign in "/[]" for sign in host):
+    if not host or any(sign.isspace() or sign in "/[]," for sign in host):
         raise ValueError(text)
     return host
+
+
+def _hosts(text: str) -> str:
+    """Where to listen, as listening.listen() takes it."""
+    return ",".join(map(_place, text.split(",")))
+
+
+def _place(text: str) -> str:
+    place = text.strip()
+    if not place.startswith(UNIX):
+        return _host(place)
+    if not _path(place.removeprefix(UNIX)).is_absolute():
+        raise ValueError(text)
+    return place
 
 
 def _path(text: str) -> Path:
@@ -132,24 +164,38 @@ def _redis_url(text: str) -> str:
     return text
 
 
-def _origin(text: str) -> str:
-    url = URL(text)
-    if url.scheme not in ("http", "https") or not url.host or url.user or url.password:
-        raise ValueError(text)
-    if url.path != "/" or url.query_string or url.fragment:
-        raise ValueError(text)
-    return str(url.origin())
+def _site_url(text: str) -> str:
+    origin, path = read_site_url(text)
+    return f"{origin}{path}"
 
 
 def _networks(text: str) -> tuple[Network, ...]:
-    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    return tuple(_network(part.strip()) for part in text.split(",") if part.strip())
 
 
+def _network(text: str) -> Network:
+    network = ip_network(text)
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((mapped, network.prefixlen - _MAPPED))
+    return network
+
+
+# Bits of an IPv6 address before the IPv4 address that it may hold.
+_MAPPED = 96
 _PORT = "a whole number from 0 to 65535"
 _SECONDS = "a number of seconds"
 
 SETTINGS = (
-    Setting("host", _host, "an address or a host name", "address to listen on"),
+    Setting(
+        "host",
+        _hosts,
+        "addresses, host names, or unix:/path of a socket file, with commas between them",
+        "where to listen: addresses with commas between them, :: for both families, unix:/path "
+        "for a socket file",
+        "LIST",
+    ),
     Setting("port", _whole(0, 65535), _PORT, "port to listen on; 0 picks a free one"),
     Setting(
         "reuse_port",
@@ -216,9 +262,10 @@ SETTINGS = (
     ),
     Setting(
         "public_url",
-        _origin,
-        "an origin such as https://example.com, without a path",
-        "the origin people use when a proxy stands in front; https there makes cookies Secure",
+        _site_url,
+        "a URL such as https://example.com or https://example.com/presence",
+        "where people find the site when a proxy stands in front, below a path if there is one; "
+        "https there makes cookies Secure",
         "URL",
     ),
     Setting(

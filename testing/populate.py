@@ -22,7 +22,7 @@ from presence_server.accounts import sessions, users
 from presence_server.storage.database import Database, Row, Transaction, Value, open_database
 from presence_server.accounts.keyring import open_keyring
 from presence_server.config import Config
-from presence_server.keys import KEYRING
+from presence_server.keys import COOKIE_NAME, KEYRING
 from presence_server.settings import read_database
 from presence_server.web import cookies
 
@@ -62,7 +62,8 @@ async def populate(config: Config, prefix: str, count: int, logged_in: int) -> l
                     sum(number < logged_in for number in numbers),
                 )
             )
-    return await _cookies(config, secrets)
+        name = cookies.cookie_name(config, database.site)
+    return await _cookies(config, name, secrets)
 
 
 def _batches(numbers: Iterable[int]) -> Iterator[list[int]]:
@@ -86,11 +87,12 @@ async def _add(
     return secrets
 
 
-async def _cookies(config: Config, secrets: Iterable[str]) -> list[str]:
+async def _cookies(config: Config, name: str, secrets: Iterable[str]) -> list[str]:
     """As the log-in page would set them."""
     app = web.Application()
     app[KEYRING] = open_keyring(config.key_file)
-    storage = cookies.CookieStorage(config.cookie_name, https=config.https)
+    app[COOKIE_NAME] = name
+    storage = cookies.CookieStorage(config)
     remembering = session_middleware(storage)
     values = []
     for secret in secrets:

@@ -74,6 +74,7 @@ def test_key_file_lies_beside_the_database() -> None:
     [
         ("host", "::1", "::1"),
         ("host", "[::1]", "::1"),
+        ("host", "127.0.0.1, [::1],unix:/run/presence.sock", "127.0.0.1,::1,unix:/run/presence.sock"),
         ("port", "0", 0),
         ("port", "65535", 65535),
         ("grace", "0", 0.0),
@@ -91,8 +92,14 @@ def test_key_file_lies_beside_the_database() -> None:
         ("public_url", "https://example.com", "https://example.com"),
         ("public_url", "HTTPS://Example.com:443/", "https://example.com"),
         ("public_url", "http://[::1]:8000", "http://[::1]:8000"),
+        ("public_url", "http://[::0001]:80", "http://[::1]"),
+        ("public_url", "https://Bücher.example.", "https://xn--bcher-kva.example"),
+        ("public_url", "https://XN--bcher-kva.example", "https://xn--bcher-kva.example"),
+        ("public_url", "https://example.com/chat/", "https://example.com/chat"),
+        ("public_url", "https://example.com:8443/a/b.c", "https://example.com:8443/a/b.c"),
         ("trusted_proxies", "10.0.0.1, ::1", (ip_network("10.0.0.1"), ip_network("::1"))),
         ("trusted_proxies", "10.0.0.0/8", (ip_network("10.0.0.0/8"),)),
+        ("trusted_proxies", "::ffff:10.0.0.0/104", (ip_network("10.0.0.0/8"),)),
         ("trusted_proxies", "", ()),
     ],
 )
@@ -116,6 +123,10 @@ def test_switch_off(word: str) -> None:
         ("host", ""),
         ("host", "http://x"),
         ("host", "a b"),
+        ("host", "127.0.0.1,"),
+        ("host", "unix:"),
+        ("host", "unix:presence.sock"),
+        ("admin_host", "127.0.0.1,::1"),
         ("port", "-1"),
         ("port", "65536"),
         ("port", "http"),
@@ -139,7 +150,12 @@ def test_switch_off(word: str) -> None:
         ("public_url", "example.com"),
         ("public_url", "ftp://example.com"),
         ("public_url", "https://"),
-        ("public_url", "https://example.com/chat"),
+        ("public_url", "https://example.com/a b"),
+        ("public_url", "https://example.com/a//b"),
+        ("public_url", "https://example.com/{x}"),
+        ("public_url", "https://example.com/%2fx"),
+        ("public_url", "https://a b.example"),
+        ("public_url", "https://a..example"),
         ("public_url", "https://example.com?x=1"),
         ("public_url", "https://me:secret@example.com"),
         ("public_url", "https://example.com:port"),
@@ -172,12 +188,32 @@ def test_sharing_a_port_needs_redis() -> None:
         read_config({"reuse_port": "on"}, {})
 
 
+def test_a_socket_file_cannot_be_shared() -> None:
+    with pytest.raises(ConfigError, match="--reuse-port .* socket file of its own"):
+        read_config({"reuse_port": "on", "redis_url": "redis://x", "host": "unix:/x"}, {})
+
+
 def test_a_public_url_trusts_the_proxy_on_this_machine() -> None:
     assert Config(public_url="https://example.com").trusted_proxies == (
         ip_network("127.0.0.1"),
         ip_network("::1"),
     )
     assert Config(public_url="https://example.com", trusted_proxies=()).trusted_proxies == ()
+
+
+@pytest.mark.parametrize(
+    ("public_url", "origin", "base_path"),
+    [
+        ("https://Example.com:443/", "https://example.com", ""),
+        ("https://bücher.example/chat", "https://xn--bcher-kva.example", "/chat"),
+    ],
+)
+def test_a_public_url_is_an_origin_and_a_path(
+    public_url: str, origin: str, base_path: str
+) -> None:
+    config = Config(public_url=public_url)
+    assert (str(config.public_origin), config.base_path) == (origin, base_path)
+    assert (Config().public_origin, Config().base_path) == (None, "")
 
 
 def test_only_a_public_url_with_https_is_https() -> None:
@@ -190,6 +226,8 @@ def test_only_a_public_url_with_https_is_https() -> None:
     ("flags", "words"),
     [
         ({"host": "0.0.0.0"}, "unencrypted to 0.0.0.0"),
+        ({"host": "127.0.0.1,::"}, "unencrypted to ::"),
+        ({"host": "unix:/run/presence.sock"}, "--public-url"),
         ({"public_url": "http://example.com"}, "unencrypted to example.com"),
         ({"trusted_proxies": "0.0.0.0/0"}, "--trusted-proxies trusts everybody"),
         ({"public_url": "https://example.com", "trusted_proxies": ","}, "--trusted-proxies is em"),
@@ -209,6 +247,7 @@ def test_a_risk_is_warned_about(flags: dict[str, str], words: str) -> None:
     [
         {"host": "::1"},
         {"host": "localhost"},
+        {"host": "localhost,unix:/x", "public_url": "https://example.com"},
         {"host": "0.0.0.0", "public_url": "https://example.com"},
         {"public_url": "http://localhost:8000"},
         {"admin_port": "9000"},

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from presence_server.storage.database import UNFINISHED, Database, Row, Transaction
+from presence_server.storage.database import SITE, UNFINISHED, Database, Row, Transaction
 
 # Rows that are read, or written in one transaction.
 BATCH = 1000
@@ -84,6 +84,12 @@ async def _begin(source: Database, target: Database) -> None:
             "INSERT INTO about (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
             UNFINISHED,
             source.identity,
+        )
+        await transaction.execute(
+            "INSERT INTO about (name, value) VALUES ($1, $2)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            SITE,
+            source.site,
         )
         return None
 

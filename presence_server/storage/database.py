@@ -46,6 +46,8 @@ __all__ = [
 
 # Stands in `about` of a database that holds a part of another: the identity of that one.
 UNFINISHED = "unfinished copy of"
+# Stands in `about` of a copy: the site whose database it was copied from.
+SITE = "site"
 _CHECK_EVERY = 1.0  # seconds
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ class Database:
         self.name = name
         # A random name, given when the database was made.
         self.identity = ""
+        # Names whom it serves: a copy serves those of the database that it was copied from.
+        self.site = ""
         # How often it could not serve, by kind.
         self.failures: Counter[str] = Counter()
         self._engine = engine
@@ -184,6 +188,7 @@ async def open_database(
                 f"The database {place} is an unfinished copy of another: copy it again."
             )
         database.identity = about["identity"]
+        database.site = about.get(SITE, database.identity)
         yield database
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from presence_server.logs import Seldom
-from presence_server.web.proxies import client_address, is_forwarded_in_vain
+from presence_server.web.proxies import client_address, is_forwarded_in_vain, unreadable_hop
 
 _LONGEST = 300  # characters of a path or a user agent
 _SELDOM = 600.0  # seconds
@@ -21,6 +21,7 @@ class AccessLogger(AbstractAccessLogger):
 
     # Of the class, because aiohttp makes one of these for each connection.
     _proxies = Seldom(log, _SELDOM)
+    _unreadable = Seldom(log, _SELDOM)
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         fields = {
@@ -38,6 +39,13 @@ class AccessLogger(AbstractAccessLogger):
                 "%s sends X-Forwarded-For and is not among --trusted-proxies: "
                 "if it is the proxy, everybody behind it shares one address and its limits",
                 request.remote,
+            )
+        hop = unreadable_hop(request) if _is_parsed(request) else None
+        if hop is not None:
+            self._unreadable.warning(
+                "X-Forwarded-For has %s where the client's address should be: everybody behind "
+                "that proxy shares one address and its limits",
+                printable(hop),
             )
 
 

@@ -4,6 +4,7 @@ With it goes the proof that this device has logged in before (web/devices.py), u
 From a form to the page that it leads to, it also carries a sentence.
 """
 
+import hashlib
 import json
 import secrets
 import time
@@ -14,7 +15,8 @@ from aiohttp import web
 from aiohttp_session.cookie_storage import EncryptedCookieStorage
 from cryptography.fernet import Fernet, InvalidToken
 
-from presence_server.keys import KEYRING, SESSION
+from presence_server.config import Config
+from presence_server.keys import COOKIE_NAME, KEYRING, SESSION
 
 MAX_AGE = 90 * 24 * 3600  # seconds: as long as a session can live
 
@@ -30,13 +32,14 @@ class CookieStorage(EncryptedCookieStorage):
     What the cookie says is true only while SQLite says so too: it has no lifetime of its own here.
     """
 
-    def __init__(self, cookie_name: str, *, https: bool) -> None:
-        # The base class wants one Fernet; the keyring's keys are used instead.
+    def __init__(self, config: Config) -> None:
+        # The base class wants one Fernet and a name; the keyring's keys and the application's name
+        # are used instead.
         super().__init__(
             Fernet(Fernet.generate_key()),
-            cookie_name=f"__Host-{cookie_name}" if https else cookie_name,
+            path=config.base_path or "/",
             max_age=MAX_AGE,
-            secure=https,
+            secure=config.https,
             httponly=True,
             samesite="Lax",
         )
@@ -65,32 +68,43 @@ class CookieStorage(EncryptedCookieStorage):
         response: web.StreamResponse,
         session: aiohttp_session.Session,
     ) -> None:
-        if session.empty:
-            self.save_cookie(response, "")
-            return
-        content = json.dumps(dict(session)).encode("ascii")
-        self.save_cookie(response, request.app[KEYRING].fernet.encrypt(content).decode("ascii"))
+        cookie = ""
+        if not session.empty:
+            content = json.dumps(dict(session)).encode("ascii")
+            cookie = request.app[KEYRING].fernet.encrypt(content).decode("ascii")
+        self._save(response, request.app[COOKIE_NAME], cookie)
 
     def load_cookie(self, request: web.Request) -> str | None:
         """The cookie's value; None when there is not exactly one, so that none can be planted
         beside the real one."""
+        # Byte by byte and only then taken apart: a browser sends a name that begins with some odd
+        # blank, which somebody else could plant, and it must not become ours.
+        ours = f"{request.app[COOKIE_NAME]}="
         pairs = ";".join(request.headers.getall("Cookie", ())).split(";")
         values = [
-            value.strip().strip('"')
-            for name, _, value in (pair.partition("=") for pair in pairs)
-            if name.strip() == self.cookie_name
+            pair.removeprefix(ours).strip('"')
+            for pair in (pair.strip(" \t") for pair in pairs)
+            if pair.startswith(ours)
         ]
         return values[0] if len(values) == 1 else None
 
-    def save_cookie(
-        self, response: web.StreamResponse, cookie_data: str, *, max_age: int | None = None
-    ) -> None:
+    def _save(self, response: web.StreamResponse, name: str, value: str) -> None:
         # Browsers drop the deletion of a __Host- cookie that lacks the attributes it was set with.
-        lifetime = MAX_AGE if cookie_data else 0
+        lifetime = MAX_AGE if value else 0
         expires = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + lifetime))
         # Which parameter has which type is lost in a dict.
         params = {**self.cookie_params, "max_age": lifetime, "expires": expires}
-        response.set_cookie(self.cookie_name, cookie_data, **params)  # type: ignore[arg-type]
+        response.set_cookie(name, value, **params)  # type: ignore[arg-type]
+
+
+def cookie_name(config: Config, site: str) -> str:
+    """The name of the cookie: another one for each site, for browsers send the cookies of a host to
+    all its ports."""
+    name = config.cookie_name or f"presence_{hashlib.sha256(site.encode()).hexdigest()[:8]}"
+    if not config.https:
+        return name
+    # __Host- allows no path.
+    return f"__Secure-{name}" if config.base_path else f"__Host-{name}"
 
 
 async def secret_id(request: web.Request) -> str | None:

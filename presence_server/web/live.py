@@ -18,7 +18,7 @@ from presence_server.presence.messages import (
     MessageError,
     parse_client_message,
 )
-from presence_server.web.middlewares import is_our_origin
+from presence_server.web.hosts import has_our_origin
 from presence_server.web.proxies import client_address
 from presence_server.web.upgrade import asks_for_upgrade, check_upgrade
 
@@ -42,7 +42,9 @@ async def live(request: web.Request) -> web.StreamResponse:
     if not asks_for_upgrade(request):
         # Somebody opened the address in a browser.
         raise web.HTTPSeeOther("/")
-    _check_origin(request)
+    # Browsers always send it with an upgrade; other programs carry no cookies of a browser's.
+    if not has_our_origin(request):
+        raise web.HTTPForbidden
     if SESSION not in request:
         raise web.HTTPUnauthorized
     check_upgrade(request)
@@ -57,12 +59,6 @@ async def live(request: web.Request) -> web.StreamResponse:
         return await _serve(request, session)
     finally:
         seats.give_back(session.username, address)
-
-
-def _check_origin(request: web.Request) -> None:
-    # Browsers always send it with an upgrade; other programs carry no cookies of a browser's.
-    if not all(is_our_origin(request, origin) for origin in request.headers.getall("Origin", ())):
-        raise web.HTTPForbidden
 
 
 async def _serve(request: web.Request, session: Session) -> web.WebSocketResponse:

@@ -14,6 +14,7 @@ from presence_server.accounts import sessions
 from presence_server.storage.database import DatabaseUnavailable
 from presence_server.keys import CONFIG, DATABASE, SESSION
 from presence_server.web.cookies import secret_id
+from presence_server.web.hosts import sent_by_our_pages, site_path
 from presence_server.web.rendering import render
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,14 @@ async def secure_headers(request: web.Request, response: web.StreamResponse) -> 
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
 
 
+async def below_base_path(request: web.Request, response: web.StreamResponse) -> None:
+    """A signal handler for on_response_prepare: redirects are written as if the site had no
+    path."""
+    location = response.headers.get("Location", "")
+    if location.startswith("/"):
+        response.headers["Location"] = request.app[CONFIG].base_path + location
+
+
 def add_secure_headers(response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
     response.headers.setdefault("Cache-Control", "no-store")
@@ -100,7 +109,7 @@ async def _error_page(
     sentence = _SENTENCES.get(status, f"{title}.")
     if number:
         sentence += f" If it happens again, please tell whoever runs this site: error {number}."
-    if request.path.startswith(_JSON_PATHS):
+    if site_path(request).startswith(_JSON_PATHS):
         response = web.json_response({"error": sentence}, status=status, headers=headers)
     else:
         context = {"status": status, "title": title, "sentence": sentence}
@@ -113,27 +122,15 @@ async def _error_page(
 @web.middleware
 async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuses what another site made a browser send, before its body is looked at."""
-    if request.method not in _SAFE_METHODS and not _sent_by_our_pages(request):
+    if request.method not in _SAFE_METHODS and not sent_by_our_pages(request):
         raise web.HTTPForbidden()
     return await handler(request)
-
-
-def _sent_by_our_pages(request: web.Request) -> bool:
-    sites = request.headers.getall("Sec-Fetch-Site", ())
-    if sites:
-        return all(site in ("same-origin", "none") for site in sites)
-    return all(is_our_origin(request, origin) for origin in request.headers.getall("Origin", ()))
-
-
-def is_our_origin(request: web.Request, origin: str) -> bool:
-    ours = request.app[CONFIG].public_url or f"http://{request.headers.get('Host', '')}"
-    return origin == ours
 
 
 @web.middleware
 async def identity(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Finds the session that the cookie names; request[SESSION] is absent when there is none."""
-    secret = None if request.path.startswith("/static/") else await secret_id(request)
+    secret = None if site_path(request).startswith("/static/") else await secret_id(request)
     if secret is not None:
         now = int(time.time())
         session = await sessions.find(request.app[DATABASE], secret, now)

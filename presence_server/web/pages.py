@@ -31,6 +31,7 @@ from presence_server.web.forms import (
     trouble_is_told,
 )
 from presence_server.web.directory import Row, everybody, is_name_part, people_here, person_here
+from presence_server.web.hosts import site_path
 from presence_server.web.proxies import client_address
 from presence_server.web.rendering import render
 
@@ -41,6 +42,17 @@ _NEXT_PATHS = ("/", "/account/")
 
 # For a wrong name as well as for a wrong password.
 _WRONG = "Wrong name or password."
+
+
+async def add_slash(request: web.Request) -> web.Response:
+    """For an address that was typed without its end."""
+    query = request.rel_url.raw_query_string
+    raise web.HTTPPermanentRedirect(site_path(request) + "/" + (query and f"?{query}"))
+
+
+async def lead_to_change_of_password(request: web.Request) -> web.Response:
+    """Where password managers look."""
+    raise web.HTTPFound("/account/")
 
 
 async def show_sign_up(request: web.Request) -> web.Response:

@@ -1,5 +1,6 @@
 """Where a request really comes from when proxies stand between."""
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -11,21 +12,22 @@ from presence_server.keys import CONFIG
 _Address = IPv4Address | IPv6Address
 _Networks = tuple[IPv4Network | IPv6Network, ...]
 
+# aiohttp's word for whoever comes by a socket file: only a proxy of ours can open that.
+_UNIX_PEER = ""
+_HOP = re.compile(r"\[([^]]+)\](?::[0-9]+)?|([0-9.]+)(?::[0-9]+)?|([^:]*:[^:]*:.*)")
+
 
 def client_address(request: web.Request) -> str:
     """The rightmost address of X-Forwarded-For that is no trusted proxy; the peer's own when the
-    peer is not trusted. Empty for a peer without an address (a Unix socket)."""
-    peer = _parse(request.remote or "")
-    if peer is None:
-        return ""
-    trusted = request.app[CONFIG].trusted_proxies
-    address = peer
-    for hop in _hops_from_the_right(request):
-        # What an untrusted address says about those before it is worth nothing.
-        if not _is_trusted(address, trusted) or hop is None:
-            break
-        address = hop
-    return str(address)
+    peer is not trusted. Empty when that is not known."""
+    address, _ = _found(request)
+    return "" if address is None else str(address)
+
+
+def unreadable_hop(request: web.Request) -> str | None:
+    """What a trusted proxy wrote into X-Forwarded-For in place of the client's address."""
+    _, unreadable = _found(request)
+    return unreadable
 
 
 def is_forwarded_in_vain(request: web.Request) -> bool:
@@ -35,9 +37,33 @@ def is_forwarded_in_vain(request: web.Request) -> bool:
     return told and peer is not None and not _is_trusted(peer, request.app[CONFIG].trusted_proxies)
 
 
-def _hops_from_the_right(request: web.Request) -> Iterator[_Address | None]:
+def _found(request: web.Request) -> tuple[_Address | None, str | None]:
+    address = _parse(request.remote or "")
+    if address is None and request.remote != _UNIX_PEER:
+        return None, None
+    trusted = request.app[CONFIG].trusted_proxies
+    for hop in _hops_from_the_right(request):
+        # What an untrusted address says about those before it is worth nothing.
+        if address is not None and not _is_trusted(address, trusted):
+            break
+        before = _read_hop(hop)
+        if before is None:
+            return address, hop
+        address = before
+    return address, None
+
+
+def _hops_from_the_right(request: web.Request) -> Iterator[str]:
     hops = ",".join(request.headers.getall("X-Forwarded-For", ())).split(",")
-    return (_parse(hop.strip()) for hop in reversed(hops))
+    stripped = (hop.strip(' \t"') for hop in reversed(hops))
+    # A list may have empty places (RFC 9110, 5.6.1).
+    return filter(None, stripped)
+
+
+def _read_hop(text: str) -> _Address | None:
+    """An address in any of the ways that proxies write it: with a port, and IPv6 in brackets."""
+    match = _HOP.fullmatch(text)
+    return None if match is None else _parse(match[1] or match[2] or match[3])
 
 
 def is_trusted(peer: str, trusted: _Networks) -> bool:
@@ -53,7 +79,7 @@ def _is_trusted(address: _Address, trusted: _Networks) -> bool:
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> _Address | None:
     try:
-        address = ip_address(text.strip("[]").partition("%")[0])
+        address = ip_address(text.partition("%")[0])
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

@@ -1,7 +1,6 @@
 """Pages from templates, and the files that they link to."""
 
 import hashlib
-import mimetypes
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,18 @@ from presence_server.keys import SESSION
 from presence_server.web.cookies import csrf_token, device_proof
 
 
+# Ours, for the machine's own table may say anything, and browsers run no script of another type.
+# Text needs its charset to be read as we wrote it.
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml; charset=utf-8",
+    ".webmanifest": "application/manifest+json; charset=utf-8",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class StaticFile:
     body: bytes
@@ -26,7 +37,8 @@ class StaticFiles:
     """Every static file, read once: serving one touches no disk, and a name that is not among
     them is simply not there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, base_path: str = "") -> None:
+        self._base_path = base_path
         self._files = {
             path.relative_to(folder).as_posix(): _read(path)
             for path in sorted(folder.rglob("*"))
@@ -41,7 +53,7 @@ class StaticFiles:
 
         The version is in the path, so that modules reach each other by relative names.
         """
-        return f"/static/{self._version}/{name}"
+        return f"{self._base_path}/static/{self._version}/{name}"
 
     def urls(self, folder: str) -> list[str]:
         return [self.url(name) for name in self._files if name.startswith(f"{folder}/")]
@@ -59,34 +71,41 @@ class StaticFiles:
         }
         if headers["ETag"] in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
-        # The content type of text needs its charset for the browser to read it as we wrote it.
         return web.Response(
             body=file.body, headers={**headers, "Content-Type": file.content_type}
         )
 
 
+    async def lead_to_icon(self, request: web.Request) -> web.Response:
+        """For programs that ask for the icon by its oldest name."""
+        raise web.HTTPFound(f"/static/{self._version}/favicon.svg")
+
+
 def _read(path: Path) -> StaticFile:
     body = path.read_bytes()
-    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    if content_type.startswith("text/") or content_type.endswith(("javascript", "json", "xml")):
-        content_type += "; charset=utf-8"
-    return StaticFile(body, content_type, _digest(body))
+    return StaticFile(body, _TYPES.get(path.suffix, "application/octet-stream"), _digest(body))
 
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
-def set_up_templates(app: web.Application, folder: Path, static: StaticFiles) -> None:
+def set_up_templates(
+    app: web.Application, folder: Path, static: StaticFiles, base_path: str = ""
+) -> None:
     environment = aiohttp_jinja2.setup(
         app,
         # Read once like the static files, or an upgrade would change the pages of a server that
         # still runs.
-        loader=jinja2.DictLoader({path.name: path.read_text() for path in folder.glob("*.html")}),
+        loader=jinja2.DictLoader(
+            {path.name: path.read_text("utf-8") for path in folder.glob("*.html")}
+        ),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # Before every address of the site.
+    environment.globals["base"] = base_path
     environment.globals["static"] = static.url
     environment.globals["static_urls"] = static.urls
 

@@ -1,5 +1,7 @@
 // The live socket: opens it, notices when it is dead, and opens it again.
 
+import { site } from "./site.js";
+
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
 const SETTLED = 60_000; // a socket that lived this long pays no price for earlier failures
@@ -185,7 +187,7 @@ export class Connection {
 /** Null when there is no network. */
 async function statusOfSite() {
   try {
-    return (await fetch("/api/users?limit=1", { cache: "no-store" })).status;
+    return (await fetch(new URL("api/users?limit=1", site), { cache: "no-store" })).status;
   } catch {
     return null;
   }

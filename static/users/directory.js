@@ -1,5 +1,7 @@
 // The accounts whose names begin with a prefix, page by page from /api/users, in order of name.
 
+import { site } from "./site.js";
+
 const PAGE = 200;
 const RETRY = 5_000;
 const NAME_PART = /^[\w.-]*$/; // anything else begins no name, and the server would not take it
@@ -51,7 +53,7 @@ export class Directory {
     const query = new URLSearchParams({ limit: PAGE });
     if (this.#prefix) query.set("q", this.#prefix);
     if (this.after !== null) query.set("after", this.after);
-    const answer = await fetch(`/api/users?${query}`);
+    const answer = await fetch(new URL(`api/users?${query}`, site));
     if (!answer.ok) throw new Error(`/api/users answered ${answer.status}`);
     return answer.json();
   }

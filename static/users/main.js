@@ -7,6 +7,7 @@ import { Directory } from "./directory.js";
 import { Person } from "./person.js";
 import { Roster } from "./roster.js";
 import { Search } from "./search.js";
+import { site } from "./site.js";
 import { State } from "./state.js";
 import { Summary } from "./summary.js";
 import { View } from "./view.js";
@@ -77,13 +78,14 @@ function setDegraded(value) {
 }
 
 const away = new Away((status) => connection.send({ type: "status", status }));
-const connection = new Connection(new URL("/users/", location.href.replace(/^http/, "ws")).href, {
+const socket = new URL("users/", site).href.replace(/^http/, "ws");
+const connection = new Connection(socket, {
   heartbeat: Number(heartbeat),
   onMessage: receive,
   onState(word, nextTry) {
     state.set(word, nextTry);
     view.plan();
-    if (word === "ended") location.assign("/log_in/");
+    if (word === "ended") location.assign(new URL("log_in/", site));
     if (word !== "live") return;
     // A new socket takes us for what we were before, and speaks up if other servers are silent.
     connection.send({ type: "status", status: away.status });

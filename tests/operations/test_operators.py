@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -75,6 +76,32 @@ async def test_the_public_port_tells_operators_things_to_nobody(
     assert await ask(f"{server.url}/healthz") == (200, "alive\n")
     for path in ("/metrics", "/roster"):
         assert (await ask(server.url + path))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Host": "127.0.0.1"}, 200),
+        ({"Host": "localhost:9001"}, 200),
+        ({"Host": "[::1]:9001"}, 200),
+        ({"Host": socket.gethostname().upper()}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        # A name that somebody else lets lead here.
+        ({"Host": "rebound.example"}, 421),
+        ({"Host": "127.0.0.1.example"}, 421),
+        ({"Host": "a b"}, 400),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+async def test_the_admin_port_answers_to_no_page_of_another_site(
+    server_process: ServerProcesses, visit: Visit, headers: dict[str, str], expected: int
+) -> None:
+    operator = await visit((await server_process(admin_port=0)).admin_url)
+    for path in ("/roster", "/metrics", "/readyz"):
+        assert (await operator.get(path, headers=headers)).status == expected
 
 
 async def test_a_node_that_hears_no_other_stays_ready(

@@ -49,6 +49,59 @@ async def test_a_proxy_that_is_not_trusted_is_noticed(
     assert server.log.count("X-Forwarded-For") == 1
 
 
+async def test_what_a_proxy_writes_that_is_no_address_is_warned_about_once(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(trusted_proxies="127.0.0.1")
+    visitor = await visit(server)
+    # What the client itself sent stands to the left, and is nobody's concern.
+    await visitor.get("/log_in/", headers={"X-Forwarded-For": "<script>, 192.0.2.7:80"})
+    for _ in range(3):
+        await visitor.get("/log_in/", headers={"X-Forwarded-For": "192.0.2.7, client.internal"})
+    await visitor.get("/log_in/", headers={"X-Forwarded-For": "unknown"})
+    async with asyncio.timeout(WITHIN):
+        while "X-Forwarded-For has client.internal where" not in server.log:
+            await asyncio.sleep(0.05)
+    assert server.log.count("X-Forwarded-For") == 1
+
+
+async def test_a_variable_that_is_no_setting_is_named_with_the_nearest(
+    tmp_path: Path,
+) -> None:
+    server = ServerProcess(tmp_path)
+    server.environment = {
+        "PRESENCE_SIGNUP": "closed",
+        "PRESENCE_COLOUR": "blue",
+        "PRESENCE_MAX_SOCKETS_PER_ADRESS": "7",
+    }
+    await server.start()
+    try:
+        assert (
+            "PRESENCE_SIGNUP is no setting and changes nothing: did you mean PRESENCE_SIGN_UP?"
+            in server.log
+        )
+        assert "did you mean PRESENCE_MAX_SOCKETS_PER_ADDRESS?" in server.log
+        assert "PRESENCE_COLOUR is no setting and changes nothing." in server.log
+        assert server.log.count("is no setting") == 3
+    finally:
+        await server.kill()
+
+
+async def test_https_without_a_public_url_is_explained_once(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process()
+    alice = await visit(server, "alice")
+    through_proxy = {"Host": "presence.example", "Origin": "https://presence.example"}
+    assert "--public-url" not in server.log
+    for _ in range(3):
+        assert (await alice.get("/users/", headers={**_UPGRADE, **through_proxy})).status == 403
+    async with asyncio.timeout(WITHIN):
+        while "--public-url https://" not in server.log:
+            await asyncio.sleep(0.05)
+    assert server.log.count("--public-url") == 1 and "presence.example" not in server.log
+
+
 async def test_the_descriptor_limit_is_raised(server_process: ServerProcesses) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))

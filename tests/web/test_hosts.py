@@ -106,6 +106,26 @@ async def test_t36_with_a_public_url_others_are_refused(
     assert await status(server, host, path="/healthz") == expected
 
 
+@pytest.mark.parametrize("written", ["BÜCHER.example", "xn--bcher-kva.example."])
+async def test_an_internationalised_name_is_ours_in_either_spelling(
+    serve: Serve, visit: Visit, written: str
+) -> None:
+    server = await serve(public_url=f"https://{written}")
+    # What browsers send.
+    for host in ("xn--bcher-kva.example", "XN--Bcher-KVA.example:443"):
+        assert await status(server, host) == 200
+    assert await status(server, "bcher-kva.example") == 421
+    visitor = await visit(server)
+    for origin, expected in {
+        "https://xn--bcher-kva.example": 303,
+        "https://xn--bcher-kva.example:443": 303,
+        "https://xn--bcher.example": 403,
+        "http://xn--bcher-kva.example": 403,
+    }.items():
+        answer = await visitor.post("/log_out/", {}, headers={"Origin": origin})
+        assert (origin, answer.status) == (origin, expected)
+
+
 async def test_t36_a_foreign_name_gets_no_socket_and_is_not_repeated(
     serve: Serve, visit: Visit
 ) -> None:

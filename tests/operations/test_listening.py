@@ -1,0 +1,99 @@
+"""Where a server listens: on several addresses, on both families, on a socket file."""
+
+import asyncio
+import socket
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from testing.processes import ServerProcess
+from testing.visitor import Visitor
+from tests.conftest import ServerProcesses, Visit
+
+
+@asynccontextmanager
+async def through_file(path: Path) -> AsyncIterator[Visitor]:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.UnixConnector(str(path)), cookie_jar=aiohttp.CookieJar(unsafe=True)
+    ) as http:
+        yield Visitor("http://localhost", http)
+
+
+async def test_two_colons_are_both_families(server_process: ServerProcesses, visit: Visit) -> None:
+    server = await server_process(host="::")
+    assert server.url.startswith("http://[::]:")
+    for host in ("127.0.0.1", "[::1]"):
+        visitor = await visit(f"http://{host}:{server.port}")
+        assert (await visitor.get("/log_in/")).status == 200
+        await visitor.get("/", headers={"User-Agent": host})
+    # An address of the older family is written as such.
+    assert "address=127.0.0.1 " in server.log and "address=::1 " in server.log
+
+
+async def test_several_addresses_share_a_port(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(host="127.0.0.1,127.0.0.2,[::1]")
+    port = server.port
+    assert server.url == (
+        f"http://127.0.0.1:{port}, http://127.0.0.2:{port}, http://[::1]:{port}"
+    )
+    for host in ("127.0.0.1", "127.0.0.2", "[::1]"):
+        visitor = await visit(f"http://{host}:{port}")
+        assert (await visitor.get("/healthz")).status == 200
+
+
+async def test_a_socket_file_serves_pages_and_sockets_and_goes_with_the_server(
+    server_process: ServerProcesses, tmp_path: Path
+) -> None:
+    path = tmp_path / "presence.sock"
+    server = await server_process(host=f"unix:{path}")
+    assert server.url == f"unix:{path}"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    async with through_file(path) as alice:
+        # Who can open the file is a proxy of ours, and says who is behind it.
+        alice.http.headers["X-Forwarded-For"] = "203.0.113.9"
+        await alice.enter("alice")
+        async with alice.live() as page:
+            await page.sees("alice", "online")
+    assert "address=203.0.113.9 method=GET path=/users/" in server.log
+    assert await server.terminate() == 0
+    assert not path.exists()
+
+
+async def test_a_socket_file_that_was_left_is_taken_over_but_not_one_in_use(
+    server_process: ServerProcesses, tmp_path: Path
+) -> None:
+    path = tmp_path / "presence.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    server = await server_process(host=f"unix:{path}")
+    second = ServerProcess(tmp_path, "second", host=f"unix:{path}")
+    with pytest.raises(AssertionError):
+        await second.start()
+    assert f"--host and --port: cannot listen on unix:{path}: another server" in second.log
+    async with through_file(path) as visitor:
+        assert (await visitor.get("/healthz")).status == 200
+    await server.kill()
+    assert path.exists()
+    await server.start()
+    async with asyncio.timeout(5), through_file(path) as visitor:
+        assert (await visitor.get("/healthz")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("missing/presence.sock", "No such file or directory"), ("x" * 120, "too long")],
+)
+async def test_a_socket_file_that_cannot_be_is_one_sentence(
+    tmp_path: Path, name: str, words: str
+) -> None:
+    server = ServerProcess(tmp_path, host=f"unix:{tmp_path / name}")
+    with pytest.raises(AssertionError):
+        await server.start()
+    (line,) = [line for line in server.log.splitlines() if "cannot listen on unix:" in line]
+    assert words in line and "Traceback" not in server.log

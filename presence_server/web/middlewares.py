@@ -55,6 +55,14 @@ _SENTENCES = {
 }
 
 
+class BadValue(web.HTTPBadRequest):
+    """Whose sentence says which value is bad, and what it must be."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__()
+        self.sentence = sentence
+
+
 async def secure_headers(request: web.Request, response: web.StreamResponse) -> None:
     """A signal handler for on_response_prepare: whatever answers, also a 404 or a 101."""
     add_secure_headers(response)
@@ -81,6 +89,8 @@ def add_secure_headers(response: web.StreamResponse) -> None:
 async def error_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except BadValue as error:
+        return await _error_page(request, error.status, sentence=error.sentence)
     except web.HTTPError as error:
         return await _error_page(request, error.status, headers=_kept(error))
     except DatabaseUnavailable:
@@ -103,10 +113,15 @@ def _kept(error: web.HTTPError) -> Mapping[str, str]:
 
 
 async def _error_page(
-    request: web.Request, status: int, *, number: str = "", headers: Mapping[str, str] | None = None
+    request: web.Request,
+    status: int,
+    *,
+    sentence: str | None = None,
+    number: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     title = HTTPStatus(status).phrase
-    sentence = _SENTENCES.get(status, f"{title}.")
+    sentence = sentence or _SENTENCES.get(status, f"{title}.")
     if number:
         sentence += f" If it happens again, please tell whoever runs this site: error {number}."
     if site_path(request).startswith(_JSON_PATHS):

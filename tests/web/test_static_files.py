@@ -1,7 +1,9 @@
+import mimetypes
 import re
 
 import pytest
 
+from presence_server.resources import STATIC
 from tests.conftest import Serve, Visit
 
 pytestmark = pytest.mark.both_databases
@@ -34,3 +36,25 @@ async def test_pages_hold_no_script_or_style_of_their_own(serve: Serve, visit: V
         text = (await visitor.get(path)).text
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|https?://", text), path
         assert not re.search(r"<script(?![^>]* src=\"/static/)", text), path
+
+
+async def test_types_are_ours_whatever_the_table_of_the_machine_says(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mimetypes, "guess_type", lambda name: ("text/plain", None))
+    visitor = await visit(await serve())
+    types = {
+        path.suffix: (await visitor.get(f"/static/x/{path.relative_to(STATIC)}")).headers[
+            "Content-Type"
+        ]
+        for path in STATIC.rglob("*.*")
+    }
+    assert types[".js"] == "text/javascript; charset=utf-8"
+    assert types[".svg"] == "image/svg+xml; charset=utf-8"
+    assert "application/octet-stream" not in types.values(), types
+
+
+async def test_the_icon_is_found_by_its_oldest_name(serve: Serve, visit: Visit) -> None:
+    visitor = await visit(await serve())
+    found = await visitor.get((await visitor.get("/favicon.ico")).location or "")
+    assert found.headers["Content-Type"].startswith("image/")

@@ -14,13 +14,14 @@ from presence_server.accounts import notes, sessions, users
 from presence_server.accounts.sessions import Session
 from presence_server.config import PostgresUrl
 from presence_server.ledger import Ledger
+from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
-from presence_server.live.sockets import Socket
 from presence_server.presence.cluster import Cluster
 from presence_server.relay.memory import MemoryRelay
 from presence_server.storage.database import Database, DatabaseUnavailable, open_database
 from presence_server.storage.engine import Engine
 from tests.conftest import Serve
+from tests.live.silent_wire import silent_observer
 
 # The day before.
 NOW = int(time.time()) - sessions.DAY
@@ -103,15 +104,10 @@ def trouble(db: Database) -> Trouble:
     return Trouble(db)
 
 
-def connect(presence: PresenceService, session: Session) -> Socket:
-    socket = Socket(
-        session=session.key,
-        username=session.username,
-        tutorial=False,
-        transport=asyncio.Transport(),
-    )
-    assert presence.connect(socket, None)
-    return socket
+def connect(presence: PresenceService, session: Session) -> Observer:
+    observer = silent_observer(presence, session.key, session.username)
+    assert presence.connect(observer, None, None)
+    return observer
 
 
 UNAVAILABLE = DatabaseUnavailable("The database is away.")

@@ -1,13 +1,13 @@
-"""Sockets whose peers do not read as fast as there is news for them."""
+"""Observers whose peers do not read as fast as there is news for them."""
 
 from time import monotonic
 from typing import NamedTuple
 
-from presence_server.live.sockets import Socket
+from presence_server.live.observer import Observer
 
-# A socket with more bytes than this waiting is passed over until it has taken them in.
+# An observer with more bytes than this waiting is passed over until it has taken them in.
 LAGGING = 64 * 1024
-# Seconds without any progress after which a socket is stuck.
+# Seconds without any progress after which an observer is stuck.
 _TOO_LONG = 10.0
 
 
@@ -19,45 +19,45 @@ class _Progress(NamedTuple):
 
 
 class Lagging:
+    """Those who are passed over."""
+
     def __init__(self) -> None:
-        self._sockets: dict[Socket, _Progress] = {}
+        self._observers: dict[Observer, _Progress] = {}
 
     def __len__(self) -> int:
-        return len(self._sockets)
+        return len(self._observers)
 
-    def __contains__(self, socket: Socket) -> bool:
-        return socket in self._sockets
+    def __contains__(self, observer: Observer) -> bool:
+        return observer in self._observers
 
-    def note(self, socket: Socket) -> bool:
-        """Whether a socket lags; if so it is watched from now on."""
-        waiting = socket.transport.get_write_buffer_size()
+    def pass_over(self, observer: Observer) -> bool:
+        """Whether an observer lags; if so it is watched from now on."""
+        waiting = observer.wire.waiting()
         if waiting <= LAGGING:
             return False
-        self._sockets.setdefault(socket, _Progress(waiting, monotonic()))
+        self._observers.setdefault(observer, _Progress(waiting, monotonic()))
         return True
 
-    def forget(self, socket: Socket) -> None:
-        self._sockets.pop(socket, None)
+    def forget(self, observer: Observer) -> None:
+        self._observers.pop(observer, None)
 
-    def take_caught_up(self) -> list[Socket]:
-        """Those that lag no more."""
+    def take_caught_up(self) -> list[Observer]:
+        """Those who lag no more."""
         caught_up = [
-            socket
-            for socket in self._sockets
-            if socket.transport.get_write_buffer_size() <= LAGGING
+            observer for observer in self._observers if observer.wire.waiting() <= LAGGING
         ]
-        for socket in caught_up:
-            self.forget(socket)
+        for observer in caught_up:
+            self.forget(observer)
         return caught_up
 
-    def stuck(self) -> list[Socket]:
+    def stuck(self) -> list[Observer]:
         """Those whose peers have taken in nothing for too long."""
         now = monotonic()
         stuck = []
-        for socket, progress in self._sockets.items():
-            waiting = socket.transport.get_write_buffer_size()
+        for observer, progress in self._observers.items():
+            waiting = observer.wire.waiting()
             if waiting < progress.waiting:
-                self._sockets[socket] = _Progress(waiting, now)
+                self._observers[observer] = _Progress(waiting, now)
             elif now - progress.at > _TOO_LONG:
-                stuck.append(socket)
+                stuck.append(observer)
         return stuck

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Status = Literal["online", "away"]
 State = Literal["online", "away", "offline", "deleted"]
@@ -10,14 +10,21 @@ State = Literal["online", "away", "offline", "deleted"]
 # So many people who left are remembered for those who missed it; an older cursor gets a snapshot.
 REMEMBERED = 20_000
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 class Person(NamedTuple):
-    """A user's newest state, and the versions of its last change and last coming or going."""
+    """A user's newest state, and the versions of its last change and last coming or going.
+
+    `about` is what is shown beside the status, and `about_version` that of its last change.
+    """
 
     status: State
     since: int
     version: int
     came: int
+    about: Mapping[str, Any] = _NOTHING
+    about_version: int = 0
 
 
 class Choice(NamedTuple):

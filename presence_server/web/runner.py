@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import math
+from collections.abc import Callable
+from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any, cast
 
 from aiohttp import web
@@ -25,6 +27,8 @@ _OF_A_PEERS_MAKING = (HttpProcessingError, UnicodeEncodeError)
 
 # Seconds in which a peer must have read so much of an answer that the rest fits into the buffers.
 _READ_WITHIN = 15.0
+# Bytes that the kernel keeps for a line that does not read; by itself it would let it be megabytes.
+_SEND_BUFFER = 64 * 1024
 # What the access log needs when a socket has ended.
 _LOGGED = ("User-Agent", "X-Forwarded-For")
 
@@ -57,10 +61,10 @@ class _Server(web.Server):
     waiting: Waiting
 
     def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, loop=self._loop, **self._kwargs)
 
 
-class _Connection(RequestHandler):
+class Connection(RequestHandler):
     """What could not be parsed belongs to no application: no middleware or signal sees it.
 
     aiohttp would log a traceback for it, and answer with its own version and with what was sent.
@@ -68,7 +72,17 @@ class _Connection(RequestHandler):
     some kilobytes for each socket, for hours.
     """
 
-    __slots__ = ("peer", "opened_at", "_waiting", "_reading", "_headers")
+    __slots__ = (
+        "peer", "opened_at", "gone", "on_frames", "_is_line", "_waiting", "_reading", "_headers"
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Done when the peer has hung up.
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+        # Told of the bytes of a socket before they are parsed; False: they shall not be.
+        self.on_frames: Callable[[int], bool] | None = None
+        self._is_line = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -83,7 +97,9 @@ class _Connection(RequestHandler):
         super().connection_lost(exc)
         # What holds itself only a full collection would find: a socket's method that holds this
         # connection, and a method that asyncio's transport keeps of itself.
-        self._data_received_cb = None
+        self._data_received_cb = self.on_frames = None
+        if not self.gone.done():
+            self.gone.set_result(None)
         if transport is not None and hasattr(transport, "_read_ready_cb"):
             transport._read_ready_cb = _nothing
         self._waiting.leave(self)
@@ -91,8 +107,8 @@ class _Connection(RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        # aiohttp waits without end for a peer to read; of a socket the hub takes care.
-        if self._payload_parser is None:
+        # aiohttp waits without end for a peer to read; of a line the hub takes care.
+        if not self._is_line:
             self._reading = self._loop.call_later(_READ_WITHIN, self.cut)
 
     def resume_writing(self) -> None:
@@ -100,6 +116,8 @@ class _Connection(RequestHandler):
         self._stop_timer()
 
     def data_received(self, data: bytes) -> None:
+        if self.on_frames is not None and not self.on_frames(len(data)):
+            return
         super().data_received(data)
         if not self._messages:
             return
@@ -111,9 +129,18 @@ class _Connection(RequestHandler):
 
     def set_parser(self, *args: Any, **kwargs: Any) -> None:
         # What follows are the frames of a socket.
-        self._waiting.leave(self)
+        self.become_line()
         super().set_parser(*args, **kwargs)
         self._parser = None
+
+    def become_line(self) -> None:
+        """From now on its peer may be silent, and slow to read: that is for the hub to judge."""
+        self._is_line = True
+        if self.transport is not None:
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)
+        self._waiting.leave(self)
+        self._stop_timer()
         self._forget_headers()
 
     def _forget_headers(self) -> None:

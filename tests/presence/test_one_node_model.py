@@ -13,10 +13,14 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from presence_server.live.frames import Forgotten, Frames, read_cursor
+from presence_server.live.audience import Forgotten, Update
+from presence_server.live.dialects import PRESENCE_V1, TUTORIAL
+from presence_server.live.observer import Observer
+from presence_server.live.service import OwnRoom
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.roster import Status
+from tests.live.silent_wire import SilentWire
 from tests.presence.runs import model_runs, unbounded
 from tests.presence.truth import Believer, Truth
 
@@ -32,22 +36,27 @@ PICKS = st.integers(0, 100)
 
 
 class Client(Believer):
-    """What reads one socket's frames."""
+    """What reads the frames of one line."""
 
-    def __init__(self, tutorial: bool) -> None:
+    def __init__(self, tutorial: bool, room: OwnRoom) -> None:
         super().__init__(tutorial)
-        self.version: int | None = None
+        self.room = room
+        self.reconnect()
 
-    def reconnect(self, name: str) -> None:
+    def reconnect(self) -> None:
         """Come back with the cursor, as only the newer dialect can."""
-        self.version = None if self.tutorial else read_cursor(self.cursor, name)
-        if self.version is None and self.tutorial:
+        dialect = TUTORIAL if self.tutorial else PRESENCE_V1
+        self.observer = Observer(
+            session="", user="", room=self.room, dialect=dialect, wire=SilentWire()
+        )
+        if dialect.resumes:
+            self.observer.version = self.room.resume(self.cursor)
+        else:
             self.people.clear()
 
-    def flush(self, frames: Frames) -> None:
-        first = self.version is None
-        data, self.version = frames.update(self.tutorial, self.version)
-        for message in read_frames(data):
+    def flush(self, update: Update) -> None:
+        first = self.observer.version is None
+        for message in read_frames(update.missing(self.observer)):
             if not self.tutorial:
                 assert message["type"] == "snapshot" or not first, "not the whole truth first"
             self.take(message)
@@ -72,6 +81,7 @@ class OneNodeModel(RuleBasedStateMachine):
         self.node = Node(NAME, grace=GRACE, lease=10.0, now=self.now)
         self.node.roster._remembered = REMEMBERED
         self.node.cluster.subscribed(self.now)
+        self.room = OwnRoom(self.node)
         self.truth = Truth(GRACE)
         self.connected = 0
         self.ended: set[str] = set()
@@ -110,8 +120,8 @@ class OneNodeModel(RuleBasedStateMachine):
         session = self.session(username, device)
         self.node.open(session, username, self.connected, self.now)
         self.truth.open(session, username, self.connected)
-        newcomer = Client(tutorial=False)
-        newcomer.flush(self.frames())
+        newcomer = Client(tutorial=False, room=self.room)
+        newcomer.flush(self.update())
         assert username in newcomer.people, "I6: people see themselves first"
 
     @rule(pick=PICKS)
@@ -197,12 +207,12 @@ class OneNodeModel(RuleBasedStateMachine):
     @rule(tutorial=st.booleans())
     def observe(self, tutorial: bool) -> None:
         if len(self.clients) < 6:
-            self.clients.append(Client(tutorial))
+            self.clients.append(Client(tutorial, self.room))
 
     @rule(pick=PICKS)
     def reconnect(self, pick: int) -> None:
         if self.clients:
-            self.clients[pick % len(self.clients)].reconnect(self.node.name)
+            self.clients[pick % len(self.clients)].reconnect()
 
     @rule(pick=PICKS, cursor=st.sampled_from(["", "x", f"{NAME}.999999", f"{'b' * 16}.1"]))
     def reconnect_with(self, pick: int, cursor: str) -> None:
@@ -211,29 +221,29 @@ class OneNodeModel(RuleBasedStateMachine):
             client = self.clients[pick % len(self.clients)]
             if not client.tutorial:
                 client.cursor = cursor
-                client.reconnect(self.node.name)
+                client.reconnect()
 
     @rule(lagging=st.sets(st.integers(0, 5)))
     def flush(self, lagging: set[int]) -> None:
         """Bring all up to date but those who lag."""
-        frames = self.frames()
+        update = self.update()
         here = {name: (person.status, person.since) for name, person in self.roster_here()}
         for number, client in enumerate(self.clients):
             if number in lagging:
                 continue
             try:
-                client.flush(frames)
+                client.flush(update)
             except Forgotten:
                 # The hub cuts it, and it comes anew.
-                client.reconnect(self.node.name)
-                client.flush(frames)
+                client.reconnect()
+                client.flush(update)
             if client.tutorial:
                 assert set(client.people) == set(here), "I5"
             else:
                 assert client.people == here, "I5: snapshot and changes are not the roster"
 
-    def frames(self) -> Frames:
-        return Frames(self.node.roster, NAME, heartbeat=20.0)
+    def update(self) -> Update:
+        return Update(self.room, degraded=False, heartbeat=20.0, now=self.now)
 
     def roster_here(self) -> Any:
         return self.node.roster.here.items()

@@ -192,7 +192,10 @@ class Hub:
     def _send(self, observers: Sequence[Observer], update: Update) -> None:
         turn, lagging = self.heartbeat.turn, self._lagging
         for observer in observers:
-            if observer.dismissed or lagging.pass_over(observer):
+            if observer.dismissed:
+                continue
+            if observer.wire.waiting() > LAGGING:
+                lagging.pass_over(observer)
                 continue
             try:
                 data = update.missing(observer)
@@ -204,7 +207,7 @@ class Hub:
                 observer.wire.sent = turn
                 self._writes += 1
                 self._written += len(data)
-            if len(data) > LAGGING:
+            if len(data) > LAGGING and observer.wire.waiting() > LAGGING:
                 # Nothing may happen any more that would pass it over.
                 lagging.pass_over(observer)
 

@@ -30,13 +30,10 @@ class Lagging:
     def __contains__(self, observer: Observer) -> bool:
         return observer in self._observers
 
-    def pass_over(self, observer: Observer) -> bool:
-        """Whether an observer lags; if so it is watched from now on."""
-        waiting = observer.wire.waiting()
-        if waiting <= LAGGING:
-            return False
-        self._observers.setdefault(observer, _Progress(waiting, monotonic()))
-        return True
+    def pass_over(self, observer: Observer) -> None:
+        """From now on it is watched, until it has caught up or is stuck."""
+        if observer not in self._observers:
+            self._observers[observer] = _Progress(observer.wire.waiting(), monotonic())
 
     def forget(self, observer: Observer) -> None:
         self._observers.pop(observer, None)

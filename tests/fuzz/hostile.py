@@ -232,7 +232,7 @@ FRAMES = {
     "many pongs": frame(10, b"") * 150,
     "many texts": frame(1, b"{}") * 50,
     "many fragments": frame(1, b"{", final=False) + frame(0, b"", final=False) * 500,
-    "fragments too big": frame(1, b"x", final=False) + frame(0, b"x" * 1000, final=False) * 10,
+    "fragments too big": frame(1, b"x", final=False) + frame(0, b"x" * 1000, final=False) * 20,
     "16 KiB": frame(1, b'"' + b"x" * 16_382 + b'"'),
     "1 MB": frame(1, b"x" * 1_000_000),
     "binary": frame(2, b"\0" * 100),

@@ -172,11 +172,13 @@ class Hub:
         changed_at, self._changed_at = self._changed_at or began, None
         self._writes = self._written = 0
         due, self._due = self._due, {}
+        cost = 0.0
         async for observers, update in self._due_in(due.values()):
             # Of this flush's own time: while it leaves turns to others they spend theirs.
             cpu = thread_time()
             self._send(observers, update)
-            budget.spend(thread_time() - cpu, monotonic())
+            cost += thread_time() - cpu
+        budget.spend(cost, monotonic())
         if self._writes:
             ended = monotonic()
             self.observe(Flush(ended - changed_at, ended - began, self._writes, self._written))

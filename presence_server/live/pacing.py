@@ -1,31 +1,29 @@
 """How soon one flush may follow another: by what they cost, and not by a fixed interval."""
 
-# The part of a processor's time that flushes may take, and the seconds of it that are saved up.
-_SHARE = 0.15
-_SAVED = 0.03
+# Seconds of CPU time of a flush that is followed by a pause as long as itself. One that costs n
+# times as much is followed by n times itself, up to so many times itself.
+_CHEAP = 0.0025
+_LONGEST = 6.0
+# Seconds of pauses that may be put off.
+_CREDIT = 0.1
 
 
 class Budget:
-    """CPU seconds that refill at a fixed rate and of which a little is kept.
+    """Flushes pay for their CPU time with pauses, and have a little credit.
 
     Few changes are told as they happen, and so are many to few observers. What costs more is told
-    together, when what has been spent is earned again: whatever happens, most of the time is left
-    to others, and so to crowds who come at once.
+    together, at longer intervals: whatever happens, half of the time is left to others, and six
+    sevenths after what is costly, such as a crowd who all come at once.
     """
 
     def __init__(self, now: float) -> None:
-        self._at = now
-        self._left = _SAVED
+        self._paid_at = now
 
     def spend(self, seconds: float, now: float) -> None:
-        self._earn(now)
-        self._left -= seconds
+        """A flush took so much CPU time."""
+        pause = seconds * min(max(seconds / _CHEAP, 1.0), _LONGEST)
+        self._paid_at = max(self._paid_at, now - seconds) + seconds + pause
 
     def wait(self, now: float) -> float:
-        """Seconds until it is not overdrawn."""
-        self._earn(now)
-        return max(0.0, -self._left / _SHARE)
-
-    def _earn(self, now: float) -> None:
-        self._left = min(_SAVED, self._left + _SHARE * (now - self._at))
-        self._at = now
+        """Seconds until the next flush may begin."""
+        return max(0.0, self._paid_at - _CREDIT - now)

@@ -10,18 +10,21 @@ from time import monotonic, thread_time
 from typing import NamedTuple
 
 from presence_server.background import Background
-from presence_server.live.audience import Audience, Forgotten, Update
+from presence_server.live.audience import Audience
 from presence_server.live.farewells import RESTARTING, SESSION_ENDED, SILENT, TOO_SLOW, Farewell
 from presence_server.live.heartbeat import Heartbeat
 from presence_server.live.lagging import LAGGING, Lagging
-from presence_server.live.observer import Observer, Room
+from presence_server.live.observer import Observer
 from presence_server.live.pacing import Budget
+from presence_server.live.update import Forgotten, Update
 from presence_server.presence.moment import Moment
 
 # So many observers are written to between two turns of the event loop.
 _AT_ONCE = 100
 # Seconds between two looks at those who lag.
 _LAGGING_CHECK = 0.2
+# Seconds between two looks at how many are here.
+_COUNT_EVERY = 1.0
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
 
@@ -90,6 +93,15 @@ class Hub:
         observer.dismissed = True
         self._take_out(observer)
 
+    def watch(self, observer: Observer, users: frozenset[str] | None, cursor: str | None) -> None:
+        """Tell it of these only, from now on; None: of everybody."""
+        audience = self._audience_of(observer)
+        if audience is None or not observer.dialect.resumes:
+            return
+        audience.watch(observer, users)
+        observer.version = observer.room.resume(cursor, _now()) if cursor else None
+        self._is_due(audience)
+
     def changed(self, rooms: Iterable[str]) -> None:
         """Something happened in these rooms, by their keys."""
         for key in rooms:
@@ -141,15 +153,20 @@ class Hub:
         async with Background() as tasks:
             tasks.start("flush", self._flush_when_due())
             tasks.start("heartbeat", self._keep_alive())
+            tasks.start("count", self._count())
             tasks.start("watch lagging observers", self._watch_lagging())
 
     def _is_due(self, audience: Audience) -> None:
         self._due[audience.room.key] = audience
         self._wake.set()
 
-    def _take_out(self, observer: Observer) -> None:
+    def _audience_of(self, observer: Observer) -> Audience | None:
         audience = self._audiences.get(observer.room.key)
-        if audience is None or observer not in audience:
+        return audience if audience is not None and observer in audience else None
+
+    def _take_out(self, observer: Observer) -> None:
+        audience = self._audience_of(observer)
+        if audience is None:
             return
         audience.remove(observer)
         if not audience:
@@ -187,8 +204,9 @@ class Hub:
         self, audiences: Iterable[Audience]
     ) -> AsyncIterator[tuple[Sequence[Observer], Update]]:
         for audience in audiences:
-            update = self._update(audience.room)
-            async for observers in _in_turns(audience.take_due(self._degraded)):
+            due = audience.take_due(self._degraded)
+            update = self._update(audience)
+            async for observers in _in_turns(due):
                 yield observers, update
 
     def _send(self, observers: Sequence[Observer], update: Update) -> None:
@@ -197,6 +215,7 @@ class Hub:
             if observer.dismissed:
                 continue
             if observer.wire.waiting() > LAGGING:
+                update.audience.pass_over(observer)
                 lagging.pass_over(observer)
                 continue
             try:
@@ -211,6 +230,7 @@ class Hub:
                 self._written += len(data)
             if len(data) > LAGGING and observer.wire.waiting() > LAGGING:
                 # Nothing may happen any more that would pass it over.
+                update.audience.pass_over(observer)
                 lagging.pass_over(observer)
 
     async def _watch_lagging(self) -> None:
@@ -224,12 +244,22 @@ class Hub:
                 log.info("cut a line of %s that does not read", observer.user)
                 self.dismiss(observer, TOO_SLOW)
 
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNT_EVERY)
+            for audience in list(self._audiences.values()):
+                update = self._update(audience)
+                async for observers in _in_turns(audience.take_uncounted(monotonic())):
+                    for observer in observers:
+                        if not observer.dismissed and observer not in self._lagging:
+                            observer.wire.write(update.count(observer))
+
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(self.heartbeat.interval)
             self.heartbeat.next()
             for audience in list(self._audiences.values()):
-                update = self._update(audience.room)
+                update = self._update(audience)
                 async for observers in _in_turns(audience.everybody()):
                     for observer in observers:
                         self._keep_one_alive(observer, update)
@@ -242,7 +272,7 @@ class Hub:
             return
         wire, turn = observer.wire, self.heartbeat.turn
         # A page cannot see protocol pings: it takes silence for a dead line.
-        if turn - wire.sent >= self.heartbeat.turns and observer.version is not None:
+        if turn - wire.sent >= self.heartbeat.turns and observer.greeted:
             wire.write(update.alive(observer))
             wire.sent = turn
         if not wire.keep_alive(self.heartbeat):
@@ -254,10 +284,13 @@ class Hub:
         observer.dismissed = True
         observer.wire.abort()
 
-    def _update(self, room: Room) -> Update:
-        now = Moment(monotonic(), int(time.time()))
+    def _update(self, audience: Audience) -> Update:
         heartbeat = self.heartbeat.seconds
-        return Update(room, degraded=self._degraded, heartbeat=heartbeat, now=now)
+        return Update(audience, degraded=self._degraded, heartbeat=heartbeat, now=_now())
+
+
+def _now() -> Moment:
+    return Moment(monotonic(), int(time.time()))
 
 
 def _unobserved(flush: Flush) -> None:

@@ -24,6 +24,9 @@ class Room(Protocol):
 
     def cursor(self, version: int, now: Moment) -> str: ...
 
+    def resume(self, cursor: str, now: Moment) -> int | None:
+        """The version from which to bring an observer up to date; None: it needs a snapshot."""
+
 
 class Observer:
     """Who is at the other end, what they are told of, how, and how far they have come."""
@@ -32,6 +35,7 @@ class Observer:
         "session",
         "user",
         "room",
+        "view",
         "dialect",
         "wire",
         "connection",
@@ -42,16 +46,26 @@ class Observer:
     )
 
     def __init__(
-        self, *, session: str, user: str, room: Room, dialect: Dialect, wire: Wire
+        self,
+        *,
+        session: str,
+        user: str,
+        room: Room,
+        dialect: Dialect,
+        wire: Wire,
+        view: frozenset[str] | None = None,
     ) -> None:
         self.session = session
         self.user = user
         self.room = room
+        # Of whom it is told; None: of everybody.
+        self.view = view
         self.dialect = dialect
         self.wire = wire
         # Its number among the connections of this node; 0 while it is none.
         self.connection = 0
-        # None until the peer has had a first message, unless it came with a cursor.
+        # None until the peer has had a first message, unless it came with a cursor. Of one that has
+        # a view its audience knows better.
         self.version: int | None = None
         self.greeted = False
         self.degraded = False

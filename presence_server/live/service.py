@@ -132,7 +132,7 @@ class PresenceService:
         self._opened += 1
         observer.connection = self._opened
         if cursor and observer.dialect.resumes:
-            observer.version = self.room.resume(cursor)
+            observer.version = self.room.resume(cursor, _now())
         self._node.open(observer.session, observer.user, self._opened, _now())
         if status is not None:
             self._node.set_status(observer.session, self._opened, status, _now())
@@ -328,7 +328,7 @@ class OwnRoom:
     def cursor(self, version: int, now: Moment) -> str:
         return f"{self._node.name}.{version}"
 
-    def resume(self, cursor: str) -> int | None:
+    def resume(self, cursor: str, now: Moment) -> int | None:
         """The version of a cursor of this node; None if it is another's or from too long ago."""
         node, _, number = cursor.partition(".")
         if node != self._node.name:

@@ -56,9 +56,13 @@ class DataMessage(NamedTuple):
 
 
 class WatchMessage(NamedTuple):
-    """Only these from now on; None: everybody."""
+    """Only these from now on; None: everybody.
+
+    With a cursor: the peer knows of them what was told until then.
+    """
 
     users: frozenset[str] | None
+    cursor: str | None = None
 
 
 class TokenMessage(NamedTuple):
@@ -165,15 +169,15 @@ def _parse_data(message: Mapping[str, Any], now: int) -> DataMessage | None:
 def _parse_watch(message: Mapping[str, Any], now: int) -> WatchMessage | None:
     if "users" not in message:
         return None
-    users = message["users"]
+    users, cursor = message["users"], _text_field(message, "cursor")
     if users is None:
-        return WatchMessage(None)
+        return WatchMessage(None, cursor)
     if not isinstance(users, list) or not all(isinstance(user, str) for user in users):
         raise MessageError("users is no list of texts")
     watched = frozenset(users)
     if len(watched) > MOST_WATCHED:
         raise MessageError(f"more than {MOST_WATCHED} users")
-    return WatchMessage(watched)
+    return WatchMessage(watched, cursor)
 
 
 def _parse_token(message: Mapping[str, Any], now: int) -> TokenMessage | None:

@@ -10,7 +10,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from presence_server.accounts.sessions import Session
 from presence_server.keys import METRICS, PRESENCE, SEATS, SESSION
-from presence_server.live.dialects import PRESENCE_V1, TUTORIAL
+from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
 from presence_server.live.farewells import BINARY, NO_MESSAGE, SESSION_ENDED, TOO_MUCH
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
@@ -19,6 +19,7 @@ from presence_server.presence.messages import (
     SUBPROTOCOL,
     MessageError,
     StatusMessage,
+    WatchMessage,
     parse_client_message,
 )
 from presence_server.presence.roster import Status
@@ -76,12 +77,15 @@ async def _serve(request: web.Request, session: Session) -> web.WebSocketRespons
     transport = cast(asyncio.Transport, request.transport)
     presence = request.app[PRESENCE]
     wire = WebSocketWire(transport, presence.hub.heartbeat.turn)
+    dialect: Dialect = TUTORIAL if ws.ws_protocol is None else PRESENCE_V1
+    begins_with_nobody = dialect.resumes and request.query.get("watch") == "some"
     observer = Observer(
         session=session.key,
         user=session.username,
         room=presence.room,
-        dialect=TUTORIAL if ws.ws_protocol is None else PRESENCE_V1,
+        dialect=dialect,
         wire=wire,
+        view=frozenset() if begins_with_nobody else None,
     )
     _count_arrivals(request, observer, presence)
     status = _STATUSES.get(request.query.get("status"))
@@ -176,3 +180,5 @@ def _take(message: WSMessage, observer: Observer, presence: PresenceService) -> 
             return
         if isinstance(said, StatusMessage):
             presence.hear(observer, said)
+        elif isinstance(said, WatchMessage):
+            presence.hub.watch(observer, said.users, said.cursor)

@@ -1,86 +1,16 @@
 """The hub with lines that are none: who is told what, and what it costs the others."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
 from presence_server.live import hub as hub_module
 from presence_server.live import lagging
-from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
+from presence_server.live.dialects import TUTORIAL
 from presence_server.live.farewells import NOT_ALLOWED, RESTARTING, SESSION_ENDED, TOO_SLOW
-from presence_server.live.hub import Flush, Hub
-from presence_server.live.observer import Observer
-from presence_server.presence.moment import Moment
-from presence_server.presence.roster import Roster, Status
-from tests.live.silent_wire import SilentWire
-
-NOW = 1_800_000_000
-
-
-class SmallRoom:
-    """A room in which a test says who is here."""
-
-    def __init__(self, key: str = "") -> None:
-        self.key = key
-        self.roster = Roster()
-        self.own: Collection[str] = ()
-
-    def cursor(self, version: int, now: Moment) -> str:
-        return f"{self.key}.{version}"
-
-    def place(self, user: str, status: Status = "online") -> None:
-        self.roster.place("node", user, status, NOW)
-
-
-class Told(SilentWire):
-    """Knows who is told, and counts how often it is looked at."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.looked_at = 0
-
-    def waiting(self) -> int:
-        self.looked_at += 1
-        return super().waiting()
-
-    def types(self) -> list[str]:
-        return [message["type"] for message in self.messages()]
-
-    def messages(self) -> list[dict[str, Any]]:
-        return [json.loads(data[2 if data[1] < 126 else 4 :]) for data in self.written]
-
-
-def observer(
-    room: SmallRoom, *, session: str = "session", dialect: Dialect = PRESENCE_V1
-) -> tuple[Observer, Told]:
-    wire = Told()
-    made = Observer(session=session, user="alice", room=room, dialect=dialect, wire=wire)
-    return made, wire
-
-
-@asynccontextmanager
-async def running(hub: Hub) -> AsyncIterator[None]:
-    task = asyncio.create_task(hub.run())
-    try:
-        yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def flushed(hub: Hub) -> Flush:
-    """The next flush that writes something, from its end."""
-    done: asyncio.Future[Flush] = asyncio.get_running_loop().create_future()
-    hub.observe = done.set_result
-    async with asyncio.timeout(5):
-        flush = await done
-    hub.observe = lambda flush: None
-    return flush
+from presence_server.live.hub import Hub
+from presence_server.presence.roster import Status
+from tests.live.silent_wire import NOW, SmallRoom, flushed, observer, running
 
 
 async def test_only_rooms_in_which_something_changed_are_looked_at() -> None:

@@ -2,10 +2,14 @@
 
 import argparse
 import asyncio
+import io
+import itertools
 import logging
 import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from presence_server import __version__, logs
@@ -19,13 +23,20 @@ from presence_server.settings import SETTINGS, Setting, read_config, unknown_var
 FAILED = 1
 WRONG_SETTING = 2
 DATABASE_UNUSABLE = 3
+# As shells say it of whatever ended by Ctrl-C.
+INTERRUPTED = 130
+
+_FLAG = re.compile("--?[a-z]")
 
 log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command (without one: serve) and return the exit status."""
-    args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever the locale, and whatever stands in the database.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    args = _parse(sys.argv[1:] if argv is None else argv)
     try:
         config = read_config(_flags(args), os.environ)
         logs.set_up(config.log_format)
@@ -38,6 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DatabaseUnusable, DatabaseUnavailable) as error:
         _say(str(error))
         return DATABASE_UNUSABLE
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except (Exception, asyncio.CancelledError):
         # Cancelled: a background task failed, and whoever held it did not say why.
         log.critical("ended by an error", exc_info=True)
@@ -53,9 +71,11 @@ class Parser(argparse.ArgumentParser):
             epilog=None if show_settings else "All flags of `presence-server --help` count too.",
             **options,
         )
-        group = self.add_argument_group(
-            "settings", "Each is a flag or a variable of the environment; the flag wins."
-        )
+        group: argparse._ActionsContainer = self
+        if show_settings:
+            group = self.add_argument_group(
+                "settings", "Each is a flag or a variable of the environment; the flag wins."
+            )
         for setting in SETTINGS:
             _add_setting(group, setting, show_settings)
 
@@ -81,7 +101,28 @@ def _parser() -> Parser:
     return parser
 
 
-def _add_setting(group: argparse._ArgumentGroup, setting: Setting, shown: bool) -> None:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    # argparse would take the value of a misspelt flag for a command, and blame that.
+    known = set(_flags_of(parser))
+    for argument in itertools.takewhile(lambda argument: argument != "--", arguments):
+        flag = argument.partition("=")[0]
+        if _FLAG.match(flag) and flag not in known:
+            nearest = get_close_matches(flag, known, n=1)
+            parser.error(f"there is no {flag}" + (f"; did you mean {nearest[0]}" if nearest else ""))
+    return parser.parse_args(arguments)
+
+
+def _flags_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The flags of a parser and of its subcommands."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for subparser in action.choices.values():
+                yield from _flags_of(subparser)
+
+
+def _add_setting(group: argparse._ActionsContainer, setting: Setting, shown: bool) -> None:
     # Without a default of their own, the flags of a command leave those before it alone.
     options: dict[str, Any] = {
         "dest": setting.field,

@@ -36,24 +36,26 @@ log = logging.getLogger(__name__)
 CleanupContext = Callable[[web.Application], AsyncIterator[None]]
 
 
-def run(config: Config, *contexts: CleanupContext) -> int:
+def run(config: Config, *contexts: CleanupContext, invitation: str = "") -> int:
     """Serve until SIGTERM or SIGINT and return the exit status.
 
-    `contexts` live within the services of the application. Whatever refuses the start, or fails
-    in the background later, is raised.
+    `contexts` live within the services of the application; the invitation is printed when it
+    listens. Whatever refuses the start, or fails in the background later, is raised.
     """
     _raise_descriptor_limit()
     log.info("starting", extra={**config.summary(), "most_sockets": capacity()})
     for risk in config.risks():
         log.warning(risk)
     try:
-        asyncio.run(_serve(config, contexts))
+        asyncio.run(_serve(config, contexts, invitation))
     except BaseExceptionGroup as group:
         raise _sole_cause(group) from None
     return 0
 
 
-async def _serve(config: Config, contexts: Sequence[CleanupContext]) -> None:
+async def _serve(
+    config: Config, contexts: Sequence[CleanupContext], invitation: str
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Complaints())
@@ -70,7 +72,7 @@ async def _serve(config: Config, contexts: Sequence[CleanupContext]) -> None:
                 admin = await _start(runners, create_admin_app(app))
                 lines.append("Operators' pages on " + await _listen_admin(runners, admin, config))
             runners.enter_context(short_collections())
-            print("\n".join(lines), flush=True)
+            print("\n".join(filter(None, [*lines, invitation])), flush=True)
             _tell_manager("READY=1")
             await stop.wait()
             log.info("stopping")

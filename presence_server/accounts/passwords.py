@@ -144,7 +144,7 @@ def password_problem(password: str, username: str) -> str | None:
         return f"Use at least {LEAST_CHARACTERS} characters."
     if len(_bytes(password)) > MOST_BYTES:
         return f"Use at most {MOST_BYTES} characters; accents, other scripts and emoji count more."
-    # zxcvbn fails over a line break, and to bcrypt a password that is repeated after a NUL is itself.
+    # zxcvbn fails over a line break; to bcrypt a password that is repeated after a NUL is itself.
     if any(category(character) == "Cc" for character in password):
         return "A password has no line breaks or other control characters."
     judged = [

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from presence_server.accounts import sessions
 from presence_server.storage.database import Database
-from presence_server.commands.database import minute, named_user, printable, run_on_database
+from presence_server.commands.database import (
+    counted,
+    minute,
+    named_user,
+    printable,
+    run_on_database,
+)
 from presence_server.config import Config
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
             await _list(db, user.id)
         else:
             ended = await sessions.end_all(db, user.id, int(time.time()))
-            print(f"Ended {ended} session{'' if ended == 1 else 's'} of {user.username}.")
+            print(f"Ended {counted(ended, 'session')} of {user.username}.")
 
     return run_on_database(config, work)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -124,11 +125,26 @@ async def _hash_new_password(username: str, bcrypt_cost: int) -> str:
 def _read_password() -> str:
     """Asked for twice at a terminal; otherwise the first line of standard input."""
     if sys.stdin.isatty():
+        return _ask_password()
+    line = sys.stdin.buffer.readline()
+    if not line:
+        raise Refused("No password came.")
+    try:
+        return line.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise Refused("The password is not in UTF-8.") from error
+
+
+def _ask_password() -> str:
+    # The event loop would take the first Ctrl-C for itself, and go on waiting.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
         password = getpass.getpass("Password: ")
         if getpass.getpass("The same again: ") != password:
             raise Refused("The two passwords are not the same.")
         return password
-    try:
-        return sys.stdin.buffer.readline().decode().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise Refused("The password is not in UTF-8.") from error
+    except EOFError:
+        print(file=sys.stderr)
+        raise Refused("No password came.") from None
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -48,6 +48,7 @@ __all__ = [
 UNFINISHED = "unfinished copy of"
 # Stands in `about` of a copy: the site whose database it was copied from.
 SITE = "site"
+
 _CHECK_EVERY = 1.0  # seconds
 
 log = logging.getLogger(__name__)

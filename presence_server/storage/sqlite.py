@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
@@ -234,11 +235,19 @@ def _named(values: Sequence[Value]) -> dict[str, Value]:
 def _copy(source: Path, target: Path) -> None:
     if target.exists() and target.samefile(source):
         raise FileExistsError(errno.EEXIST, "it is the database itself")
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
     with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         unfinished = Path(folder, target.name)
         with closing(open_reader(source)) as reader, closing(sqlite3.connect(unfinished)) as copy:
             # In one step, for a copy in several would begin again at every write in between.
-            reader.backup(copy)
+            try:
+                reader.backup(copy)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                    raise
+                # Only the copy is written.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             # Without a -wal file of its own, the copy is one file that can be moved.
             copy.execute("PRAGMA journal_mode = DELETE")
         unfinished.chmod(0o600)

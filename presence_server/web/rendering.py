@@ -75,7 +75,6 @@ class StaticFiles:
             body=file.body, headers={**headers, "Content-Type": file.content_type}
         )
 
-
     async def lead_to_icon(self, request: web.Request) -> web.Response:
         """For programs that ask for the icon by its oldest name."""
         raise web.HTTPFound(f"/static/{self._version}/favicon.svg")

@@ -17,7 +17,7 @@ from presence_server.resources import ROOT
 from presence_server.watchdog import Watchdog
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
-from testing.redis_server import RedisServer
+from testing.redis_server import RedisServer, free_port
 
 
 async def ask(url: str) -> tuple[int, str]:
@@ -142,6 +142,18 @@ async def test_who_lists_who_is_here(server_process: ServerProcesses, visit: Vis
     await server.kill()
     gone = who(server, "--admin-port", port)
     assert gone.returncode == 1 and "No server answers" in gone.stderr
+
+
+async def test_who_says_why_nobody_answers(server_process: ServerProcesses) -> None:
+    server = await server_process()
+    free = await asyncio.to_thread(who, server, f"--admin-port={free_port()}")
+    assert (free.returncode, free.stdout) == (1, "")
+    assert free.stderr.startswith("No server answers at http://127.0.0.1:")
+    assert free.stderr.endswith("/roster: Connection refused.\n")
+    # The public port is none for operators.
+    public = await asyncio.to_thread(who, server, f"--admin-port={server.port}")
+    assert (public.returncode, public.stdout) == (1, "")
+    assert "/roster answers 404: is that the admin port" in public.stderr
 
 
 async def test_a_pause_of_the_process_is_logged(

@@ -109,7 +109,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         flag = argument.partition("=")[0]
         if _FLAG.match(flag) and flag not in known:
             nearest = get_close_matches(flag, known, n=1)
-            parser.error(f"there is no {flag}" + (f"; did you mean {nearest[0]}" if nearest else ""))
+            hint = f"; did you mean {nearest[0]}" if nearest else ""
+            parser.error(f"there is no {flag}{hint}")
     return parser.parse_args(arguments)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import resource
 import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import aiohttp
@@ -100,6 +101,31 @@ async def test_https_without_a_public_url_is_explained_once(
         while "--public-url https://" not in server.log:
             await asyncio.sleep(0.05)
     assert server.log.count("--public-url") == 1 and "presence.example" not in server.log
+
+
+async def test_what_is_served_does_not_depend_on_the_machine(
+    tmp_path: Path, visit: Visit
+) -> None:
+    """On its locale, its time zone, or its table of types."""
+    server = ServerProcess(tmp_path)
+    server.environment = {
+        "LC_ALL": "C",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONUTF8": "0",
+        "TZ": "Asia/Kathmandu",
+    }
+    await server.start()
+    try:
+        alice = await visit(server, "alice")
+        page = await alice.get("/account/")
+        assert "<title>alice \u00b7 Presence</title>" in page.text
+        expires = (await alice.log_out()).headers["Set-Cookie"].partition("expires=")[2]
+        deleted_at = parsedate_to_datetime(expires.partition(";")[0])
+        assert abs(deleted_at.timestamp() - time.time()) < 60
+        hour = time.strftime("%Y-%m-%dT%H:", time.gmtime())
+        assert server.log.startswith((hour, hour[:10])) and "Logging error" not in server.log
+    finally:
+        await server.kill()
 
 
 async def test_the_descriptor_limit_is_raised(server_process: ServerProcesses) -> None:

@@ -25,7 +25,7 @@ from tests.conftest import Serve
 # The day before.
 NOW = int(time.time()) - sessions.DAY
 WITHIN = 10
-OURS, DEAD = "a" * 16, "d" * 16
+OURS, DEAD, BACK = "a" * 16, "d" * 16, "b" * 16
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ async def test_a_dropped_nodes_notes_are_forgotten_also_when_the_database_was_bu
     error: Exception,
 ) -> None:
     await notes.write(db, DEAD, {alice.key: ("online", NOW)}, (), NOW)
-    drop(presence, monkeypatch)
+    drop(monkeypatch, DEAD)
     async with running(Ledger(db, presence)):
         async with trouble.of(error, "write"):
             pass
@@ -190,19 +190,20 @@ async def test_what_a_node_wrote_that_came_back_meanwhile_is_kept(
     trouble: Trouble,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await notes.write(db, DEAD, {alice.key: ("online", NOW)}, (), NOW)
-    drop(presence, monkeypatch)
+    for node in (DEAD, BACK):
+        await notes.write(db, node, {alice.key: ("online", NOW)}, (), NOW)
+    drop(monkeypatch, DEAD, BACK)
     async with running(Ledger(db, presence)):
         async with trouble.of(UNAVAILABLE, "write"):
             connect(presence, alice)
-        monkeypatch.setattr(Cluster, "peers", frozenset({DEAD}))
-        await until_noted(db, ["alice"])
-        assert await noted(db, DEAD) == ["alice"]
+        monkeypatch.setattr(Cluster, "peers", frozenset({BACK}))
+        await until_noted(db, [], DEAD)
+        assert await noted(db, BACK) == ["alice"]
 
 
-def drop(presence: PresenceService, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node is given up, and this is told once."""
-    told = [{DEAD}]
+def drop(monkeypatch: pytest.MonkeyPatch, *nodes: str) -> None:
+    """Nodes are given up, and this is told once."""
+    told = [set(nodes)]
     monkeypatch.setattr(Cluster, "take_dropped", lambda cluster: told.pop() if told else set())
 
 

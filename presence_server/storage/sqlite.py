@@ -35,6 +35,7 @@ _TROUBLES = {
     sqlite3.SQLITE_LOCKED: "is locked by another program",
     sqlite3.SQLITE_PROTOCOL: "is locked by another program",
     sqlite3.SQLITE_FULL: "has no room left on its disk",
+    sqlite3.SQLITE_IOERR_SHMSIZE: "has no room left on its disk",
     sqlite3.SQLITE_READONLY: "cannot be written",
     sqlite3.SQLITE_PERM: "may not be used",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened",
@@ -271,8 +272,9 @@ def _troubles(path: Path, kind: type[Exception]) -> Iterator[None]:
         raise kind(f"The database {path} {error}.") from error
     except sqlite3.Error as error:
         # The low byte is the kind of error, the others say more about it.
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _MISTAKES:
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code & 0xFF in _MISTAKES:
             raise
-        trouble = _TROUBLES.get(code) or f"cannot be used: {error}"
+        known = _TROUBLES.get(code) or _TROUBLES.get(code & 0xFF)
+        trouble = known or f"cannot be used: {error}"
         raise kind(f"The database {path} {trouble}.") from error

@@ -77,22 +77,35 @@ async def test_any_name_is_the_name_of_a_file(
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("pages", range(1, 9))
-async def test_f17_no_room_for_the_schema(
-    path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
+_OPEN_ON_A_FULL_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from presence_server.storage.database import DatabaseUnusable, open_database
+
+async def main():
+    for kilobytes in range(4, 56, 4):
+        # No file may grow beyond, which is how a full disk looks to a program.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * kilobytes, resource.RLIM_INFINITY))
+        try:
+            async with open_database(Path(sys.argv[1], f"{kilobytes}.sqlite3")):
+                print("open")
+        except DatabaseUnusable as error:
+            print(error)
+
+asyncio.run(main())
+"""
+
+
+async def test_f17_wherever_the_room_for_the_schema_ends_there_is_a_sentence(
+    tmp_path: Path,
 ) -> None:
-    connect = schema._connect
-
-    def connect_to_a_full_disk(path: Path) -> sqlite3.Connection:
-        connection = connect(path)
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
-
-    with monkeypatch.context() as full:
-        full.setattr(schema, "_connect", connect_to_a_full_disk)
-        assert "has no room left on its disk" in await refusal(path)
-    async with open_database(path) as db:
-        assert await users.count(db) == 0
+    said = run(_OPEN_ON_A_FULL_DISK, tmp_path).splitlines()
+    assert len(said) == 13
+    for line in said:
+        assert line.endswith(("left on its disk.", "written to its disk.")), said
+    for path in tmp_path.glob("*.sqlite3"):
+        async with open_database(path) as db:
+            assert await users.count(db) == 0
 
 
 async def test_f18_a_missing_folder(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
+    suppress,
 )
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from presence_server.storage.engine import (
     NoBackup,
     Row,
     T,
+    TakenBack,
     Transaction,
     Value,
     Work,
@@ -99,8 +101,8 @@ class Database:
 
         It writes: what everybody may ask is why_not_writable().
         """
-        with self._serving("write"):
-            await self._engine.check_writable()
+        with suppress(TakenBack):
+            await self.write(self._engine.take_room)
 
     async def why_not_writable(self) -> str | None:
         """A sentence, or None; at most so old that it is looked into once a second."""
@@ -141,6 +143,9 @@ class Database:
             yield
         except DatabaseUnavailable as error:
             self._note_failure(kind, started, error)
+            raise
+        except TakenBack:
+            self._note_success(kind, started)
             raise
         else:
             self._note_success(kind, started)

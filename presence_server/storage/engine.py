@@ -29,6 +29,10 @@ class NoBackup(Exception):
     """A copy of the database is not ours to make; the text is a sentence that says whose."""
 
 
+class TakenBack(Exception):
+    """Ends a transaction that shall leave nothing behind."""
+
+
 class Transaction(Protocol):
     """Takes the statements of one transaction. `$1` in the SQL is the first value."""
 
@@ -48,8 +52,8 @@ class Engine(Protocol):
 
     async def write(self, work: Work[T]) -> T: ...
 
-    async def check_writable(self) -> None:
-        """Raise unless an account could be made and somebody log in: also for lack of room."""
+    async def take_room(self, transaction: Transaction) -> None:
+        """Work that needs as much as an account and a session do; may end in TakenBack."""
 
     async def backup(self, target: Path) -> None: ...
 
@@ -66,7 +70,7 @@ class Begun:
         task = asyncio.create_task(transaction)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return await carried_through(task, expected=DatabaseUnavailable)
+        return await carried_through(task, expected=(DatabaseUnavailable, TakenBack))
 
     async def finish(self, patience: float) -> None:
         """Wait for all of them, but no longer than this."""

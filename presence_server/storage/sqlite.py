@@ -78,16 +78,13 @@ class Sqlite:
     async def write(self, work: Work[T]) -> T:
         return await self._begun.run(self._transact_in_turn(work))
 
-    async def check_writable(self) -> None:
-        async def work(transaction: Transaction) -> None:
-            # What changes nothing, or is taken back, never reaches the disk.
-            await transaction.execute(
-                "INSERT INTO about (name, value) VALUES ('checked', $1)"
-                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                str(time.time_ns()),
-            )
-
-        await self.write(work)
+    async def take_room(self, transaction: Transaction) -> None:
+        # What changes nothing, or is taken back, never reaches the disk.
+        await transaction.execute(
+            "INSERT INTO about (name, value) VALUES ('checked', $1)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            str(time.time_ns()),
+        )
 
     async def continue_ids(self) -> None:
         """Nothing to do: AUTOINCREMENT counts on from the highest id it has seen."""

@@ -230,14 +230,12 @@ async def test_one_line_when_it_ceases_to_serve_and_one_when_it_serves_again(
     db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    engine = db._engine
     with monkeypatch.context() as trouble:
 
         async def full(*values: object) -> None:
             raise DatabaseUnavailable(f"The database {db.name} is full.")
 
-        trouble.setattr(engine, "write", full)
-        trouble.setattr(engine, "check_writable", full)
+        trouble.setattr(db._engine, "write", full)
         for _ in range(5):
             with pytest.raises(DatabaseUnavailable):
                 await users.create(db, "alice", "hash", NOW)
@@ -277,14 +275,14 @@ async def test_what_failed_late_is_no_new_trouble(
 async def test_whether_it_can_be_written_is_looked_into_once_a_second(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check, checks = db._engine.check_writable, 0
+    check, checks = db.check_writable, 0
 
     async def counted() -> None:
         nonlocal checks
         checks += 1
         await check()
 
-    monkeypatch.setattr(db._engine, "check_writable", counted)
+    monkeypatch.setattr(db, "check_writable", counted)
     assert await asyncio.gather(*(db.why_not_writable() for _ in range(50))) == 50 * [None]
     assert checks == 1
 

@@ -38,16 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     args = _parse(sys.argv[1:] if argv is None else argv)
     try:
-        config = read_config(_flags(args), os.environ)
-        logs.set_up(config.log_format)
+        flags = _flags(args)
+        # Also what is wrong with another setting is said in this form.
+        logs.set_up(flags.get("log_format", os.environ.get("PRESENCE_LOG_FORMAT", "text")))
+        config = read_config(flags, os.environ)
         for sentence in unknown_variables(os.environ):
             log.warning(sentence)
         return int(args.run(args, config))
     except (ConfigError, KeyringError, RelayRefused) as error:
-        _say(str(error))
+        logs.say(str(error))
         return WRONG_SETTING
     except (DatabaseUnusable, DatabaseUnavailable) as error:
-        _say(str(error))
+        logs.say(str(error))
         return DATABASE_UNUSABLE
     except KeyboardInterrupt:
         print(file=sys.stderr)
@@ -60,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Cancelled: a background task failed, and whoever held it did not say why.
         log.critical("ended by an error", exc_info=True)
         return FAILED
+    finally:
+        logs.flush()
 
 
 class Parser(argparse.ArgumentParser):
@@ -80,7 +84,7 @@ class Parser(argparse.ArgumentParser):
             _add_setting(group, setting, show_settings)
 
     def error(self, message: str) -> NoReturn:
-        _say(f"{message} (see {self.prog} --help).")
+        logs.say(f"{message} (see {self.prog} --help).")
         sys.exit(WRONG_SETTING)
 
 
@@ -151,7 +155,3 @@ def _help(setting: Setting) -> str:
 def _flags(args: argparse.Namespace) -> Mapping[str, str]:
     given = vars(args)
     return {s.field: given[s.field] for s in SETTINGS if s.field in given}
-
-
-def _say(sentence: str) -> None:
-    print(f"presence-server: {sentence}", file=sys.stderr)

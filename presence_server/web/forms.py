@@ -122,7 +122,7 @@ async def _read_body(request: web.Request) -> bytes:
         slow = web.HTTPRequestTimeout()
         slow.force_close()
         raise slow from error
-    except web.PayloadAccessError as error:
+    except (web.PayloadAccessError, web.RequestPayloadError) as error:
         raise web.HTTPBadRequest() from error
     return bytes(body)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from socket import SO_SNDBUF, SOL_SOCKET
 from typing import cast
 
@@ -9,6 +10,7 @@ import aiohttp_session
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from presence_server.accounts.sessions import Session
+from presence_server.collector import untie
 from presence_server.keys import CONFIG, METRICS, PRESENCE, SEATS, SESSION
 from presence_server.live.hub import SESSION_ENDED
 from presence_server.live.sockets import Socket
@@ -20,6 +22,7 @@ from presence_server.presence.messages import (
 )
 from presence_server.web.hosts import has_our_origin
 from presence_server.web.proxies import client_address
+from presence_server.web.runner import Connection
 from presence_server.web.upgrade import asks_for_upgrade, check_upgrade
 
 # aiohttp refuses a message of this size by itself; the contract allows 4 KiB.
@@ -30,6 +33,8 @@ _PER_SECONDS = 10.0
 # The same for pings and pongs.
 _MOST_CONTROL_FRAMES = 100
 _CONTROL = (WSMsgType.PING, WSMsgType.PONG)
+# And so many bytes in that time, whatever they mean: all of the above fit in.
+_MOST_BYTES = 128 * 1024
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
 _RETRY_SEAT = "10"
@@ -79,6 +84,12 @@ async def _serve(request: web.Request, session: Session) -> web.WebSocketRespons
     if not presence.connect(socket, request.query.get("cursor")):
         await ws.close(code=SESSION_ENDED)
         return ws
+
+    def cut_flood() -> None:
+        if not ws.closed:
+            presence.hub.dismiss(socket, WSCloseCode.POLICY_VIOLATION)
+
+    _count_bytes(request, cut_flood)
     try:
         await _read(ws, socket, presence)
     finally:
@@ -89,16 +100,29 @@ async def _serve(request: web.Request, session: Session) -> web.WebSocketRespons
         elif ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
             # aiohttp closes a peer that fell silent only after all that waits for it has gone out.
             socket.transport.abort()
-        _untie(ws.exception())
+        untie(ws.exception())
     return ws
 
 
-def _untie(error: BaseException | None) -> None:
-    """What ended a socket holds, by its traceback, the socket that holds it: only a full collection
-    would find both, with all that belongs to them."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__context__
+def _count_bytes(request: web.Request, flooded: Callable[[], None]) -> None:
+    """Frames of no meaning are nowhere seen but on the line."""
+    if not isinstance(request.protocol, Connection):
+        return
+    loop = asyncio.get_running_loop()
+    began, size = loop.time(), 0
+
+    def taken(arrived: int) -> int:
+        nonlocal began, size
+        if loop.time() - began > _PER_SECONDS:
+            began, size = loop.time(), 0
+        left = max(0, _MOST_BYTES - size)
+        size += arrived
+        if left and size > _MOST_BYTES:
+            # A turn later: what is left may end the socket for a better reason.
+            loop.call_soon(loop.call_soon, flooded)
+        return left
+
+    request.protocol.on_frames = taken
 
 
 def _response(request: web.Request) -> web.WebSocketResponse:

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from presence_server.accounts import sessions
 from presence_server.storage.database import DatabaseUnavailable
+from presence_server.collector import untie
 from presence_server.keys import CONFIG, DATABASE, SESSION
 from presence_server.web.cookies import secret_id
 from presence_server.web.hosts import sent_by_our_pages, site_path
@@ -90,18 +91,23 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except BadValue as error:
+        untie(error)
         return await _error_page(request, error.status, sentence=error.sentence)
     except web.HTTPError as error:
+        # It holds the request, which holds it.
+        untie(error)
         return await _error_page(request, error.status, headers=_kept(error))
-    except DatabaseUnavailable:
+    except DatabaseUnavailable as error:
         # It has said so itself, here and below.
+        untie(error)
         return await _error_page(request, 503, headers={"Retry-After": str(_RETRY_DATABASE)})
     except (web.HTTPException, ConnectionError):
         # A redirect; a client that has gone.
         raise
-    except Exception:
+    except Exception as error:
         number = secrets.token_hex(4)
         log.exception("error %s", number)
+        untie(error)
         if request.writer.output_size:
             # An answer, or a socket, is under way: it can only be cut.
             raise ConnectionResetError("answer under way") from None

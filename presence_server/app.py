@@ -168,4 +168,5 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
 
 async def _say_goodbye(app: web.Application) -> None:
     app[STOPPING].set()
+    app[PASSWORDS].stop()
     await app[PRESENCE].stop()

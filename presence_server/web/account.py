@@ -21,6 +21,7 @@ from presence_server.web.forms import (
     trouble_is_told,
 )
 from presence_server.web.rendering import render
+from presence_server.web.runner import waiter
 
 _OTHERS = "others"
 
@@ -99,13 +100,14 @@ async def _check_password(request: web.Request, fields: Mapping[str, str], name:
 
 async def _set_password(request: web.Request, fields: Mapping[str, str]) -> None:
     session, password = request[SESSION], fields.get("password1", "")
+    passwords, who = request.app[PASSWORDS], waiter(request, session.username.lower())
     problems = {
-        "password1": await request.app[PASSWORDS].problem(password, session.username),
+        "password1": await passwords.problem(password, session.username, who, known=True),
         "password2": repetition_problem(fields),
     }
     if any(problems.values()):
         raise Refused(400, fields=problems)
-    password_hash = await request.app[PASSWORDS].hash(password)
+    password_hash = await passwords.hash(password, who, known=True)
     now = int(time.time())
     await users.change_password(
         request.app[DATABASE], session.user_id, password_hash, now, keep=session.key

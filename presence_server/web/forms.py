@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from presence_server.storage.database import DatabaseUnavailable
-from presence_server.accounts.passwords import PasswordsBusy
+from presence_server.accounts.lines import PasswordsBusy
 from presence_server.web.cookies import csrf_ok
 
 

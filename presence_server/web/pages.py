@@ -34,6 +34,7 @@ from presence_server.web.directory import Row, everybody, is_name_part, people_h
 from presence_server.web.hosts import site_path
 from presence_server.web.proxies import client_address
 from presence_server.web.rendering import render
+from presence_server.web.runner import waiter
 
 SCREEN = 100  # rows
 
@@ -82,16 +83,16 @@ async def _create_user(request: web.Request, username: str, fields: Mapping[str,
     if wait := request.app[THROTTLE].sign_up(client_address(request)):
         request.app[METRICS].throttled.labels("sign_up").inc()
         raise too_often(wait)
-    password = fields.get("password1", "")
+    password, who = fields.get("password1", ""), waiter(request)
     problems = {
         "username": users.name_problem(username),
-        "password1": await request.app[PASSWORDS].problem(password, username),
+        "password1": await request.app[PASSWORDS].problem(password, username, who),
         "password2": repetition_problem(fields),
     }
     if any(problems.values()):
         raise Refused(400, fields=problems)
     # Before the name is tried, so that a taken one takes as long as a free one.
-    password_hash = await request.app[PASSWORDS].hash(password)
+    password_hash = await request.app[PASSWORDS].hash(password, who)
     not_available = Refused(400, fields={"username": "That name is not available."})
     if users.is_reserved(username):
         raise not_available

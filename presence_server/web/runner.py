@@ -12,12 +12,15 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from presence_server.accounts.lines import Waiter
+from presence_server.addresses import networks
 from presence_server.collector import untie
-from presence_server.keys import CONFIG
+from presence_server.keys import CONFIG, SEATS, SITE
 from presence_server.web.access_log import AccessLogger, printable
 from presence_server.web.forms import LARGEST
 from presence_server.web.intake import Intake
 from presence_server.web.middlewares import add_secure_headers
+from presence_server.web.proxies import client_address
 from presence_server.web.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -57,7 +60,8 @@ class Runner(web.AppRunner):
         own = _Server(
             server.request_handler, request_factory=server.request_factory, **server._kwargs
         )
-        own.waiting = Waiting(self.app[CONFIG])
+        site = self.app[SITE] if SITE in self.app else self.app
+        own.waiting = Waiting(self.app[CONFIG], site[SEATS].room)
         return own
 
 
@@ -250,6 +254,12 @@ class Connection(RequestHandler):
         else:
             super().log_exception(*args, **kwargs)
         untie(error)
+
+
+def waiter(request: web.Request, account: str | None = None) -> Waiter:
+    """Who waits in a line: everybody on known devices of an account, or all from one network."""
+    share = networks(client_address(request))[-1][0] if account is None else account.encode()
+    return Waiter(share, getattr(request.protocol, "gone", None))
 
 
 class _Refusal(web.Response):

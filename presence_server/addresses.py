@@ -14,7 +14,7 @@ Address = IPv4Address | IPv6Address
 _NETWORKS = ((8, 1), (7, 2), (6, 8))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def parse(text: str) -> Address | None:
     """None for what is no address. IPv4 within IPv6 is IPv4, and a zone does not matter."""
     try:

@@ -13,6 +13,8 @@ LONGEST = 90 * DAY
 LONGEST_UNUSED = 14 * DAY
 # A use is written down at most this often, for each costs a write.
 TOUCH_EVERY = 5 * 60
+# On more devices nobody is: the one used longest ago is logged out for the next.
+MOST = 100
 # Every node reads the endings every second and more often.
 KEEP_ENDINGS = DAY
 # Thousands may expire together after a long stop, and others wait for their turn meanwhile.
@@ -21,6 +23,13 @@ _AT_ONCE = 1000
 _COLUMNS = (
     "sessions.key, sessions.user_id, users.username, sessions.started_at, sessions.used_at,"
     " sessions.address, sessions.device"
+)
+
+
+# More than one only where there were more before there was a bound.
+_SURPLUS = (
+    "key IN (SELECT key FROM sessions WHERE user_id = $1 AND key <> $2"
+    f" ORDER BY used_at DESC, key LIMIT {_AT_ONCE} OFFSET {MOST - 1})"
 )
 
 
@@ -100,11 +109,14 @@ async def start(
             device,
             password_hash,
         )
-        return await transaction.execute(
+        begun = await transaction.execute(
             f"SELECT {_COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
             " WHERE sessions.key = $1",
             key,
         )
+        if begun:
+            await _end(transaction, _SURPLUS, (user_id, key), now, Reason.ENDED)
+        return begun
 
     rows = await db.write(work)
     if not rows:
@@ -124,10 +136,11 @@ async def find(db: Database, secret: str, now: int) -> Session | None:
 
 
 async def of_user(db: Database, user_id: int) -> list[Session]:
-    """All devices of a user, the one used last first."""
+    """The devices of a user, the one used last first; if they are too many, the first of them."""
     rows = await db.read(
         f"SELECT {_COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
-        " WHERE sessions.user_id = $1 ORDER BY sessions.used_at DESC, sessions.key",
+        " WHERE sessions.user_id = $1 ORDER BY sessions.used_at DESC, sessions.key"
+        f" LIMIT {MOST}",
         user_id,
     )
     return [Session(*row) for row in rows]

@@ -221,6 +221,7 @@ class Hub:
         if not socket.transport.is_closing():
             socket.transport.write(data)
             socket.sent_at = monotonic()
+            socket.written += len(data)
             self._writes += 1
             self._written += len(data)
 

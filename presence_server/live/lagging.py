@@ -12,15 +12,17 @@ _TOO_LONG = 10.0
 
 
 class _Progress(NamedTuple):
-    """Bytes that waited when a peer last took in some, and when that was."""
+    """Bytes that the kernel had taken for a peer when it last took some, and when that was."""
 
-    waiting: int
+    taken: int
     at: float
 
 
 class Lagging:
     def __init__(self) -> None:
-        self._sockets: dict[Socket, _Progress] = {}
+        self._sockets: dict[Socket, None] = {}
+        # Of every socket for which anything waits.
+        self._progress: dict[Socket, _Progress] = {}
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -29,15 +31,20 @@ class Lagging:
         return socket in self._sockets
 
     def note(self, socket: Socket) -> bool:
-        """Whether a socket lags; if so it is watched from now on."""
+        """Whether a socket lags; it is watched from the first byte on that its peer does not take:
+        one that answers every ping and reads nothing would keep it for ever."""
         waiting = socket.transport.get_write_buffer_size()
+        if not waiting:
+            return False
+        self._progress.setdefault(socket, _Progress(socket.written - waiting, monotonic()))
         if waiting <= LAGGING:
             return False
-        self._sockets.setdefault(socket, _Progress(waiting, monotonic()))
+        self._sockets[socket] = None
         return True
 
     def forget(self, socket: Socket) -> None:
         self._sockets.pop(socket, None)
+        self._progress.pop(socket, None)
 
     def take_caught_up(self) -> list[Socket]:
         """Those that lag no more."""
@@ -47,17 +54,19 @@ class Lagging:
             if socket.transport.get_write_buffer_size() <= LAGGING
         ]
         for socket in caught_up:
-            self.forget(socket)
+            del self._sockets[socket]
         return caught_up
 
     def stuck(self) -> list[Socket]:
         """Those whose peers have taken in nothing for too long."""
         now = monotonic()
         stuck = []
-        for socket, progress in self._sockets.items():
+        for socket, progress in list(self._progress.items()):
             waiting = socket.transport.get_write_buffer_size()
-            if waiting < progress.waiting:
-                self._sockets[socket] = _Progress(waiting, now)
+            if not waiting:
+                del self._progress[socket]
+            elif (taken := socket.written - waiting) > progress.taken:
+                self._progress[socket] = _Progress(taken, now)
             elif now - progress.at > _TOO_LONG:
                 stuck.append(socket)
         return stuck

@@ -17,6 +17,7 @@ class Socket:
         "greeted",
         "degraded",
         "sent_at",
+        "written",
         "dismissed",
     )
 
@@ -34,5 +35,7 @@ class Socket:
         self.greeted = False
         self.degraded = False
         self.sent_at = monotonic()
+        # Bytes that were handed to the transport.
+        self.written = 0
         # Once it has been sent a close, nothing else may follow.
         self.dismissed = False

@@ -67,6 +67,38 @@ async def test_a_session_begins_only_with_the_password_that_holds(db: Database, 
     assert await sessions.of_user(db, alice) == []
 
 
+async def test_of_too_many_sessions_the_one_used_longest_ago_ends(
+    db: Database, alice: int
+) -> None:
+    bob = (await users.create(db, "Bob", "hash", NOW)).id
+    begun = [(await begin(db, alice, NOW + number))[1] for number in range(sessions.MOST)]
+    await sessions.touch(db, [begun[0].key], NOW + 2 * sessions.TOUCH_EVERY)
+    await begin(db, bob)
+    _, last = await begin(db, alice, NOW + DAY)
+    assert await ended(db) == [(begun[1].key, Reason.ENDED)]
+    left = await sessions.of_user(db, alice)
+    assert len(left) == sessions.MOST and left[0].key == last.key
+    # One who is refused pushes nobody out.
+    with pytest.raises(sessions.NotAllowed):
+        await sessions.start(db, alice, "::1", "", NOW, password_hash="another")
+    assert len(await sessions.of_user(db, alice)) == sessions.MOST
+
+
+async def test_those_from_before_there_was_a_bound_end_too(db: Database, alice: int) -> None:
+    async def fill(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
+            " VALUES ($1, $2, $3, $3, $4, '', '')",
+            [(f"{number}", alice, NOW, NOW + DAY) for number in range(1500)],
+        )
+
+    await db.write(fill)
+    assert len(await sessions.of_user(db, alice)) == sessions.MOST
+    for _ in range(2):
+        await begin(db, alice, NOW + 1)
+    assert len(await ended(db)) == 1502 - sessions.MOST
+
+
 async def test_a_session_that_is_not_used_ends_after_14_days(db: Database, alice: int) -> None:
     secret, session = await begin(db, alice)
     assert await sessions.find(db, secret, NOW + 14 * DAY - 1)

@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from presence_server.keys import PRESENCE
 from presence_server.live import hub, lagging
+from presence_server.web import live
 from tests.conftest import Serve, Visit
 from testing.raw_peer import RawPeer
 from testing.visitor import Visitor
@@ -56,6 +57,28 @@ async def test_one_who_never_reads_is_cut_though_nothing_happens_any_more(
     bring_in_a_crowd(server)
     async with stuck(mallory) as peer:
         await is_cut(peer, server)
+
+
+async def test_one_who_answers_every_ping_and_reads_nothing_is_cut(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits for it is less than what makes a socket lag; one who reads stays."""
+    monkeypatch.setattr(lagging, "_TOO_LONG", 0.5)
+    monkeypatch.setattr(live, "_SEND_BUFFER", 4096)
+    server = await serve(grace=60)
+    alice, mallory = await visit(server, "alice"), await visit(server, "mallory")
+    assert server.app is not None
+    presence = server.app[PRESENCE]
+    async with alice.live() as of_alice, stuck(mallory) as peer:
+        for number in range(400):
+            presence.claim(f"session-{number}", f"somebody-{number}-with-a-long-name")
+            # As if each ping had come.
+            peer.write(b"\x8a\x80\0\0\0\0" if number % 10 == 0 else b"")
+            await asyncio.sleep(0.005)
+        assert not presence.hub.lagging
+        await is_cut(peer, server)
+        presence.claim("session", "the-last")
+        await of_alice.sees("the-last", "online")
 
 
 async def is_cut(peer: RawPeer, server: TestServer) -> None:

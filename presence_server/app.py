@@ -46,6 +46,7 @@ from presence_server.web.middlewares import (
     same_origin,
     secure_headers,
 )
+from presence_server.web.once import Once
 from presence_server.web.rendering import StaticFiles, set_up_templates
 
 
@@ -76,18 +77,20 @@ def create_app(config: Config) -> web.Application:
 
 
 def _routes(static: StaticFiles) -> list[web.RouteDef]:
+    once = Once()
     without_slash = ("/account", "/log_in", "/log_out", "/sign_up", "/users")
     return [
         web.get("/", pages.list_users),
         web.get("/sign_up/", pages.show_sign_up),
-        web.post("/sign_up/", pages.sign_up),
+        web.post("/sign_up/", once(pages.sign_up)),
         web.get("/log_in/", pages.show_log_in),
-        web.post("/log_in/", pages.log_in),
-        web.post("/log_out/", pages.log_out),
+        web.post("/log_in/", once(pages.log_in)),
+        web.post("/log_out/", once(pages.log_out)),
         web.get("/account/", account.show_account),
-        web.post("/account/password", account.change_password),
-        web.post("/account/end", account.end_devices),
-        web.post("/account/delete", account.delete_account),
+        web.post("/account/password", once(account.change_password)),
+        web.post("/account/end", once(account.end_devices, but={"device": "others"})),
+        web.post("/account/delete", once(account.delete_account)),
+        web.get("/account/{form:password|end|delete}", account.show_account_instead),
         web.get("/users/", live),
         web.get("/api/users", api.list_users),
         web.get("/healthz", operations.healthz),

@@ -75,6 +75,17 @@ async def elsewhere(db: Database, node: str, since: int) -> dict[str, tuple[Stat
     return {username: (_status(status), here_since) for username, status, here_since in rows}
 
 
+async def sessions_elsewhere(db: Database, node: str, user_id: int) -> set[str]:
+    """The sessions of a user that other nodes wrote down as here."""
+    rows = await db.read(
+        "SELECT here.session_key FROM here JOIN sessions ON sessions.key = here.session_key"
+        " WHERE sessions.user_id = $1 AND here.node <> $2",
+        user_id,
+        node,
+    )
+    return {key for (key,) in rows}
+
+
 async def forget_all_but(db: Database, nodes: Collection[str]) -> None:
     """Forget what other nodes than these wrote down."""
 

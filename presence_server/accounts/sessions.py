@@ -224,6 +224,13 @@ async def endings_after(db: Database, number: int) -> list[Ending]:
     ]
 
 
+async def why_ended(db: Database, secret: str) -> Reason | None:
+    """Why the session that a cookie's secret id opened has ended; None if that is long ago, or it
+    has expired just now."""
+    rows = await db.read("SELECT reason FROM endings WHERE session_key = $1", _key(secret))
+    return Reason(rows[0][0]) if rows else None
+
+
 async def last_ending(db: Database) -> int:
     """The highest number among the endings: what a node that starts need not read."""
     ((number,),) = await db.read("SELECT coalesce(max(number), 0) FROM endings")

@@ -39,10 +39,10 @@ def name_problem(username: str) -> str | None:
     if _NAME.fullmatch(username):
         return None
     if not 3 <= len(username) <= 32:
-        return "A user name has 3 to 32 characters."
+        return "A username has 3 to 32 characters."
     if not _CHARACTERS.fullmatch(username):
-        return "A user name is made of the letters a to z, digits, dots, dashes and underscores."
-    return "A user name begins and ends with a letter or a digit."
+        return "A username is made of the letters a to z, digits, dots, dashes and underscores."
+    return "A username begins and ends with a letter or a digit."
 
 
 def is_reserved(username: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from presence_server.accounts import sessions, users
+from presence_server.accounts import notes, sessions, users
 from presence_server.accounts.sessions import Session
 from presence_server.keys import DATABASE, KEYRING, PASSWORDS, PRESENCE, SESSION
 from presence_server.web.authentication import authenticate
@@ -20,6 +20,7 @@ from presence_server.web.forms import (
     repetition_problem,
     trouble_is_told,
 )
+from presence_server.web.onward import log_in_first
 from presence_server.web.rendering import render
 from presence_server.web.runner import waiter
 
@@ -28,7 +29,13 @@ _OTHERS = "others"
 
 async def show_account(request: web.Request) -> web.Response:
     _session(request)
-    return await _account_page(request, Form(done=await told(request)))
+    sentence, _ = await told(request)
+    return await _account_page(request, Form(done=sentence))
+
+
+async def show_account_instead(request: web.Request) -> web.Response:
+    """At the address of a form that was refused: somebody asks for the page that it left there."""
+    raise web.HTTPSeeOther("/account/")
 
 
 async def change_password(request: web.Request) -> web.Response:
@@ -81,13 +88,14 @@ async def delete_account(request: web.Request) -> web.Response:
     request.app[PRESENCE].session_ended()
     note(request, "deleted the account", session.username)
     await forget(request)
+    await tell_next(request, "Your account has been deleted.")
     raise web.HTTPSeeOther("/log_in/")
 
 
 def _session(request: web.Request) -> Session:
     session: Session | None = request.get(SESSION)
     if session is None:
-        raise web.HTTPSeeOther("/log_in/?next=/account/")
+        raise log_in_first("/account/")
     return session
 
 
@@ -145,7 +153,8 @@ async def _account_page(
 ) -> web.Response:
     mine, database = request[SESSION], request.app[DATABASE]
     of_mine = await sessions.of_user(database, mine.user_id)
-    connections = request.app[PRESENCE].node.connections
+    node = request.app[PRESENCE].node
+    elsewhere = await notes.sessions_elsewhere(database, node.name, mine.user_id)
     user = await users.find(database, mine.username)
     context = {
         "me": mine.username,
@@ -158,7 +167,9 @@ async def _account_page(
                 "started_at": session.started_at,
                 "used_at": session.used_at,
                 "current": session.key == mine.key,
-                "here": connections.held(session.key) is not None,
+                # This one is looking at the page.
+                "here": session.key in (mine.key, *elsewhere)
+                or node.connections.held(session.key) is not None,
             }
             for session in of_mine
         ],

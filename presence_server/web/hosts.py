@@ -51,6 +51,18 @@ def has_our_origin(request: web.Request) -> bool:
     return all(_is_our_origin(request, text) for text in request.headers.getall("Origin", ()))
 
 
+def sent_without_https(request: web.Request) -> bool:
+    """Whether a page of this site sent it that was opened without https, which the site needs."""
+    public = request.app[CONFIG].public_origin
+    if public is None or public.scheme != "https":
+        return False
+    try:
+        origin = read_origin(request.headers.get("Origin", ""))
+    except ValueError:
+        return False
+    return (origin.scheme, origin.host) == ("http", public.host)
+
+
 def _is_our_origin(request: web.Request, text: str) -> bool:
     try:
         origin = read_origin(text)

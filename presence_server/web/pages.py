@@ -18,10 +18,18 @@ from presence_server.keys import (
     THROTTLE,
 )
 from presence_server.web.authentication import authenticate, known_device
-from presence_server.web.cookies import forget, remember, tell_next, told
+from presence_server.web.cookies import (
+    forget,
+    is_from_before,
+    remember,
+    secret_id,
+    tell_next,
+    told,
+)
 from presence_server.web.devices import device_name, proof_of
 from presence_server.web.events import note
 from presence_server.web.forms import (
+    TOO_OLD,
     Form,
     Refused,
     check_token,
@@ -29,7 +37,9 @@ from presence_server.web.forms import (
     repetition_problem,
     too_often,
     trouble_is_told,
+    typed_name,
 )
+from presence_server.web.onward import log_in_first, page_named
 from presence_server.web.directory import Row, everybody, is_name_part, people_here, person_here
 from presence_server.web.hosts import site_path
 from presence_server.web.proxies import client_address
@@ -38,11 +48,18 @@ from presence_server.web.runner import waiter
 
 SCREEN = 100  # rows
 
-# Where log-in may lead to: never to an address that came with the request.
-_NEXT_PATHS = ("/", "/account/")
+# For a wrong username as well as for a wrong password.
+_WRONG = "Wrong username or password."
 
-# For a wrong name as well as for a wrong password.
-_WRONG = "Wrong name or password."
+# What the log-in page says to a browser whose session has ended.
+_ENDED = {
+    sessions.Reason.LOG_OUT: "You are logged out.",
+    sessions.Reason.PASSWORD: "Your password was changed, and all other devices are logged out.",
+    sessions.Reason.DISABLED: "Your account was switched off by whoever runs this site.",
+    sessions.Reason.DELETED: "Your account has been deleted.",
+    sessions.Reason.ENDED: "This device was logged out from another one.",
+}
+_EXPIRED = "You were logged out, as this device had not been used for long."
 
 
 async def add_slash(request: web.Request) -> web.Response:
@@ -57,6 +74,8 @@ async def lead_to_change_of_password(request: web.Request) -> web.Response:
 
 
 async def show_sign_up(request: web.Request) -> web.Response:
+    if SESSION in request:
+        return await _already_page(request)
     if not _sign_up_open(request):
         return await _sign_up_page(request, Form(), status=403)
     return await _sign_up_page(request, Form())
@@ -64,7 +83,7 @@ async def show_sign_up(request: web.Request) -> web.Response:
 
 async def sign_up(request: web.Request) -> web.Response:
     fields = await read_form(request)
-    username = fields.get("username", "")
+    username = typed_name(fields)
     try:
         await check_token(request, fields)
         with trouble_is_told():
@@ -72,7 +91,7 @@ async def sign_up(request: web.Request) -> web.Response:
     except Refused as refusal:
         form = refusal.form({"username": username})
         return await _sign_up_page(request, form, status=refusal.status, headers=refusal.headers)
-    await tell_next(request, "Your account is ready. Log in with it.")
+    await tell_next(request, "Your account is ready. Log in with it.", username)
     raise web.HTTPSeeOther("/log_in/")
 
 
@@ -93,7 +112,7 @@ async def _create_user(request: web.Request, username: str, fields: Mapping[str,
         raise Refused(400, fields=problems)
     # Before the name is tried, so that a taken one takes as long as a free one.
     password_hash = await request.app[PASSWORDS].hash(password, who)
-    not_available = Refused(400, fields={"username": "That name is not available."})
+    not_available = Refused(400, fields={"username": "That username is not available."})
     if users.is_reserved(username):
         raise not_available
     try:
@@ -119,14 +138,45 @@ async def _sign_up_page(
 
 
 async def show_log_in(request: web.Request) -> web.Response:
-    form = Form(done=await told(request))
-    return await _log_in_page(request, form, request.query.get("next", ""))
+    next_page = page_named(request.query.get("next", ""))
+    if SESSION in request and next_page:
+        raise web.HTTPSeeOther(next_page)
+    if SESSION in request:
+        return await _already_page(request)
+    sentence, username = await told(request)
+    form = Form({"username": username}, done=sentence or await _why_logged_out(request))
+    return await _log_in_page(request, form, next_page)
+
+
+async def _why_logged_out(request: web.Request) -> str | None:
+    secret = await secret_id(request)
+    if secret is None:
+        return None
+    reason = await sessions.why_ended(request.app[DATABASE], secret)
+    return _EXPIRED if reason is None else _ENDED.get(reason, _EXPIRED)
+
+
+async def _already_page(request: web.Request) -> web.Response:
+    """For somebody who is logged in and came to a page for others."""
+    address = _site_address(request) if _sign_up_open(request) else None
+    return await render(request, "already.html", {"address": address})
+
+
+def _site_address(request: web.Request) -> str:
+    """What others type to come to this site, as far as the request tells."""
+    config = request.app[CONFIG]
+    public = config.public_origin
+    host = str(public).partition("://")[2] if public else request.headers.get("Host", "")
+    return host + config.base_path
 
 
 async def log_in(request: web.Request) -> web.Response:
     fields = await read_form(request)
-    username = fields.get("username", "")
-    next_path = fields.get("next") or request.query.get("next", "")
+    username = typed_name(fields)
+    next_page = page_named(fields.get("next") or request.query.get("next", ""))
+    if await is_from_before(request, fields.get("csrf_token", "")):
+        # In another tab they have logged in meanwhile.
+        raise web.HTTPSeeOther(next_page or "/")
     try:
         await check_token(request, fields)
         with trouble_is_told():
@@ -134,13 +184,13 @@ async def log_in(request: web.Request) -> web.Response:
     except Refused as refusal:
         form = refusal.form({"username": username})
         return await _log_in_page(
-            request, form, next_path, status=refusal.status, headers=refusal.headers
+            request, form, next_page, status=refusal.status, headers=refusal.headers
         )
-    raise web.HTTPSeeOther(next_path if next_path in _NEXT_PATHS else "/")
+    raise web.HTTPSeeOther(next_page or "/")
 
 
 async def _start_session(request: web.Request, fields: Mapping[str, str]) -> None:
-    typed = {name: fields.get(name, "") for name in ("username", "password")}
+    typed = {"username": typed_name(fields), "password": fields.get("password", "")}
     missing = {name: "Please fill this in." for name, text in typed.items() if not text}
     if missing:
         raise Refused(401, _WRONG, fields=missing)
@@ -171,14 +221,14 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
 async def _log_in_page(
     request: web.Request,
     form: Form,
-    next_path: str,
+    next_page: str,
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     context = {
         "form": form,
-        "next": next_path if next_path in _NEXT_PATHS else "",
+        "next": next_page,
         "sign_up_open": _sign_up_open(request),
     }
     return await render(request, "log_in.html", context, status=status, headers=headers)
@@ -190,19 +240,20 @@ async def log_out(request: web.Request) -> web.Response:
         try:
             await check_token(request, fields)
         except Refused as refusal:
-            raise web.HTTPForbidden() from refusal
+            raise web.HTTPForbidden(text=TOO_OLD) from refusal
         now = int(time.time())
         await sessions.end(request.app[DATABASE], request[SESSION].key, now)
         request.app[PRESENCE].session_ended()
         note(request, "logged out", request[SESSION].username)
     await forget(request)
+    await tell_next(request, _ENDED[sessions.Reason.LOG_OUT])
     raise web.HTTPSeeOther("/log_in/")
 
 
 async def list_users(request: web.Request) -> web.Response:
     session = request.get(SESSION)
     if session is None:
-        raise web.HTTPSeeOther("/log_in/")
+        raise log_in_first(page_named(f"/?{request.query_string}"))
     # Whoever opens the list is here, and sees so, before the page's socket is open.
     request.app[PRESENCE].claim(session.key, session.username)
     prefix = request.query.get("q", "").strip()
@@ -216,8 +267,7 @@ async def list_users(request: web.Request) -> web.Response:
         "q": prefix,
         "here_only": here_only,
         "next": next_url,
-        "heartbeat": request.app[CONFIG].heartbeat,
-        "sign_up_open": _sign_up_open(request),
+        "address": _site_address(request) if _sign_up_open(request) else None,
     }
     return await render(request, "users.html", context)
 

@@ -4,13 +4,14 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from presence_server.keys import SESSION
+from presence_server.keys import PRESENCE, SESSION
 from presence_server.web.cookies import csrf_token, device_proof
 
 
@@ -105,8 +106,14 @@ def set_up_templates(
     )
     # Before every address of the site.
     environment.globals["base"] = base_path
+    environment.filters["utc"] = lambda second: _utc(second).strftime("%Y-%m-%dT%H:%M:%SZ")
+    environment.filters["exactly"] = lambda second: _utc(second).strftime("%Y-%m-%d %H:%M UTC")
     environment.globals["static"] = static.url
     environment.globals["static_urls"] = static.urls
+
+
+def _utc(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)
 
 
 async def render(
@@ -120,8 +127,10 @@ async def render(
     """A page for this visitor: every template also gets the session, the forms' token,
     the device's proof and the time.
 
-    Without log-in only a page with a form costs a cookie.
+    Without log-in only a page with a form costs a cookie. Whoever looks at a page is here.
     """
+    if SESSION in request:
+        request.app[PRESENCE].claim(request[SESSION].key, request[SESSION].username)
     needs_token = SESSION in request or "form" in context
     token = await csrf_token(request) if needs_token else ""
     response = aiohttp_jinja2.render_template(

@@ -137,7 +137,7 @@ class Output(logging.Handler):
         self._untold += lines
 
     def _made(self, text: str, *values: object, error: Exception | None = None) -> str:
-        exc_info = error and (type(error), error, error.__traceback__)
+        exc_info = (type(error), error, error.__traceback__) if error else None
         return self.format(
             logging.LogRecord(__name__, logging.ERROR, "", 0, text, values, exc_info)
         )

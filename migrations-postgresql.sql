@@ -91,7 +91,7 @@ CREATE TABLE here (
     account BIGINT NOT NULL,
     status TEXT COLLATE "C" NOT NULL,
     since BIGINT NOT NULL,
-    about TEXT NOT NULL,
+    about TEXT COLLATE "C" NOT NULL,
     left_at BIGINT,
     held_until BIGINT,
     PRIMARY KEY (node, room, session)
@@ -102,7 +102,7 @@ CREATE TABLE choices (
     username TEXT COLLATE "C" NOT NULL,
     account BIGINT NOT NULL,
     status TEXT COLLATE "C",
-    text TEXT NOT NULL,
+    text TEXT COLLATE "C" NOT NULL,
     held_until BIGINT,
     chosen_at BIGINT NOT NULL,
     node TEXT COLLATE "C" NOT NULL,

@@ -11,14 +11,17 @@ from aiohttp import web
 from presence_server import relay
 from presence_server.storage.database import open_database
 from presence_server.accounts.keyring import open_keyring
+from presence_server.accounts.upkeep import keep_up
 from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
 from presence_server.background import Background
 from presence_server.config import Config
+from presence_server.endings import Endings, EndingsReader, Reason
 from presence_server.keys import (
     CONFIG,
     COOKIE_NAME,
     DATABASE,
+    ENDINGS,
     KEYRING,
     METRICS,
     PASSWORDS,
@@ -26,13 +29,14 @@ from presence_server.keys import (
     SEATS,
     SITE,
     STOPPING,
+    STORE,
     THROTTLE,
 )
-from presence_server.ledger import Ledger
 from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
 from presence_server.resources import STATIC, TEMPLATES
+from presence_server.store import Store
 from presence_server.watchdog import Watchdog
 from presence_server.web import account, api, operations, operators, pages
 from presence_server.web.cookies import CookieStorage, cookie_name
@@ -148,28 +152,46 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     )
     if not reached:
         presence.begin_unheard()
-    ledger = Ledger(database, presence)
-    await ledger.open()
+    endings = EndingsReader(
+        database,
+        due=presence.endings_due,
+        end=presence.end,
+        heed={Reason.DELETED: presence.delete},
+    )
+    await endings.open()
+    app[ENDINGS] = Endings(database, presence.session_ended)
+    store = app[STORE] = Store(
+        database,
+        presence,
+        lambda: endings.heeded,
+        lease=config.lease,
+        alone=config.redis_url is None,
+    )
+    await store.open()
     app[METRICS].watch(presence, database)
     watchdog = Watchdog(app[METRICS].loop_lag.observe)
     tasks = await stack.enter_async_context(Background())
     running = [
         tasks.start("watchdog", watchdog.run()),
         tasks.start("presence", presence.run()),
-        tasks.start("ledger", ledger.run()),
+        tasks.start("endings", endings.run()),
+        tasks.start("store", store.run()),
+        tasks.start(
+            "upkeep of sessions", keep_up(app[ENDINGS], presence.hub.sessions, presence.end)
+        ),
     ]
-    stack.push_async_callback(ledger.close)
+    stack.push_async_callback(store.close)
     for task in running:
         stack.callback(task.cancel)
     if config.redis_url is not None and reached:
         await presence.settle()
-    if reached:
-        # Before the others have answered nobody can tell whose notes are a dead node's.
-        await ledger.forget_departed()
+    # Before the others have answered nobody can tell who is a dead node's.
+    await store.take_over_dead()
     return presence
 
 
 async def _say_goodbye(app: web.Application) -> None:
     app[STOPPING].set()
     app[PASSWORDS].stop()
+    app[STORE].stop()
     await app[PRESENCE].stop()

@@ -14,6 +14,7 @@ from presence_server.commands.database import (
     run_on_database,
 )
 from presence_server.config import Config
+from presence_server.endings import Endings
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if args.action == "list":
             await _list(db, user.id)
         else:
-            ended = await sessions.end_all(db, user.id, int(time.time()))
+            ended = await sessions.end_all(Endings(db), user.id, int(time.time()))
             print(f"Ended {counted(ended, 'session')} of {user.username}.")
 
     return run_on_database(config, work)

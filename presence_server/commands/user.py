@@ -18,6 +18,7 @@ from presence_server.commands.database import (
     run_on_database,
 )
 from presence_server.config import Config
+from presence_server.endings import Endings
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -89,13 +90,13 @@ async def _list(db: Database) -> None:
 async def _change_password(db: Database, name: str, bcrypt_cost: int) -> None:
     user = await named_user(db, name)
     password_hash = await _hash_new_password(user.username, bcrypt_cost)
-    await users.change_password(db, user.id, password_hash, int(time.time()))
+    await users.change_password(Endings(db), user.id, password_hash, int(time.time()))
     print(f"Changed the password of {user.username} and ended all sessions.")
 
 
 async def _disable(db: Database, name: str) -> None:
     user = await named_user(db, name)
-    await users.disable(db, user.id, int(time.time()))
+    await users.disable(Endings(db), user.id, int(time.time()))
     print(f"Disabled {user.username} and ended all sessions.")
 
 
@@ -107,7 +108,7 @@ async def _enable(db: Database, name: str) -> None:
 
 async def _delete(db: Database, name: str) -> None:
     user = await named_user(db, name)
-    await users.delete(db, user.id, int(time.time()))
+    await users.delete(Endings(db), user.id, int(time.time()))
     print(f"Deleted the account {user.username}.")
 
 

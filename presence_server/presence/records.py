@@ -18,8 +18,9 @@ class Stay(NamedTuple):
 
     `account` is the number of an own account, which only grows, and 0 for users of apps. `status`
     is that of the session's lines, whatever was chosen. `about` is JSON text. `resting` is for how
-    many seconds no line has been open, None while one is: a grace goes on where it stood. After
-    the Unix second `until` nobody may take the stay over: a token or a claim has ended.
+    many seconds no line has been open, None while one is: a grace goes on where it stood. Less than
+    nothing: for so long it is still presumed that one is. After the Unix second `until` nobody may
+    take the stay over: a token or a claim has ended.
     """
 
     room: str
@@ -66,8 +67,9 @@ class Notes(NamedTuple):
 
     `counters` has each node that has not stopped properly; a node adds one with each write, in
     the same transaction as its changes, and writes at least every half second. So once a counter
-    has moved by two, all that its node knew before is in what is read. `stays` is by node, whole;
-    None: not read, for these nodes can be heard.
+    has moved by two, all that its node knew before is in what has been read. `stays` has, by node,
+    all that each wrote down whose stays have changed since they were read last; None while nothing
+    is read, for the nodes can be heard.
     """
 
     counters: Mapping[str, int]

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -23,6 +23,7 @@ from presence_server.storage.engine import (
     DatabaseUnusable,
     Engine,
     NoBackup,
+    Read,
     Row,
     T,
     TakenBack,
@@ -32,6 +33,7 @@ from presence_server.storage.engine import (
 )
 from presence_server.storage.sqlite import open_sqlite
 from presence_server.config import ConfigError, PostgresUrl
+from presence_server.logs import Seldom
 
 __all__ = [
     "Database",
@@ -39,6 +41,7 @@ __all__ = [
     "DatabaseUnusable",
     "UNFINISHED",
     "NoBackup",
+    "Read",
     "Row",
     "Transaction",
     "Value",
@@ -52,6 +55,7 @@ UNFINISHED = "unfinished copy of"
 SITE = "site"
 
 _CHECK_EVERY = 1.0  # seconds
+_UNEXPECTED_EVERY = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +76,8 @@ class Database:
         self.site = ""
         # How often it could not serve, by kind.
         self.failures: Counter[str] = Counter()
+        # SQL for the Unix milliseconds by the database's clock, which all who use it share.
+        self.clock = engine.clock
         self._engine = engine
         self._closed = False
         # When each kind was last asked for what it then served.
@@ -80,6 +86,7 @@ class Database:
         self._checking = asyncio.Lock()
         self._check_due = 0.0
         self._not_writable: str | None = None
+        self._unexpected = Seldom(log, _UNEXPECTED_EVERY)
         # Told the kind and the seconds of each read and write.
         self.observe: Callable[[str, float], None] = lambda kind, seconds: None
 
@@ -95,6 +102,20 @@ class Database:
         """
         with self._serving("write"):
             return await self._engine.write(work)
+
+    async def attempt(self, work: Awaitable[object]) -> None:
+        """Await background work, which is done again later whatever becomes of it now.
+
+        A database that cannot serve is no reason to take all else down with it.
+        """
+        try:
+            await work
+        except DatabaseUnavailable:
+            # It has said so itself.
+            pass
+        except Exception:
+            self.failures["unexpected"] += 1
+            self._unexpected.error("between presence and database", exc_info=True)
 
     async def check_writable(self) -> None:
         """Raise DatabaseUnavailable unless an account could be made and somebody log in.

@@ -44,9 +44,18 @@ class Transaction(Protocol):
 Work: TypeAlias = Callable[[Transaction], Coroutine[Any, Any, T]]
 
 
+class Read(Protocol):
+    """What a statement is read with, inside a transaction or outside of any."""
+
+    async def __call__(self, sql: str, /, *values: Value) -> list[Row]: ...
+
+
 class Engine(Protocol):
     """Transactions go one after the other, in all processes that use the database; reads wait for
     none of them. All of it raises DatabaseUnavailable."""
+
+    # SQL for the Unix milliseconds by the one clock that all who use the database share.
+    clock: str
 
     async def read(self, sql: str, values: Sequence[Value]) -> list[Row]: ...
 

@@ -77,6 +77,8 @@ class Postgresql:
     """An Engine. Transactions take turns in all processes, as they do on SQLite, so that what was
     read in one still holds when it writes, and endings appear in the order of their numbers."""
 
+    clock = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
     def __init__(self, name: str, writer: _Pool, reader: _Pool) -> None:
         self._name = name
         self._writer = writer

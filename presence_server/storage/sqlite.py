@@ -63,6 +63,8 @@ log = logging.getLogger(__name__)
 class Sqlite:
     """An Engine: transactions go through a connection of their own, reads through another."""
 
+    clock = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
     def __init__(self, path: Path, writer: "_Connection", reader: "_Connection") -> None:
         self._path = path
         self._writer = writer

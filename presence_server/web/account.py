@@ -5,9 +5,11 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from presence_server.accounts import notes, sessions, users
+from presence_server import notes
+from presence_server.accounts import sessions, users
 from presence_server.accounts.sessions import Session
-from presence_server.keys import DATABASE, KEYRING, PASSWORDS, PRESENCE, SESSION
+from presence_server.endings import Reason
+from presence_server.keys import DATABASE, ENDINGS, KEYRING, PASSWORDS, SESSION
 from presence_server.web.authentication import authenticate
 from presence_server.web.cookies import forget, remember_device, tell_next, told
 from presence_server.web.devices import proof_of
@@ -56,20 +58,19 @@ async def end_devices(request: web.Request) -> web.Response:
     session = _session(request)
     fields = await read_form(request)
     chosen = fields.get("device", "")
-    database, now = request.app[DATABASE], int(time.time())
+    ends, now = request.app[ENDINGS], int(time.time())
     try:
         await check_token(request, fields)
         with trouble_is_told():
             if chosen == _OTHERS:
-                await sessions.end_all(database, session.user_id, now, keep=session.key)
+                await sessions.end_all(ends, session.user_id, now, keep=session.key)
                 done = "You are logged out everywhere else."
             else:
                 key = await _device_key(request, chosen)
-                await sessions.end(database, key, now, sessions.Reason.ENDED)
+                await sessions.end(ends, key, now, Reason.ENDED)
                 done = "That device is logged out."
     except Refused as refusal:
         return await _refusal_page(request, refusal)
-    request.app[PRESENCE].session_ended()
     note(request, "logged devices out", session.username)
     await tell_next(request, done)
     raise web.HTTPSeeOther("/account/")
@@ -82,10 +83,9 @@ async def delete_account(request: web.Request) -> web.Response:
         await check_token(request, fields)
         with trouble_is_told():
             await _check_password(request, fields, "password")
-            await users.delete(request.app[DATABASE], session.user_id, int(time.time()))
+            await users.delete(request.app[ENDINGS], session.user_id, int(time.time()))
     except Refused as refusal:
         return await _refusal_page(request, refusal)
-    request.app[PRESENCE].session_ended()
     note(request, "deleted the account", session.username)
     await forget(request)
     await tell_next(request, "Your account has been deleted.")
@@ -118,9 +118,8 @@ async def _set_password(request: web.Request, fields: Mapping[str, str]) -> None
     password_hash = await passwords.hash(password, who, known=True)
     now = int(time.time())
     await users.change_password(
-        request.app[DATABASE], session.user_id, password_hash, now, keep=session.key
+        request.app[ENDINGS], session.user_id, password_hash, now, keep=session.key
     )
-    request.app[PRESENCE].session_ended()
     note(request, "changed the password", session.username)
     proof = proof_of(request.app[KEYRING], None, session.user_id, password_hash)
     await remember_device(request, proof)
@@ -153,8 +152,7 @@ async def _account_page(
 ) -> web.Response:
     mine, database = request[SESSION], request.app[DATABASE]
     of_mine = await sessions.of_user(database, mine.user_id)
-    node = request.app[PRESENCE].node
-    elsewhere = await notes.sessions_elsewhere(database, node.name, mine.user_id)
+    here = await notes.here_by_session(database, [session.key for session in of_mine])
     user = await users.find(database, mine.username)
     context = {
         "me": mine.username,
@@ -168,8 +166,7 @@ async def _account_page(
                 "used_at": session.used_at,
                 "current": session.key == mine.key,
                 # This one is looking at the page.
-                "here": session.key in (mine.key, *elsewhere)
-                or node.connections.held(session.key) is not None,
+                "here": session.key == mine.key or session.key in here,
             }
             for session in of_mine
         ],

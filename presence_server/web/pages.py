@@ -7,9 +7,11 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from presence_server.accounts import sessions, users
+from presence_server.endings import Reason
 from presence_server.keys import (
     CONFIG,
     DATABASE,
+    ENDINGS,
     KEYRING,
     METRICS,
     PASSWORDS,
@@ -52,12 +54,12 @@ SCREEN = 100  # rows
 _WRONG = "Wrong username or password."
 
 # What the log-in page says to a browser whose session has ended.
-_ENDED = {
-    sessions.Reason.LOG_OUT: "You are logged out.",
-    sessions.Reason.PASSWORD: "Your password was changed, and all other devices are logged out.",
-    sessions.Reason.DISABLED: "Your account was switched off by whoever runs this site.",
-    sessions.Reason.DELETED: "Your account has been deleted.",
-    sessions.Reason.ENDED: "This device was logged out from another one.",
+_ENDED: dict[str, str] = {
+    Reason.LOG_OUT: "You are logged out.",
+    Reason.PASSWORD: "Your password was changed, and all other devices are logged out.",
+    Reason.DISABLED: "Your account was switched off by whoever runs this site.",
+    Reason.DELETED: "Your account has been deleted.",
+    Reason.ENDED: "This device was logged out from another one.",
 }
 _EXPIRED = "You were logged out, as this device had not been used for long."
 
@@ -199,11 +201,11 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
     if found is None:
         raise Refused(401, _WRONG)
     user, password_hash = found
-    database, now = request.app[DATABASE], int(time.time())
+    now = int(time.time())
     address, device = client_address(request), device_name(request.headers.get("User-Agent", ""))
     try:
         secret, session = await sessions.start(
-            database, user.id, address, device, now, password_hash=password_hash
+            request.app[ENDINGS], user.id, address, device, now, password_hash=password_hash
         )
     except sessions.NotAllowed as not_allowed:
         note(request, "not allowed in", user.username)
@@ -212,8 +214,7 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
     request.app[PRESENCE].claim(session.key, session.username)
     if SESSION in request:
         # After the new one has begun: the same user logging in again never leaves in between.
-        await sessions.end(database, request[SESSION].key, now)
-        request.app[PRESENCE].session_ended()
+        await sessions.end(request.app[ENDINGS], request[SESSION].key, now)
     proof = proof_of(request.app[KEYRING], known, user.id, password_hash)
     await remember(request, secret, proof)
 
@@ -241,12 +242,10 @@ async def log_out(request: web.Request) -> web.Response:
             await check_token(request, fields)
         except Refused as refusal:
             raise web.HTTPForbidden(text=TOO_OLD) from refusal
-        now = int(time.time())
-        await sessions.end(request.app[DATABASE], request[SESSION].key, now)
-        request.app[PRESENCE].session_ended()
+        await sessions.end(request.app[ENDINGS], request[SESSION].key, int(time.time()))
         note(request, "logged out", request[SESSION].username)
     await forget(request)
-    await tell_next(request, _ENDED[sessions.Reason.LOG_OUT])
+    await tell_next(request, _ENDED[Reason.LOG_OUT])
     raise web.HTTPSeeOther("/log_in/")
 
 

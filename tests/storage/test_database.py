@@ -11,7 +11,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from presence_server import endings
 from presence_server.accounts import sessions, users
+from presence_server.endings import Endings
 from presence_server.storage.database import (
     Database,
     DatabaseUnavailable,
@@ -123,17 +125,17 @@ async def test_q2_a_caller_who_is_cancelled_leaves_no_lock_behind(
 async def test_q5_a_cancelled_write_that_happens_after_all_happens_whole(db: Database) -> None:
     alice = (await users.create(db, "alice", "hash", NOW)).id
     for _ in range(20):
-        _, session = await sessions.start(db, alice, "::1", "", NOW)
-        before = len(await sessions.endings_after(db, 0))
-        task = asyncio.ensure_future(users.change_password(db, alice, session.key, NOW))
+        _, session = await sessions.start(Endings(db), alice, "::1", "", NOW)
+        before = len(await endings.after(db, 0))
+        task = asyncio.ensure_future(users.change_password(Endings(db), alice, session.key, NOW))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
         await db.check_writable()
         changed = await users.password_hash(db, "alice") == session.key
-        ended = len(await sessions.endings_after(db, 0)) - before
+        ended = len(await endings.after(db, 0)) - before
         assert (changed, ended) in [(True, 1), (False, 0)]
-        await sessions.end_all(db, alice, NOW)
+        await sessions.end_all(Endings(db), alice, NOW)
 
 
 @pytest.mark.both_databases
@@ -317,7 +319,7 @@ async def test_f16_a_lock_that_is_let_go_in_time_is_waited_for(db: Database, pat
 
 async def test_f16_reads_and_the_event_loop_go_on_beside_a_lock(db: Database, path: Path) -> None:
     alice = await users.create(db, "alice", "hash", NOW)
-    secret, session = await sessions.start(db, alice.id, "::1", "", NOW)
+    secret, session = await sessions.start(Endings(db), alice.id, "::1", "", NOW)
     with lock_of_another_program(path):
         waiting = asyncio.ensure_future(users.create(db, "bob", "hash", NOW))
         for _ in range(100):
@@ -342,7 +344,7 @@ async def test_f17_a_full_disk_refuses_writes_until_there_is_room(
     db: Database, path: Path
 ) -> None:
     alice = await users.create(db, "alice", "hash", NOW)
-    secret, session = await sessions.start(db, alice.id, "::1", "", NOW)
+    secret, session = await sessions.start(Endings(db), alice.id, "::1", "", NOW)
     await limit_pages(db, 1)
     made = ["alice"]
     with pytest.raises(DatabaseUnavailable, match="no room left on its disk"):

@@ -2,7 +2,7 @@ import pytest
 
 from presence_server.accounts import sessions, users
 from presence_server.accounts.passwords import PasswordsBusy
-from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
+from presence_server.keys import DATABASE, ENDINGS, PASSWORDS, PRESENCE
 from tests.conftest import Serve, Visit
 from testing.visitor import PASSWORD, Page, Visitor
 
@@ -80,7 +80,8 @@ async def test_t12_all_reasons_for_a_refusal_look_the_same(serve: Serve, visit: 
     for username in ("disabled", "deleted"):
         user = await users.find(database, username)
         assert user is not None
-        await (users.disable if username == "disabled" else users.delete)(database, user.id, 0)
+        end = users.disable if username == "disabled" else users.delete
+        await end(server.app[ENDINGS], user.id, 0)
     answers = [
         await refused(alice, "michael", "not this one"),
         await refused(alice, "michael", "x" * 100),

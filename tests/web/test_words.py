@@ -6,6 +6,7 @@ import re
 import pytest
 
 from presence_server.accounts import sessions, users
+from presence_server.endings import Endings, Reason
 from presence_server.keys import DATABASE, PRESENCE
 from testing.redis_server import RedisServer
 from testing.visitor import PASSWORD, Page, Visitor
@@ -131,30 +132,30 @@ async def test_the_name_is_filled_in_after_the_sign_up(serve: Serve, visit: Visi
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        (sessions.Reason.ENDED, "This device was logged out from another one."),
-        (sessions.Reason.PASSWORD, "Your password was changed, and all other devices are"),
-        (sessions.Reason.DELETED, "Your account has been deleted."),
-        (sessions.Reason.DISABLED, "Your account was switched off by whoever runs this site."),
-        (sessions.Reason.EXPIRED, "You were logged out, as this device had not been used"),
+        (Reason.ENDED, "This device was logged out from another one."),
+        (Reason.PASSWORD, "Your password was changed, and all other devices are"),
+        (Reason.DELETED, "Your account has been deleted."),
+        (Reason.DISABLED, "Your account was switched off by whoever runs this site."),
+        (Reason.EXPIRED, "You were logged out, as this device had not been used"),
     ],
 )
 @pytest.mark.both_databases
 async def test_whose_session_has_ended_is_told_why_once(
-    serve: Serve, visit: Visit, how: sessions.Reason, sentence: str
+    serve: Serve, visit: Visit, how: Reason, sentence: str
 ) -> None:
     server = await serve()
     phone, alice = await visit(server, "alice"), await visit(server)
     await alice.log_in("alice")
     database = server.app[DATABASE]
-    if how is sessions.Reason.PASSWORD:
+    if how is Reason.PASSWORD:
         fields = {"old_password": PASSWORD, "password1": NEW, "password2": NEW}
         await alice.submit("/account/password", fields, form="/account/")
-    elif how is sessions.Reason.DELETED:
+    elif how is Reason.DELETED:
         await alice.submit("/account/delete", {"password": PASSWORD}, form="/account/")
-    elif how is sessions.Reason.DISABLED:
-        await users.disable(database, 1, 1)
+    elif how is Reason.DISABLED:
+        await users.disable(Endings(database), 1, 1)
     else:
-        await sessions.end_all(database, 1, 1, how)
+        await sessions.end_all(Endings(database), 1, 1, how)
     assert (await phone.get("/")).location == "/log_in/"
     assert news(await phone.get("/log_in/")).startswith(sentence)
     assert news(await phone.get("/log_in/")) == ""

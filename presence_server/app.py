@@ -16,7 +16,7 @@ from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
 from presence_server.background import Background
 from presence_server.config import Config
-from presence_server.endings import Endings, EndingsReader, Reason
+from presence_server.endings import Ending, Endings, EndingsReader, Reason
 from presence_server.keys import (
     CONFIG,
     COOKIE_NAME,
@@ -42,11 +42,11 @@ from presence_server.web import account, api, operations, operators, pages
 from presence_server.web.cookies import CookieStorage, cookie_name
 from presence_server.web.forms import LARGEST
 from presence_server.web.hosts import known_host, operators_only
+from presence_server.web.identity import identity
 from presence_server.web.live import live
 from presence_server.web.middlewares import (
     below_base_path,
     error_pages,
-    identity,
     same_origin,
     secure_headers,
 )
@@ -152,11 +152,15 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     )
     if not reached:
         presence.begin_unheard()
+
+    def delete(ending: Ending) -> None:
+        presence.delete(ending.username or "", ending.ended_at)
+
     endings = EndingsReader(
         database,
         due=presence.endings_due,
         end=presence.end,
-        heed={Reason.DELETED: presence.delete},
+        heed={Reason.DELETED: delete},
     )
     await endings.open()
     app[ENDINGS] = Endings(database, presence.session_ended)

@@ -7,10 +7,10 @@ from aiohttp import web
 from presence_server.storage.database import Database
 from presence_server.accounts.keyring import Keyring
 from presence_server.accounts.passwords import Passwords
-from presence_server.accounts.sessions import Session
 from presence_server.accounts.throttle import Throttle
 from presence_server.config import Config
 from presence_server.endings import Endings
+from presence_server.identity import Identity
 from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
@@ -32,5 +32,5 @@ STOPPING = web.AppKey("STOPPING", asyncio.Event)
 STORE = web.AppKey("STORE", Store)
 THROTTLE = web.AppKey("THROTTLE", Throttle)
 
-# Absent from a request whose cookie names no live session.
-SESSION = web.RequestKey("SESSION", Session)
+# Absent from a request of somebody who has not logged in.
+IDENTITY = web.RequestKey("IDENTITY", Identity)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from presence_server.background import Background
-from presence_server.endings import Ending
 from presence_server.live.frames import read_cursor
 from presence_server.live.hub import Hub
 from presence_server.live.sockets import Socket
@@ -175,9 +174,9 @@ class PresenceService:
         self.hub.end_session(session)
         self._changed()
 
-    def delete(self, ending: Ending) -> None:
+    def delete(self, username: str, at: int) -> None:
         """Take a deleted account out, whose sessions have ended before."""
-        self._node.delete(ending.username or "", ending.ended_at)
+        self._node.delete(username, at)
         self._changed()
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from aiohttp import web
 
-from presence_server.keys import SESSION
+from presence_server.keys import IDENTITY
 from presence_server.web.directory import everybody, is_name_part, people_here
 
 _MOST = 200
@@ -12,7 +12,7 @@ _USUAL = 50
 
 
 async def list_users(request: web.Request) -> web.Response:
-    if SESSION not in request:
+    if IDENTITY not in request:
         raise web.HTTPUnauthorized()
     after = _name_part(request, "after")
     prefix = _name_part(request, "q") or ""

@@ -17,7 +17,7 @@ from aiohttp_session.cookie_storage import EncryptedCookieStorage
 from cryptography.fernet import Fernet, InvalidToken
 
 from presence_server.config import Config
-from presence_server.keys import CONFIG, COOKIE_NAME, KEYRING, SESSION
+from presence_server.keys import CONFIG, COOKIE_NAME, IDENTITY, KEYRING
 
 MAX_AGE = 90 * 24 * 3600  # seconds: as long as a session can live
 
@@ -210,7 +210,7 @@ def cookie_problem(request: web.Request) -> str | None:
 async def is_from_before(request: web.Request, token: str) -> bool:
     """Whether a form's page was given to this browser before it logged in."""
     nonce = (await aiohttp_session.get_session(request)).get(_NONCE)
-    return SESSION in request and _is_token(request, nonce, token)
+    return IDENTITY in request and _is_token(request, nonce, token)
 
 
 async def sender(request: web.Request, token: str) -> str | None:
@@ -227,8 +227,8 @@ def _is_token(request: web.Request, bound_to: object, token: str) -> bool:
 
 async def _bound_to(request: web.Request) -> str | None:
     cookie = await aiohttp_session.get_session(request)
-    if _SECRET in cookie and SESSION not in request:
+    if _SECRET in cookie and IDENTITY not in request:
         # The nonce of a log-in is not that of the next one.
         return None
-    value = cookie.get(_SECRET if SESSION in request else _NONCE)
+    value = cookie.get(_SECRET if IDENTITY in request else _NONCE)
     return value if isinstance(value, str) else None

@@ -9,9 +9,9 @@ from typing import cast
 import aiohttp_session
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from presence_server.accounts.sessions import Session
+from presence_server.identity import Identity
 from presence_server.collector import untie
-from presence_server.keys import CONFIG, METRICS, PRESENCE, SEATS, SESSION
+from presence_server.keys import CONFIG, IDENTITY, METRICS, PRESENCE, SEATS
 from presence_server.live.hub import SESSION_ENDED
 from presence_server.live.sockets import Socket
 from presence_server.live.service import PresenceService
@@ -50,23 +50,23 @@ async def live(request: web.Request) -> web.StreamResponse:
     # Browsers always send it with an upgrade; other programs carry no cookies of a browser's.
     if not has_our_origin(request):
         raise web.HTTPForbidden
-    if SESSION not in request:
+    if IDENTITY not in request:
         raise web.HTTPUnauthorized
     check_upgrade(request)
-    session, address = request[SESSION], client_address(request)
+    identity, address = request[IDENTITY], client_address(request)
     seats = request.app[SEATS]
-    if (limit := seats.refusal(session.username, address)) is not None:
+    if (limit := seats.refusal(identity.user, address)) is not None:
         request.app[METRICS].refused_sockets.labels(limit).inc()
         refusal = web.HTTPServiceUnavailable if limit == "process" else web.HTTPTooManyRequests
         raise refusal(headers={"Retry-After": _RETRY_SEAT})
-    seats.take(session.username, address)
+    seats.take(identity.user, address)
     try:
-        return await _serve(request, session)
+        return await _serve(request, identity)
     finally:
-        seats.give_back(session.username, address)
+        seats.give_back(identity.user, address)
 
 
-async def _serve(request: web.Request, session: Session) -> web.WebSocketResponse:
+async def _serve(request: web.Request, identity: Identity) -> web.WebSocketResponse:
     ws = _response(request)
     await ws.prepare(request)
     # Neither is needed again, and both would take memory for as long as the socket is open.
@@ -75,8 +75,8 @@ async def _serve(request: web.Request, session: Session) -> web.WebSocketRespons
     transport = cast(asyncio.Transport, request.transport)
     transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)
     socket = Socket(
-        session=session.key,
-        username=session.username,
+        session=identity.session,
+        username=identity.user,
         tutorial=ws.ws_protocol is None,
         transport=transport,
     )

@@ -2,19 +2,15 @@
 
 import logging
 import secrets
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from presence_server.accounts import sessions
 from presence_server.storage.database import DatabaseUnavailable
 from presence_server.collector import untie
-from presence_server.keys import CONFIG, DATABASE, SESSION
-from presence_server.web.cookies import secret_id
+from presence_server.keys import CONFIG
 from presence_server.web.hosts import sent_by_our_pages, sent_without_https, site_path
 from presence_server.web.rendering import render
 
@@ -155,24 +151,3 @@ def _from_elsewhere(request: web.Request) -> web.HTTPForbidden:
     # It will never have a cookie.
     ours = request.app[CONFIG].public_url
     return web.HTTPForbidden(text=f"This site works with https only: open {ours} instead.")
-
-
-@web.middleware
-async def identity(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Finds the session that the cookie names; request[SESSION] is absent when there is none."""
-    secret = None if site_path(request).startswith("/static/") else await secret_id(request)
-    if secret is not None:
-        now = int(time.time())
-        session = await sessions.find(request.app[DATABASE], secret, now)
-        if session is not None:
-            request[SESSION] = session
-            await _note_use(request, session, now)
-    return await handler(request)
-
-
-async def _note_use(request: web.Request, session: sessions.Session, now: int) -> None:
-    # An open socket is noted elsewhere; a page now and then must not cost a write each.
-    if "Upgrade" in request.headers or now - session.used_at < sessions.TOUCH_EVERY:
-        return
-    with suppress(DatabaseUnavailable):
-        await sessions.touch(request.app[DATABASE], [session.key], now)

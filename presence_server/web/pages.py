@@ -12,11 +12,11 @@ from presence_server.keys import (
     CONFIG,
     DATABASE,
     ENDINGS,
+    IDENTITY,
     KEYRING,
     METRICS,
     PASSWORDS,
     PRESENCE,
-    SESSION,
     THROTTLE,
 )
 from presence_server.web.authentication import authenticate, known_device
@@ -76,7 +76,7 @@ async def lead_to_change_of_password(request: web.Request) -> web.Response:
 
 
 async def show_sign_up(request: web.Request) -> web.Response:
-    if SESSION in request:
+    if IDENTITY in request:
         return await _already_page(request)
     if not _sign_up_open(request):
         return await _sign_up_page(request, Form(), status=403)
@@ -141,9 +141,9 @@ async def _sign_up_page(
 
 async def show_log_in(request: web.Request) -> web.Response:
     next_page = page_named(request.query.get("next", ""))
-    if SESSION in request and next_page:
+    if IDENTITY in request and next_page:
         raise web.HTTPSeeOther(next_page)
-    if SESSION in request:
+    if IDENTITY in request:
         return await _already_page(request)
     sentence, username = await told(request)
     form = Form({"username": username}, done=sentence or await _why_logged_out(request))
@@ -212,9 +212,9 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
         raise Refused(401, _WRONG) from not_allowed
     note(request, "logged in", session.username)
     request.app[PRESENCE].claim(session.key, session.username)
-    if SESSION in request:
+    if IDENTITY in request:
         # After the new one has begun: the same user logging in again never leaves in between.
-        await sessions.end(request.app[ENDINGS], request[SESSION].key, now)
+        await sessions.end(request.app[ENDINGS], request[IDENTITY].session, now)
     proof = proof_of(request.app[KEYRING], known, user.id, password_hash)
     await remember(request, secret, proof)
 
@@ -236,25 +236,25 @@ async def _log_in_page(
 
 
 async def log_out(request: web.Request) -> web.Response:
-    if SESSION in request:
+    if IDENTITY in request:
         fields = await read_form(request)
         try:
             await check_token(request, fields)
         except Refused as refusal:
             raise web.HTTPForbidden(text=TOO_OLD) from refusal
-        await sessions.end(request.app[ENDINGS], request[SESSION].key, int(time.time()))
-        note(request, "logged out", request[SESSION].username)
+        await sessions.end(request.app[ENDINGS], request[IDENTITY].session, int(time.time()))
+        note(request, "logged out", request[IDENTITY].user)
     await forget(request)
     await tell_next(request, _ENDED[Reason.LOG_OUT])
     raise web.HTTPSeeOther("/log_in/")
 
 
 async def list_users(request: web.Request) -> web.Response:
-    session = request.get(SESSION)
-    if session is None:
+    identity = request.get(IDENTITY)
+    if identity is None:
         raise log_in_first(page_named(f"/?{request.query_string}"))
     # Whoever opens the list is here, and sees so, before the page's socket is open.
-    request.app[PRESENCE].claim(session.key, session.username)
+    request.app[PRESENCE].claim(identity.session, identity.user)
     prefix = request.query.get("q", "").strip()
     here_only = request.query.get("here") == "1"
     people, next_url = await _screen(request, prefix, here_only)
@@ -262,7 +262,7 @@ async def list_users(request: web.Request) -> web.Response:
         "people": people,
         "here_count": len(request.app[PRESENCE].here),
         "total": await users.count(request.app[DATABASE]),
-        "me": session.username,
+        "me": identity.user,
         "q": prefix,
         "here_only": here_only,
         "next": next_url,
@@ -292,7 +292,7 @@ async def _first_screen(
     request: web.Request, prefix: str, here_only: bool
 ) -> tuple[list[Row], str | None]:
     """Oneself, then the others who are here, then as many more as fit."""
-    me = request[SESSION].username
+    me = request[IDENTITY].user
     here = people_here(request.app, after=None, prefix=prefix, limit=SCREEN + 1)
     myself = [row for row in person_here(request.app, me) if me.lower().startswith(prefix.lower())]
     rows = [*myself, *(row for row in here if row.username != me)]

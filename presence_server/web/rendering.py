@@ -11,7 +11,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from presence_server.keys import PRESENCE, SESSION
+from presence_server.keys import IDENTITY, PRESENCE
 from presence_server.web.cookies import csrf_token, device_proof
 
 
@@ -124,22 +124,22 @@ async def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """A page for this visitor: every template also gets the session, the forms' token,
+    """A page for this visitor: every template also gets the identity, the forms' token,
     the device's proof and the time.
 
     Without log-in only a page with a form costs a cookie. Whoever looks at a page is here.
     """
-    if SESSION in request:
-        request.app[PRESENCE].claim(request[SESSION].key, request[SESSION].username)
-    needs_token = SESSION in request or "form" in context
+    if IDENTITY in request:
+        request.app[PRESENCE].claim(request[IDENTITY].session, request[IDENTITY].user)
+    needs_token = IDENTITY in request or "form" in context
     token = await csrf_token(request) if needs_token else ""
     response = aiohttp_jinja2.render_template(
         template,
         request,
         {
-            "session": request.get(SESSION),
+            "identity": request.get(IDENTITY),
             "csrf_token": token,
-            "device_proof": await device_proof(request) if SESSION in request else "",
+            "device_proof": await device_proof(request) if IDENTITY in request else "",
             "now": int(time.time()),
             **context,
         },

@@ -66,6 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         logs.flush()
 
 
+def _log_format(argv: Sequence[str] | None) -> str:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    usual = os.environ.get("PRESENCE_LOG_FORMAT", "text")
+    parser.add_argument("--log-format", nargs="?", default=usual)
+    return str(parser.parse_known_args(argv)[0].log_format)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that knows every setting, so that flags may stand before or after a command."""
 

@@ -84,6 +84,7 @@ class Output(logging.Handler):
         self._waiting: list[str] = []
         self._characters = 0
         self._writing = False
+        self._closed = False
         # Nothing that hangs may keep the process alive.
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
@@ -105,15 +106,22 @@ class Output(logging.Handler):
         with self._changed:
             self._changed.wait_for(self._is_idle, _FLUSHED_WITHIN)
 
+    def close(self) -> None:
+        self.flush()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        super().close()
+
     def _is_idle(self) -> bool:
         return not (self._waiting or self._writing)
 
     def _run(self) -> None:
-        while True:
+        while not self._closed:
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._waiting)
+                self._changed.wait_for(lambda: self._waiting or self._closed)
                 lines, self._waiting, self._characters = self._waiting, [], 0
                 self._writing = True
             self._write(lines)

@@ -217,6 +217,30 @@ async def test_json_log(server_process: ServerProcesses) -> None:
     assert "stopping" in [event["message"] for event in events]
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--grace=soon"],
+        ["--hots=x"],
+        ["--database=nowhere/presence.sqlite3"],
+        ["--redis-url=rediss://127.0.0.1/?ssl_ca_certs=nowhere"],
+        ["--host=192.0.2.1", "--port=0"],
+    ],
+)
+@pytest.mark.parametrize("how", ["flag", "variable"])
+async def test_why_it_does_not_start_is_json_too(
+    tmp_path: Path, flags: list[str], how: str
+) -> None:
+    log_file = tmp_path / "refused.log"
+    if how == "flag":
+        process = await launch("--log-format", "json", *flags, log_file=log_file)
+    else:
+        process = await launch(*flags, log_file=log_file, PRESENCE_LOG_FORMAT="json")
+    await process.communicate()
+    events = [json.loads(line) for line in log_file.read_text().splitlines()]
+    assert events[-1]["level"] == "critical" and events[-1]["message"].endswith(".")
+
+
 async def test_a_risk_is_in_the_log(server_process: ServerProcesses) -> None:
     server = await server_process(host="0.0.0.0")
     assert "WARNING" in server.log and "unencrypted" in server.log

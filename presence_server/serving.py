@@ -17,7 +17,7 @@ from aiohttp import web
 from presence_server import logs
 from presence_server.app import create_admin_app, create_app
 from presence_server.collector import short_collections
-from presence_server.config import Config
+from presence_server.config import Config, ConfigError
 from presence_server.listening import listen
 from presence_server.live.seats import capacity
 from presence_server.logs import Seldom
@@ -31,6 +31,10 @@ HANDLERS_END_WITHIN = 0.75
 STOPPED_WITHIN = 4.5
 # Where not even Python runs any more, the system ends the process.
 _KILLED_AFTER = 4.8
+
+# Some 30 are taken before the first visitor comes.
+_LEAST_DESCRIPTORS = 64
+_USUAL_DESCRIPTORS = 1024
 
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
 
@@ -123,12 +127,25 @@ async def _listen_admin(stack: AsyncExitStack, runner: web.AppRunner, config: Co
 
 
 def _raise_descriptor_limit() -> None:
-    """Every socket takes a descriptor, and the usual 1,024 are few."""
+    """Every socket takes a descriptor, and the usual 1,024 are few. Raises ConfigError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ValueError, OSError) as error:
         log.warning("The limit of %d descriptors could not be raised: %s", soft, error)
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit < _LEAST_DESCRIPTORS:
+        raise ConfigError(
+            f"A limit of {limit} descriptors (ulimit -n, LimitNOFILE) is too low to serve anybody: "
+            f"at least {_LEAST_DESCRIPTORS} are needed."
+        )
+    if limit < _USUAL_DESCRIPTORS:
+        log.warning(
+            "A limit of %d descriptors (ulimit -n, LimitNOFILE) is low: there is room for %d "
+            "sockets.",
+            limit,
+            capacity(),
+        )
 
 
 class _Complaints:

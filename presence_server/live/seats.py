@@ -11,7 +11,8 @@ from presence_server.logs import Seldom
 Refusal = Literal["user", "address", "process"]
 _Key = TypeVar("_Key", str, bytes)
 
-# Descriptors kept for everything that is no socket of ours: pages, the database, the relay.
+# Descriptors kept for everything that is no socket of ours: pages, the database, the relay. Where
+# there are few, half of them.
 _KEPT = 200
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Seats:
 def capacity() -> int:
     """So many sockets fit into this process, by the limit of its descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(0, soft - _KEPT)
+    return soft - min(_KEPT, soft // 2)
 
 
 def _count_down(counter: Counter[_Key], key: _Key) -> None:

@@ -79,20 +79,8 @@ class CookieStorage(EncryptedCookieStorage):
     def load_cookie(self, request: web.Request) -> str | None:
         """The cookie's value; None when there is not exactly one, so that none can be planted
         beside the real one."""
-        values = self.values(request)
+        values = _values(request)
         return values[0] if len(values) == 1 else None
-
-    def values(self, request: web.Request) -> list[str]:
-        """Those of all cookies of our name that came with the request."""
-        # Byte by byte and only then taken apart: a browser sends a name that begins with some odd
-        # blank, which somebody else could plant, and it must not become ours.
-        ours = f"{request.app[COOKIE_NAME]}="
-        pairs = ";".join(request.headers.getall("Cookie", ())).split(";")
-        return [
-            pair.removeprefix(ours).strip('"')
-            for pair in (pair.strip(" \t") for pair in pairs)
-            if pair.startswith(ours)
-        ]
 
     def _save(self, response: web.StreamResponse, name: str, value: str) -> None:
         # Browsers drop the deletion of a __Host- cookie that lacks the attributes it was set with.
@@ -101,6 +89,19 @@ class CookieStorage(EncryptedCookieStorage):
         # Which parameter has which type is lost in a dict.
         params = {**self.cookie_params, "max_age": lifetime, "expires": expires}
         response.set_cookie(name, value, **params)  # type: ignore[arg-type]
+
+
+def _values(request: web.Request) -> list[str]:
+    """Those of all cookies of our name that came with the request."""
+    # Byte by byte and only then taken apart: a browser sends a name that begins with some odd
+    # blank, which somebody else could plant, and it must not become ours.
+    ours = f"{request.app[COOKIE_NAME]}="
+    pairs = ";".join(request.headers.getall("Cookie", ())).split(";")
+    return [
+        pair.removeprefix(ours).strip('"')
+        for pair in (pair.strip(" \t") for pair in pairs)
+        if pair.startswith(ours)
+    ]
 
 
 def cookie_name(config: Config, site: str) -> str:
@@ -188,9 +189,14 @@ async def csrf_ok(request: web.Request, token: str) -> bool:
     return _is_token(request, await _bound_to(request), token)
 
 
+def has_cookie(request: web.Request) -> bool:
+    """Whether the request has any cookie of our name."""
+    return bool(_values(request))
+
+
 def cookie_problem(request: web.Request) -> str | None:
     """Why no form can come from this browser, as a sentence; None if its cookie can be read."""
-    values = cast(CookieStorage, request[aiohttp_session.STORAGE_KEY]).values(request)
+    values = _values(request)
     if len(values) > 1:
         return (
             "Your browser sent two cookies of this site's name, so that neither can be trusted."

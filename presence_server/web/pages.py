@@ -22,6 +22,7 @@ from presence_server.keys import (
 from presence_server.web.authentication import authenticate, known_device
 from presence_server.web.cookies import (
     forget,
+    has_cookie,
     is_from_before,
     remember,
     secret_id,
@@ -43,7 +44,7 @@ from presence_server.web.forms import (
 )
 from presence_server.web.onward import log_in_first, page_named
 from presence_server.web.directory import Row, everybody, is_name_part, people_here, person_here
-from presence_server.web.hosts import site_path
+from presence_server.web.hosts import came_from, site_path
 from presence_server.web.proxies import client_address
 from presence_server.web.rendering import render
 from presence_server.web.runner import waiter
@@ -151,9 +152,12 @@ async def show_log_in(request: web.Request) -> web.Response:
 
 
 async def _why_logged_out(request: web.Request) -> str | None:
+    """A sentence for whoever has been logged in until now."""
     secret = await secret_id(request)
     if secret is None:
-        return None
+        # The log-out has left no cookie, but who comes from such a page had one there.
+        left = came_from(request) in ("/", "/account/") and not has_cookie(request)
+        return _ENDED[sessions.Reason.LOG_OUT] if left else None
     reason = await sessions.why_ended(request.app[DATABASE], secret)
     return _EXPIRED if reason is None else _ENDED.get(reason, _EXPIRED)
 
@@ -245,7 +249,6 @@ async def log_out(request: web.Request) -> web.Response:
         await sessions.end(request.app[ENDINGS], request[IDENTITY].session, int(time.time()))
         note(request, "logged out", request[IDENTITY].user)
     await forget(request)
-    await tell_next(request, _ENDED[Reason.LOG_OUT])
     raise web.HTTPSeeOther("/log_in/")
 
 

@@ -240,15 +240,37 @@ async def test_busy_passwords_are_no_guess_and_nobodys_fault(
     assert (await alice.log_in("alice")).status == 303
 
 
-async def test_log_out_ends_the_session_and_says_so(serve: Serve, visit: Visit) -> None:
+async def test_log_out_ends_the_session_and_deletes_the_cookie(serve: Serve, visit: Visit) -> None:
     server = await serve()
     alice = await visit(server, "alice")
     answer = await alice.log_out()
     assert (answer.status, answer.location) == (303, "/log_in/")
-    told = "You are logged out."
-    assert [told in (await alice.get("/log_in/")).text for _ in range(2)] == [True, False]
+    assert len(alice.http.cookie_jar) == 0
     assert not await sessions.of_user(server.app[DATABASE], 1)
     assert (await alice.get("/")).location == "/log_in/"
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ("{ours}/", True),
+        ("{ours}/account/", True),
+        ("{ours}/sign_up/", False),
+        ("{ours}.evil.example/", False),
+        ("https://evil.example/", False),
+        ("nonsense", False),
+        ("http://[", False),
+    ],
+)
+async def test_the_log_out_is_told_once_to_whoever_comes_from_a_page_for_those_logged_in(
+    serve: Serve, visit: Visit, page: str, told: bool
+) -> None:
+    alice = await visit(await serve(), "alice")
+    await alice.log_out()
+    headers = {"Referer": page.format(ours=alice.url)}
+    answers = [await alice.get("/log_in/", headers=headers) for _ in range(2)]
+    said = ["You are logged out." in answer.text for answer in answers]
+    assert said == [told, False]
 
 
 async def test_t37_log_out_twice_is_no_error(serve: Serve, visit: Visit) -> None:

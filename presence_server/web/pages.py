@@ -157,7 +157,7 @@ async def _why_logged_out(request: web.Request) -> str | None:
     if secret is None:
         # The log-out has left no cookie, but who comes from such a page had one there.
         left = came_from(request) in ("/", "/account/") and not has_cookie(request)
-        return _ENDED[sessions.Reason.LOG_OUT] if left else None
+        return _ENDED[Reason.LOG_OUT] if left else None
     reason = await sessions.why_ended(request.app[DATABASE], secret)
     return _EXPIRED if reason is None else _ENDED.get(reason, _EXPIRED)
 

@@ -11,10 +11,21 @@ BIN := .venv/bin
 run: .venv/.done
 	@$(BIN)/python -m presence_server $(ARGS)
 
+# What root installs a user of the service shall run: not with a Python in a folder of root's own.
+FOR_ALL := import ensurepip, os, pathlib, sys; found = map(pathlib.Path, (sys.executable, os.__file__)); \
+	sys.exit(sys.version_info < (3, 11) or not (os.getuid() or all(folder.stat().st_mode & 1 \
+	for file in found for folder in (*file.parents, *file.resolve().parents))))
+PYTHON_FOR_ALL = $(shell for python in python3 /usr/bin/python3 /usr/local/bin/python3 python3.14 \
+	python3.13 python3.12 python3.11; do "$$python" -c '$(FOR_ALL)' 2>/dev/null \
+	&& echo "$$python" && break; done)
+INSTALL_PYTHON = $(if $(filter file,$(origin PYTHON)),$(PYTHON_FOR_ALL),$(PYTHON))
+
 # Just the server, for good: make install PREFIX=/opt/presence-server. Again for an upgrade.
 install:
 	@test -n "$(PREFIX)" || { echo "Say where: make install PREFIX=/opt/presence-server"; exit 1; }
-	$(PYTHON) -m venv $(PREFIX)
+	@test -n "$(INSTALL_PYTHON)" || { \
+		echo "There is no Python 3.11 or newer with venv that every user can run (Debian: apt-get install python3-venv). To take another one all the same: make install PREFIX=$(PREFIX) PYTHON=python3"; exit 1; }
+	$(INSTALL_PYTHON) -m venv $(PREFIX)
 	$(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py

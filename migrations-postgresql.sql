@@ -55,3 +55,59 @@ CREATE TABLE here (
     noted_at BIGINT NOT NULL,
     PRIMARY KEY (session_key, node)
 );
+
+-- step 2
+
+DROP TABLE endings;
+CREATE TABLE endings (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    reason TEXT COLLATE "C" NOT NULL,
+    session TEXT COLLATE "C",
+    app BIGINT NOT NULL,
+    room TEXT COLLATE "C",
+    username TEXT COLLATE "C",
+    account BIGINT NOT NULL,
+    issued_before BIGINT,
+    ended_at BIGINT NOT NULL
+);
+
+CREATE INDEX endings_by_time ON endings (ended_at);
+
+CREATE TABLE nodes (
+    name TEXT COLLATE "C" PRIMARY KEY,
+    counter BIGINT NOT NULL,
+    changed BIGINT NOT NULL,
+    heeded BIGINT NOT NULL,
+    wrote_at BIGINT NOT NULL,
+    stopped BIGINT NOT NULL
+);
+
+DROP TABLE here;
+CREATE TABLE here (
+    node TEXT COLLATE "C" NOT NULL,
+    room TEXT COLLATE "C" NOT NULL,
+    session TEXT COLLATE "C" NOT NULL,
+    username TEXT COLLATE "C" NOT NULL,
+    account BIGINT NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    since BIGINT NOT NULL,
+    about TEXT COLLATE "C" NOT NULL,
+    left_at BIGINT,
+    held_until BIGINT,
+    PRIMARY KEY (node, room, session)
+);
+
+CREATE TABLE choices (
+    app BIGINT NOT NULL,
+    username TEXT COLLATE "C" NOT NULL,
+    account BIGINT NOT NULL,
+    status TEXT COLLATE "C",
+    text TEXT COLLATE "C" NOT NULL,
+    held_until BIGINT,
+    chosen_at BIGINT NOT NULL,
+    node TEXT COLLATE "C" NOT NULL,
+    counter BIGINT NOT NULL,
+    PRIMARY KEY (app, username)
+);
+
+CREATE INDEX choices_by_node ON choices (node, counter);

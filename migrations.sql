@@ -63,3 +63,83 @@ CREATE TABLE here (
     noted_at INTEGER NOT NULL,
     PRIMARY KEY (session_key, node)
 ) STRICT;
+
+-- step 2
+
+-- Who must go. Each node reads the rows after the last number it knows; numbers are never used
+-- twice.
+DROP TABLE endings;
+CREATE TABLE endings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- What a node does not know it passes over.
+    reason TEXT NOT NULL,
+    -- Of one session; NULL: of an account, or of all tokens of a user.
+    session TEXT,
+    -- 0: the own accounts.
+    app INTEGER NOT NULL,
+    -- The name of one of the app's rooms; NULL: in all of them.
+    room TEXT,
+    -- NULL: everybody of the app.
+    username TEXT,
+    -- The number of the own account that is gone; of another account the name may be the same.
+    account INTEGER NOT NULL,
+    -- Tokens of this second and before do not hold any more.
+    issued_before INTEGER,
+    ended_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX endings_by_time ON endings (ended_at);
+
+-- The nodes that wrote down what they know. None of these is compared with another node's.
+CREATE TABLE nodes (
+    name TEXT PRIMARY KEY,
+    -- One more with each write.
+    counter INTEGER NOT NULL,
+    -- The counter with which its rows in `here` or `choices` changed last.
+    changed INTEGER NOT NULL,
+    -- The last ending that it had heeded.
+    heeded INTEGER NOT NULL,
+    -- Unix milliseconds by its own clock, at its last write.
+    wrote_at INTEGER NOT NULL,
+    -- 1: it ended properly, and whoever starts may take over.
+    stopped INTEGER NOT NULL
+) STRICT;
+
+-- Who is here and the node that says so: for a node that starts, and for those that cannot hear it.
+DROP TABLE here;
+CREATE TABLE here (
+    node TEXT NOT NULL,
+    -- '' for the own accounts, or the number and the room of an app.
+    room TEXT NOT NULL,
+    session TEXT NOT NULL,
+    username TEXT NOT NULL,
+    account INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    -- JSON: what is shown beside the status.
+    about TEXT NOT NULL,
+    -- Unix milliseconds by the node's clock, when the last line closed; NULL while one is open.
+    left_at INTEGER,
+    -- The Unix second until which it may be taken over; NULL: at any time.
+    held_until INTEGER,
+    PRIMARY KEY (node, room, session)
+) STRICT;
+
+-- What users say of themselves, until they change it or it is over.
+CREATE TABLE choices (
+    app INTEGER NOT NULL,
+    username TEXT NOT NULL,
+    account INTEGER NOT NULL,
+    -- NULL with an empty text: what was chosen has ended.
+    status TEXT,
+    text TEXT NOT NULL,
+    held_until INTEGER,
+    -- Orders the choices of one user; near the Unix second, and always more than the last.
+    chosen_at INTEGER NOT NULL,
+    -- Who wrote it, with which counter.
+    node TEXT NOT NULL,
+    counter INTEGER NOT NULL,
+    PRIMARY KEY (app, username)
+) STRICT;
+
+CREATE INDEX choices_by_node ON choices (node, counter);

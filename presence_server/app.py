@@ -11,14 +11,17 @@ from aiohttp import web
 from presence_server import relay
 from presence_server.storage.database import open_database
 from presence_server.accounts.keyring import open_keyring
+from presence_server.accounts.upkeep import keep_up
 from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
 from presence_server.background import Background
 from presence_server.config import Config
+from presence_server.endings import Ending, Endings, EndingsReader, Reason
 from presence_server.keys import (
     CONFIG,
     COOKIE_NAME,
     DATABASE,
+    ENDINGS,
     KEYRING,
     METRICS,
     PASSWORDS,
@@ -26,26 +29,28 @@ from presence_server.keys import (
     SEATS,
     SITE,
     STOPPING,
+    STORE,
     THROTTLE,
 )
-from presence_server.ledger import Ledger
 from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
 from presence_server.resources import STATIC, TEMPLATES
+from presence_server.store import Store
 from presence_server.watchdog import Watchdog
 from presence_server.web import account, api, operations, operators, pages
 from presence_server.web.cookies import CookieStorage, cookie_name
 from presence_server.web.forms import LARGEST
 from presence_server.web.hosts import known_host, operators_only
+from presence_server.web.identity import identity
 from presence_server.web.live import live
 from presence_server.web.middlewares import (
     below_base_path,
     error_pages,
-    identity,
     same_origin,
     secure_headers,
 )
+from presence_server.web.once import Once
 from presence_server.web.rendering import StaticFiles, set_up_templates
 
 
@@ -76,18 +81,20 @@ def create_app(config: Config) -> web.Application:
 
 
 def _routes(static: StaticFiles) -> list[web.RouteDef]:
+    once = Once()
     without_slash = ("/account", "/log_in", "/log_out", "/sign_up", "/users")
     return [
         web.get("/", pages.list_users),
         web.get("/sign_up/", pages.show_sign_up),
-        web.post("/sign_up/", pages.sign_up),
+        web.post("/sign_up/", once(pages.sign_up)),
         web.get("/log_in/", pages.show_log_in),
-        web.post("/log_in/", pages.log_in),
-        web.post("/log_out/", pages.log_out),
+        web.post("/log_in/", once(pages.log_in)),
+        web.post("/log_out/", once(pages.log_out)),
         web.get("/account/", account.show_account),
-        web.post("/account/password", account.change_password),
-        web.post("/account/end", account.end_devices),
-        web.post("/account/delete", account.delete_account),
+        web.post("/account/password", once(account.change_password)),
+        web.post("/account/end", once(account.end_devices, but={"device": "others"})),
+        web.post("/account/delete", once(account.delete_account)),
+        web.get("/account/{form:password|end|delete}", account.show_account_instead),
         web.get("/users/", live),
         web.get("/api/users", api.list_users),
         web.get("/healthz", operations.healthz),
@@ -145,27 +152,50 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     )
     if not reached:
         presence.begin_unheard()
-    ledger = Ledger(database, presence)
-    await ledger.open()
+
+    def delete(ending: Ending) -> None:
+        presence.delete(ending.username or "", ending.ended_at)
+
+    endings = EndingsReader(
+        database,
+        due=presence.endings_due,
+        end=presence.end,
+        heed={Reason.DELETED: delete},
+    )
+    await endings.open()
+    app[ENDINGS] = Endings(database, presence.session_ended)
+    store = app[STORE] = Store(
+        database,
+        presence,
+        lambda: endings.heeded,
+        lease=config.lease,
+        alone=config.redis_url is None,
+    )
+    await store.open()
     app[METRICS].watch(presence, database)
     watchdog = Watchdog(app[METRICS].loop_lag.observe)
     tasks = await stack.enter_async_context(Background())
     running = [
         tasks.start("watchdog", watchdog.run()),
         tasks.start("presence", presence.run()),
-        tasks.start("ledger", ledger.run()),
+        tasks.start("endings", endings.run()),
+        tasks.start("store", store.run()),
+        tasks.start(
+            "upkeep of sessions", keep_up(app[ENDINGS], presence.hub.sessions, presence.end)
+        ),
     ]
-    stack.push_async_callback(ledger.close)
+    stack.push_async_callback(store.close)
     for task in running:
         stack.callback(task.cancel)
     if config.redis_url is not None and reached:
         await presence.settle()
-    if reached:
-        # Before the others have answered nobody can tell whose notes are a dead node's.
-        await ledger.forget_departed()
+    # Before the others have answered nobody can tell who is a dead node's.
+    await store.take_over_dead()
     return presence
 
 
 async def _say_goodbye(app: web.Application) -> None:
     app[STOPPING].set()
+    app[PASSWORDS].stop()
+    app[STORE].stop()
     await app[PRESENCE].stop()

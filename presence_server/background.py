@@ -34,11 +34,11 @@ async def _endless(name: str, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def carried_through(
-    work: asyncio.Future[T], *, expected: type[Exception] | tuple[()] = ()
+    work: asyncio.Future[T], *, expected: tuple[type[Exception], ...] = ()
 ) -> T:
     """What comes of `work`, which goes on to its end when the caller is cancelled.
 
-    Nobody hears then of its failure, so that it is logged, unless it is of the `expected` kind.
+    Nobody hears then of its failure, so that it is logged, unless it is one of the `expected`.
     """
     try:
         return await asyncio.shield(work)
@@ -47,7 +47,9 @@ async def carried_through(
         raise
 
 
-def _tell_failure(expected: type[Exception] | tuple[()], work: asyncio.Future[Any]) -> None:
+def _tell_failure(
+    expected: tuple[type[Exception], ...], work: asyncio.Future[Any]
+) -> None:
     error = None if work.cancelled() else work.exception()
     if error is not None and not isinstance(error, expected):
         log.error("work that nobody waited for any more has failed", exc_info=error)

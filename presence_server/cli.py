@@ -2,10 +2,14 @@
 
 import argparse
 import asyncio
+import io
+import itertools
 import logging
 import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NoReturn
 
 from presence_server import __version__, logs
@@ -19,29 +23,54 @@ from presence_server.settings import SETTINGS, Setting, read_config, unknown_var
 FAILED = 1
 WRONG_SETTING = 2
 DATABASE_UNUSABLE = 3
+# As shells say it of whatever ended by Ctrl-C.
+INTERRUPTED = 130
+
+_FLAG = re.compile("--?[a-z]")
 
 log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command (without one: serve) and return the exit status."""
-    args = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Whatever the locale, and whatever stands in the database.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    args = _parse(sys.argv[1:] if argv is None else argv)
     try:
-        config = read_config(_flags(args), os.environ)
-        logs.set_up(config.log_format)
+        flags = _flags(args)
+        # Also what is wrong with another setting is said in this form.
+        logs.set_up(flags.get("log_format", os.environ.get("PRESENCE_LOG_FORMAT", "text")))
+        config = read_config(flags, os.environ)
         for sentence in unknown_variables(os.environ):
             log.warning(sentence)
         return int(args.run(args, config))
     except (ConfigError, KeyringError, RelayRefused) as error:
-        _say(str(error))
+        logs.say(str(error))
         return WRONG_SETTING
     except (DatabaseUnusable, DatabaseUnavailable) as error:
-        _say(str(error))
+        logs.say(str(error))
         return DATABASE_UNUSABLE
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except (Exception, asyncio.CancelledError):
         # Cancelled: a background task failed, and whoever held it did not say why.
         log.critical("ended by an error", exc_info=True)
         return FAILED
+    finally:
+        logs.flush()
+
+
+def _log_format(argv: Sequence[str] | None) -> str:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    usual = os.environ.get("PRESENCE_LOG_FORMAT", "text")
+    parser.add_argument("--log-format", nargs="?", default=usual)
+    return str(parser.parse_known_args(argv)[0].log_format)
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,14 +82,16 @@ class Parser(argparse.ArgumentParser):
             epilog=None if show_settings else "All flags of `presence-server --help` count too.",
             **options,
         )
-        group = self.add_argument_group(
-            "settings", "Each is a flag or a variable of the environment; the flag wins."
-        )
+        group: argparse._ActionsContainer = self
+        if show_settings:
+            group = self.add_argument_group(
+                "settings", "Each is a flag or a variable of the environment; the flag wins."
+            )
         for setting in SETTINGS:
             _add_setting(group, setting, show_settings)
 
     def error(self, message: str) -> NoReturn:
-        _say(f"{message} (see {self.prog} --help).")
+        logs.say(f"{message} (see {self.prog} --help).")
         sys.exit(WRONG_SETTING)
 
 
@@ -81,7 +112,29 @@ def _parser() -> Parser:
     return parser
 
 
-def _add_setting(group: argparse._ArgumentGroup, setting: Setting, shown: bool) -> None:
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    # argparse would take the value of a misspelt flag for a command, and blame that.
+    known = set(_flags_of(parser))
+    for argument in itertools.takewhile(lambda argument: argument != "--", arguments):
+        flag = argument.partition("=")[0]
+        if _FLAG.match(flag) and flag not in known:
+            nearest = get_close_matches(flag, known, n=1)
+            hint = f"; did you mean {nearest[0]}" if nearest else ""
+            parser.error(f"there is no {flag}{hint}")
+    return parser.parse_args(arguments)
+
+
+def _flags_of(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The flags of a parser and of its subcommands."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for subparser in action.choices.values():
+                yield from _flags_of(subparser)
+
+
+def _add_setting(group: argparse._ActionsContainer, setting: Setting, shown: bool) -> None:
     # Without a default of their own, the flags of a command leave those before it alone.
     options: dict[str, Any] = {
         "dest": setting.field,
@@ -109,7 +162,3 @@ def _help(setting: Setting) -> str:
 def _flags(args: argparse.Namespace) -> Mapping[str, str]:
     given = vars(args)
     return {s.field: given[s.field] for s in SETTINGS if s.field in given}
-
-
-def _say(sentence: str) -> None:
-    print(f"presence-server: {sentence}", file=sys.stderr)

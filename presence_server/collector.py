@@ -2,11 +2,13 @@
 
 A full collection looks at every object of every socket while the event loop waits: half a second
 with 10,000 sockets. What has survived one is therefore set aside, and the next looks only at what
-is new. Sockets, which come and go, leave no cycles behind; for whatever else might, once in a while
-everything is looked at again.
+is new. But whatever is set aside and dies later in a cycle stays for good, and at each moment some
+connection is under way. So connections leave no cycles behind, however they end; and should
+something else do so, all is looked at again before half as much again has gathered.
 """
 
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -16,26 +18,36 @@ from typing import Any
 # one, and the loop waits for that, too.
 _THRESHOLDS = (600, 4, 2)
 _EVERYTHING_EVERY = 6 * 3600.0  # seconds
+# Blocks of memory by which a process may grow between two looks at everything: by half, and by
+# some 20 MiB besides.
+_GROWN, _GROWN_BY = 1.5, 200_000
 
 
 @contextmanager
 def short_collections(everything_every: float = _EVERYTHING_EVERY) -> Iterator[None]:
     """Collect in such a way while this is open."""
     everything_due = monotonic() + everything_every
+    blocks = sys.maxsize
+    seen = False
 
     def set_survivors_aside(phase: str, info: dict[str, Any]) -> None:
-        nonlocal everything_due
+        nonlocal everything_due, blocks, seen
         if info["generation"] < 2:
             return
-        if phase == "stop":
-            gc.freeze()
-        elif monotonic() >= everything_due:
+        if phase == "start":
+            seen = monotonic() >= everything_due or sys.getallocatedblocks() > blocks
+            if seen:
+                gc.unfreeze()
+            return
+        gc.freeze()
+        if seen:
             everything_due = monotonic() + everything_every
-            gc.unfreeze()
+            blocks = int(sys.getallocatedblocks() * _GROWN) + _GROWN_BY
 
     before = gc.get_threshold()
-    gc.callbacks.append(set_survivors_aside)
     gc.collect()
+    blocks = int(sys.getallocatedblocks() * _GROWN) + _GROWN_BY
+    gc.callbacks.append(set_survivors_aside)
     gc.set_threshold(*_THRESHOLDS)
     try:
         yield
@@ -43,3 +55,14 @@ def short_collections(everything_every: float = _EVERYTHING_EVERY) -> Iterator[N
         gc.callbacks.remove(set_survivors_aside)
         gc.set_threshold(*before)
         gc.unfreeze()
+
+
+def untie(error: BaseException | None) -> None:
+    """Let an error forget where it was raised, and those that it came of.
+
+    What ended something holds it by its traceback, and is often held by it: only a full collection
+    would find both, with all that belongs to them.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__

@@ -7,17 +7,20 @@ from aiohttp import web
 from presence_server.storage.database import Database
 from presence_server.accounts.keyring import Keyring
 from presence_server.accounts.passwords import Passwords
-from presence_server.accounts.sessions import Session
 from presence_server.accounts.throttle import Throttle
 from presence_server.config import Config
+from presence_server.endings import Endings
+from presence_server.identity import Identity
 from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
+from presence_server.store import Store
 
 CONFIG = web.AppKey("CONFIG", Config)
 # Known when the database is open.
 COOKIE_NAME = web.AppKey("COOKIE_NAME", str)
 DATABASE = web.AppKey("DATABASE", Database)
+ENDINGS = web.AppKey("ENDINGS", Endings)
 METRICS = web.AppKey("METRICS", Metrics)
 KEYRING = web.AppKey("KEYRING", Keyring)
 # The application that an operators' listener tells of.
@@ -26,7 +29,8 @@ PASSWORDS = web.AppKey("PASSWORDS", Passwords)
 PRESENCE = web.AppKey("PRESENCE", PresenceService)
 SEATS = web.AppKey("SEATS", Seats)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)
+STORE = web.AppKey("STORE", Store)
 THROTTLE = web.AppKey("THROTTLE", Throttle)
 
-# Absent from a request whose cookie names no live session.
-SESSION = web.RequestKey("SESSION", Session)
+# Absent from a request of somebody who has not logged in.
+IDENTITY = web.RequestKey("IDENTITY", Identity)

@@ -14,6 +14,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from presence_server import logs
 from presence_server.live.hub import Flush
 from presence_server.live.service import PresenceService
 from presence_server.storage.database import Database
@@ -108,6 +109,7 @@ class _Node(Collector):
         yield _count("relay_dropped", "Letters dropped because too many waited", relay.dropped)
         yield _count("relay_forged", "Letters without our seal, dropped", relay.forged)
         yield _count("relay_resubscribed", "New subscriptions", relay.resubscribed)
+        yield _count("log_lines_dropped", "Lines of the log that were not written", logs.dropped())
         yield _counts("dismissed", "Sockets closed by the server", "code", presence.hub.dismissed)
         yield _counts(
             "database_failures", "Times that it could not serve", "kind", self._database.failures

@@ -2,31 +2,39 @@
 
 import asyncio
 import errno
-import faulthandler
 import logging
 import os
 import resource
 import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
 from aiohttp import web
 
+from presence_server import logs
 from presence_server.app import create_admin_app, create_app
 from presence_server.collector import short_collections
-from presence_server.config import Config
+from presence_server.config import Config, ConfigError
 from presence_server.listening import listen
 from presence_server.live.seats import capacity
 from presence_server.logs import Seldom
+from presence_server.watchdog import stack_of
 from presence_server.web.runner import Runner
 
 # Also the time within which a client must have sent its headers: AppRunner's own is an hour.
 KEEP_ALIVE = 15.0
 # aiohttp waits this long for handlers to end, cancels them, and waits as long again.
 HANDLERS_END_WITHIN = 0.75
-STOPPED_WITHIN = 4.8
+STOPPED_WITHIN = 4.5
+# Where not even Python runs any more, the system ends the process.
+_KILLED_AFTER = 4.8
+
+# Some 30 are taken before the first visitor comes.
+_LEAST_DESCRIPTORS = 64
+_USUAL_DESCRIPTORS = 1024
 
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
 
@@ -36,29 +44,34 @@ log = logging.getLogger(__name__)
 CleanupContext = Callable[[web.Application], AsyncIterator[None]]
 
 
-def run(config: Config, *contexts: CleanupContext) -> int:
-    """Serve until SIGTERM or SIGINT and return the exit status.
+def run(config: Config, *contexts: CleanupContext, invitation: str = "") -> int:
+    """Serve until SIGTERM, SIGINT or SIGHUP and return the exit status.
 
-    `contexts` live within the services of the application. Whatever refuses the start, or fails
-    in the background later, is raised.
+    `contexts` live within the services of the application; the invitation is printed when it
+    listens. Whatever refuses the start, or fails in the background later, is raised.
     """
+    logs.take_what_nobody_catches()
     _raise_descriptor_limit()
     log.info("starting", extra={**config.summary(), "most_sockets": capacity()})
     for risk in config.risks():
         log.warning(risk)
     try:
-        asyncio.run(_serve(config, contexts))
+        asyncio.run(_serve(config, contexts, invitation))
     except BaseExceptionGroup as group:
         raise _sole_cause(group) from None
     return 0
 
 
-async def _serve(config: Config, contexts: Sequence[CleanupContext]) -> None:
+async def _serve(
+    config: Config, contexts: Sequence[CleanupContext], invitation: str
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Complaints())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # nohup has SIGHUP ignored.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, stop.set)
     app = create_app(config)
     app.cleanup_ctx.extend(contexts)
     async with AsyncExitStack() as runners:
@@ -70,14 +83,27 @@ async def _serve(config: Config, contexts: Sequence[CleanupContext]) -> None:
                 admin = await _start(runners, create_admin_app(app))
                 lines.append("Operators' pages on " + await _listen_admin(runners, admin, config))
             runners.enter_context(short_collections())
-            print("\n".join(lines), flush=True)
+            print("\n".join(filter(None, [*lines, invitation])), flush=True)
             _tell_manager("READY=1")
             await stop.wait()
             log.info("stopping")
             _tell_manager("STOPPING=1")
         finally:
-            # Whatever hangs from here on, also in a thread, the process ends in time.
-            faulthandler.dump_traceback_later(STOPPED_WITHIN, exit=True)
+            _end_in_time()
+
+
+def _end_in_time() -> None:
+    """Whatever hangs from here on, also in a thread: the log, or whoever reads it, included."""
+    signal.setitimer(signal.ITIMER_REAL, _KILLED_AFTER)
+    giving_up = threading.Timer(STOPPED_WITHIN, _give_up, (threading.get_ident(),))
+    giving_up.daemon = True
+    giving_up.start()
+
+
+def _give_up(thread: int) -> None:
+    log.critical("it does not end by itself, and hangs at\n%s", stack_of(thread))
+    logs.flush()
+    os._exit(1)
 
 
 async def _start(runners: AsyncExitStack, app: web.Application) -> web.AppRunner:
@@ -101,12 +127,25 @@ async def _listen_admin(stack: AsyncExitStack, runner: web.AppRunner, config: Co
 
 
 def _raise_descriptor_limit() -> None:
-    """Every socket takes a descriptor, and the usual 1,024 are few."""
+    """Every socket takes a descriptor, and the usual 1,024 are few. Raises ConfigError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     except (ValueError, OSError) as error:
         log.warning("The limit of %d descriptors could not be raised: %s", soft, error)
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit < _LEAST_DESCRIPTORS:
+        raise ConfigError(
+            f"A limit of {limit} descriptors (ulimit -n, LimitNOFILE) is too low to serve anybody: "
+            f"at least {_LEAST_DESCRIPTORS} are needed."
+        )
+    if limit < _USUAL_DESCRIPTORS:
+        log.warning(
+            "A limit of %d descriptors (ulimit -n, LimitNOFILE) is low: there is room for %d "
+            "sockets.",
+            limit,
+            capacity(),
+        )
 
 
 class _Complaints:

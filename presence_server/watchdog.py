@@ -43,10 +43,11 @@ class Watchdog:
         while not self._over.wait(_INTERVAL):
             late = monotonic() - self._alive - _INTERVAL
             if late > _TOO_LONG and not told:
-                log.warning("the event loop stands still at\n%s", _stack(watched))
+                log.warning("the event loop stands still at\n%s", stack_of(watched))
             told = late > _TOO_LONG
 
 
-def _stack(thread: int) -> str:
+def stack_of(thread: int) -> str:
+    """Where a thread is, as far as its last eight calls."""
     frame = sys._current_frames().get(thread)
     return "".join(traceback.format_stack(frame)[-8:]).rstrip() if frame else "(gone)"

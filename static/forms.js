@@ -1,4 +1,12 @@
-// A button beside each password that shows what was typed.
+// A form is sent once, and a button beside each password shows what was typed.
+
+const IMPATIENCE = 2_000; // whoever presses again so soon has not seen that it is under way
+
+let sentAt = -Infinity;
+addEventListener("submit", (event) => {
+  if (event.timeStamp - sentAt < IMPATIENCE) event.preventDefault();
+  else sentAt = event.timeStamp;
+});
 
 for (const input of document.querySelectorAll(".secret > input")) {
   const [label] = input.labels;

@@ -22,6 +22,7 @@ from presence_server.accounts import sessions, users
 from presence_server.storage.database import Database, Row, Transaction, Value, open_database
 from presence_server.accounts.keyring import open_keyring
 from presence_server.config import Config
+from presence_server.endings import Endings
 from presence_server.keys import COOKIE_NAME, KEYRING
 from presence_server.settings import read_database
 from presence_server.web import cookies
@@ -82,7 +83,9 @@ async def _add(
         if user is None:
             user = await users.create(database, name, password_hash, now)
         if position < logged_in:
-            secret, _ = await sessions.start(database, user.id, "127.0.0.1", "load test", now)
+            secret, _ = await sessions.start(
+                Endings(database), user.id, "127.0.0.1", "load test", now
+            )
             secrets.append(secret)
     return secrets
 

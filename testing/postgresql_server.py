@@ -41,6 +41,9 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
 DELETE FROM users;
 DELETE FROM endings;
+DELETE FROM nodes;
+DELETE FROM here;
+DELETE FROM choices;
 ALTER TABLE users ALTER id RESTART;
 ALTER TABLE endings ALTER number RESTART;
 UPDATE about SET value = replace(gen_random_uuid()::text, '-', '') WHERE name = 'identity';

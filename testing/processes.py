@@ -29,6 +29,8 @@ class ServerProcess:
         # Another module may stand for the server, and hear more from its environment.
         self.module = "presence_server"
         self.environment: dict[str, str] = {}
+        # A descriptor that standard error goes to instead of the log.
+        self.stderr: int | None = None
         self._log_file = folder / f"{name}.log"
         self.flags = {"port": 0, "database": folder / "presence.sqlite3", "bcrypt_cost": 4, **flags}
         self.url = ""
@@ -54,6 +56,7 @@ class ServerProcess:
             *arguments(self.flags),
             log_file=self._log_file,
             module=self.module,
+            stderr=self.stderr,
             **self.environment,
         )
         try:
@@ -110,7 +113,11 @@ class ServerProcess:
 
 
 async def launch(
-    *arguments: str, log_file: Path, module: str = "presence_server", **environment: str
+    *arguments: str,
+    log_file: Path,
+    module: str = "presence_server",
+    stderr: int | None = None,
+    **environment: str,
 ) -> Process:
     """`python -m presence_server ARGUMENTS` in the folder of the log file."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PRESENCE_")}
@@ -121,7 +128,7 @@ async def launch(
             env={**clean, "PYTHONPATH": str(ROOT), **environment},
             stdin=DEVNULL,
             stdout=PIPE,
-            stderr=log,
+            stderr=log if stderr is None else stderr,
         )
 
 

@@ -1,4 +1,7 @@
 import argparse
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from presence_server.storage.database import DatabaseUnusable
 from presence_server.commands import serve
 from presence_server.config import Config, ConfigError
 from presence_server.relay import RelayRefused
+from presence_server.resources import ROOT
 from presence_server.settings import SETTINGS
 
 
@@ -97,6 +101,30 @@ def test_help_shows_every_flag_with_its_variable(capsys: pytest.CaptureFixture[s
         assert f"[{setting.variable}]" in words
 
 
+@pytest.mark.parametrize("command", ["user", "user add", "sessions", "who", "demo"])
+def test_help_of_a_command_has_no_empty_parts(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--help"])
+    out = capsys.readouterr().out
+    assert "settings:" not in out and "All flags of" in out
+
+
+def test_who_stops_reading_is_no_error_of_ours(tmp_path: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m presence_server --help | head -n 1; echo ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stderr == ""
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["--version"])
@@ -114,6 +142,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["--port"], "--port"),
         (["--hots=x"], "--hots"),
         (["--hos=x"], "--hos"),
+        (["--prot", "9000"], "there is no --prot; did you mean --port"),
+        (["-p", "9000"], "there is no -p"),
+        (["user", "add", "bob", "--datbase", "x"], "did you mean --database"),
         (["swerve"], "swerve"),
     ],
 )

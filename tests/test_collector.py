@@ -3,6 +3,9 @@
 import gc
 import weakref
 
+import pytest
+
+from presence_server import collector
 from presence_server.collector import short_collections
 
 
@@ -40,3 +43,20 @@ def test_afterwards_all_is_as_before() -> None:
         assert gc.get_threshold() != before[0]
     assert (gc.get_threshold(), len(gc.callbacks)) == before
     assert gc.get_freeze_count() == 0
+
+
+def test_a_process_that_grows_looks_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was set aside and has died in a cycle since is found before there is much of it."""
+    monkeypatch.setattr(collector, "_GROWN_BY", 1000)
+    monkeypatch.setattr(collector, "_GROWN", 1.0)
+    with short_collections():
+        things = [Thing() for _ in range(1000)]
+        gc.collect()
+        gone = weakref.ref(things[0])
+        things.clear()
+        gc.collect()
+        assert gone() is not None
+        more = [Thing() for _ in range(1000)]
+        gc.collect()
+        assert gone() is None
+        assert more

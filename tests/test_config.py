@@ -74,7 +74,7 @@ def test_key_file_lies_beside_the_database() -> None:
     [
         ("host", "::1", "::1"),
         ("host", "[::1]", "::1"),
-        ("host", "127.0.0.1, [::1],unix:/run/presence.sock", "127.0.0.1,::1,unix:/run/presence.sock"),
+        ("host", "127.0.0.1, [::1],unix:/run/p.sock", "127.0.0.1,::1,unix:/run/p.sock"),
         ("port", "0", 0),
         ("port", "65535", 65535),
         ("grace", "0", 0.0),

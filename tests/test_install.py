@@ -53,6 +53,26 @@ def carried() -> Iterator[str]:
     yield "presence_server/_data/migrations-postgresql.sql"
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="installs for another user")
+def test_root_installs_no_python_that_the_service_could_not_run(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    run(sys.executable, "-m", "venv", "--without-pip", private)
+    private.chmod(0o700)
+    environment = {**bare_environment(), "PATH": f"{private}/bin:/usr/bin:/bin"}
+
+    def planned(*arguments: str) -> str:
+        command = ("make", "-n", "-C", str(ROOT), "install", "PREFIX=/opt/x", *arguments)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        (line,) = [line for line in done.stdout.splitlines() if " -m venv " in line]
+        return line.partition(" -m venv ")[0]
+
+    # Of the machine, or none at all.
+    assert planned() in ("", "/usr/bin/python3", "/usr/local/bin/python3") or planned().startswith(
+        "python3."
+    )
+    assert planned(f"PYTHON={private}/bin/python3") == f"{private}/bin/python3"
+
+
 async def test_installed_from_its_folder_it_serves_from_any_other(
     source: Path, tmp_path: Path
 ) -> None:

@@ -1,7 +1,9 @@
 """Starting and ending, as a process manager sees it."""
 
 import asyncio
+import fcntl
 import json
+import os
 import re
 import signal
 import socket
@@ -11,8 +13,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from presence_server.resources import ROOT
 from tests.conftest import ServerProcesses, Visit
-from testing.processes import launch
+from testing.processes import ServerProcess, launch
 from testing.redis_server import RedisServer, free_port
 from testing.visitor import Visitor
 
@@ -66,7 +69,7 @@ async def test_the_admin_port_is_another_listener(
     assert (await visitor.get("/log_in/")).status == 404
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_it_ends_orderly(
     server_process: ServerProcesses, visit: Visit, number: signal.Signals
 ) -> None:
@@ -84,6 +87,91 @@ async def test_it_ends_orderly(
         assert await ending == 0
     assert time.monotonic() - started < ENDS_WITHIN
     assert "Traceback" not in server.log
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+async def test_a_log_that_nobody_reads_holds_nobody_up(
+    tmp_path: Path, log_format: str
+) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    server = ServerProcess(tmp_path, log_format=log_format)
+    server.stderr = writer
+    try:
+        await server.start()
+        async with Visitor.at(server.url) as visitor:
+            # Each has a line, so that the pipe is full after a few.
+            for _ in range(100):
+                assert (await visitor.get("/log_in/")).status == 200
+        started = time.monotonic()
+        assert await server.terminate() == 0
+        assert time.monotonic() - started < ENDS_WITHIN
+    finally:
+        await server.kill()
+        os.close(reader)
+        os.close(writer)
+
+
+async def test_a_log_that_is_read_again_goes_on(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    server = ServerProcess(tmp_path, log_format="json")
+    server.stderr = writer
+    try:
+        await server.start()
+        os.close(writer)
+        async with Visitor.at(server.url) as visitor:
+            for _ in range(100):
+                assert (await visitor.get("/log_in/")).status == 200
+        reading = asyncio.create_task(asyncio.to_thread(read_to_the_end, reader))
+        assert await server.terminate() == 0
+        lines = (await reading).splitlines()
+    finally:
+        await server.kill()
+        os.close(reader)
+    messages = [json.loads(line)["message"] for line in lines]
+    assert len(messages) > 100 and "stopping" in messages
+
+
+def read_to_the_end(descriptor: int) -> bytes:
+    with open(descriptor, "rb", closefd=False) as pipe:
+        return pipe.read()
+
+
+async def test_nohup_is_respected(server_process: ServerProcesses) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        server = await server_process()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    (ignored,) = re.findall(r"^SigIgn:\s(\w+)$", status, re.MULTILINE)
+    assert int(ignored, 16) & 1 << signal.SIGHUP - 1
+
+
+@pytest.mark.parametrize("how", ["time.sleep(60)", "re.match('(x+x+)+y', 'x' * 60)"])
+async def test_what_hangs_at_the_end_is_cut_off_in_time(tmp_path: Path, how: str) -> None:
+    """The second holds Python's own lock, so that none of its threads runs."""
+    (tmp_path / "hanging.py").write_text(
+        "import re, sys, time\n"
+        "from presence_server import app, cli\n"
+        f"async def hang(app): {how}\n"
+        "app._say_goodbye = hang\n"
+        "sys.exit(cli.main())\n"
+    )
+    server = ServerProcess(tmp_path, log_format="json")
+    server.module = "hanging"
+    server.environment["PYTHONPATH"] = f"{ROOT}:{tmp_path}"
+    try:
+        await server.start()
+        started = time.monotonic()
+        assert await server.terminate() != 0
+        assert time.monotonic() - started < ENDS_WITHIN
+    finally:
+        await server.kill()
+    last = [json.loads(line) for line in server.log.splitlines()][-1]
+    if "sleep" in how:
+        assert last["level"] == "critical" and "hanging.py" in last["message"]
 
 
 async def test_it_ends_in_time_with_clients_that_do_not(
@@ -127,6 +215,30 @@ async def test_json_log(server_process: ServerProcesses) -> None:
     assert await server.terminate() == 0
     events = [json.loads(line) for line in server.log.splitlines()]
     assert "stopping" in [event["message"] for event in events]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--grace=soon"],
+        ["--hots=x"],
+        ["--database=nowhere/presence.sqlite3"],
+        ["--redis-url=rediss://127.0.0.1/?ssl_ca_certs=nowhere"],
+        ["--host=192.0.2.1", "--port=0"],
+    ],
+)
+@pytest.mark.parametrize("how", ["flag", "variable"])
+async def test_why_it_does_not_start_is_json_too(
+    tmp_path: Path, flags: list[str], how: str
+) -> None:
+    log_file = tmp_path / "refused.log"
+    if how == "flag":
+        process = await launch("--log-format", "json", *flags, log_file=log_file)
+    else:
+        process = await launch(*flags, log_file=log_file, PRESENCE_LOG_FORMAT="json")
+    await process.communicate()
+    events = [json.loads(line) for line in log_file.read_text().splitlines()]
+    assert events[-1]["level"] == "critical" and events[-1]["message"].endswith(".")
 
 
 async def test_a_risk_is_in_the_log(server_process: ServerProcesses) -> None:

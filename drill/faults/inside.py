@@ -25,11 +25,11 @@ TASKS = (
     "relay: publish",
     "relay: listen",
     "relay: watch",
-    "ledger",
-    "read endings",
+    "endings",
+    "store",
     "write who is here",
     "read notes",
-    "touch sessions",
+    "upkeep of sessions",
     "watchdog",
 )
 FAILED = 1

@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -15,8 +14,11 @@ from unicodedata import category, normalize
 import bcrypt
 from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # it has no types
 
+from presence_server.accounts.lines import ANYBODY, Line, PasswordsBusy, Waiter, patiently
 from presence_server.background import carried_through
 from presence_server.processors import usable_processors
+
+__all__ = ["Passwords", "PasswordsBusy", "password_problem"]
 
 T = TypeVar("T")
 
@@ -35,17 +37,14 @@ _NICER = 5
 log = logging.getLogger(__name__)
 
 
-class PasswordsBusy(Exception):
-    """Too many are waiting to have a password hashed; a later try may do."""
-
-
 class Passwords:
     """Hashes and checks passwords without holding up the event loop.
 
     A hash takes a quarter of a second at cost 12, so that only so many can wait for theirs:
     beyond, everything here raises PasswordsBusy. Whoever is `known` waits in a line of their own,
     and the two lines take turns: a crowd of strangers keeps nobody out who has been here before,
-    nor the other way round.
+    nor the other way round. Within a line, too, shares take turns: those of one account, or of
+    strangers from one address.
     """
 
     def __init__(self, cost: int) -> None:
@@ -55,42 +54,54 @@ class Passwords:
         self._pool = ThreadPoolExecutor(self._idle, "passwords", _yield_to_others)
         # Python holds its lock while it judges: in a thread that is put off, all would wait.
         self._judges = ThreadPoolExecutor(self._idle, "judges")
-        self._lines: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
+        self._lines = Line(MOST_WAITING), Line(MOST_WAITING)
+        self._stopping = False
         self._next = 0
         # A well-formed hash that no password has, to spend the same time on a name that nobody
         # has; made without hashing anything.
         self._nobodys = bcrypt.gensalt(cost).decode() + _NO_HASH
 
-    def busy(self, *, known: bool = False) -> bool:
+    def busy(self, who: Waiter = ANYBODY, *, known: bool = False) -> bool:
         """Whether the next one would be refused: worth asking before other work is done."""
-        return not self._idle and len(self._lines[known]) >= MOST_WAITING
+        full = not self._idle and self._lines[known].is_full(who.share)
+        return full or self._stopping
 
     def is_outdated(self, hashed: str) -> bool:
         """Whether a hash was made at another cost than ours."""
         return _cost(hashed) != self._cost
 
-    async def hash(self, password: str) -> str:
-        return await self._run(self._pool, False, _hash, password, self._cost)
+    async def hash(self, password: str, who: Waiter = ANYBODY, *, known: bool = False) -> str:
+        await self._turn(who, known)
+        return await self._run(self._pool, _hash, password, self._cost)
 
-    async def verify(self, password: str, hashed: str | None, *, known: bool = False) -> bool:
+    async def verify(
+        self, password: str, hashed: str | None, who: Waiter = ANYBODY, *, known: bool = False
+    ) -> bool:
         """Whether the password belongs to the hash; None takes as long as any hash of our cost."""
-        check = self._pool, known, _matches, password, hashed or self._nobodys, self._cost
-        return await self._run(*check) and hashed is not None
+        await self._turn(who, known)
+        check = password, hashed or self._nobodys, self._cost
+        return await self._run(self._pool, _matches, *check) and hashed is not None
 
-    async def problem(self, password: str, username: str) -> str | None:
+    async def problem(
+        self, password: str, username: str, who: Waiter = ANYBODY, *, known: bool = False
+    ) -> str | None:
         """password_problem() in a thread: judging a password takes up to some 60 ms."""
-        return await self._run(self._judges, False, password_problem, password, username)
+        await self._turn(who, known)
+        return await self._run(self._judges, password_problem, password, username)
+
+    def stop(self) -> None:
+        """Send everybody away who waits: there will be no more turns."""
+        self._stopping = True
+        for line in self._lines:
+            line.send_away()
 
     def close(self) -> None:
         for pool in (self._pool, self._judges):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def _run(
-        self, pool: ThreadPoolExecutor, known: bool, function: Callable[..., T], *values: Any
+        self, pool: ThreadPoolExecutor, function: Callable[..., T], *values: Any
     ) -> T:
-        if self.busy(known=known):
-            raise PasswordsBusy("too many passwords are waiting to be checked")
-        await self._turn(self._lines[known])
         try:
             work = asyncio.wrap_future(pool.submit(function, *values))
         except BaseException:
@@ -100,30 +111,26 @@ class Passwords:
         work.add_done_callback(lambda _: self._end_turn())
         return await carried_through(work)
 
-    async def _turn(self, line: deque[asyncio.Future[None]]) -> None:
+    async def _turn(self, who: Waiter, known: bool) -> None:
+        if self._stopping:
+            raise PasswordsBusy("the server stops")
         if self._idle:
             self._idle -= 1
             return
-        mine = asyncio.get_running_loop().create_future()
-        line.append(mine)
+        line = self._lines[known]
+        mine = line.join(who.share)
         try:
-            await mine
-        except asyncio.CancelledError:
-            if mine in line:
-                line.remove(mine)
-            elif not mine.cancelled():
+            await patiently(mine, who.gone)
+        except BaseException:
+            if not line.leave(who.share, mine):
                 self._end_turn()
             raise
 
     def _end_turn(self) -> None:
         for _ in self._lines:
             self._next = (self._next + 1) % len(self._lines)
-            line = self._lines[self._next]
-            while line:
-                mine = line.popleft()
-                if not mine.done():
-                    mine.set_result(None)
-                    return
+            if self._lines[self._next].next():
+                return
         self._idle += 1
 
 
@@ -144,7 +151,7 @@ def password_problem(password: str, username: str) -> str | None:
         return f"Use at least {LEAST_CHARACTERS} characters."
     if len(_bytes(password)) > MOST_BYTES:
         return f"Use at most {MOST_BYTES} characters; accents, other scripts and emoji count more."
-    # zxcvbn fails over a line break, and to bcrypt a password that is repeated after a NUL is itself.
+    # zxcvbn fails over a line break; to bcrypt a password that is repeated after a NUL is itself.
     if any(category(character) == "Cc" for character in password):
         return "A password has no line breaks or other control characters."
     judged = [
@@ -153,10 +160,7 @@ def password_problem(password: str, username: str) -> str | None:
     ]
     if any(verdict["score"] > 0 for verdict in judged):
         return None
-    feedback = judged[0]["feedback"]
-    return " ".join(
-        ["This password is too easy to guess.", feedback["warning"], *feedback["suggestions"]]
-    ).replace("  ", " ")
+    return "This password is too easy to guess. Take a few words that do not belong together."
 
 
 def _hash(password: str, cost: int) -> str:

@@ -2,21 +2,24 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
-from presence_server.storage.database import Database, Row, Transaction, Value
+from presence_server import endings
+from presence_server.endings import Ending, Endings, Reason
+from presence_server.storage.database import Database, Read, Row, Transaction, Value
 
 DAY = 24 * 60 * 60
 LONGEST = 90 * DAY
 LONGEST_UNUSED = 14 * DAY
 # A use is written down at most this often, for each costs a write.
 TOUCH_EVERY = 5 * 60
-# Every node reads the endings every second and more often.
-KEEP_ENDINGS = DAY
+# On more devices nobody is: the one used longest ago is logged out for the next.
+MOST = 100
 # Thousands may expire together after a long stop, and others wait for their turn meanwhile.
 _AT_ONCE = 1000
+# Some databases refuse more values than this in one statement.
+_VALUES = 500
 
 _COLUMNS = (
     "sessions.key, sessions.user_id, users.username, sessions.started_at, sessions.used_at,"
@@ -24,18 +27,11 @@ _COLUMNS = (
 )
 
 
-class Reason(StrEnum):
-    """Why a session ended."""
-
-    LOG_OUT = "log_out"
-    PASSWORD = "password"
-    DISABLED = "disabled"
-    DELETED = "deleted"
-    EXPIRED = "expired"
-    ENDED = "ended"
-
-
-_REASONS = {str(reason): reason for reason in Reason}
+# More than one only where there were more before there was a bound.
+_SURPLUS = (
+    "key IN (SELECT key FROM sessions WHERE user_id = $1 AND key <> $2"
+    f" ORDER BY used_at DESC, key LIMIT {_AT_ONCE} OFFSET {MOST - 1})"
+)
 
 
 class NotAllowed(Exception):
@@ -55,23 +51,8 @@ class Session:
     device: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of a session, or of an account with all it had when there is no `session_key`.
-
-    Numbers grow in the order in which things ended. `reason` is None for one that this version
-    does not know: a newer one may share the database.
-    """
-
-    number: int
-    session_key: str | None
-    username: str
-    reason: Reason | None
-    ended_at: int
-
-
 async def start(
-    db: Database,
+    ends: Endings,
     user_id: int,
     address: str,
     device: str,
@@ -100,13 +81,16 @@ async def start(
             device,
             password_hash,
         )
-        return await transaction.execute(
+        begun = await transaction.execute(
             f"SELECT {_COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
             " WHERE sessions.key = $1",
             key,
         )
+        if begun:
+            await _end(transaction, _SURPLUS, (user_id, key), now, Reason.ENDED)
+        return begun
 
-    rows = await db.write(work)
+    rows = await ends.write(work)
     if not rows:
         raise NotAllowed
     return secret, Session(*rows[0])
@@ -124,10 +108,11 @@ async def find(db: Database, secret: str, now: int) -> Session | None:
 
 
 async def of_user(db: Database, user_id: int) -> list[Session]:
-    """All devices of a user, the one used last first."""
+    """The devices of a user, the one used last first; if they are too many, the first of them."""
     rows = await db.read(
         f"SELECT {_COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
-        " WHERE sessions.user_id = $1 ORDER BY sessions.used_at DESC, sessions.key",
+        " WHERE sessions.user_id = $1 ORDER BY sessions.used_at DESC, sessions.key"
+        f" LIMIT {MOST}",
         user_id,
     )
     return [Session(*row) for row in rows]
@@ -151,36 +136,65 @@ async def touch(db: Database, keys: Collection[str], now: int) -> None:
         await db.write(work)
 
 
-async def end(db: Database, key: str, now: int, reason: Reason = Reason.LOG_OUT) -> bool:
+async def known(db: Database, keys: Collection[str]) -> set[str]:
+    """Those of the keys whose sessions have not ended."""
+    found: set[str] = set()
+    for some, places in _parts(keys):
+        rows = await db.read(f"SELECT key FROM sessions WHERE key IN ({places})", *some)
+        found.update(key for (key,) in rows)
+    return found
+
+
+async def accounts_of(
+    read: Read, keys: Collection[str], now: int
+) -> dict[str, tuple[int, str]]:
+    """The accounts, each with its name, of those of the keys whose sessions live.
+
+    `read` is that of a database, or a transaction's `execute`.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for some, places in _parts(keys):
+        rows = await read(
+            "SELECT sessions.key, users.id, users.username FROM sessions"
+            " JOIN users ON users.id = sessions.user_id"
+            f" WHERE sessions.key IN ({places}) AND sessions.expires_at > ${len(some) + 1}",
+            *some,
+            now,
+        )
+        found.update((key, (account, username)) for key, account, username in rows)
+    return found
+
+
+async def end(ends: Endings, key: str, now: int, reason: Reason = Reason.LOG_OUT) -> bool:
     """End a session; False if it had ended before."""
 
     async def work(transaction: Transaction) -> int:
         return await _end(transaction, "key = $1", (key,), now, reason)
 
-    return await db.write(work) > 0
+    return await ends.write(work) > 0
 
 
 async def end_all(
-    db: Database, user_id: int, now: int, reason: Reason = Reason.ENDED, keep: str | None = None
+    ends: Endings, user_id: int, now: int, reason: Reason = Reason.ENDED, keep: str | None = None
 ) -> int:
     """End the sessions of a user, but for the one whose key is `keep`; how many there were."""
 
     async def work(transaction: Transaction) -> int:
         return await end_others(transaction, user_id, now, reason, keep)
 
-    return await db.write(work)
+    return await ends.write(work)
 
 
-async def end_expired(db: Database, now: int) -> int:
-    """End the sessions whose time is over, and forget endings that every node has read."""
+async def end_expired(ends: Endings, now: int) -> int:
+    """End the sessions whose time is over."""
 
     async def work(transaction: Transaction) -> int:
-        await transaction.execute("DELETE FROM endings WHERE ended_at < $1", now - KEEP_ENDINGS)
+        await endings.forget_old(transaction, now)
         which = f"key IN (SELECT key FROM sessions WHERE expires_at <= $1 LIMIT {_AT_ONCE})"
         return await _end(transaction, which, (now,), now, Reason.EXPIRED)
 
     ended = 0
-    while some := await db.write(work):
+    while some := await ends.write(work):
         ended += some
     return ended
 
@@ -194,49 +208,34 @@ async def end_others(
     )
 
 
-async def end_account(transaction: Transaction, username: str, now: int) -> None:
-    """Write down that a whole account is gone, whether or not it had a session."""
-    await _write_endings(transaction, [(None, username)], now, Reason.DELETED)
-
-
-async def endings_after(db: Database, number: int) -> list[Ending]:
-    rows = await db.read(
-        "SELECT number, session_key, username, reason, ended_at FROM endings WHERE number > $1"
-        " ORDER BY number",
-        number,
-    )
-    return [
-        Ending(number, key, username, _REASONS.get(reason), ended_at)
-        for number, key, username, reason, ended_at in rows
-    ]
-
-
-async def last_ending(db: Database) -> int:
-    """The highest number among the endings: what a node that starts need not read."""
-    ((number,),) = await db.read("SELECT coalesce(max(number), 0) FROM endings")
-    return int(number)
+async def why_ended(db: Database, secret: str) -> str | None:
+    """Why the session that a cookie's secret id opened has ended; None if that is long ago, or it
+    has expired just now."""
+    return await endings.why_ended(db, _key(secret))
 
 
 async def _end(
     transaction: Transaction, which: str, values: tuple[Value, ...], now: int, reason: Reason
 ) -> int:
     rows = await transaction.execute(
-        f"DELETE FROM sessions WHERE {which} RETURNING key,"
+        f"DELETE FROM sessions WHERE {which} RETURNING key, user_id,"
         " (SELECT username FROM users WHERE id = user_id)",
         *values,
     )
-    await _write_endings(transaction, rows, now, reason)
-    return len(rows)
+    ended = [
+        Ending(session=key, account=user_id, username=username, reason=reason, ended_at=now)
+        for key, user_id, username in rows
+    ]
+    await endings.record(transaction, ended)
+    return len(ended)
 
 
-async def _write_endings(
-    transaction: Transaction, ended: Sequence[Row], now: int, reason: Reason
-) -> None:
-    # All at once: the way to the database may be long.
-    await transaction.execute_many(
-        "INSERT INTO endings (session_key, username, reason, ended_at) VALUES ($1, $2, $3, $4)",
-        [(key, username, reason, now) for key, username in ended],
-    )
+def _parts(keys: Collection[str]) -> Iterator[tuple[list[str], str]]:
+    """Some of the keys at a time, with the places for them in a statement."""
+    everything = list(keys)
+    for start in range(0, len(everything), _VALUES):
+        some = everything[start : start + _VALUES]
+        yield some, ", ".join(f"${number}" for number in range(1, len(some) + 1))
 
 
 def _key(secret: str) -> str:

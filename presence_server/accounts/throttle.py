@@ -24,10 +24,14 @@ from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TypeAlias
 
+from presence_server.accounts.lines import ANYBODY, LONGEST, PasswordsBusy, Waiter, patiently
+from presence_server.addresses import neighbourhoods, networks
+
 MOST_KEYS = 100_000
+# So many may wait for the outcome of others, from one address and in all.
+MOST_WAITING, MOST_WAITING_IN_ALL = 200, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +67,25 @@ class Throttle:
         self._full_at: OrderedDict[int, float] = OrderedDict()
         # How many of the counted tries may yet be given back, and what is set when one is decided.
         self._undecided: Counter[int] = Counter()
-        self._decided = asyncio.Event()
+        self._decided: asyncio.Future[None] | None = None
+        self._waiting: Counter[int] = Counter()
 
     @asynccontextmanager
     async def log_in(
-        self, address: str, username: str, device: str | None = None
+        self, address: str, username: str, device: str | None = None, who: Waiter = ANYBODY
     ) -> AsyncIterator[Attempt]:
         """Hold a try while its password is checked: say `right`, or it counts as a guess.
 
-        An error that leaves the block is no guess either. `device` names a device on which this
+        An error that leaves the block is no guess either. Too many who wait, or one who waits too
+        long, get PasswordsBusy. `device` names a device on which this
         very account has logged in before; the caller has proof of that, for it opens a count of
         its own.
         """
         guesses = _guesses(address, username, device)
-        troubles = TROUBLES, _key("trouble", _where(address, device))
-        wait = await self._admit([*guesses, _log_ins(address, device)], guesses, troubles)
+        troubles = _each(TROUBLES, "trouble", address, device)
+        log_ins = _each(DEVICE_LOG_INS if device else LOG_INS, "log-in", address, device)
+        where = _where(address, device)[0][0]
+        wait = await self._admit([*guesses, *log_ins], guesses, troubles, where, who)
         attempt = Attempt(wait)
         if wait:
             yield attempt
@@ -87,29 +95,50 @@ class Throttle:
             yield attempt
             was_guess = not attempt.right
         except Exception:
-            self._count([troubles])
+            self._count(troubles)
             raise
         finally:
             self._decide(guesses, was_guess)
 
     def sign_up(self, address: str) -> float:
         """Count a try to sign up. 0: go on; otherwise it is refused for so many seconds."""
-        bucket = SIGN_UPS, _key("sign-up", _client(address))
-        wait = self._refusal([bucket])
+        buckets = _each(SIGN_UPS, "sign-up", address)
+        wait = self._refusal(buckets)
         if not wait:
-            self._count([bucket])
+            self._count(buckets)
         return wait
 
     async def _admit(
-        self, buckets: list[Bucket], undecided: list[Bucket], troubles: Bucket
+        self,
+        buckets: list[Bucket],
+        undecided: list[Bucket],
+        troubles: list[Bucket],
+        where: int,
+        who: Waiter,
     ) -> float:
-        while wait := self._refusal([*buckets, troubles]):
-            if self._refusal([*buckets, troubles], though_right=True):
+        until = asyncio.get_running_loop().time() + LONGEST
+        while wait := self._refusal([*buckets, *troubles]):
+            if self._refusal([*buckets, *troubles], though_right=True):
                 return wait
-            await self._decided.wait()
+            if asyncio.get_running_loop().time() >= until:
+                raise PasswordsBusy("waited too long for the outcome of others")
+            await self._wait(where, who)
         self._undecided.update(key for _, key in undecided)
         self._count(buckets)
         return 0.0
+
+    async def _wait(self, where: int, who: Waiter) -> None:
+        if self._waiting[where] >= MOST_WAITING or self._waiting.total() >= MOST_WAITING_IN_ALL:
+            raise PasswordsBusy("too many wait for the outcome of others")
+        if self._decided is None:
+            self._decided = asyncio.get_running_loop().create_future()
+        self._waiting[where] += 1
+        try:
+            await patiently(self._decided, who.gone)
+        finally:
+            self._waiting[where] -= 1
+            if not self._waiting[where]:
+                del self._waiting[where]
 
     def _decide(self, buckets: list[Bucket], was_guess: bool) -> None:
         for limit, key in buckets:
@@ -118,8 +147,9 @@ class Throttle:
                 del self._undecided[key]
             if not was_guess and key in self._full_at:
                 self._full_at[key] -= limit.seconds
-        self._decided.set()
-        self._decided = asyncio.Event()
+        if self._decided is not None:
+            self._decided.set_result(None)
+            self._decided = None
 
     def _refusal(self, buckets: list[Bucket], though_right: bool = False) -> float:
         """Seconds until every bucket has one; `though_right`: if all undecided were given back."""
@@ -143,38 +173,35 @@ class Throttle:
 
 
 def _guesses(address: str, username: str, device: str | None) -> list[Bucket]:
-    near = _key("device", device) if device else _key("network", address_block(address, 3))
+    near = [(_key("device", device), 1)] if device else _near(address)
+    at_one_account = [
+        (_shared(GUESSES, clients), _key("guess", username.lower(), key)) for key, clients in near
+    ]
+    return [*at_one_account, *_each(WRONG_PASSWORDS, "wrong", address, device)]
+
+
+def _near(address: str) -> list[tuple[int, int]]:
+    return [(_key("network", network), clients) for network, clients in neighbourhoods(address)]
+
+
+def _each(limit: Limit, what: str, address: str, device: str | None = None) -> list[Bucket]:
+    """The limit for a device, or for an address and each network around it."""
     return [
-        (GUESSES, _key("guess", username.lower(), near)),
-        (WRONG_PASSWORDS, _key("wrong", _where(address, device))),
+        (_shared(limit, clients), _key(what, key)) for key, clients in _where(address, device)
     ]
 
 
-def _log_ins(address: str, device: str | None) -> Bucket:
-    limit = DEVICE_LOG_INS if device else LOG_INS
-    return limit, _key("log-in", _where(address, device))
+def _shared(limit: Limit, clients: int) -> Limit:
+    return Limit(limit.burst * clients, limit.seconds / clients)
 
 
-def _where(address: str, device: str | None) -> int:
-    return _key("device", device) if device else _client(address)
-
-
-def _client(address: str) -> int:
-    return _key("address", address_block(address))
+def _where(address: str, device: str | None) -> list[tuple[int, int]]:
+    if device:
+        return [(_key("device", device), 1)]
+    return [(_key("address", network), clients) for network, clients in networks(address)]
 
 
 def _key(*parts: str | int | bytes) -> int:
     # Python's hash of strings has a secret of this process in it: nobody can aim at a bucket,
     # and a key takes the same few bytes however long the name that was typed.
     return hash(parts)
-
-
-def address_block(address: str, length: int = 4) -> bytes:
-    """The first bytes of an address; of IPv6 the /64, for whoever has one address has them all."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address.encode("utf-8", "surrogatepass")
-    if ip.version == 6 and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
-    return ip.packed[:8] if ip.version == 6 else ip.packed[:length]

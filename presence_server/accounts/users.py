@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from presence_server import endings
+from presence_server.accounts.sessions import end_others
+from presence_server.endings import Ending, Endings, Reason
 from presence_server.storage.database import Database, Row, Transaction
-from presence_server.accounts.sessions import Reason, end_account, end_others
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,30}[A-Za-z0-9]")
 _CHARACTERS = re.compile(r"[A-Za-z0-9_.-]*")
@@ -39,10 +41,10 @@ def name_problem(username: str) -> str | None:
     if _NAME.fullmatch(username):
         return None
     if not 3 <= len(username) <= 32:
-        return "A user name has 3 to 32 characters."
+        return "A username has 3 to 32 characters."
     if not _CHARACTERS.fullmatch(username):
-        return "A user name is made of the letters a to z, digits, dots, dashes and underscores."
-    return "A user name begins and ends with a letter or a digit."
+        return "A username is made of the letters a to z, digits, dots, dashes and underscores."
+    return "A username begins and ends with a letter or a digit."
 
 
 def is_reserved(username: str) -> bool:
@@ -138,18 +140,23 @@ async def record_last_seen(db: Database, last_seen: Mapping[str, int]) -> None:
     """Remember when people were last here; an earlier time never replaces a later one."""
 
     async def work(transaction: Transaction) -> None:
-        await transaction.execute_many(
-            "UPDATE users SET last_seen = $2"
-            " WHERE lower_name = $1 AND (last_seen IS NULL OR last_seen < $2)",
-            [(username.lower(), seen) for username, seen in last_seen.items()],
-        )
+        await note_last_seen(transaction, last_seen)
 
     if last_seen:
         await db.write(work)
 
 
+async def note_last_seen(transaction: Transaction, last_seen: Mapping[str, int]) -> None:
+    """record_last_seen() as a part of a larger transaction."""
+    await transaction.execute_many(
+        "UPDATE users SET last_seen = $2"
+        " WHERE lower_name = $1 AND (last_seen IS NULL OR last_seen < $2)",
+        [(username.lower(), seen) for username, seen in last_seen.items()],
+    )
+
+
 async def change_password(
-    db: Database, user_id: int, password_hash: str, now: int, keep: str | None = None
+    ends: Endings, user_id: int, password_hash: str, now: int, keep: str | None = None
 ) -> None:
     """Replace the password and end all sessions, but for the one whose key is `keep`."""
 
@@ -159,7 +166,7 @@ async def change_password(
         )
         await end_others(transaction, user_id, now, Reason.PASSWORD, keep)
 
-    await db.write(work)
+    await ends.write(work)
 
 
 async def renew_hash(db: Database, user_id: int, old: str, new: str) -> bool:
@@ -177,7 +184,7 @@ async def renew_hash(db: Database, user_id: int, old: str, new: str) -> bool:
     return bool(await db.write(work))
 
 
-async def disable(db: Database, user_id: int, now: int) -> None:
+async def disable(ends: Endings, user_id: int, now: int) -> None:
     """End all sessions of the user and let none begin."""
 
     async def work(transaction: Transaction) -> None:
@@ -186,7 +193,7 @@ async def disable(db: Database, user_id: int, now: int) -> None:
         )
         await end_others(transaction, user_id, now, Reason.DISABLED, None)
 
-    await db.write(work)
+    await ends.write(work)
 
 
 async def enable(db: Database, user_id: int) -> None:
@@ -196,8 +203,8 @@ async def enable(db: Database, user_id: int) -> None:
     await db.write(work)
 
 
-async def delete(db: Database, user_id: int, now: int) -> None:
-    """Delete the account with its sessions; twice is no error."""
+async def delete(ends: Endings, user_id: int, now: int) -> None:
+    """Delete the account with its sessions and what it chose; twice is no error."""
 
     async def work(transaction: Transaction) -> None:
         await end_others(transaction, user_id, now, Reason.DELETED, None)
@@ -205,9 +212,15 @@ async def delete(db: Database, user_id: int, now: int) -> None:
             "DELETE FROM users WHERE id = $1 RETURNING username", user_id
         )
         for (username,) in rows:
-            await end_account(transaction, username, now)
+            await transaction.execute(
+                "DELETE FROM choices WHERE app = 0 AND username = $1", username
+            )
+            gone = Ending(
+                account=user_id, username=username, reason=Reason.DELETED, ended_at=now
+            )
+            await endings.record(transaction, [gone])
 
-    await db.write(work)
+    await ends.write(work)
 
 
 def _could_be_stored(username: str) -> bool:

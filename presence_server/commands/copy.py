@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from presence_server.storage import copying
 from presence_server.storage.database import open_database
+from presence_server.commands.database import counted
 from presence_server.config import Config, ConfigError, PostgresUrl
 from presence_server.settings import read_database
 
@@ -34,8 +35,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
         print(f"presence-server: {problem}", file=sys.stderr)
         return 1
     print(
-        f"Copied {copied['users']} users with {copied['sessions']} sessions from {source} to "
-        f"{target}, and read them back."
+        f"Copied {counted(copied['users'], 'user')} with "
+        f"{counted(copied['sessions'], 'session')} from {source} to {target}, "
+        "and read them back."
     )
     return 0
 

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from presence_server.accounts import users
 from presence_server.storage.database import Database, open_database
@@ -30,7 +31,11 @@ def run_on_database(
 async def _run(
     config: Config, work: Callable[[Database], Awaitable[None]], create: bool
 ) -> None:
+    is_new = isinstance(config.database, Path) and not config.database.exists()
     async with open_database(config.database, create=create) as db:
+        if is_new:
+            # It may be the wrong folder.
+            print(f"presence-server: Made a new database, {db.name}.", file=sys.stderr)
         await work(db)
 
 
@@ -48,9 +53,20 @@ def printable(text: str) -> str:
 
 def minute(moment: int | None) -> str:
     """In UTC, as the log has it, whatever zone this machine or its reader is in."""
-    if moment is None:
-        return "never"
+    return "never" if moment is None else _written(moment, "%Y-%m-%d %H:%M UTC")
+
+
+def second(moment: int) -> str:
+    return _written(moment, "%Y-%m-%d %H:%M:%S UTC")
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _written(moment: int, form: str) -> str:
     try:
-        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return datetime.fromtimestamp(moment, UTC).strftime(form)
     except (ValueError, OverflowError, OSError):
+        # No year has it: another program wrote it.
         return f"second {moment}"

@@ -42,8 +42,13 @@ _ENDINGS = ("", ".s", "_k", "3", "-m", ".d")
 _PEOPLE = 300
 _HERE = 120
 _AWAY = 0.2
-# How likely it is that somebody here who does something turns away, or back.
+# How likely it is that somebody here who does something turns away, or back, and that somebody who
+# is not here comes: so that as many are here after hours as at first.
 _TURNS = 0.4
+_COMES = (1 - _TURNS) * _HERE / (_PEOPLE - _HERE)
+# One in so many is lively, and most of what happens is their doing: the others stay for long.
+_LIVELY = 8
+_DOINGS_OF_LIVELY = 0.9
 # Seconds between two who do something, on average.
 _PAUSE = 0.4
 _HOUR = 3600
@@ -57,7 +62,11 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     with TemporaryDirectory(prefix="presence-demo-") as folder:
-        return serving.run(_demo_config(config, Path(folder)), _crowd)
+        return serving.run(
+            _demo_config(config, Path(folder)),
+            _crowd,
+            invitation=f"Log in as {GUEST} with the password {PASSWORD}, or sign up.",
+        )
 
 
 def _demo_config(config: Config, folder: Path) -> Config:
@@ -81,7 +90,6 @@ async def _crowd(app: web.Application) -> AsyncIterator[None]:
     crowd = _Crowd(app[PRESENCE].node, people, chance)
     async with asyncio.TaskGroup() as tasks:
         living = tasks.create_task(crowd.live(), name="made-up people")
-        print(f"Log in as {GUEST} with the password {PASSWORD}, or sign up.", flush=True)
         yield
         living.cancel()
 
@@ -106,18 +114,26 @@ class _Crowd:
         self._here: set[str] = set()
 
     async def live(self) -> None:
+        self.gather(time.time())
+        while True:
+            await asyncio.sleep(self._chance.expovariate(1 / _PAUSE))
+            self.act(time.time())
+
+    def gather(self, now: float) -> None:
+        """Those who are here at first."""
         for name in self._people[:_HERE]:
-            since = time.time() - self._chance.expovariate(1 / _HOUR)
+            since = now - self._chance.expovariate(1 / _HOUR)
             self._come(name, since)
             if self._chance.random() < _AWAY:
                 self._turn(name, since)
-        while True:
-            await asyncio.sleep(self._chance.expovariate(1 / _PAUSE))
-            self._act(self._chance.choice(self._people), time.time())
 
-    def _act(self, name: str, now: float) -> None:
+    def act(self, now: float) -> None:
+        """Somebody does something, if they feel like it."""
+        lively = self._chance.random() < _DOINGS_OF_LIVELY
+        name = self._chance.choice(self._people[:: _LIVELY if lively else 1])
         if name not in self._here:
-            self._come(name, now)
+            if self._chance.random() < _COMES:
+                self._come(name, now)
         elif self._chance.random() < _TURNS:
             self._turn(name, now)
         else:

@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING
 
 from presence_server.accounts import sessions
 from presence_server.storage.database import Database
-from presence_server.commands.database import minute, named_user, printable, run_on_database
+from presence_server.commands.database import (
+    counted,
+    minute,
+    named_user,
+    printable,
+    run_on_database,
+)
 from presence_server.config import Config
+from presence_server.endings import Endings
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -27,8 +34,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if args.action == "list":
             await _list(db, user.id)
         else:
-            ended = await sessions.end_all(db, user.id, int(time.time()))
-            print(f"Ended {ended} session{'' if ended == 1 else 's'} of {user.username}.")
+            ended = await sessions.end_all(Endings(db), user.id, int(time.time()))
+            print(f"Ended {counted(ended, 'session')} of {user.username}.")
 
     return run_on_database(config, work)
 

@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from presence_server.commands.database import (
     run_on_database,
 )
 from presence_server.config import Config
+from presence_server.endings import Endings
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -88,13 +90,13 @@ async def _list(db: Database) -> None:
 async def _change_password(db: Database, name: str, bcrypt_cost: int) -> None:
     user = await named_user(db, name)
     password_hash = await _hash_new_password(user.username, bcrypt_cost)
-    await users.change_password(db, user.id, password_hash, int(time.time()))
+    await users.change_password(Endings(db), user.id, password_hash, int(time.time()))
     print(f"Changed the password of {user.username} and ended all sessions.")
 
 
 async def _disable(db: Database, name: str) -> None:
     user = await named_user(db, name)
-    await users.disable(db, user.id, int(time.time()))
+    await users.disable(Endings(db), user.id, int(time.time()))
     print(f"Disabled {user.username} and ended all sessions.")
 
 
@@ -106,7 +108,7 @@ async def _enable(db: Database, name: str) -> None:
 
 async def _delete(db: Database, name: str) -> None:
     user = await named_user(db, name)
-    await users.delete(db, user.id, int(time.time()))
+    await users.delete(Endings(db), user.id, int(time.time()))
     print(f"Deleted the account {user.username}.")
 
 
@@ -124,11 +126,26 @@ async def _hash_new_password(username: str, bcrypt_cost: int) -> str:
 def _read_password() -> str:
     """Asked for twice at a terminal; otherwise the first line of standard input."""
     if sys.stdin.isatty():
+        return _ask_password()
+    line = sys.stdin.buffer.readline()
+    if not line:
+        raise Refused("No password came.")
+    try:
+        return line.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise Refused("The password is not in UTF-8.") from error
+
+
+def _ask_password() -> str:
+    # The event loop would take the first Ctrl-C for itself, and go on waiting.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
         password = getpass.getpass("Password: ")
         if getpass.getpass("The same again: ") != password:
             raise Refused("The two passwords are not the same.")
         return password
-    try:
-        return sys.stdin.buffer.readline().decode().rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise Refused("The password is not in UTF-8.") from error
+    except EOFError:
+        print(file=sys.stderr)
+        raise Refused("No password came.") from None
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -3,17 +3,19 @@
 import argparse
 import json
 import sys
-import time
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
+from presence_server.commands.database import printable, second
 from presence_server.config import Config
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _PATIENCE = 5.0  # seconds
+_OTHER = "is that the admin port of a presence server?"
 
 
 def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
@@ -31,12 +33,25 @@ def run(args: argparse.Namespace, config: Config) -> int:
     url = f"http://{host}:{config.admin_port}/roster"
     try:
         with urlopen(url, timeout=_PATIENCE) as answer:
-            roster = json.load(answer)
-    except (URLError, TimeoutError, ValueError) as error:
-        print(f"No server answers at {url}: {error}.", file=sys.stderr)
+            _print(json.load(answer))
+    except HTTPError as error:
+        print(f"{url} answers {error.code}: {_OTHER}", file=sys.stderr)
         return 1
-    _print(roster)
+    except (HTTPException, ValueError, LookupError, TypeError):
+        print(f"{url} answers something else: {_OTHER}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"No server answers at {url}: {_reason(error)}.", file=sys.stderr)
+        return 1
     return 0
+
+
+def _reason(error: OSError) -> str:
+    while isinstance(error, URLError) and isinstance(error.reason, OSError):
+        error = error.reason
+    if isinstance(error, TimeoutError):
+        return "it takes too long"
+    return error.strerror or str(error)
 
 
 def _print(roster: dict[str, Any]) -> None:
@@ -45,5 +60,5 @@ def _print(roster: dict[str, Any]) -> None:
         print("Other nodes cannot be heard: their people are shown as last known.", file=sys.stderr)
     width = max(map(len, people), default=0)
     for username, person in people.items():
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(person["since"]))
-        print(f"{username:{width}}  {person['status']:6}  since {since}")
+        since = second(person["since"])
+        print(f"{printable(username):{width}}  {person['status']:6}  since {since}")

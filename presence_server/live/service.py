@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from presence_server.background import Background
@@ -11,7 +11,8 @@ from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
 from presence_server.presence.messages import MessageError, StatusMessage
 from presence_server.presence.moment import Moment
-from presence_server.presence.node import Entry, Node, Record
+from presence_server.presence.node import Entry, Node
+from presence_server.presence.records import OWN, Notes, Record, Stay
 from presence_server.presence.roster import Person, Roster, Status
 
 # Changes are gathered so long before they go to the other nodes, in seconds.
@@ -64,7 +65,7 @@ class Relay(Protocol):
 
 
 class PresenceService:
-    """Who is here, live: what pages, sockets and the ledger ask and tell."""
+    """Who is here, live: what pages, sockets, the store and the endings ask and tell."""
 
     def __init__(
         self, name: str, relay: Relay, *, grace: float, lease: float, heartbeat: float
@@ -80,6 +81,9 @@ class PresenceService:
         # Since when other nodes may have said what was not heard, as a Unix second.
         self.unheard_since: int | None = 0
         self._heard_by = 0.0
+        # Of other nodes, by the database: their counters, when these moved, and who is there.
+        self._counters: dict[str, tuple[int, float]] = {}
+        self._written: dict[str, Sequence[Stay]] = {}
         self._seen = 0
         self._due = asyncio.Event()
         self._endings_due = asyncio.Event()
@@ -157,7 +161,7 @@ class PresenceService:
             self._node.set_status(observer.session, observer.connection, status, _now())
         self._changed()
 
-    # For the ledger
+    # For the store and the endings
 
     async def endings_due(self, timeout: float) -> None:
         """Wait until it is worth reading the ended sessions, at most `timeout` seconds."""
@@ -176,22 +180,71 @@ class PresenceService:
         self._changed()
 
     def delete(self, username: str, at: int) -> None:
+        """Take a deleted account out, whose sessions have ended before."""
         self._node.delete(username, at)
         self._changed()
 
-    def adopt(self, session: str, username: str, entry: Entry, left: int) -> None:
-        """Count a session as here for one grace that was here before a restart (rule 9)."""
-        self._node.adopt(session, username, entry, left, _now())
+    @property
+    def name(self) -> str:
+        return self._node.name
+
+    @property
+    def peers(self) -> frozenset[str]:
+        """The other nodes that were heard."""
+        return self._node.cluster.peers
+
+    @property
+    def unheard(self) -> bool:
+        """Whether other nodes may say what cannot be heard."""
+        return self.unheard_since is not None
+
+    def take_dropped(self) -> set[str]:
+        """The nodes that were given up since they were asked for last."""
+        return self._node.cluster.take_dropped()
+
+    def adopt(self, stays: Iterable[Stay]) -> None:
+        """Count as here, for what is left of a grace, those who were at a node that is no more."""
+        # In the order in which their graces end.
+        for stay in sorted(stays, key=lambda stay: -(stay.resting or 0.0)):
+            now, resting = _now(), stay.resting or 0.0
+            began = now._replace(elapsed=now.elapsed - resting)
+            left = int(now.unix - max(0.0, resting))
+            self._node.adopt(
+                stay.session, stay.user, Entry(stay.status, stay.since), left, began
+            )
         self._changed()
 
-    def heed(self, noted: Mapping[str, Entry]) -> None:
-        """Count as here whom nodes that cannot be heard wrote down; no longer who is not named."""
-        self._node.heed(noted, _now())
+    def heed(self, notes: Notes) -> None:
+        """Count as here whom nodes wrote down that cannot be heard, but still write."""
+        now = _now()
+        for name, counter in notes.counters.items():
+            if self._counters.get(name, (-1, 0.0))[0] != counter:
+                self._counters[name] = counter, now.elapsed
+        if notes.stays is None:
+            self._written = {}
+        else:
+            self._written.update(notes.stays)
+        noted: dict[str, Entry] = {}
+        for name, stays in self._written.items():
+            if now.elapsed - self._counters.get(name, (0, 0.0))[1] < self._lease:
+                for stay in stays:
+                    known = noted.get(stay.user)
+                    if known is None or known.status == "away":
+                        noted[stay.user] = Entry(stay.status, stay.since)
+        self._node.heed(noted, now)
         self._wake_hub()
 
     def take_record(self, *, whole: bool = False) -> Record:
-        """What is worth writing down since the last record; on demand with all who are here."""
-        return self._node.take_record(whole=whole)
+        """What is worth writing down since the last record; on demand all who are here."""
+        here, gone, last_seen = self._node.take_record(whole=whole)
+        now = _now()
+        stays = []
+        for session, (status, since) in here.items():
+            held = self._node.connections.held(session)
+            assert held is not None
+            resting = self._node.connections.resting(session, now.elapsed)
+            stays.append(Stay(OWN, session, held.username, 0, status, since, resting=resting))
+        return Record(stays, {(OWN, session) for session in gone}, last_seen, [])
 
     # The life of the node
 

@@ -113,6 +113,11 @@ class Connections:
         """Whether a session is here without any connection, by its grace or a claim."""
         return session in self._deadlines
 
+    def resting(self, session: str, elapsed: float) -> float | None:
+        """For how many seconds a session has had no connection, None while it has one."""
+        deadline = self._deadlines.get(session)
+        return None if deadline is None else elapsed - (deadline - self._grace)
+
     def status_of(self, username: str) -> Status | None:
         """What this node says of a user; None if it has nobody of that name."""
         sessions = self._users.get(username)

@@ -270,7 +270,7 @@ class Pause:
 
 
 class Contact:
-    """Says in the log when Redis is lost and when it is back, with at most one loss a minute."""
+    """Says once in the log when Redis is lost and once when it is back, at most once a minute."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -284,7 +284,7 @@ class Contact:
 
     def lost(self, way: str, failure: NoContact) -> None:
         self._open.discard(way)
-        if monotonic() - self._told_at >= LOG_INTERVAL:
+        if not self._told and monotonic() - self._told_at >= LOG_INTERVAL:
             log.warning("No contact with Redis at %s, trying again: %s", self._name, failure)
             self._told_at = monotonic()
             self._told = True

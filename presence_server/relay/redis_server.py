@@ -5,7 +5,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from socket import gaierror
+from socket import EAI_NODATA, EAI_NONAME, gaierror
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +39,12 @@ BOUNDS: dict[str, Any] = {
     "encoding_errors": "replace",
     "driver_info": None,
 }
+
+# The first word of answers that pass by themselves.
+_NOT_YET = {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "OOM", "TRYAGAIN"}
+_FULL = "max number of clients"
+# All other failures of a look-up are those of the moment.
+_UNKNOWN_HOST = {EAI_NODATA, EAI_NONAME}
 
 
 class RelayRefused(ValueError):
@@ -177,13 +183,16 @@ class RedisServer:
         cause = error and error.__context__
         match error, cause:
             # On a Unix socket redis-py wraps it.
-            case (AuthenticationError(), _) | (_, AuthenticationError()):
-                reason = "refuses the password"
+            case (AuthenticationError() as denied, _) | (_, AuthenticationError() as denied):
+                asks = _code(denied) == "NOAUTH"
+                reason = "asks for a password" if asks else "refuses the password"
+            case ResponseError(), _ if _code(error) in _NOT_YET or _FULL in str(error):
+                return None
             case NoPermissionError(), _:
                 reason = f"does not permit what the relay needs: {failure}"
             case (ResponseError() | InvalidResponse()), _:
                 reason = f"does not answer as Redis does: {failure}"
-            case _, gaierror():
+            case _, gaierror() if cause.errno in _UNKNOWN_HOST:
                 reason = f"is an unknown host: {cause.strerror}"
             case _, ssl.SSLError():
                 reason = f"gives no trusted TLS connection: {cause}"
@@ -192,6 +201,11 @@ class RedisServer:
             case _:
                 return None
         return RelayRefused(f"--redis-url: Redis at {self.name} {reason}.")
+
+
+def _code(error: RedisError) -> str:
+    # redis-py takes the codes that it knows out of the text.
+    return getattr(error, "status_code", None) or str(error).partition(" ")[0]
 
 
 def abort(connection: AbstractConnection) -> None:

@@ -40,7 +40,21 @@ _TABLES = (
         ("",),
         ("user_id", "started_at", "used_at", "expires_at", "address", "device"),
     ),
-    _Table("here", ("session_key", "node"), ("", ""), ("status", "since", "noted_at")),
+    _Table(
+        "nodes", ("name",), ("",), ("counter", "changed", "heeded", "wrote_at", "stopped")
+    ),
+    _Table(
+        "here",
+        ("node", "room", "session"),
+        ("", "", ""),
+        ("username", "account", "status", "since", "about", "left_at", "held_until"),
+    ),
+    _Table(
+        "choices",
+        ("app", "username"),
+        (-1, ""),
+        ("account", "status", "text", "held_until", "chosen_at", "node", "counter"),
+    ),
 )
 
 
@@ -78,8 +92,9 @@ async def _begin(source: Database, target: Database) -> None:
             return "holds an unfinished copy of another database"
         if not marks and await transaction.execute("SELECT id FROM users LIMIT 1"):
             return "holds accounts already"
-        # Sessions go with their users, and who is here with the sessions.
-        await transaction.execute("DELETE FROM users")
+        # Sessions go with their users.
+        for table in ("users", "nodes", "here", "choices"):
+            await transaction.execute(f"DELETE FROM {table}")
         await transaction.execute(
             "INSERT INTO about (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
             UNFINISHED,

@@ -8,12 +8,13 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
+    suppress,
 )
 from pathlib import Path
 
@@ -22,14 +23,17 @@ from presence_server.storage.engine import (
     DatabaseUnusable,
     Engine,
     NoBackup,
+    Read,
     Row,
     T,
+    TakenBack,
     Transaction,
     Value,
     Work,
 )
 from presence_server.storage.sqlite import open_sqlite
 from presence_server.config import ConfigError, PostgresUrl
+from presence_server.logs import Seldom
 
 __all__ = [
     "Database",
@@ -37,6 +41,7 @@ __all__ = [
     "DatabaseUnusable",
     "UNFINISHED",
     "NoBackup",
+    "Read",
     "Row",
     "Transaction",
     "Value",
@@ -48,7 +53,9 @@ __all__ = [
 UNFINISHED = "unfinished copy of"
 # Stands in `about` of a copy: the site whose database it was copied from.
 SITE = "site"
+
 _CHECK_EVERY = 1.0  # seconds
+_UNEXPECTED_EVERY = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +76,8 @@ class Database:
         self.site = ""
         # How often it could not serve, by kind.
         self.failures: Counter[str] = Counter()
+        # SQL for the Unix milliseconds by the database's clock, which all who use it share.
+        self.clock = engine.clock
         self._engine = engine
         self._closed = False
         # When each kind was last asked for what it then served.
@@ -77,6 +86,7 @@ class Database:
         self._checking = asyncio.Lock()
         self._check_due = 0.0
         self._not_writable: str | None = None
+        self._unexpected = Seldom(log, _UNEXPECTED_EVERY)
         # Told the kind and the seconds of each read and write.
         self.observe: Callable[[str, float], None] = lambda kind, seconds: None
 
@@ -93,13 +103,27 @@ class Database:
         with self._serving("write"):
             return await self._engine.write(work)
 
+    async def attempt(self, work: Awaitable[object]) -> None:
+        """Await background work, which is done again later whatever becomes of it now.
+
+        A database that cannot serve is no reason to take all else down with it.
+        """
+        try:
+            await work
+        except DatabaseUnavailable:
+            # It has said so itself.
+            pass
+        except Exception:
+            self.failures["unexpected"] += 1
+            self._unexpected.error("between presence and database", exc_info=True)
+
     async def check_writable(self) -> None:
         """Raise DatabaseUnavailable unless an account could be made and somebody log in.
 
         It writes: what everybody may ask is why_not_writable().
         """
-        with self._serving("write"):
-            await self._engine.check_writable()
+        with suppress(TakenBack):
+            await self.write(self._engine.take_room)
 
     async def why_not_writable(self) -> str | None:
         """A sentence, or None; at most so old that it is looked into once a second."""
@@ -140,6 +164,9 @@ class Database:
             yield
         except DatabaseUnavailable as error:
             self._note_failure(kind, started, error)
+            raise
+        except TakenBack:
+            self._note_success(kind, started)
             raise
         else:
             self._note_success(kind, started)

@@ -29,6 +29,10 @@ class NoBackup(Exception):
     """A copy of the database is not ours to make; the text is a sentence that says whose."""
 
 
+class TakenBack(Exception):
+    """Ends a transaction that shall leave nothing behind."""
+
+
 class Transaction(Protocol):
     """Takes the statements of one transaction. `$1` in the SQL is the first value."""
 
@@ -40,16 +44,25 @@ class Transaction(Protocol):
 Work: TypeAlias = Callable[[Transaction], Coroutine[Any, Any, T]]
 
 
+class Read(Protocol):
+    """What a statement is read with, inside a transaction or outside of any."""
+
+    async def __call__(self, sql: str, /, *values: Value) -> list[Row]: ...
+
+
 class Engine(Protocol):
     """Transactions go one after the other, in all processes that use the database; reads wait for
     none of them. All of it raises DatabaseUnavailable."""
+
+    # SQL for the Unix milliseconds by the one clock that all who use the database share.
+    clock: str
 
     async def read(self, sql: str, values: Sequence[Value]) -> list[Row]: ...
 
     async def write(self, work: Work[T]) -> T: ...
 
-    async def check_writable(self) -> None:
-        """Raise unless an account could be made and somebody log in: also for lack of room."""
+    async def take_room(self, transaction: Transaction) -> None:
+        """Work that needs as much as an account and a session do; may end in TakenBack."""
 
     async def backup(self, target: Path) -> None: ...
 
@@ -66,7 +79,7 @@ class Begun:
         task = asyncio.create_task(transaction)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return await carried_through(task, expected=DatabaseUnavailable)
+        return await carried_through(task, expected=(DatabaseUnavailable, TakenBack))
 
     async def finish(self, patience: float) -> None:
         """Wait for all of them, but no longer than this."""

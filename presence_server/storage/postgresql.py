@@ -13,7 +13,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -28,6 +28,7 @@ from presence_server.storage.engine import (
     NoBackup,
     Row,
     T,
+    TakenBack,
     Transaction,
     Value,
     Work,
@@ -76,6 +77,8 @@ class Postgresql:
     """An Engine. Transactions take turns in all processes, as they do on SQLite, so that what was
     read in one still holds when it writes, and endings appear in the order of their numbers."""
 
+    clock = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
     def __init__(self, name: str, writer: _Pool, reader: _Pool) -> None:
         self._name = name
         self._writer = writer
@@ -90,21 +93,17 @@ class Postgresql:
     async def write(self, work: Work[T]) -> T:
         return await self._begun.run(self._transact(work, time.monotonic() + WRITE_PATIENCE))
 
-    async def check_writable(self) -> None:
-        async def work(transaction: Transaction) -> NoReturn:
-            # Room for rows is taken at once, also for those that are taken back.
-            await transaction.execute(
-                "INSERT INTO users (id, username, lower_name, password_hash, created_at)"
-                " VALUES (0, '', '', '', 0)"
-            )
-            await transaction.execute(
-                "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address,"
-                " device) VALUES ('', 0, 0, 0, 0, '', '')"
-            )
-            raise _TakenBack
-
-        with suppress(_TakenBack):
-            await self.write(work)
+    async def take_room(self, transaction: Transaction) -> None:
+        # Room for rows is taken at once, also for those that are taken back.
+        await transaction.execute(
+            "INSERT INTO users (id, username, lower_name, password_hash, created_at)"
+            " VALUES (0, '', '', '', 0)"
+        )
+        await transaction.execute(
+            "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
+            " VALUES ('', 0, 0, 0, 0, '', '')"
+        )
+        raise TakenBack
 
     async def continue_ids(self) -> None:
         async def work(transaction: Transaction) -> None:
@@ -127,10 +126,6 @@ class Postgresql:
             async with _connected(self._writer, WRITE_PATIENCE) as connection:
                 async with _turn(connection, deadline - time.monotonic()):
                     return await _run_through(work(_Statements()), connection)
-
-
-class _TakenBack(Exception):
-    """Ends a transaction that shall leave nothing behind."""
 
 
 @asynccontextmanager

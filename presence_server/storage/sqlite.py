@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ _TROUBLES = {
     sqlite3.SQLITE_LOCKED: "is locked by another program",
     sqlite3.SQLITE_PROTOCOL: "is locked by another program",
     sqlite3.SQLITE_FULL: "has no room left on its disk",
+    sqlite3.SQLITE_IOERR_SHMSIZE: "has no room left on its disk",
     sqlite3.SQLITE_READONLY: "cannot be written",
     sqlite3.SQLITE_PERM: "may not be used",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened",
@@ -61,6 +63,8 @@ log = logging.getLogger(__name__)
 class Sqlite:
     """An Engine: transactions go through a connection of their own, reads through another."""
 
+    clock = "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
     def __init__(self, path: Path, writer: "_Connection", reader: "_Connection") -> None:
         self._path = path
         self._writer = writer
@@ -76,16 +80,13 @@ class Sqlite:
     async def write(self, work: Work[T]) -> T:
         return await self._begun.run(self._transact_in_turn(work))
 
-    async def check_writable(self) -> None:
-        async def work(transaction: Transaction) -> None:
-            # What changes nothing, or is taken back, never reaches the disk.
-            await transaction.execute(
-                "INSERT INTO about (name, value) VALUES ('checked', $1)"
-                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                str(time.time_ns()),
-            )
-
-        await self.write(work)
+    async def take_room(self, transaction: Transaction) -> None:
+        # What changes nothing, or is taken back, never reaches the disk.
+        await transaction.execute(
+            "INSERT INTO about (name, value) VALUES ('checked', $1)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            str(time.time_ns()),
+        )
 
     async def continue_ids(self) -> None:
         """Nothing to do: AUTOINCREMENT counts on from the highest id it has seen."""
@@ -234,11 +235,19 @@ def _named(values: Sequence[Value]) -> dict[str, Value]:
 def _copy(source: Path, target: Path) -> None:
     if target.exists() and target.samefile(source):
         raise FileExistsError(errno.EEXIST, "it is the database itself")
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
     with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         unfinished = Path(folder, target.name)
         with closing(open_reader(source)) as reader, closing(sqlite3.connect(unfinished)) as copy:
             # In one step, for a copy in several would begin again at every write in between.
-            reader.backup(copy)
+            try:
+                reader.backup(copy)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                    raise
+                # Only the copy is written.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             # Without a -wal file of its own, the copy is one file that can be moved.
             copy.execute("PRAGMA journal_mode = DELETE")
         unfinished.chmod(0o600)
@@ -262,8 +271,9 @@ def _troubles(path: Path, kind: type[Exception]) -> Iterator[None]:
         raise kind(f"The database {path} {error}.") from error
     except sqlite3.Error as error:
         # The low byte is the kind of error, the others say more about it.
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _MISTAKES:
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code & 0xFF in _MISTAKES:
             raise
-        trouble = _TROUBLES.get(code) or f"cannot be used: {error}"
+        known = _TROUBLES.get(code) or _TROUBLES.get(code & 0xFF)
+        trouble = known or f"cannot be used: {error}"
         raise kind(f"The database {path} {trouble}.") from error

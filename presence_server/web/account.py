@@ -5,9 +5,12 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from presence_server import notes
 from presence_server.accounts import sessions, users
 from presence_server.accounts.sessions import Session
-from presence_server.keys import DATABASE, KEYRING, PASSWORDS, PRESENCE, SESSION
+from presence_server.endings import Reason
+from presence_server.identity import Identity
+from presence_server.keys import DATABASE, ENDINGS, IDENTITY, KEYRING, PASSWORDS
 from presence_server.web.authentication import authenticate
 from presence_server.web.cookies import forget, remember_device, tell_next, told
 from presence_server.web.devices import proof_of
@@ -20,18 +23,26 @@ from presence_server.web.forms import (
     repetition_problem,
     trouble_is_told,
 )
+from presence_server.web.onward import log_in_first
 from presence_server.web.rendering import render
+from presence_server.web.runner import waiter
 
 _OTHERS = "others"
 
 
 async def show_account(request: web.Request) -> web.Response:
-    _session(request)
-    return await _account_page(request, Form(done=await told(request)))
+    _identity(request)
+    sentence, _ = await told(request)
+    return await _account_page(request, Form(done=sentence))
+
+
+async def show_account_instead(request: web.Request) -> web.Response:
+    """At the address of a form that was refused: somebody asks for the page that it left there."""
+    raise web.HTTPSeeOther("/account/")
 
 
 async def change_password(request: web.Request) -> web.Response:
-    _session(request)
+    _identity(request)
     fields = await read_form(request)
     try:
         await check_token(request, fields)
@@ -45,79 +56,78 @@ async def change_password(request: web.Request) -> web.Response:
 
 
 async def end_devices(request: web.Request) -> web.Response:
-    session = _session(request)
+    identity = _identity(request)
     fields = await read_form(request)
     chosen = fields.get("device", "")
-    database, now = request.app[DATABASE], int(time.time())
+    ends, now = request.app[ENDINGS], int(time.time())
     try:
         await check_token(request, fields)
         with trouble_is_told():
             if chosen == _OTHERS:
-                await sessions.end_all(database, session.user_id, now, keep=session.key)
+                await sessions.end_all(ends, identity.account, now, keep=identity.session)
                 done = "You are logged out everywhere else."
             else:
                 key = await _device_key(request, chosen)
-                await sessions.end(database, key, now, sessions.Reason.ENDED)
+                await sessions.end(ends, key, now, Reason.ENDED)
                 done = "That device is logged out."
     except Refused as refusal:
         return await _refusal_page(request, refusal)
-    request.app[PRESENCE].session_ended()
-    note(request, "logged devices out", session.username)
+    note(request, "logged devices out", identity.user)
     await tell_next(request, done)
     raise web.HTTPSeeOther("/account/")
 
 
 async def delete_account(request: web.Request) -> web.Response:
-    session = _session(request)
+    identity = _identity(request)
     fields = await read_form(request)
     try:
         await check_token(request, fields)
         with trouble_is_told():
             await _check_password(request, fields, "password")
-            await users.delete(request.app[DATABASE], session.user_id, int(time.time()))
+            await users.delete(request.app[ENDINGS], identity.account, int(time.time()))
     except Refused as refusal:
         return await _refusal_page(request, refusal)
-    request.app[PRESENCE].session_ended()
-    note(request, "deleted the account", session.username)
+    note(request, "deleted the account", identity.user)
     await forget(request)
+    await tell_next(request, "Your account has been deleted.")
     raise web.HTTPSeeOther("/log_in/")
 
 
-def _session(request: web.Request) -> Session:
-    session: Session | None = request.get(SESSION)
-    if session is None:
-        raise web.HTTPSeeOther("/log_in/?next=/account/")
-    return session
+def _identity(request: web.Request) -> Identity:
+    identity: Identity | None = request.get(IDENTITY)
+    if identity is None:
+        raise log_in_first("/account/")
+    return identity
 
 
 async def _check_password(request: web.Request, fields: Mapping[str, str], name: str) -> None:
-    session = request[SESSION]
+    identity = request[IDENTITY]
     # Guesses on this device are counted by themselves: strangers cannot use them up.
-    if await authenticate(request, session.username, fields.get(name, ""), session.key) is None:
+    if await authenticate(request, identity.user, fields.get(name, ""), identity.session) is None:
         raise Refused(400, fields={name: "That is not your password."})
 
 
 async def _set_password(request: web.Request, fields: Mapping[str, str]) -> None:
-    session, password = request[SESSION], fields.get("password1", "")
+    identity, password = request[IDENTITY], fields.get("password1", "")
+    passwords, who = request.app[PASSWORDS], waiter(request, identity.user.lower())
     problems = {
-        "password1": await request.app[PASSWORDS].problem(password, session.username),
+        "password1": await passwords.problem(password, identity.user, who, known=True),
         "password2": repetition_problem(fields),
     }
     if any(problems.values()):
         raise Refused(400, fields=problems)
-    password_hash = await request.app[PASSWORDS].hash(password)
+    password_hash = await passwords.hash(password, who, known=True)
     now = int(time.time())
     await users.change_password(
-        request.app[DATABASE], session.user_id, password_hash, now, keep=session.key
+        request.app[ENDINGS], identity.account, password_hash, now, keep=identity.session
     )
-    request.app[PRESENCE].session_ended()
-    note(request, "changed the password", session.username)
-    proof = proof_of(request.app[KEYRING], None, session.user_id, password_hash)
+    note(request, "changed the password", identity.user)
+    proof = proof_of(request.app[KEYRING], None, identity.account, password_hash)
     await remember_device(request, proof)
 
 
 async def _device_key(request: web.Request, handle: str) -> str:
-    of_mine = await sessions.of_user(request.app[DATABASE], request[SESSION].user_id)
+    of_mine = await sessions.of_user(request.app[DATABASE], request[IDENTITY].account)
     for session in of_mine:
         if _handle(session) == handle:
             return session.key
@@ -141,13 +151,16 @@ async def _account_page(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    mine, database = request[SESSION], request.app[DATABASE]
-    of_mine = await sessions.of_user(database, mine.user_id)
-    connections = request.app[PRESENCE].node.connections
-    user = await users.find(database, mine.username)
+    mine, database = request[IDENTITY], request.app[DATABASE]
+    of_mine = await sessions.of_user(database, mine.account)
+    here = await notes.here_by_session(database, [session.key for session in of_mine])
+    user = await users.find(database, mine.user)
+    if user is None:
+        # Deleted in this very moment.
+        raise web.HTTPSeeOther("/log_in/")
     context = {
-        "me": mine.username,
-        "created_at": user.created_at if user else mine.started_at,
+        "me": mine.user,
+        "created_at": user.created_at,
         "devices": [
             {
                 "key": _handle(session),
@@ -155,8 +168,9 @@ async def _account_page(
                 "address": session.address,
                 "started_at": session.started_at,
                 "used_at": session.used_at,
-                "current": session.key == mine.key,
-                "here": connections.held(session.key) is not None,
+                "current": session.key == mine.session,
+                # This one is looking at the page.
+                "here": session.key == mine.session or session.key in here,
             }
             for session in of_mine
         ],

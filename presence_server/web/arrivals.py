@@ -17,8 +17,8 @@ class Arrivals:
         self._left = float(_BURST)
         self._at = now
 
-    def take(self, size: int, now: float) -> bool:
-        """Whether a read of so many bytes may still come."""
-        self._left = min(_BURST, self._left + _PER_SECOND * (now - self._at)) - size - _READ
-        self._at = now
-        return self._left >= 0
+    def take(self, size: int, now: float) -> int:
+        """How many bytes of a read may be parsed; with fewer than all it was too much."""
+        left = min(_BURST, self._left + _PER_SECOND * (now - self._at)) - _READ
+        self._left, self._at = left - size, now
+        return max(0, min(size, int(left)))

@@ -3,13 +3,14 @@
 from aiohttp import web
 
 from presence_server.accounts import users
-from presence_server.accounts.passwords import PasswordsBusy
+from presence_server.accounts.lines import PasswordsBusy, Waiter
 from presence_server.keys import DATABASE, KEYRING, METRICS, PASSWORDS, THROTTLE
 from presence_server.web.cookies import device_proof
 from presence_server.web.devices import device_of, is_proof
 from presence_server.web.events import note
 from presence_server.web.forms import too_often
 from presence_server.web.proxies import client_address
+from presence_server.web.runner import waiter
 
 
 async def authenticate(
@@ -21,11 +22,12 @@ async def authenticate(
     """
     throttle, address = request.app[THROTTLE], client_address(request)
     metrics = request.app[METRICS]
-    async with throttle.log_in(address, username, device) as attempt:
+    who = waiter(request, username.lower() if device else None)
+    async with throttle.log_in(address, username, device, who) as attempt:
         if attempt.wait:
             metrics.throttled.labels("log_in").inc()
             raise too_often(attempt.wait)
-        found = await _checked(request, username, password, device is not None)
+        found = await _checked(request, username, password, who, device is not None)
         attempt.right = found is not None
     metrics.log_ins.labels("wrong" if found is None else "welcome").inc()
     return found
@@ -47,33 +49,38 @@ async def known_device(request: web.Request, username: str, shown: str) -> str |
 
 
 async def _checked(
-    request: web.Request, username: str, password: str, known: bool
+    request: web.Request, username: str, password: str, who: Waiter, known: bool
 ) -> tuple[users.User, str] | None:
     passwords, database = request.app[PASSWORDS], request.app[DATABASE]
-    if passwords.busy(known=known):
+    if passwords.busy(who, known=known):
         # Under a flood the database need not be asked for nothing, too.
         raise PasswordsBusy
     user = await users.find(database, username)
     password_hash = await users.password_hash(database, username)
-    correct = await passwords.verify(password, password_hash, known=known)
+    correct = await passwords.verify(password, password_hash, who, known=known)
     if user is None or password_hash is None:
         note(request, "unknown name", None)
         return None
     if not correct:
         note(request, "wrong password", user.username)
         return None
-    return user, await _renewed(request, user, password, password_hash)
+    return user, await _renewed(request, user, password, password_hash, who, known)
 
 
 async def _renewed(
-    request: web.Request, user: users.User, password: str, password_hash: str
+    request: web.Request,
+    user: users.User,
+    password: str,
+    password_hash: str,
+    who: Waiter,
+    known: bool,
 ) -> str:
     """The hash of a right password, made anew if --bcrypt-cost has changed since it was made."""
     passwords = request.app[PASSWORDS]
     if not passwords.is_outdated(password_hash):
         return password_hash
     try:
-        renewed = await passwords.hash(password)
+        renewed = await passwords.hash(password, who, known=known)
     except PasswordsBusy:
         # The next log-in will do.
         return password_hash

@@ -1,13 +1,14 @@
 """The one cookie: a session's secret id or, before log-in, a random nonce; encrypted.
 
 With it goes the proof that this device has logged in before (web/devices.py), until the log-out.
-From a form to the page that it leads to, it also carries a sentence.
+From a form to the page that it leads to, it also carries a sentence and the name for its field.
 """
 
 import hashlib
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from typing import cast
 
 import aiohttp_session
@@ -16,13 +17,14 @@ from aiohttp_session.cookie_storage import EncryptedCookieStorage
 from cryptography.fernet import Fernet, InvalidToken
 
 from presence_server.config import Config
-from presence_server.keys import COOKIE_NAME, KEYRING, SESSION
+from presence_server.keys import CONFIG, COOKIE_NAME, IDENTITY, KEYRING
 
 MAX_AGE = 90 * 24 * 3600  # seconds: as long as a session can live
 
 _SECRET = "id"
 _NONCE = "nonce"
 _SENTENCE = "sentence"
+_USERNAME = "username"
 _DEVICE = "device"
 
 
@@ -77,15 +79,7 @@ class CookieStorage(EncryptedCookieStorage):
     def load_cookie(self, request: web.Request) -> str | None:
         """The cookie's value; None when there is not exactly one, so that none can be planted
         beside the real one."""
-        # Byte by byte and only then taken apart: a browser sends a name that begins with some odd
-        # blank, which somebody else could plant, and it must not become ours.
-        ours = f"{request.app[COOKIE_NAME]}="
-        pairs = ";".join(request.headers.getall("Cookie", ())).split(";")
-        values = [
-            pair.removeprefix(ours).strip('"')
-            for pair in (pair.strip(" \t") for pair in pairs)
-            if pair.startswith(ours)
-        ]
+        values = _values(request)
         return values[0] if len(values) == 1 else None
 
     def _save(self, response: web.StreamResponse, name: str, value: str) -> None:
@@ -95,6 +89,19 @@ class CookieStorage(EncryptedCookieStorage):
         # Which parameter has which type is lost in a dict.
         params = {**self.cookie_params, "max_age": lifetime, "expires": expires}
         response.set_cookie(name, value, **params)  # type: ignore[arg-type]
+
+
+def _values(request: web.Request) -> list[str]:
+    """Those of all cookies of our name that came with the request."""
+    # Byte by byte and only then taken apart: a browser sends a name that begins with some odd
+    # blank, which somebody else could plant, and it must not become ours.
+    ours = f"{request.app[COOKIE_NAME]}="
+    pairs = ";".join(request.headers.getall("Cookie", ())).split(";")
+    return [
+        pair.removeprefix(ours).strip('"')
+        for pair in (pair.strip(" \t") for pair in pairs)
+        if pair.startswith(ours)
+    ]
 
 
 def cookie_name(config: Config, site: str) -> str:
@@ -114,9 +121,12 @@ async def secret_id(request: web.Request) -> str | None:
 
 
 async def remember(request: web.Request, secret: str, device_proof: str) -> None:
-    """Put a session's secret id into the cookie, and nothing of what was there before."""
+    """Put a session's secret id into the cookie, and of what was there before only the nonce."""
+    nonce = (await aiohttp_session.get_session(request)).get(_NONCE)
     cookie = await aiohttp_session.new_session(request)
     cookie[_SECRET] = secret
+    if nonce:
+        cookie[_NONCE] = nonce
     cookie[_DEVICE] = device_proof
 
 
@@ -135,15 +145,31 @@ async def forget(request: web.Request) -> None:
     (await aiohttp_session.get_session(request)).invalidate()
 
 
-async def tell_next(request: web.Request, sentence: str) -> None:
-    """Leave a sentence for the page that this visitor is sent to."""
-    (await aiohttp_session.get_session(request))[_SENTENCE] = sentence
+async def tell_next(request: web.Request, sentence: str, username: str = "") -> None:
+    """Leave a sentence for the page that this visitor is sent to, and a name for its form."""
+    cookie = await aiohttp_session.get_session(request)
+    cookie[_SENTENCE] = sentence
+    if username:
+        cookie[_USERNAME] = username
 
 
-async def told(request: web.Request) -> str | None:
-    """The sentence left for this page, once."""
-    sentence = (await aiohttp_session.get_session(request)).pop(_SENTENCE, None)
-    return sentence if isinstance(sentence, str) else None
+async def told(request: web.Request) -> tuple[str, str]:
+    """The sentence and the name left for this page, once; each may be empty."""
+    cookie = await aiohttp_session.get_session(request)
+    return str(cookie.pop(_SENTENCE, "")), str(cookie.pop(_USERNAME, ""))
+
+
+async def content(request: web.Request) -> dict[str, object]:
+    """What the cookie holds, or will hold when the answer is sent."""
+    return dict(await aiohttp_session.get_session(request))
+
+
+async def replace(request: web.Request, content: Mapping[str, object]) -> None:
+    """Let the answer's cookie hold this, and nothing of what was there before."""
+    cookie = await aiohttp_session.new_session(request)
+    cookie.update(content)
+    if not content:
+        cookie.invalidate()
 
 
 async def csrf_token(request: web.Request) -> str:
@@ -160,11 +186,55 @@ async def csrf_token(request: web.Request) -> str:
 
 
 async def csrf_ok(request: web.Request, token: str) -> bool:
-    bound_to = await _bound_to(request)
-    return bound_to is not None and request.app[KEYRING].check("csrf", bound_to, token)
+    return _is_token(request, await _bound_to(request), token)
+
+
+def has_cookie(request: web.Request) -> bool:
+    """Whether the request has any cookie of our name."""
+    return bool(_values(request))
+
+
+def cookie_problem(request: web.Request) -> str | None:
+    """Why no form can come from this browser, as a sentence; None if its cookie can be read."""
+    values = _values(request)
+    if len(values) > 1:
+        return (
+            "Your browser sent two cookies of this site's name, so that neither can be trusted."
+            " Delete the cookies of this site and try again."
+        )
+    if values:
+        return None
+    remedy = "allow cookies for this site"
+    if request.app[CONFIG].https:
+        remedy += ", and begin its address with https://"
+    return (
+        "Your browser sent no cookie with this form. Please try again;"
+        f" if it happens again, {remedy}."
+    )
+
+
+async def is_from_before(request: web.Request, token: str) -> bool:
+    """Whether a form's page was given to this browser before it logged in."""
+    nonce = (await aiohttp_session.get_session(request)).get(_NONCE)
+    return IDENTITY in request and _is_token(request, nonce, token)
+
+
+async def sender(request: web.Request, token: str) -> str | None:
+    """What a form's token is bound to, if its page was given to this browser: also when the
+    session has ended, or begun, since."""
+    cookie = await aiohttp_session.get_session(request)
+    given = (cookie.get(name) for name in (_SECRET, _NONCE))
+    return next((value for value in given if _is_token(request, value, token)), None)
+
+
+def _is_token(request: web.Request, bound_to: object, token: str) -> bool:
+    return isinstance(bound_to, str) and request.app[KEYRING].check("csrf", bound_to, token)
 
 
 async def _bound_to(request: web.Request) -> str | None:
     cookie = await aiohttp_session.get_session(request)
-    value = cookie.get(_SECRET if SESSION in request else _NONCE)
+    if _SECRET in cookie and IDENTITY not in request:
+        # The nonce of a log-in is not that of the next one.
+        return None
+    value = cookie.get(_SECRET if IDENTITY in request else _NONCE)
     return value if isinstance(value, str) else None

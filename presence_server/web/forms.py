@@ -10,13 +10,16 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from presence_server.storage.database import DatabaseUnavailable
-from presence_server.accounts.passwords import PasswordsBusy
-from presence_server.web.cookies import csrf_ok
+from presence_server.accounts.lines import PasswordsBusy
+from presence_server.web.cookies import cookie_problem, csrf_ok
+
+TOO_OLD = "This page had become too old. Please try again."
 
 
 LARGEST = 16 * 1024  # bytes
 BODY_TIMEOUT = 10  # seconds
 _MAX_FIELDS = 20
+_FIELDS = web.RequestKey("FIELDS", dict)
 
 
 @dataclass(slots=True)
@@ -78,17 +81,26 @@ def too_often(wait: float) -> Refused:
 
 async def check_token(request: web.Request, fields: Mapping[str, str]) -> None:
     if not await csrf_ok(request, fields.get("csrf_token", "")):
-        raise Refused(403, "This page had become too old. Please try again.")
+        raise Refused(403, cookie_problem(request) or TOO_OLD)
+
+
+def typed_name(fields: Mapping[str, str]) -> str:
+    """Without the blank that a phone's keyboard puts behind every word."""
+    return fields.get("username", "").strip()
 
 
 async def read_form(request: web.Request) -> dict[str, str]:
-    """The fields of an urlencoded UTF-8 body.
+    """The fields of an urlencoded UTF-8 body; a second call gives the same.
 
     aiohttp's own request.post() answers bad bodies with a 500, takes other charsets and multipart
     files, keeps the last of several same-named fields, and waits for a body without end.
     """
-    if not request.body_exists:
-        return {}
+    if _FIELDS not in request:
+        request[_FIELDS] = await _read_fields(request) if request.body_exists else {}
+    return request[_FIELDS]
+
+
+async def _read_fields(request: web.Request) -> dict[str, str]:
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType()
     if (request.charset or "utf-8").lower() != "utf-8" or "Content-Encoding" in request.headers:
@@ -122,7 +134,7 @@ async def _read_body(request: web.Request) -> bytes:
         slow = web.HTTPRequestTimeout()
         slow.force_close()
         raise slow from error
-    except web.PayloadAccessError as error:
+    except (web.PayloadAccessError, web.RequestPayloadError) as error:
         raise web.HTTPBadRequest() from error
     return bytes(body)
 

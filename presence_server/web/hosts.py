@@ -6,6 +6,7 @@ import socket
 
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
+from yarl import URL
 
 from presence_server.keys import CONFIG
 from presence_server.logs import Seldom
@@ -51,6 +52,18 @@ def has_our_origin(request: web.Request) -> bool:
     return all(_is_our_origin(request, text) for text in request.headers.getall("Origin", ()))
 
 
+def sent_without_https(request: web.Request) -> bool:
+    """Whether a page of this site sent it that was opened without https, which the site needs."""
+    public = request.app[CONFIG].public_origin
+    if public is None or public.scheme != "https":
+        return False
+    try:
+        origin = read_origin(request.headers.get("Origin", ""))
+    except ValueError:
+        return False
+    return (origin.scheme, origin.host) == ("http", public.host)
+
+
 def _is_our_origin(request: web.Request, text: str) -> bool:
     try:
         origin = read_origin(text)
@@ -69,6 +82,18 @@ def _plain_origin(request: web.Request) -> Origin | None:
     # Without --public-url there is no https, and the name is whichever was asked for.
     host = request.headers.get("Host")
     return None if host is None else origin_of("http", host)
+
+
+def came_from(request: web.Request) -> str:
+    """The path, as of site_path, of the page of this site that led here; empty if none did."""
+    config = request.app[CONFIG]
+    page = URL(request.headers.get("Referer", ""))
+    try:
+        origin = read_origin(str(page.origin()))
+    except ValueError:
+        return ""
+    ours = config.public_origin or _plain_origin(request)
+    return page.path.removeprefix(config.base_path) if origin == ours else ""
 
 
 def site_path(request: web.Request) -> str:

@@ -2,14 +2,15 @@
 
 import asyncio
 import time
-from functools import partial
+from collections.abc import Callable
 from typing import cast
 
 import aiohttp_session
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from presence_server.accounts.sessions import Session
-from presence_server.keys import METRICS, PRESENCE, SEATS, SESSION
+from presence_server.collector import untie
+from presence_server.identity import Identity
+from presence_server.keys import IDENTITY, METRICS, PRESENCE, SEATS
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
 from presence_server.live.farewells import BINARY, NO_MESSAGE, SESSION_ENDED, TOO_MUCH
 from presence_server.live.observer import Observer
@@ -52,23 +53,23 @@ async def live(request: web.Request) -> web.StreamResponse:
     # Browsers always send it with an upgrade; other programs carry no cookies of a browser's.
     if not has_our_origin(request):
         raise web.HTTPForbidden
-    if SESSION not in request:
+    if IDENTITY not in request:
         raise web.HTTPUnauthorized
     check_upgrade(request)
-    session, address = request[SESSION], client_address(request)
+    identity, address = request[IDENTITY], client_address(request)
     seats = request.app[SEATS]
-    if (limit := seats.refusal(session.username, address)) is not None:
+    if (limit := seats.refusal(identity.user, address)) is not None:
         request.app[METRICS].refused_sockets.labels(limit).inc()
         refusal = web.HTTPServiceUnavailable if limit == "process" else web.HTTPTooManyRequests
         raise refusal(headers={"Retry-After": _RETRY_SEAT})
-    seats.take(session.username, address)
+    seats.take(identity.user, address)
     try:
-        return await _serve(request, session)
+        return await _serve(request, identity)
     finally:
-        seats.give_back(session.username, address)
+        seats.give_back(identity.user, address)
 
 
-async def _serve(request: web.Request, session: Session) -> web.WebSocketResponse:
+async def _serve(request: web.Request, identity: Identity) -> web.WebSocketResponse:
     ws = _response()
     await ws.prepare(request)
     # Neither is needed again, and both would take memory for as long as the socket is open.
@@ -80,14 +81,19 @@ async def _serve(request: web.Request, session: Session) -> web.WebSocketRespons
     dialect: Dialect = TUTORIAL if ws.ws_protocol is None else PRESENCE_V1
     begins_with_nobody = dialect.resumes and request.query.get("watch") == "some"
     observer = Observer(
-        session=session.key,
-        user=session.username,
+        session=identity.session,
+        user=identity.user,
         room=presence.room,
         dialect=dialect,
         wire=wire,
         view=frozenset() if begins_with_nobody else None,
     )
-    _count_arrivals(request, observer, presence)
+
+    def cut_flood() -> None:
+        if not ws.closed:
+            presence.hub.dismiss(observer, TOO_MUCH)
+
+    _count_arrivals(request, cut_flood)
     status = _STATUSES.get(request.query.get("status"))
     if not presence.connect(observer, request.query.get("cursor"), status):
         presence.hub.dismiss(observer, SESSION_ENDED)
@@ -102,31 +108,23 @@ async def _serve(request: web.Request, session: Session) -> web.WebSocketRespons
         elif ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
             # aiohttp would wait until all that is on its way has gone out.
             transport.abort()
-        _untie(ws.exception())
+        untie(ws.exception())
     return ws
 
 
-def _count_arrivals(request: web.Request, observer: Observer, presence: PresenceService) -> None:
-    connection = cast(Connection, request.protocol)
-    arrivals = Arrivals(time.monotonic())
-    connection.on_frames = partial(_may_arrive, arrivals, observer, presence)
+def _count_arrivals(request: web.Request, flooded: Callable[[], None]) -> None:
+    """Frames of no meaning are nowhere seen but on the line."""
+    loop = asyncio.get_running_loop()
+    arrivals = Arrivals(loop.time())
 
+    def taken(size: int) -> int:
+        parsed = arrivals.take(size, loop.time())
+        if parsed < size:
+            # A turn later: what is parsed may end the socket for a better reason.
+            loop.call_soon(loop.call_soon, flooded)
+        return parsed
 
-def _may_arrive(
-    arrivals: Arrivals, observer: Observer, presence: PresenceService, size: int
-) -> bool:
-    if arrivals.take(size, time.monotonic()):
-        return True
-    presence.hub.dismiss(observer, TOO_MUCH)
-    return False
-
-
-def _untie(error: BaseException | None) -> None:
-    """What ended a socket holds, by its traceback, the socket that holds it: only a full collection
-    would find both, with all that belongs to them."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__context__
+    cast(Connection, request.protocol).on_frames = taken
 
 
 def _response() -> web.WebSocketResponse:

@@ -2,19 +2,16 @@
 
 import logging
 import secrets
-import time
 from collections.abc import Mapping
-from contextlib import suppress
-from http import HTTPStatus
+from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from presence_server.accounts import sessions
 from presence_server.storage.database import DatabaseUnavailable
-from presence_server.keys import CONFIG, DATABASE, SESSION
-from presence_server.web.cookies import secret_id
-from presence_server.web.hosts import sent_by_our_pages, site_path
+from presence_server.collector import untie
+from presence_server.keys import CONFIG
+from presence_server.web.hosts import sent_by_our_pages, sent_without_https, site_path
 from presence_server.web.rendering import render
 
 log = logging.getLogger(__name__)
@@ -38,29 +35,34 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-_SENTENCES = {
-    400: "Your browser sent something that this site does not understand.",
-    401: "Please log in first.",
-    403: "Request refused.",
-    404: "There is nothing at this address.",
-    405: "This address cannot be used like that.",
-    408: "Your browser took too long to send the request.",
-    413: "That is more than this site accepts.",
-    415: "This site does not accept data of that kind.",
-    421: "There is no site of that name here.",
-    426: "This site speaks version 13 of the WebSocket protocol.",
-    429: "That was too often. Please wait a moment.",
-    500: "Something went wrong on our side.",
-    503: "The site is busy. Please try again in a moment.",
+
+class _Words(NamedTuple):
+    title: str
+    sentence: str
+
+
+_ERRORS = {
+    400: _Words(
+        "This was not understood",
+        "Your browser sent something that this site does not understand.",
+    ),
+    401: _Words("You are not logged in", "Please log in first."),
+    403: _Words("This is not allowed", "Request refused."),
+    404: _Words("Nothing here", "There is nothing at this address."),
+    405: _Words("This is no page", "This address cannot be used like that."),
+    408: _Words("This took too long", "Your browser took too long to send the request."),
+    413: _Words("This is too much", "That is more than this site accepts."),
+    415: _Words("This was not understood", "This site does not accept data of that kind."),
+    421: _Words("No such site", "There is no site of that name here."),
+    426: _Words(
+        "This was not understood", "This site speaks version 13 of the WebSocket protocol."
+    ),
+    429: _Words("Too often", "That was too often. Please wait a moment."),
+    500: _Words("This did not work", "Something went wrong on our side."),
+    503: _Words("Too busy", "The site is busy. Please try again in a moment."),
 }
-
-
-class BadValue(web.HTTPBadRequest):
-    """Whose sentence says which value is bad, and what it must be."""
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__()
-        self.sentence = sentence
+_OTHER = _Words("This did not work", "The request could not be answered.")
+_CALL = " If it happens again, please tell whoever runs this site: error {}."
 
 
 async def secure_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -89,44 +91,45 @@ def add_secure_headers(response: web.StreamResponse) -> None:
 async def error_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except BadValue as error:
-        return await _error_page(request, error.status, sentence=error.sentence)
     except web.HTTPError as error:
-        return await _error_page(request, error.status, headers=_kept(error))
-    except DatabaseUnavailable:
+        # It holds the request, which holds it.
+        untie(error)
+        return await _error_page(request, error.status, _sentence(error), headers=_kept(error))
+    except DatabaseUnavailable as error:
         # It has said so itself, here and below.
-        return await _error_page(request, 503, headers={"Retry-After": str(_RETRY_DATABASE)})
+        untie(error)
+        headers = {"Retry-After": str(_RETRY_DATABASE)}
+        return await _error_page(request, 503, _ERRORS[503].sentence, headers=headers)
     except (web.HTTPException, ConnectionError):
         # A redirect; a client that has gone.
         raise
-    except Exception:
+    except Exception as error:
         number = secrets.token_hex(4)
         log.exception("error %s", number)
+        untie(error)
         if request.writer.output_size:
             # An answer, or a socket, is under way: it can only be cut.
             raise ConnectionResetError("answer under way") from None
-        return await _error_page(request, 500, number=number)
+        return await _error_page(request, 500, _ERRORS[500].sentence + _CALL.format(number))
 
 
 def _kept(error: web.HTTPError) -> Mapping[str, str]:
     return {name: error.headers[name] for name in _TOLD_WITH_ERRORS if name in error.headers}
 
 
+def _sentence(error: web.HTTPError) -> str:
+    """Its own, if it was given one."""
+    own = error.text if error.text != f"{error.status}: {error.reason}" else None
+    return own or _ERRORS.get(error.status, _OTHER).sentence
+
+
 async def _error_page(
-    request: web.Request,
-    status: int,
-    *,
-    sentence: str | None = None,
-    number: str = "",
-    headers: Mapping[str, str] | None = None,
+    request: web.Request, status: int, sentence: str, *, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    title = HTTPStatus(status).phrase
-    sentence = sentence or _SENTENCES.get(status, f"{title}.")
-    if number:
-        sentence += f" If it happens again, please tell whoever runs this site: error {number}."
     if site_path(request).startswith(_JSON_PATHS):
         response = web.json_response({"error": sentence}, status=status, headers=headers)
     else:
+        title = _ERRORS.get(status, _OTHER).title
         context = {"status": status, "title": title, "sentence": sentence}
         response = await render(request, "error.html", context, status=status, headers=headers)
     if status in (408, 413):
@@ -138,26 +141,13 @@ async def _error_page(
 async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuses what another site made a browser send, before its body is looked at."""
     if request.method not in _SAFE_METHODS and not sent_by_our_pages(request):
-        raise web.HTTPForbidden()
+        raise _from_elsewhere(request)
     return await handler(request)
 
 
-@web.middleware
-async def identity(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Finds the session that the cookie names; request[SESSION] is absent when there is none."""
-    secret = None if site_path(request).startswith("/static/") else await secret_id(request)
-    if secret is not None:
-        now = int(time.time())
-        session = await sessions.find(request.app[DATABASE], secret, now)
-        if session is not None:
-            request[SESSION] = session
-            await _note_use(request, session, now)
-    return await handler(request)
-
-
-async def _note_use(request: web.Request, session: sessions.Session, now: int) -> None:
-    # An open socket is noted elsewhere; a page now and then must not cost a write each.
-    if "Upgrade" in request.headers or now - session.used_at < sessions.TOUCH_EVERY:
-        return
-    with suppress(DatabaseUnavailable):
-        await sessions.touch(request.app[DATABASE], [session.key], now)
+def _from_elsewhere(request: web.Request) -> web.HTTPForbidden:
+    if not sent_without_https(request):
+        return web.HTTPForbidden()
+    # It will never have a cookie.
+    ours = request.app[CONFIG].public_url
+    return web.HTTPForbidden(text=f"This site works with https only: open {ours} instead.")

@@ -7,21 +7,32 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from presence_server.accounts import sessions, users
+from presence_server.endings import Reason
 from presence_server.keys import (
     CONFIG,
     DATABASE,
+    ENDINGS,
+    IDENTITY,
     KEYRING,
     METRICS,
     PASSWORDS,
     PRESENCE,
-    SESSION,
     THROTTLE,
 )
 from presence_server.web.authentication import authenticate, known_device
-from presence_server.web.cookies import forget, remember, tell_next, told
+from presence_server.web.cookies import (
+    forget,
+    has_cookie,
+    is_from_before,
+    remember,
+    secret_id,
+    tell_next,
+    told,
+)
 from presence_server.web.devices import device_name, proof_of
 from presence_server.web.events import note
 from presence_server.web.forms import (
+    TOO_OLD,
     Form,
     Refused,
     check_token,
@@ -29,19 +40,29 @@ from presence_server.web.forms import (
     repetition_problem,
     too_often,
     trouble_is_told,
+    typed_name,
 )
+from presence_server.web.onward import log_in_first, page_named
 from presence_server.web.directory import Row, everybody, is_name_part, people_here, person_here
-from presence_server.web.hosts import site_path
+from presence_server.web.hosts import came_from, site_path
 from presence_server.web.proxies import client_address
 from presence_server.web.rendering import render
+from presence_server.web.runner import waiter
 
 SCREEN = 100  # rows
 
-# Where log-in may lead to: never to an address that came with the request.
-_NEXT_PATHS = ("/", "/account/")
+# For a wrong username as well as for a wrong password.
+_WRONG = "Wrong username or password."
 
-# For a wrong name as well as for a wrong password.
-_WRONG = "Wrong name or password."
+# What the log-in page says to a browser whose session has ended.
+_ENDED: dict[str, str] = {
+    Reason.LOG_OUT: "You are logged out.",
+    Reason.PASSWORD: "Your password was changed, and all other devices are logged out.",
+    Reason.DISABLED: "Your account was switched off by whoever runs this site.",
+    Reason.DELETED: "Your account has been deleted.",
+    Reason.ENDED: "This device was logged out from another one.",
+}
+_EXPIRED = "You were logged out, as this device had not been used for long."
 
 
 async def add_slash(request: web.Request) -> web.Response:
@@ -56,6 +77,8 @@ async def lead_to_change_of_password(request: web.Request) -> web.Response:
 
 
 async def show_sign_up(request: web.Request) -> web.Response:
+    if IDENTITY in request:
+        return await _already_page(request)
     if not _sign_up_open(request):
         return await _sign_up_page(request, Form(), status=403)
     return await _sign_up_page(request, Form())
@@ -63,7 +86,7 @@ async def show_sign_up(request: web.Request) -> web.Response:
 
 async def sign_up(request: web.Request) -> web.Response:
     fields = await read_form(request)
-    username = fields.get("username", "")
+    username = typed_name(fields)
     try:
         await check_token(request, fields)
         with trouble_is_told():
@@ -71,7 +94,7 @@ async def sign_up(request: web.Request) -> web.Response:
     except Refused as refusal:
         form = refusal.form({"username": username})
         return await _sign_up_page(request, form, status=refusal.status, headers=refusal.headers)
-    await tell_next(request, "Your account is ready. Log in with it.")
+    await tell_next(request, "Your account is ready. Log in with it.", username)
     raise web.HTTPSeeOther("/log_in/")
 
 
@@ -82,17 +105,17 @@ async def _create_user(request: web.Request, username: str, fields: Mapping[str,
     if wait := request.app[THROTTLE].sign_up(client_address(request)):
         request.app[METRICS].throttled.labels("sign_up").inc()
         raise too_often(wait)
-    password = fields.get("password1", "")
+    password, who = fields.get("password1", ""), waiter(request)
     problems = {
         "username": users.name_problem(username),
-        "password1": await request.app[PASSWORDS].problem(password, username),
+        "password1": await request.app[PASSWORDS].problem(password, username, who),
         "password2": repetition_problem(fields),
     }
     if any(problems.values()):
         raise Refused(400, fields=problems)
     # Before the name is tried, so that a taken one takes as long as a free one.
-    password_hash = await request.app[PASSWORDS].hash(password)
-    not_available = Refused(400, fields={"username": "That name is not available."})
+    password_hash = await request.app[PASSWORDS].hash(password, who)
+    not_available = Refused(400, fields={"username": "That username is not available."})
     if users.is_reserved(username):
         raise not_available
     try:
@@ -118,14 +141,48 @@ async def _sign_up_page(
 
 
 async def show_log_in(request: web.Request) -> web.Response:
-    form = Form(done=await told(request))
-    return await _log_in_page(request, form, request.query.get("next", ""))
+    next_page = page_named(request.query.get("next", ""))
+    if IDENTITY in request and next_page:
+        raise web.HTTPSeeOther(next_page)
+    if IDENTITY in request:
+        return await _already_page(request)
+    sentence, username = await told(request)
+    form = Form({"username": username}, done=sentence or await _why_logged_out(request))
+    return await _log_in_page(request, form, next_page)
+
+
+async def _why_logged_out(request: web.Request) -> str | None:
+    """A sentence for whoever has been logged in until now."""
+    secret = await secret_id(request)
+    if secret is None:
+        # The log-out has left no cookie, but who comes from such a page had one there.
+        left = came_from(request) in ("/", "/account/") and not has_cookie(request)
+        return _ENDED[Reason.LOG_OUT] if left else None
+    reason = await sessions.why_ended(request.app[DATABASE], secret)
+    return _EXPIRED if reason is None else _ENDED.get(reason, _EXPIRED)
+
+
+async def _already_page(request: web.Request) -> web.Response:
+    """For somebody who is logged in and came to a page for others."""
+    address = _site_address(request) if _sign_up_open(request) else None
+    return await render(request, "already.html", {"address": address})
+
+
+def _site_address(request: web.Request) -> str:
+    """What others type to come to this site, as far as the request tells."""
+    config = request.app[CONFIG]
+    public = config.public_origin
+    host = str(public).partition("://")[2] if public else request.headers.get("Host", "")
+    return host + config.base_path
 
 
 async def log_in(request: web.Request) -> web.Response:
     fields = await read_form(request)
-    username = fields.get("username", "")
-    next_path = fields.get("next") or request.query.get("next", "")
+    username = typed_name(fields)
+    next_page = page_named(fields.get("next") or request.query.get("next", ""))
+    if await is_from_before(request, fields.get("csrf_token", "")):
+        # In another tab they have logged in meanwhile.
+        raise web.HTTPSeeOther(next_page or "/")
     try:
         await check_token(request, fields)
         with trouble_is_told():
@@ -133,13 +190,13 @@ async def log_in(request: web.Request) -> web.Response:
     except Refused as refusal:
         form = refusal.form({"username": username})
         return await _log_in_page(
-            request, form, next_path, status=refusal.status, headers=refusal.headers
+            request, form, next_page, status=refusal.status, headers=refusal.headers
         )
-    raise web.HTTPSeeOther(next_path if next_path in _NEXT_PATHS else "/")
+    raise web.HTTPSeeOther(next_page or "/")
 
 
 async def _start_session(request: web.Request, fields: Mapping[str, str]) -> None:
-    typed = {name: fields.get(name, "") for name in ("username", "password")}
+    typed = {"username": typed_name(fields), "password": fields.get("password", "")}
     missing = {name: "Please fill this in." for name, text in typed.items() if not text}
     if missing:
         raise Refused(401, _WRONG, fields=missing)
@@ -148,21 +205,20 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
     if found is None:
         raise Refused(401, _WRONG)
     user, password_hash = found
-    database, now = request.app[DATABASE], int(time.time())
+    now = int(time.time())
     address, device = client_address(request), device_name(request.headers.get("User-Agent", ""))
     try:
         secret, session = await sessions.start(
-            database, user.id, address, device, now, password_hash=password_hash
+            request.app[ENDINGS], user.id, address, device, now, password_hash=password_hash
         )
     except sessions.NotAllowed as not_allowed:
         note(request, "not allowed in", user.username)
         raise Refused(401, _WRONG) from not_allowed
     note(request, "logged in", session.username)
     request.app[PRESENCE].claim(session.key, session.username)
-    if SESSION in request:
+    if IDENTITY in request:
         # After the new one has begun: the same user logging in again never leaves in between.
-        await sessions.end(database, request[SESSION].key, now)
-        request.app[PRESENCE].session_ended()
+        await sessions.end(request.app[ENDINGS], request[IDENTITY].session, now)
     proof = proof_of(request.app[KEYRING], known, user.id, password_hash)
     await remember(request, secret, proof)
 
@@ -170,40 +226,38 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
 async def _log_in_page(
     request: web.Request,
     form: Form,
-    next_path: str,
+    next_page: str,
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     context = {
         "form": form,
-        "next": next_path if next_path in _NEXT_PATHS else "",
+        "next": next_page,
         "sign_up_open": _sign_up_open(request),
     }
     return await render(request, "log_in.html", context, status=status, headers=headers)
 
 
 async def log_out(request: web.Request) -> web.Response:
-    if SESSION in request:
+    if IDENTITY in request:
         fields = await read_form(request)
         try:
             await check_token(request, fields)
         except Refused as refusal:
-            raise web.HTTPForbidden() from refusal
-        now = int(time.time())
-        await sessions.end(request.app[DATABASE], request[SESSION].key, now)
-        request.app[PRESENCE].session_ended()
-        note(request, "logged out", request[SESSION].username)
+            raise web.HTTPForbidden(text=TOO_OLD) from refusal
+        await sessions.end(request.app[ENDINGS], request[IDENTITY].session, int(time.time()))
+        note(request, "logged out", request[IDENTITY].user)
     await forget(request)
     raise web.HTTPSeeOther("/log_in/")
 
 
 async def list_users(request: web.Request) -> web.Response:
-    session = request.get(SESSION)
-    if session is None:
-        raise web.HTTPSeeOther("/log_in/")
+    identity = request.get(IDENTITY)
+    if identity is None:
+        raise log_in_first(page_named(f"/?{request.query_string}"))
     # Whoever opens the list is here, and sees so, before the page's socket is open.
-    request.app[PRESENCE].claim(session.key, session.username)
+    request.app[PRESENCE].claim(identity.session, identity.user)
     prefix = request.query.get("q", "").strip()
     here_only = request.query.get("here") == "1"
     people, next_url = await _screen(request, prefix, here_only)
@@ -211,12 +265,11 @@ async def list_users(request: web.Request) -> web.Response:
         "people": people,
         "here_count": len(request.app[PRESENCE].here),
         "total": await users.count(request.app[DATABASE]),
-        "me": session.username,
+        "me": identity.user,
         "q": prefix,
         "here_only": here_only,
         "next": next_url,
-        "heartbeat": request.app[CONFIG].heartbeat,
-        "sign_up_open": _sign_up_open(request),
+        "address": _site_address(request) if _sign_up_open(request) else None,
     }
     return await render(request, "users.html", context)
 
@@ -242,7 +295,7 @@ async def _first_screen(
     request: web.Request, prefix: str, here_only: bool
 ) -> tuple[list[Row], str | None]:
     """Oneself, then the others who are here, then as many more as fit."""
-    me = request[SESSION].username
+    me = request[IDENTITY].user
     here = people_here(request.app, after=None, prefix=prefix, limit=SCREEN + 1)
     myself = [row for row in person_here(request.app, me) if me.lower().startswith(prefix.lower())]
     rows = [*myself, *(row for row in here if row.username != me)]

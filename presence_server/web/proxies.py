@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from aiohttp import web
 
+from presence_server.addresses import Address, parse
 from presence_server.keys import CONFIG
 
-_Address = IPv4Address | IPv6Address
 _Networks = tuple[IPv4Network | IPv6Network, ...]
 
 # aiohttp's word for whoever comes by a socket file: only a proxy of ours can open that.
@@ -32,13 +31,13 @@ def unreadable_hop(request: web.Request) -> str | None:
 
 def is_forwarded_in_vain(request: web.Request) -> bool:
     """Whether a proxy that is not trusted, or somebody who plays one, says who is behind it."""
-    peer = _parse(request.remote or "")
+    peer = parse(request.remote or "")
     told = "X-Forwarded-For" in request.headers
     return told and peer is not None and not _is_trusted(peer, request.app[CONFIG].trusted_proxies)
 
 
-def _found(request: web.Request) -> tuple[_Address | None, str | None]:
-    address = _parse(request.remote or "")
+def _found(request: web.Request) -> tuple[Address | None, str | None]:
+    address = parse(request.remote or "")
     if address is None and request.remote != _UNIX_PEER:
         return None, None
     trusted = request.app[CONFIG].trusted_proxies
@@ -60,26 +59,17 @@ def _hops_from_the_right(request: web.Request) -> Iterator[str]:
     return filter(None, stripped)
 
 
-def _read_hop(text: str) -> _Address | None:
+def _read_hop(text: str) -> Address | None:
     """An address in any of the ways that proxies write it: with a port, and IPv6 in brackets."""
     match = _HOP.fullmatch(text)
-    return None if match is None else _parse(match[1] or match[2] or match[3])
+    return None if match is None else parse(match[1] or match[2] or match[3])
 
 
 def is_trusted(peer: str, trusted: _Networks) -> bool:
     """Whether a connection from there is that of a proxy of ours."""
-    address = _parse(peer)
+    address = parse(peer)
     return address is not None and _is_trusted(address, trusted)
 
 
-def _is_trusted(address: _Address, trusted: _Networks) -> bool:
+def _is_trusted(address: Address, trusted: _Networks) -> bool:
     return any(address in network for network in trusted)
-
-
-@lru_cache(maxsize=4096)
-def _parse(text: str) -> _Address | None:
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

@@ -4,13 +4,14 @@ import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from presence_server.keys import SESSION
+from presence_server.keys import IDENTITY, PRESENCE
 from presence_server.web.cookies import csrf_token, device_proof
 
 
@@ -75,7 +76,6 @@ class StaticFiles:
             body=file.body, headers={**headers, "Content-Type": file.content_type}
         )
 
-
     async def lead_to_icon(self, request: web.Request) -> web.Response:
         """For programs that ask for the icon by its oldest name."""
         raise web.HTTPFound(f"/static/{self._version}/favicon.svg")
@@ -106,8 +106,14 @@ def set_up_templates(
     )
     # Before every address of the site.
     environment.globals["base"] = base_path
+    environment.filters["utc"] = lambda second: _utc(second).strftime("%Y-%m-%dT%H:%M:%SZ")
+    environment.filters["exactly"] = lambda second: _utc(second).strftime("%Y-%m-%d %H:%M UTC")
     environment.globals["static"] = static.url
     environment.globals["static_urls"] = static.urls
+
+
+def _utc(second: int) -> datetime:
+    return datetime.fromtimestamp(second, UTC)
 
 
 async def render(
@@ -118,20 +124,22 @@ async def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """A page for this visitor: every template also gets the session, the forms' token,
+    """A page for this visitor: every template also gets the identity, the forms' token,
     the device's proof and the time.
 
-    Without log-in only a page with a form costs a cookie.
+    Without log-in only a page with a form costs a cookie. Whoever looks at a page is here.
     """
-    needs_token = SESSION in request or "form" in context
+    if IDENTITY in request:
+        request.app[PRESENCE].claim(request[IDENTITY].session, request[IDENTITY].user)
+    needs_token = IDENTITY in request or "form" in context
     token = await csrf_token(request) if needs_token else ""
     response = aiohttp_jinja2.render_template(
         template,
         request,
         {
-            "session": request.get(SESSION),
+            "identity": request.get(IDENTITY),
             "csrf_token": token,
-            "device_proof": await device_proof(request) if SESSION in request else "",
+            "device_proof": await device_proof(request) if IDENTITY in request else "",
             "now": int(time.time()),
             **context,
         },

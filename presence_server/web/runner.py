@@ -3,20 +3,26 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from presence_server.keys import CONFIG
+from presence_server.accounts.lines import Waiter
+from presence_server.addresses import networks
+from presence_server.collector import untie
+from presence_server.keys import CONFIG, SEATS, SITE
 from presence_server.web.access_log import AccessLogger, printable
-from presence_server.web.waiting import Waiting
+from presence_server.web.forms import LARGEST
+from presence_server.web.intake import Intake
 from presence_server.web.middlewares import add_secure_headers
+from presence_server.web.proxies import client_address
+from presence_server.web.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +30,12 @@ log = logging.getLogger(__name__)
 # that kind in our own handlers never come this far.
 _OF_A_PEERS_MAKING = (HttpProcessingError, UnicodeEncodeError)
 
-
 # Seconds in which a peer must have read so much of an answer that the rest fits into the buffers.
 _READ_WITHIN = 15.0
+# Seconds, and bytes, of a body that nobody reads any more: who is cut in the middle of sending it
+# never sees the answer.
+_LINGERING = 1.0
+_MOST_UNWANTED = 1024 * 1024
 # Bytes that the kernel keeps for a line that does not read; by itself it would let it be megabytes.
 _SEND_BUFFER = 64 * 1024
 # What the access log needs when a socket has ended.
@@ -44,6 +53,7 @@ class Runner(web.AppRunner):
             auto_decompress=False,
             # Rounded to whole seconds, a thousand sockets would be pinged in one turn of the loop.
             timeout_ceil_threshold=math.inf,
+            lingering_time=_LINGERING,
             keepalive_timeout=keepalive_timeout,
             shutdown_timeout=shutdown_timeout,
         )
@@ -53,7 +63,8 @@ class Runner(web.AppRunner):
         own = _Server(
             server.request_handler, request_factory=server.request_factory, **server._kwargs
         )
-        own.waiting = Waiting(self.app[CONFIG])
+        site = self.app[SITE] if SITE in self.app else self.app
+        own.waiting = Waiting(self.app[CONFIG], site[SEATS].room)
         return own
 
 
@@ -70,22 +81,41 @@ class Connection(RequestHandler):
     aiohttp would log a traceback for it, and answer with its own version and with what was sent.
     It also keeps the headers, as a mapping and as they were sent, in the request and in the parser:
     some kilobytes for each socket, for hours.
+
+    Errors hold, by their tracebacks, the requests that hold them. They are untied wherever they
+    come by, so that whatever ends a connection, nothing of it is left for the collector.
     """
 
     __slots__ = (
-        "peer", "opened_at", "gone", "on_frames", "_is_line", "_waiting", "_reading", "_headers"
+        "peer",
+        "opened_at",
+        "gone",
+        "on_frames",
+        "_intake",
+        "_is_line",
+        "_line",
+        "_waiting",
+        "_reading",
+        "_headers",
+        "_half_closed",
+        "_unread",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Done when the peer has hung up.
+        # Done when the peer has hung up, or will send no more; nobody waits in a line for it then.
         self.gone: asyncio.Future[None] = self._loop.create_future()
-        # Told of the bytes of a socket before they are parsed; False: they shall not be.
-        self.on_frames: Callable[[int], bool] | None = None
+        # Told how many bytes of a socket have come; says how many of them are to be parsed.
+        self.on_frames: Callable[[int], int] | None = None
         self._is_line = False
+        self._half_closed = False
+        self._unread: StreamReader | None = None
+        self._intake = Intake(self._parser, LARGEST)
+        self._parser = cast(Any, self._intake)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._line: asyncio.BaseTransport | None = transport
         self.peer = self.peername[0] if isinstance(self.peername, tuple) else ""
         self.opened_at = self._loop.time()
         self._waiting = cast(_Server, self._manager).waiting
@@ -93,17 +123,34 @@ class Connection(RequestHandler):
         self._reading: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        transport = self.transport
+        self._hang_up()
         super().connection_lost(exc)
-        # What holds itself only a full collection would find: a socket's method that holds this
+        untie(exc)
+        # What holds itself only a full collection would find: a socket's methods that hold this
         # connection, and a method that asyncio's transport keeps of itself.
         self._data_received_cb = self.on_frames = None
-        if not self.gone.done():
-            self.gone.set_result(None)
-        if transport is not None and hasattr(transport, "_read_ready_cb"):
-            transport._read_ready_cb = _nothing
+        self._intake.end()
+        if self._unread is not None:
+            self._unread.feed_eof()
+            self._unread = None
+        if self._line is not None and hasattr(self._line, "_read_ready_cb"):
+            self._line._read_ready_cb = _nothing
+        self._line = None
         self._waiting.leave(self)
         self._stop_timer()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio wants it
+        """Whether the line stays open: a peer that has said all may still wait for its answers."""
+        self._hang_up()
+        idle = self._waiter is not None and not self._waiter.done()
+        asked = self._request_count > 0 and (bool(self._messages) or not idle)
+        whole = self._payload_parser is None and not self._intake.is_amid_a_body
+        self._half_closed = asked and whole
+        return self._half_closed
+
+    def _hang_up(self) -> None:
+        if not self.gone.done():
+            self.gone.set_result(None)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -116,13 +163,17 @@ class Connection(RequestHandler):
         self._stop_timer()
 
     def data_received(self, data: bytes) -> None:
-        if self.on_frames is not None and not self.on_frames(len(data)):
-            return
+        if self.on_frames is not None:
+            data = data[: self.on_frames(len(data))]
         super().data_received(data)
+        if (self._intake.unwanted or 0) > _MOST_UNWANTED:
+            self.cut()
         if not self._messages:
             return
         message, payload = self._messages[-1]
-        if isinstance(message, RawRequestMessage):
+        if not isinstance(message, RawRequestMessage):
+            untie(message.exc)
+        else:
             self._headers = CIMultiDict(message.headers)
             headers = CIMultiDictProxy(self._headers)
             self._messages[-1] = message._replace(headers=headers, raw_headers=()), payload
@@ -132,6 +183,7 @@ class Connection(RequestHandler):
         self.become_line()
         super().set_parser(*args, **kwargs)
         self._parser = None
+        self._intake.end()
 
     def become_line(self) -> None:
         """From now on its peer may be silent, and slow to read: that is for the hub to judge."""
@@ -155,6 +207,34 @@ class Connection(RequestHandler):
         if request is not None and request.content.is_eof():
             return None
         return self._next_keepalive_close_time - self._keepalive_timeout
+
+    async def _handle_request(
+        self,
+        request: web.BaseRequest,
+        start_time: float | None,
+        request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> tuple[web.StreamResponse, bool]:
+        try:
+            return await super()._handle_request(request, start_time, request_handler)
+        finally:
+            untie(request.content.exception())
+            _untie_route(request)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException):
+            untie(resp)
+        if not request.content.is_eof():
+            # The rest of a body that the handler did not want is not parsed either.
+            self._intake.stop()
+            self._unread = request.content if self.transport is not None else None
+            resp.force_close()
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            if self._half_closed and not self._messages:
+                self.close()
 
     def cut(self) -> None:
         if self.transport is not None:
@@ -187,12 +267,26 @@ class Connection(RequestHandler):
             log.debug("malformed request: %s", printable(repr(error)))
         else:
             super().log_exception(*args, **kwargs)
+        untie(error)
+
+
+def waiter(request: web.Request, account: str | None = None) -> Waiter:
+    """Who waits in a line: everybody on known devices of an account, or all from one network."""
+    share = networks(client_address(request))[-1][0] if account is None else account.encode()
+    return Waiter(share, getattr(request.protocol, "gone", None))
 
 
 class _Refusal(web.Response):
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
         add_secure_headers(self)
+
+
+def _untie_route(request: web.BaseRequest) -> None:
+    """The route that aiohttp makes for an address where nothing is keeps a method of itself."""
+    match = getattr(request, "_match_info", None)
+    if match is not None and match.http_exception is not None:
+        match.route._handler = None
 
 
 def _nothing() -> None:

@@ -1,5 +1,7 @@
 // Away by itself: after five minutes without input, or out of sight for as long.
 
+import { elapsed } from "./elapsed.js";
+
 const IDLE = 5 * 60_000;
 const LOOK = 5_000;
 // Not "scroll": the list also scrolls by itself, to keep its rows in place.
@@ -7,7 +9,7 @@ const INPUT = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"];
 
 /** Calls `onChange("away")` and, at the next input, `onChange("online")`. */
 export class Away {
-  #seenAt = Date.now();
+  #seenAt = elapsed();
   #away = false;
   #onChange;
 
@@ -27,12 +29,12 @@ export class Away {
   }
 
   #see() {
-    this.#seenAt = Date.now();
+    this.#seenAt = elapsed();
     this.#set(false);
   }
 
   #look() {
-    if (Date.now() - this.#seenAt >= IDLE) this.#set(true);
+    if (elapsed() - this.#seenAt >= IDLE) this.#set(true);
   }
 
   #set(away) {

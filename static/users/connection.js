@@ -1,5 +1,6 @@
 // The live socket: opens it, notices when it is dead, and opens it again.
 
+import { elapsed } from "./elapsed.js";
 import { site } from "./site.js";
 
 const FIRST_WAIT = 500;
@@ -9,15 +10,15 @@ const TICK = 1_000;
 const LATE_MESSAGES = 1_000; // after sleep, what has arrived already is handled before we judge
 const LONGEST_OPENING = 15_000;
 const SESSION_ENDED = 4401;
+const SOCKET = new URL("users/", site).href.replace(/^http/, "ws");
 
 /**
  * `onMessage(message)` gets what the server says; `onState(state, nextTry)` one of "connecting",
- * "live", "waiting" or "refused" (nextTry: milliseconds since 1970) and, when the session is over,
+ * "live", "waiting" or "refused" (nextTry: as `elapsed` counts) and, when the session is over,
  * "ended".
  */
 export class Connection {
-  #url;
-  #heartbeat;
+  #heartbeat = 0; // the first message says it
   #onMessage;
   #onState;
   #state = null;
@@ -32,13 +33,14 @@ export class Connection {
   #heardAt = 0;
   #suspectSince = null;
 
-  constructor(url, { heartbeat, onMessage, onState }) {
-    this.#url = url;
-    this.#heartbeat = heartbeat * 1000;
+  constructor({ onMessage, onState }) {
     this.#onMessage = onMessage;
     this.#onState = onState;
     setInterval(() => this.#checkLine(), TICK);
     addEventListener("online", () => this.tryNow());
+    addEventListener("offline", () => this.#probe());
+    // Nobody sees a frozen page, and it would stay for ever.
+    document.addEventListener("freeze", () => this.#drop());
     addEventListener("pagehide", () => this.#drop());
     addEventListener("pageshow", () => this.#comeBack());
     document.addEventListener("resume", () => this.tryNow());
@@ -56,7 +58,7 @@ export class Connection {
   tryNow() {
     if (this.#state === "ended") return;
     if (this.#socket) this.#checkLine();
-    else if (Date.now() >= this.#notBefore) this.#open();
+    else if (elapsed() >= this.#notBefore) this.#open();
   }
 
   /** No more sockets, and not a word about it. */
@@ -71,12 +73,20 @@ export class Connection {
     else this.tryNow();
   }
 
+  // The browser takes the network for lost. It may be wrong: a server can be on this machine.
+  async #probe() {
+    const socket = this.#socket;
+    if (socket === null || (await statusOfSite()) !== null || socket !== this.#socket) return;
+    this.#drop();
+    this.#wait();
+  }
+
   #open() {
     clearTimeout(this.#timer);
     this.#nextTry = this.#suspectSince = null;
-    this.#openedAt = this.#heardAt = Date.now();
+    this.#openedAt = this.#heardAt = elapsed();
     const query = this.#cursor === null ? "" : `?cursor=${encodeURIComponent(this.#cursor)}`;
-    const socket = new WebSocket(this.#url + query, "presence.v1");
+    const socket = new WebSocket(SOCKET + query, "presence.v1");
     let opened = false;
     socket.onopen = () => (opened = true);
     socket.onmessage = (event) => {
@@ -90,7 +100,7 @@ export class Connection {
   }
 
   #hear(message) {
-    this.#heardAt = Date.now();
+    this.#heardAt = elapsed();
     this.#suspectSince = null;
     if (message.type === "bye") {
       this.#takeLeave(message);
@@ -104,7 +114,7 @@ export class Connection {
 
   #takeLeave({ reason, retry_after: retryAfter }) {
     if (reason === "session_ended") this.#end();
-    else if (typeof retryAfter === "number") this.#notBefore = Date.now() + retryAfter * 1000;
+    else if (typeof retryAfter === "number") this.#notBefore = elapsed() + retryAfter * 1000;
   }
 
   async #lose(code, opened) {
@@ -114,7 +124,7 @@ export class Connection {
       return;
     }
     if (opened) this.#refused = false;
-    if (opened && Date.now() - this.#openedAt > SETTLED) this.#failures = 0;
+    if (opened && elapsed() - this.#openedAt > SETTLED) this.#failures = 0;
     this.#wait();
     if (!opened) this.#learn(await statusOfSite());
   }
@@ -128,10 +138,10 @@ export class Connection {
 
   #wait() {
     const spread = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** this.#failures);
-    const delay = Math.max(Math.random() * spread, this.#notBefore - Date.now());
+    const delay = Math.max(Math.random() * spread, this.#notBefore - elapsed());
     this.#failures += 1;
     this.#timer = setTimeout(() => this.#open(), delay);
-    this.#nextTry = Date.now() + delay;
+    this.#nextTry = elapsed() + delay;
     this.#sayWaiting();
   }
 
@@ -140,10 +150,9 @@ export class Connection {
   }
 
   // The server says something at least once per heartbeat. Silence for longer than that means a
-  // dead line or a machine that slept, and in both cases what we show may be old. By the wall
-  // clock: a monotonic one may stand still while the machine sleeps.
+  // dead line or a machine that slept, and in both cases what we show may be old.
   #checkLine() {
-    const now = Date.now();
+    const now = elapsed();
     if (!this.#socket) {
       // The timer of the next try slept, too.
       if (this.#nextTry !== null && now >= this.#nextTry) this.#open();
@@ -154,7 +163,7 @@ export class Connection {
       if (now - this.#suspectSince < LATE_MESSAGES) return;
       this.#drop();
       this.#open();
-    } else if (Math.abs(now - this.#heardAt) > bound) {
+    } else if (now - this.#heardAt > bound) {
       this.#suspectSince = now;
       this.#say("connecting");
       setTimeout(() => this.#checkLine(), LATE_MESSAGES);

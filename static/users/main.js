@@ -1,19 +1,17 @@
 // The page with the user list: where the parts meet.
 
 import { Announcer } from "./announce.js";
-import { Away } from "./away.js";
-import { Connection } from "./connection.js";
 import { Directory } from "./directory.js";
 import { Person } from "./person.js";
 import { Roster } from "./roster.js";
 import { Search } from "./search.js";
-import { site } from "./site.js";
 import { State } from "./state.js";
+import { stay } from "./stay.js";
 import { Summary } from "./summary.js";
 import { View } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
-const { me, total, now, heartbeat, complete } = byId("users").dataset;
+const { me, total, now, complete } = byId("users").dataset;
 
 const state = new State();
 const roster = new Roster();
@@ -29,12 +27,16 @@ const view = new View(roster, me, {
   onDraw: () => summary.draw(view),
 });
 
+function sinceOf({ dataset }) {
+  return "since" in dataset ? Number(dataset.since) : null;
+}
+
 // Goes on where the server's first screen ends, unless that is not the first one.
 function takeOver() {
-  const shown = [...byId("people").children].map(({ dataset }) => ({
-    username: dataset.username,
-    status: dataset.status,
-    since: "since" in dataset ? Number(dataset.since) : null,
+  const shown = [...byId("people").children].map((row) => ({
+    username: row.dataset.username,
+    status: row.dataset.status,
+    since: sinceOf(row),
   }));
   roster.note(shown);
   const others = shown.filter(({ status }) => status === "offline");
@@ -77,25 +79,23 @@ function setDegraded(value) {
   view.plan();
 }
 
-const away = new Away((status) => connection.send({ type: "status", status }));
-const socket = new URL("users/", site).href.replace(/^http/, "ws");
-const connection = new Connection(socket, {
-  heartbeat: Number(heartbeat),
+for (const row of byId("people").children) {
+  person.tell(row, row.dataset.status, sinceOf(row));
+}
+
+const connection = stay({
   onMessage: receive,
   onState(word, nextTry) {
     state.set(word, nextTry);
+    person.stopped = state.stale;
     view.plan();
-    if (word === "ended") location.assign(new URL("log_in/", site));
     if (word !== "live") return;
-    // A new socket takes us for what we were before, and speaks up if other servers are silent.
-    connection.send({ type: "status", status: away.status });
+    // A new socket speaks up if other servers are silent.
     setDegraded(false);
     if (view.isOpen) view.outdate();
   },
 });
 
-// What the form's answer says of the session we shall see on the page that it leads to.
-byId("log-out").addEventListener("submit", () => connection.stop());
 byId("try-now").addEventListener("click", () => connection.tryNow());
 byId("sort-now").addEventListener("click", () => view.sort());
 for (const button of byId("choice").querySelectorAll("button")) {

@@ -1,17 +1,28 @@
 // Writes what the roster knows of a person into a row.
 
 import { setText } from "./text.js";
-import { sinceWords, statusWord } from "./words.js";
+import { elapsed } from "./elapsed.js";
+import { exactly, sinceWords, statusWord } from "./words.js";
 
 export class Person {
   #roster;
   #me;
-  #ahead; // how far this machine's clock is ahead of the server's, in seconds
+  #loaded; // when this page was, by the server's clock
+  #stoppedAt = null;
 
   constructor(roster, me, serverNow) {
     this.#roster = roster;
     this.#me = me;
-    this.#ahead = Date.now() / 1000 - serverNow;
+    this.#loaded = serverNow - elapsed() / 1000;
+  }
+
+  /** While true no time passes in the words: what is shown is what was known last. */
+  set stopped(value) {
+    this.#stoppedAt = value ? this.#now : null;
+  }
+
+  get #now() {
+    return this.#stoppedAt ?? Math.floor(this.#loaded + elapsed() / 1000);
   }
 
   /** Returns whether the row showed another status of this person before. */
@@ -29,6 +40,16 @@ export class Person {
     return same && changed;
   }
 
+  /** Writes into a row since when somebody has had a status. */
+  tell(row, status, since) {
+    const time = row.querySelector(".since");
+    setText(time, sinceWords(status, since, this.#now));
+    const at = since ? new Date(since * 1000).toISOString() : "";
+    if (time.dateTime === at) return;
+    time.dateTime = at;
+    time.title = since ? exactly(since) : "";
+  }
+
   #fillName(row, username) {
     row.dataset.username = username;
     row.querySelector(".initial").textContent = username[0];
@@ -40,8 +61,7 @@ export class Person {
   #fillSince(row, username, status) {
     const lastKnown = username !== this.#me && this.#roster.isLastKnown(username);
     row.classList.toggle("last-known", lastKnown);
-    const now = Math.floor(Date.now() / 1000 - this.#ahead);
-    const since = sinceWords(status, this.#roster.sinceOf(username), now);
-    setText(row.querySelector(".since"), lastKnown ? "last known" : since);
+    if (lastKnown) setText(row.querySelector(".since"), "last known");
+    else this.tell(row, status, this.#roster.sinceOf(username));
   }
 }

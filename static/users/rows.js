@@ -13,6 +13,7 @@ export class Rows {
   #order = null;
   #shown = new Map(); // username -> li
   #height = 0; // of one row
+  #whole = false; // whether all rows are drawn
   #stop = null; // the name of the row that Tab reaches
 
   /**
@@ -76,6 +77,11 @@ export class Rows {
     if (!shift) this.#glide(before);
   }
 
+  /** Draws all rows, for paper, until it is told to stop. */
+  set whole(value) {
+    this.#whole = value;
+  }
+
   #drawRows(size) {
     const indexes = this.#indexesToDraw();
     const keep = new Set(indexes.map((index) => this.#order.at(index)));
@@ -117,7 +123,7 @@ export class Rows {
 
   // The focused row is kept however far one scrolls: its focus must not fall to the body.
   #indexesToDraw() {
-    const { first, last } = this.#onScreen();
+    const { first, last } = this.#whole ? { first: 0, last: this.#order.length } : this.#onScreen();
     const from = Math.max(0, Math.min(first - SPARE, this.#order.length));
     const to = Math.min(this.#order.length, Math.max(last + SPARE, 0));
     const indexes = Array.from({ length: Math.max(0, to - from) }, (_, offset) => from + offset);
@@ -133,7 +139,8 @@ export class Rows {
   }
 
   #covered() {
-    return this.#cover.getBoundingClientRect().height;
+    // Where there is no room for it, it does not stay.
+    return Math.max(0, this.#cover.getBoundingClientRect().bottom);
   }
 
   #onScreen() {

@@ -1,5 +1,6 @@
 // Tells how far the list can be believed.
 
+import { elapsed } from "./elapsed.js";
 import { setText } from "./text.js";
 
 const byId = (id) => document.getElementById(id);
@@ -66,7 +67,7 @@ export class State {
   }
 
   #countDown() {
-    const seconds = Math.max(1, Math.ceil((this.#nextTry - Date.now()) / 1000));
+    const seconds = Math.max(1, Math.ceil((this.#nextTry - elapsed()) / 1000));
     const words = this.#nextTry === null ? "Trying now." : `Next try in ${seconds} s.`;
     setText(byId("next-try"), this.#waits ? words : "");
   }

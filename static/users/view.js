@@ -9,6 +9,7 @@ const HIDDEN = 1_000; // how often a hidden page draws: only its title can be se
 const SETTLE = 800; // a row shows its new status for so long before it moves
 const WORDS = 15_000; // how often "here for 5 min" is told anew
 const AHEAD = 40; // rows left below the screen when the next page is read
+const PRINTED = 5_000; // names; more would not be read on paper
 const SPREAD = 10_000; // not all pages in the world ask anew in the moment a server is back
 
 export class View {
@@ -33,6 +34,8 @@ export class View {
     this.#hold = new Hold(list, () => this.plan());
     addEventListener("scroll", () => this.plan(), { passive: true });
     addEventListener("resize", () => this.#resize());
+    addEventListener("beforeprint", () => this.#print());
+    addEventListener("afterprint", () => this.#printed());
     setInterval(() => this.plan(), WORDS);
     // What waits for a frame would wait as long as the page is hidden.
     document.addEventListener("visibilitychange", () => this.#planned && this.#schedule());
@@ -160,6 +163,23 @@ export class View {
     if (users === null || search !== this.#search) return;
     this.#roster.note(users);
     this.open(search, users.map(({ username }) => username), directory);
+  }
+
+  #print() {
+    if (!this.isOpen) return;
+    while (!this.complete && this.length < PRINTED) {
+      const users = this.#directory.nextAtOnce();
+      if (users === null) break;
+      this.#roster.note(users);
+      this.#order.append(users.map(({ username }) => username));
+    }
+    this.#rows.whole = true;
+    this.#draw();
+  }
+
+  #printed() {
+    this.#rows.whole = false;
+    this.plan();
   }
 
   #resize() {

@@ -13,9 +13,21 @@ function span(seconds) {
   return days === 1 ? "1 day" : `${days} days`;
 }
 
+// The visitor's days. The server, which does not know them, writes those of UTC.
+function dayOf(second) {
+  return Math.floor(second / DAY - new Date(second * 1000).getTimezoneOffset() / (DAY / MINUTE));
+}
+
+const exact = new Intl.DateTimeFormat(document.documentElement.lang, {
+  dateStyle: "medium",
+  timeStyle: "short",
+});
+
+export const exactly = (second) => exact.format(second * 1000);
+
 export function ago(then, now) {
   const seconds = Math.max(now - then, 0);
-  const days = Math.floor(now / DAY) - Math.floor(then / DAY);
+  const days = dayOf(now) - dayOf(then);
   if (seconds < MINUTE) return "just now";
   if (seconds < DAY) return `${span(seconds)} ago`;
   if (days < 2) return "yesterday";

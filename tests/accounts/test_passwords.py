@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from presence_server.accounts import lines
 from presence_server.accounts import passwords as passwords_module
+from presence_server.accounts.lines import Waiter
 from presence_server.accounts.passwords import (
     MOST_WAITING,
     Passwords,
@@ -152,6 +154,65 @@ async def test_those_who_were_here_before_and_strangers_take_turns(
     gate.opened.set()
     await asyncio.gather(*waiting)
     assert {"known 0", "known 1", "known 2"} <= set(gate.passed[: 3 * workers + 6])
+
+
+async def test_one_account_keeps_no_other_out_that_was_here_before(
+    passwords: Passwords, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords_module, "_matches", gate)
+    workers = passwords._pool._max_workers
+    mallory, alice = Waiter(b"mallory"), Waiter(b"alice")
+    waiting = [
+        asyncio.ensure_future(passwords.verify(f"mallory {n}", None, mallory, known=True))
+        for n in range(workers + MOST_WAITING)
+    ]
+    await asyncio.sleep(0)
+    assert passwords.busy(mallory, known=True) and not passwords.busy(alice, known=True)
+    hers = asyncio.ensure_future(passwords.verify("alice", None, alice, known=True))
+    await asyncio.sleep(0)
+    gate.opened.set()
+    await hers
+    # Her turn came next but for those whose hash had begun, and one who waited made room.
+    assert gate.passed.index("alice") <= 2 * workers
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results].count(PasswordsBusy) == 1
+
+
+async def test_nobody_waits_in_line_for_one_who_is_gone(passwords: Passwords, gate: Gate) -> None:
+    workers = passwords._pool._max_workers
+    running = [asyncio.ensure_future(passwords.hash(f"running {n}")) for n in range(workers)]
+    gone = asyncio.get_running_loop().create_future()
+    waiting = [
+        asyncio.ensure_future(passwords.hash("gone", Waiter(gone=gone))) for _ in range(5)
+    ]
+    await asyncio.sleep(0)
+    gone.set_result(None)
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [ConnectionResetError] * 5
+    gate.opened.set()
+    await asyncio.gather(*running)
+    assert "gone" not in gate.passed
+    assert await passwords.hash(GOOD) == GOOD
+
+
+async def test_lines_end_in_time_and_with_the_server(
+    passwords: Passwords, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = passwords._pool._max_workers
+    running = [asyncio.ensure_future(passwords.hash(f"running {n}")) for n in range(workers)]
+    await asyncio.sleep(0)
+    monkeypatch.setattr(lines, "LONGEST", 0.05)
+    with pytest.raises(PasswordsBusy):
+        await passwords.hash("late")
+    monkeypatch.setattr(lines, "LONGEST", 30)
+    waiting = asyncio.ensure_future(passwords.hash("waiting"))
+    await asyncio.sleep(0)
+    passwords.stop()
+    for refused in (waiting, passwords.hash("after the end")):
+        with pytest.raises(PasswordsBusy):
+            await refused
+    gate.opened.set()
+    await asyncio.gather(*running)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own")

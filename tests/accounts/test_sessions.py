@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from presence_server import endings
 from presence_server.accounts import sessions, users
 from presence_server.storage.database import Database, Transaction
-from presence_server.accounts.sessions import DAY, Reason, Session
+from presence_server.accounts.sessions import DAY, Session
+from presence_server.endings import Endings, Reason
 
 pytestmark = pytest.mark.both_databases
 
@@ -19,11 +21,11 @@ async def alice(db: Database) -> int:
 
 
 async def begin(db: Database, user_id: int, now: int = NOW) -> tuple[str, Session]:
-    return await sessions.start(db, user_id, "192.0.2.1", "Firefox on Linux", now)
+    return await sessions.start(Endings(db), user_id, "192.0.2.1", "Firefox on Linux", now)
 
 
-async def ended(db: Database) -> list[tuple[str | None, Reason | None]]:
-    return [(ending.session_key, ending.reason) for ending in await sessions.endings_after(db, 0)]
+async def ended(db: Database) -> list[tuple[str | None, str]]:
+    return [(ending.session, ending.reason) for ending in await endings.after(db, 0)]
 
 
 async def test_the_secret_id_opens_the_session_and_is_kept_nowhere(
@@ -59,20 +61,52 @@ async def test_any_text_may_be_tried_as_a_secret(db: Database, alice: int, secre
 
 async def test_a_session_begins_only_with_the_password_that_holds(db: Database, alice: int) -> None:
     checked = await users.password_hash(db, "alice")
-    await sessions.start(db, alice, "::1", "", NOW, password_hash=checked)
+    await sessions.start(Endings(db), alice, "::1", "", NOW, password_hash=checked)
     # Changed while the old one was being checked.
-    await users.change_password(db, alice, "new hash", NOW)
+    await users.change_password(Endings(db), alice, "new hash", NOW)
     with pytest.raises(sessions.NotAllowed):
-        await sessions.start(db, alice, "::1", "", NOW, password_hash=checked)
+        await sessions.start(Endings(db), alice, "::1", "", NOW, password_hash=checked)
     assert await sessions.of_user(db, alice) == []
+
+
+async def test_of_too_many_sessions_the_one_used_longest_ago_ends(
+    db: Database, alice: int
+) -> None:
+    bob = (await users.create(db, "Bob", "hash", NOW)).id
+    begun = [(await begin(db, alice, NOW + number))[1] for number in range(sessions.MOST)]
+    await sessions.touch(db, [begun[0].key], NOW + 2 * sessions.TOUCH_EVERY)
+    await begin(db, bob)
+    _, last = await begin(db, alice, NOW + DAY)
+    assert await ended(db) == [(begun[1].key, Reason.ENDED)]
+    left = await sessions.of_user(db, alice)
+    assert len(left) == sessions.MOST and left[0].key == last.key
+    # One who is refused pushes nobody out.
+    with pytest.raises(sessions.NotAllowed):
+        await sessions.start(Endings(db), alice, "::1", "", NOW, password_hash="another")
+    assert len(await sessions.of_user(db, alice)) == sessions.MOST
+
+
+async def test_those_from_before_there_was_a_bound_end_too(db: Database, alice: int) -> None:
+    async def fill(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
+            " VALUES ($1, $2, $3, $3, $4, '', '')",
+            [(f"{number}", alice, NOW, NOW + DAY) for number in range(1500)],
+        )
+
+    await db.write(fill)
+    assert len(await sessions.of_user(db, alice)) == sessions.MOST
+    for _ in range(2):
+        await begin(db, alice, NOW + 1)
+    assert len(await ended(db)) == 1502 - sessions.MOST
 
 
 async def test_a_session_that_is_not_used_ends_after_14_days(db: Database, alice: int) -> None:
     secret, session = await begin(db, alice)
     assert await sessions.find(db, secret, NOW + 14 * DAY - 1)
-    assert await sessions.end_expired(db, NOW + 14 * DAY - 1) == 0
+    assert await sessions.end_expired(Endings(db), NOW + 14 * DAY - 1) == 0
     assert await sessions.find(db, secret, NOW + 14 * DAY) is None
-    assert await sessions.end_expired(db, NOW + 14 * DAY) == 1
+    assert await sessions.end_expired(Endings(db), NOW + 14 * DAY) == 1
     assert await ended(db) == [(session.key, Reason.EXPIRED)]
 
 
@@ -83,7 +117,7 @@ async def test_a_session_in_daily_use_ends_after_90_days(db: Database, alice: in
     assert await sessions.find(db, secret, NOW + 90 * DAY - 1)
     assert await sessions.find(db, secret, NOW + 90 * DAY) is None
     await sessions.touch(db, [session.key], NOW + 90 * DAY)
-    assert await sessions.end_expired(db, NOW + 90 * DAY) == 1
+    assert await sessions.end_expired(Endings(db), NOW + 90 * DAY) == 1
 
 
 async def test_a_use_is_noted_once_in_a_while(db: Database, alice: int) -> None:
@@ -100,8 +134,8 @@ async def test_a_use_is_noted_once_in_a_while(db: Database, alice: int) -> None:
 
 async def test_a_session_ends_once(db: Database, alice: int) -> None:
     secret, session = await begin(db, alice)
-    assert await sessions.end(db, session.key, NOW)
-    assert not await sessions.end(db, session.key, NOW)
+    assert await sessions.end(Endings(db), session.key, NOW)
+    assert not await sessions.end(Endings(db), session.key, NOW)
     assert await sessions.find(db, secret, NOW) is None
     assert await ended(db) == [(session.key, Reason.LOG_OUT)]
 
@@ -109,28 +143,28 @@ async def test_a_session_ends_once(db: Database, alice: int) -> None:
 async def test_all_sessions_of_one_user_end_but_for_one(db: Database, alice: int) -> None:
     bob = (await users.create(db, "bob", "hash", NOW)).id
     mine, other, bobs = [(await begin(db, user))[1] for user in (alice, alice, bob)]
-    assert await sessions.end_all(db, alice, NOW, keep=mine.key) == 1
+    assert await sessions.end_all(Endings(db), alice, NOW, keep=mine.key) == 1
     assert await sessions.of_user(db, alice) == [mine]
     assert await sessions.of_user(db, bob) == [bobs]
     assert await ended(db) == [(other.key, Reason.ENDED)]
-    assert await sessions.end_all(db, alice, NOW) == 1
+    assert await sessions.end_all(Endings(db), alice, NOW) == 1
 
 
 async def test_numbers_of_endings_are_never_used_again(db: Database, alice: int) -> None:
-    assert await sessions.last_ending(db) == 0
+    assert await endings.last(db) == 0
     for _ in range(3):
-        await sessions.end(db, (await begin(db, alice))[1].key, NOW)
-    assert await sessions.last_ending(db) == 3
-    await sessions.end_expired(db, NOW + sessions.KEEP_ENDINGS + 1)
-    assert await sessions.endings_after(db, 0) == []
-    await sessions.end(db, (await begin(db, alice))[1].key, NOW)
-    assert [ending.number for ending in await sessions.endings_after(db, 3)] == [4]
+        await sessions.end(Endings(db), (await begin(db, alice))[1].key, NOW)
+    assert await endings.last(db) == 3
+    await sessions.end_expired(Endings(db), NOW + endings.KEEP + 1)
+    assert await endings.after(db, 0) == []
+    await sessions.end(Endings(db), (await begin(db, alice))[1].key, NOW)
+    assert [ending.number for ending in await endings.after(db, 3)] == [4]
 
 
-async def test_endings_of_the_last_day_are_kept(db: Database, alice: int) -> None:
-    await sessions.end(db, (await begin(db, alice))[1].key, NOW)
-    await sessions.end_expired(db, NOW + sessions.KEEP_ENDINGS)
-    assert len(await sessions.endings_after(db, 0)) == 1
+async def test_endings_of_the_last_days_are_kept(db: Database, alice: int) -> None:
+    await sessions.end(Endings(db), (await begin(db, alice))[1].key, NOW)
+    await sessions.end_expired(Endings(db), NOW + endings.KEEP)
+    assert len(await endings.after(db, 0)) == 1
 
 
 async def test_thousands_may_expire_together(db: Database, alice: int) -> None:
@@ -142,22 +176,6 @@ async def test_thousands_may_expire_together(db: Database, alice: int) -> None:
         )
 
     await db.write(fill)
-    assert await sessions.end_expired(db, NOW) == 5000
-    assert await sessions.end_expired(db, NOW) == 0
-    assert len(await sessions.endings_after(db, 0)) == 5000
-
-
-async def test_a_reason_that_is_not_known_ends_the_session_all_the_same(db: Database) -> None:
-    async def work(transaction: Transaction) -> None:
-        await transaction.execute(
-            "INSERT INTO endings (session_key, username, reason, ended_at)"
-            " VALUES ($1, $2, $3, $4), ($5, $2, $3, $4)",
-            *("of a newer version", "alice", "evicted", NOW, None),
-        )
-
-    await db.write(work)
-    endings = await sessions.endings_after(db, 0)
-    assert [(ending.session_key, ending.reason) for ending in endings] == [
-        ("of a newer version", None),
-        (None, None),
-    ]
+    assert await sessions.end_expired(Endings(db), NOW) == 5000
+    assert await sessions.end_expired(Endings(db), NOW) == 0
+    assert len(await endings.after(db, 0)) == 5000

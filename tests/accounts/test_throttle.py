@@ -4,10 +4,12 @@ import tracemalloc
 import pytest
 
 from presence_server.accounts import throttle as throttle_module
+from presence_server.accounts.lines import PasswordsBusy, Waiter
 from presence_server.accounts.throttle import (
     GUESSES,
     LOG_INS,
     MOST_KEYS,
+    MOST_WAITING,
     SIGN_UPS,
     TROUBLES,
     Throttle,
@@ -146,6 +148,32 @@ async def test_one_who_gives_up_while_waiting_leaves_nothing_behind(throttle: Th
         checked.set()
         await asyncio.gather(*checking[5:])
     assert await guesses(throttle, 100) == 5
+
+
+async def test_those_who_wait_for_others_are_not_without_number(throttle: Throttle) -> None:
+    checked = asyncio.Event()
+
+    async def slow(gone: asyncio.Future[None] | None = None) -> None:
+        async with throttle.log_in(HOME, "alice", who=Waiter(gone=gone)) as attempt:
+            await checked.wait()
+            attempt.right = True
+
+    async with asyncio.timeout(5):
+        gone = asyncio.get_running_loop().create_future()
+        checking = [asyncio.ensure_future(slow()) for _ in range(GUESSES.burst)]
+        await asyncio.sleep(0)
+        waiting = [asyncio.ensure_future(slow(gone)) for _ in range(MOST_WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(PasswordsBusy):
+            await slow()
+        # Nor does anybody wait who has hung up.
+        gone.set_result(None)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert {type(result) for result in results} == {ConnectionResetError}
+        last = asyncio.ensure_future(slow())
+        checked.set()
+        await asyncio.gather(*checking, last)
+    assert not throttle._waiting and not throttle._undecided
 
 
 async def test_t9_one_password_at_many_names(throttle: Throttle, clock: Clock) -> None:

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from presence_server.accounts import notes, sessions, users
+from presence_server import endings
+from presence_server.accounts import sessions, users
 from presence_server.storage.database import Database, Row, Transaction, Value
-from presence_server.accounts.sessions import Reason
 from presence_server.accounts.users import UsernameTaken, is_reserved, name_problem
 from presence_server.config import PostgresUrl
+from presence_server.endings import Endings, Reason
 
 pytestmark = pytest.mark.both_databases
 
@@ -197,7 +198,7 @@ async def test_a_page_costs_the_same_wherever_it_begins(
     await users.last_seen_of(db, ["michael", "bob"])
     await sessions.find(db, "secret", NOW)
     await sessions.of_user(db, 1)
-    await sessions.endings_after(db, 5)
+    await endings.after(db, 5)
     for sql, values in asked:
         if isinstance(place, Path):
             steps = [row[3] for row in await read(f"EXPLAIN QUERY PLAN {sql}", *values)]
@@ -245,20 +246,20 @@ async def test_last_seen_of_many(db: Database) -> None:
 async def test_a_new_password_ends_all_sessions_but_one(db: Database) -> None:
     await make(db, "alice")
     alice = await user_id(db, "alice")
-    secret, mine = await sessions.start(db, alice, "::1", "phone", NOW)
-    stolen, other = await sessions.start(db, alice, "::1", "laptop", NOW)
-    await users.change_password(db, alice, "new hash", NOW, keep=mine.key)
+    secret, mine = await sessions.start(Endings(db), alice, "::1", "phone", NOW)
+    stolen, other = await sessions.start(Endings(db), alice, "::1", "laptop", NOW)
+    await users.change_password(Endings(db), alice, "new hash", NOW, keep=mine.key)
     assert await users.password_hash(db, "alice") == "new hash"
     assert await sessions.find(db, secret, NOW) == mine
     assert await sessions.find(db, stolen, NOW) is None
-    (ending,) = await sessions.endings_after(db, 0)
-    assert (ending.session_key, ending.reason) == (other.key, Reason.PASSWORD)
+    (ending,) = await endings.after(db, 0)
+    assert (ending.session, ending.reason) == (other.key, Reason.PASSWORD)
 
 
 async def test_a_hash_is_renewed_only_if_the_password_is_still_the_same(db: Database) -> None:
     await make(db, "alice")
     alice = await user_id(db, "alice")
-    secret, mine = await sessions.start(db, alice, "::1", "phone", NOW)
+    secret, mine = await sessions.start(Endings(db), alice, "::1", "phone", NOW)
     assert await users.renew_hash(db, alice, "hash", "dearer hash")
     assert await users.password_hash(db, "alice") == "dearer hash"
     assert not await users.renew_hash(db, alice, "hash", "late hash")
@@ -269,43 +270,41 @@ async def test_a_hash_is_renewed_only_if_the_password_is_still_the_same(db: Data
 async def test_a_disabled_user_has_no_session_and_gets_none(db: Database) -> None:
     await make(db, "alice")
     alice = await user_id(db, "alice")
-    secret, session = await sessions.start(db, alice, "::1", "phone", NOW)
-    await users.disable(db, alice, NOW)
-    await users.disable(db, alice, NOW + 5)
+    secret, session = await sessions.start(Endings(db), alice, "::1", "phone", NOW)
+    await users.disable(Endings(db), alice, NOW)
+    await users.disable(Endings(db), alice, NOW + 5)
     assert await sessions.find(db, secret, NOW) is None
     with pytest.raises(sessions.NotAllowed):
-        await sessions.start(db, alice, "::1", "phone", NOW)
+        await sessions.start(Endings(db), alice, "::1", "phone", NOW)
     user = await users.find(db, "alice")
     assert user is not None and user.disabled
-    (ending,) = await sessions.endings_after(db, 0)
-    assert (ending.session_key, ending.reason) == (session.key, Reason.DISABLED)
+    (ending,) = await endings.after(db, 0)
+    assert (ending.session, ending.reason) == (session.key, Reason.DISABLED)
     await users.enable(db, alice)
-    await sessions.start(db, alice, "::1", "phone", NOW)
+    await sessions.start(Endings(db), alice, "::1", "phone", NOW)
 
 
 async def test_a_deleted_account_leaves_nothing_but_its_endings(db: Database) -> None:
     await make(db, "Alice", "bob")
     alice = await user_id(db, "alice")
-    secret, session = await sessions.start(db, alice, "::1", "phone", NOW)
-    await notes.write(db, "node", {session.key: ("online", NOW)}, [], NOW)
-    await users.delete(db, alice, NOW)
-    await users.delete(db, alice, NOW)
+    secret, session = await sessions.start(Endings(db), alice, "::1", "phone", NOW)
+    await users.delete(Endings(db), alice, NOW)
+    await users.delete(Endings(db), alice, NOW)
     assert await users.find(db, "alice") is None
     assert await sessions.find(db, secret, NOW) is None
-    assert await notes.who_was_here(db) == []
-    endings = await sessions.endings_after(db, 0)
-    assert [(e.session_key, e.username, e.reason) for e in endings] == [
-        (session.key, "Alice", Reason.DELETED),
-        (None, "Alice", Reason.DELETED),
+    ends = await endings.after(db, 0)
+    assert [(e.session, e.username, e.account, e.reason) for e in ends] == [
+        (session.key, "Alice", alice, Reason.DELETED),
+        (None, "Alice", alice, Reason.DELETED),
     ]
     # A new account of the name is somebody else.
     assert (await users.create(db, "alice", "hash", NOW)).id > await user_id(db, "bob")
     with pytest.raises(sessions.NotAllowed):
-        await sessions.start(db, alice, "::1", "phone", NOW)
+        await sessions.start(Endings(db), alice, "::1", "phone", NOW)
 
 
 async def test_an_account_without_sessions_is_told_gone_too(db: Database) -> None:
     await make(db, "alice")
-    await users.delete(db, await user_id(db, "alice"), NOW)
-    (ending,) = await sessions.endings_after(db, 0)
-    assert (ending.session_key, ending.username) == (None, "alice")
+    await users.delete(Endings(db), await user_id(db, "alice"), NOW)
+    (ending,) = await endings.after(db, 0)
+    assert (ending.session, ending.username) == (None, "alice")

@@ -10,10 +10,12 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
 from presence_server.app import create_app
+from presence_server.accounts import users
 from presence_server.config import Config
+from presence_server.keys import DATABASE
 from tests.browser.conftest import OpenWindow
 from tests.browser.window import Window
-from tests.conftest import Serve, ServeApp
+from tests.conftest import Serve, ServeApp, Visit
 
 pytestmark = pytest.mark.browser
 
@@ -82,6 +84,119 @@ async def test_axe_finds_nothing_on_the_list_and_the_account_page(
     await alice.goto("/account/")
     await alice.page.get_by_text("Delete alice").click()
     assert await violations_in_both_schemes(alice.page) == []
+
+
+@pytest.mark.parametrize("direction", ["ltr", "rtl"])
+async def test_large_text_fits_on_a_phone(
+    serve: Serve, window: OpenWindow, direction: str
+) -> None:
+    server = await serve()
+    await window(server, "a-rather-long-name-of-32-letters")
+    alice = await window(server, "alice", viewport={"width": 360, "height": 640})
+    for path in ("/", "/account/", "/log_in/", "/nothing"):
+        await alice.goto(path)
+        for size in (100, 200):
+            await set_text(alice.page, size, direction)
+            assert await overflow(alice.page) <= 0, (path, size)
+            log_out = alice.page.get_by_role("button", name="Log out")
+            await expect(log_out.first).to_be_in_viewport(ratio=1)
+            assert await violations(alice.page) == []
+    alice.complaints.clear()
+    await alice.log_out()
+    for path in ("/log_in/", "/sign_up/"):
+        await alice.goto(path)
+        await set_text(alice.page, 200, direction)
+        assert await overflow(alice.page) <= 0, path
+
+
+async def set_text(page: Page, percent: int, direction: str = "ltr") -> None:
+    await page.evaluate(
+        """([percent, direction]) => {
+            document.documentElement.style.fontSize = `${percent}%`;
+            document.documentElement.dir = direction;
+            dispatchEvent(new Event("resize"));
+        }""",
+        [percent, direction],
+    )
+
+
+async def test_large_text_leaves_room_for_the_list(
+    serve: Serve, window: OpenWindow, visit: Visit
+) -> None:
+    server = await serve()
+    for number in range(20):
+        await (await visit(server)).sign_up(f"user{number:02}")
+    alice = await window(server, "alice", viewport={"width": 1280, "height": 800})
+    await alice.is_live()
+    box = alice.page.get_by_role("searchbox")
+    for percent, stays in ((100, True), (400, False)):
+        await set_text(alice.page, percent)
+        await alice.page.evaluate("scrollTo(0, document.body.scrollHeight / 2)")
+        seen = expect(box)
+        await (seen.to_be_in_viewport() if stays else seen.not_to_be_in_viewport())
+        await expect(alice.page.locator("#people > li >> visible=true").first).to_be_attached()
+
+
+async def test_what_belongs_together_stands_together_from_right_to_left(
+    serve: Serve, window: OpenWindow
+) -> None:
+    alice = await window(await serve(), "alice", viewport={"width": 960, "height": 640})
+    await alice.is_live()
+    await set_text(alice.page, 100, "rtl")
+    dot = await alice.page.locator(".dot").bounding_box()
+    words = await alice.page.locator("#state-words").bounding_box()
+    assert dot and words
+    gap = dot["x"] - (words["x"] + words["width"])
+    assert 0 < gap < 20
+
+
+async def test_all_names_are_printed_and_nothing_to_press(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve()
+    for number in range(119):
+        await users.create(server.app[DATABASE], f"user{number:03}", "", 1)
+    alice = await window(server, "alice")
+    await alice.is_live()
+    rows = alice.page.locator("#people > li")
+    assert await rows.count() < 60
+    await alice.page.emulate_media(media="print")
+    async with alice.page.expect_request_finished():
+        await alice.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    await expect(rows).to_have_count(120)
+    places = await rows.evaluate_all(
+        """rows => rows.map((row) => {
+            const { x, y } = row.getBoundingClientRect();
+            return `${x} ${y}`;
+        })"""
+    )
+    assert len(set(places)) == 120
+    await expect(alice.row("user118").locator(".word")).to_have_text("Offline")
+    for control in await alice.page.locator("button, input, a, nav").all():
+        await expect(control.and_(alice.page.locator(":not(.brand)"))).to_be_hidden()
+    await alice.page.emulate_media(media="screen")
+    await alice.page.evaluate("dispatchEvent(new Event('afterprint'))")
+    await expect(rows).not_to_have_count(120)
+    # Chromium would rather have no request that a page waits for.
+    alice.complaints.clear()
+
+
+async def test_names_are_not_translated(serve: Serve, window: OpenWindow) -> None:
+    alice = await window(await serve(), "alice")
+    await alice.is_live()
+    for path in ("/", "/account/", "/log_in/"):
+        await alice.goto(path)
+        found = await alice.page.evaluate(
+            """() => {
+                const texts = document.createNodeIterator(document.body, NodeFilter.SHOW_TEXT);
+                const found = [];
+                for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+                    if (/alice/.test(text.data)) found.push(text.parentElement.translate);
+                }
+                return found;
+            }"""
+        )
+        assert found and not any(found), path
 
 
 async def test_axe_finds_nothing_on_the_pages_of_errors(

@@ -202,6 +202,113 @@ async def test_after_sleep_a_stale_list_is_never_shown_as_live(
     await alice.sees("bob", "Offline")
 
 
+async def test_what_the_browser_knows_of_the_network_is_heeded(
+    server: ServerProcess, window: OpenWindow
+) -> None:
+    alice = await window(server, "alice")
+    await alice.is_live()
+    # A false alarm: the server answers.
+    async with alice.page.expect_response("**/api/users?limit=1"):
+        await alice.page.evaluate("dispatchEvent(new Event('offline'))")
+    await alice.is_live()
+    # Its open sockets are not even cut.
+    await alice.context.set_offline(True)
+    await alice.is_in_state("waiting", within=1_000)
+    await alice.context.set_offline(False)
+    await alice.is_live()
+    alice.complaints.clear()
+
+
+async def test_no_time_passes_in_what_is_only_last_known(
+    server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    alice = await window(through(line), "alice")
+    await stop_the_clock(alice)
+    since = alice.row("alice").locator(".since")
+    await alice.page.clock.run_for("02:00")
+    await alice.is_live()
+    await alice.page.clock.run_for(100)
+    await expect(since).to_have_text(re.compile("[23] min$"))
+    line.shut()
+    line.cut()
+    await alice.is_in_state("waiting")
+    words = await since.inner_text()
+    await alice.page.clock.run_for("04:00")
+    await expect(since).to_have_text(words)
+    await line.open()
+    await alice.page.clock.run_for("00:31")
+    await alice.is_live()
+    await alice.page.clock.run_for(100)
+    await expect(since).to_have_text(re.compile("[67] min$"))
+    alice.complaints.clear()
+
+
+async def test_a_lost_line_is_told_wherever_one_has_scrolled(
+    server: ServerProcess, line: Proxy, window: OpenWindow, visit: Visit
+) -> None:
+    for number in range(30):
+        await (await visit(server)).sign_up(f"user{number:02}")
+    alice = await window(through(line), "alice", viewport={"width": 360, "height": 640})
+    await alice.is_live()
+    await alice.page.evaluate("scrollTo(0, 900)")
+    await expect(alice.row("user20")).to_be_in_viewport()
+    line.shut()
+    line.cut()
+    await expect(alice.page.get_by_text("Connection lost.")).to_be_in_viewport()
+    await alice.page.goto("about:blank")
+    alice.complaints.clear()
+
+
+async def test_nothing_waits_by_a_clock_that_was_set_back(
+    server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    alice = await window(through(line), "alice")
+    await stop_the_clock(alice)
+    line.shut()
+    line.cut()
+    next_try = alice.page.locator("#next-try")
+    await expect(next_try).to_have_text("Next try in 1 s.")
+    now = await alice.page.evaluate("Date.now()")
+    await alice.page.clock.set_system_time(now - 3_600_000)
+    await alice.page.clock.run_for(1_000)
+    await expect(next_try).to_have_text(re.compile("Next try in [12] s."))
+    await line.open()
+    await alice.page.get_by_role("button", name="Try now").click()
+    await alice.is_live()
+    alice.complaints.clear()
+
+
+async def test_sleep_is_noticed_where_it_stops_the_count_of_time(
+    server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    alice = await window(through(line), "alice")
+    await stop_the_clock(alice)
+    line.stop()
+    now = await alice.page.evaluate("Date.now()")
+    await alice.page.clock.set_system_time(now + 3_600_000)
+    await alice.page.clock.run_for(1_000)
+    await alice.is_in_state("reconnecting", within=1_000)
+    line.go()
+    await alice.page.clock.run_for(2_000)
+    await alice.is_live()
+
+
+async def test_a_frozen_page_keeps_nobody_here(
+    serve: Serve, window: OpenWindow, visit: Visit
+) -> None:
+    server = await serve(grace=0.3)
+    alice, bob = await window(server, "alice"), await visit(server, "bob")
+    await alice.is_live()
+    async with bob.live() as socket:
+        await socket.sees("alice", "online")
+        # What a browser tells a page that it freezes; this one, without a screen, freezes none.
+        await alice.page.evaluate("document.dispatchEvent(new Event('freeze'))")
+        await socket.sees("alice", "offline")
+        await alice.page.evaluate("document.dispatchEvent(new Event('resume'))")
+        await socket.sees("alice", "online")
+    await alice.is_live()
+
+
 async def test_a_restarted_server_shows_nobody_offline(
     server: ServerProcess, line: Proxy, window: OpenWindow
 ) -> None:
@@ -262,7 +369,7 @@ async def test_changing_the_password_logs_out_the_other_devices(
     await alice.log_in("alice")
     await expect(alice.page).to_have_url(alice.url + "/")
     await alice.goto("/account/")
-    await alice.page.get_by_label("Old password").fill("johnson123")
+    await alice.page.get_by_label("Current password").fill("johnson123")
     await alice.page.get_by_label("New password", exact=True).fill("wombat-arcade-9")
     await alice.page.get_by_label("New password again", exact=True).fill("wombat-arcade-9")
     await alice.page.get_by_role("button", name="Change password").click()

@@ -20,8 +20,8 @@ async def test_the_demo_shows_people_who_come_and_go(tmp_path: Path, window: Ope
     try:
         assert process.stdout is not None
         async with asyncio.timeout(20):
-            invitation = (await process.stdout.readline()).decode()
             listening = (await process.stdout.readline()).decode()
+            invitation = (await process.stdout.readline()).decode()
         invited = re.match(r"Log in as (\S+) with the password (\S+),", invitation)
         assert invited is not None, invitation
         newcomer = await window(listening.removeprefix("Listening on ").strip())

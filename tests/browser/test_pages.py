@@ -1,10 +1,18 @@
 """The pages with forms, and what works without scripts."""
 
+import re
+import time
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 from playwright.async_api import expect
 
+from presence_server.accounts import sessions, users
+from presence_server.keys import DATABASE
+from presence_server.storage.database import Transaction
 from tests.browser.conftest import OpenWindow
-from tests.conftest import Serve
+from tests.conftest import Serve, Visit
 from testing.visitor import PASSWORD, Visitor
 
 pytestmark = pytest.mark.browser
@@ -32,7 +40,7 @@ async def test_a_wrong_log_in_keeps_the_name_and_asks_for_the_password(
 ) -> None:
     alice = await window(await serve())
     await alice.log_in("alice", "wrong-password")
-    await expect(alice.page.get_by_role("alert")).to_have_text("Wrong name or password.")
+    await expect(alice.page.get_by_role("alert")).to_have_text("Wrong username or password.")
     await expect(alice.page.get_by_label("Username")).to_have_value("alice")
     await expect(alice.page.get_by_label("Password")).to_be_focused()
     alice.complaints.clear()
@@ -109,11 +117,90 @@ async def test_errors_have_a_page_in_the_same_design(
     alice = await window(await serve(), "alice")
     await alice.goto(path)
     await expect(alice.page.get_by_role("heading")).to_have_text(
-        "Not Found" if "nothing" in path else "Method Not Allowed"
+        "Nothing here" if "nothing" in path else "This is no page"
     )
     await alice.page.get_by_role("link", name="Back to the list").click()
     await alice.is_live()
     alice.complaints.clear()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_two_clicks_send_a_form_once(
+    serve: Serve, window: OpenWindow, scripts: bool
+) -> None:
+    server = await serve()
+    alice = await window(server, java_script_enabled=scripts)
+    await alice.goto("/sign_up/")
+    await alice.page.get_by_label("Username").fill("alice ")
+    await alice.page.locator("#password1").fill(PASSWORD)
+    await alice.page.locator("#password2").fill(PASSWORD)
+    await alice.page.get_by_role("button", name="Sign up").dblclick()
+    await expect(alice.page.get_by_role("status")).to_have_text(
+        "Your account is ready. Log in with it."
+    )
+    await expect(alice.page.get_by_label("Username")).to_have_value("alice")
+    await alice.page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await alice.page.get_by_role("button", name="Log in").dblclick()
+    await expect(alice.page).to_have_url(alice.url + "/")
+    assert len(await sessions.of_user(server.app[DATABASE], 1)) == 1
+    await alice.page.get_by_role("button", name="Log out").dblclick()
+    await expect(alice.page.get_by_role("status")).to_have_text("You are logged out.")
+
+
+async def test_the_other_pages_keep_their_person_here(
+    serve: Serve, window: OpenWindow, visit: Visit
+) -> None:
+    server = await serve(grace=0.3)
+    alice, bob = await window(server, "alice"), await visit(server, "bob")
+    phone = await visit(server)
+    await phone.log_in("alice")
+    async with bob.live() as socket:
+        for path in ("/account/", "/nothing"):
+            await alice.goto(path)
+            # Who comes and goes now takes longer than the grace of a page without a line.
+            for status in ("online", "offline"):
+                await (await visit(server)).enter(status + path.strip("/"))
+                await socket.sees(status + path.strip("/"), "online")
+                await socket.sees(status + path.strip("/"), "offline")
+            assert socket.people["alice"] == "online"
+        alice.complaints.clear()
+        await alice.goto("/account/")
+        await socket.sees("alice", "online")
+        await phone.submit("/account/end", {"device": "others"}, form="/account/")
+    await expect(alice.page).to_have_url(alice.url + "/log_in/?next=%2Faccount%2F")
+    await expect(alice.page.get_by_role("status")).to_have_text(
+        "This device was logged out from another one."
+    )
+
+
+async def test_days_and_times_are_those_of_the_visitor(
+    serve: Serve, window: OpenWindow, visit: Visit
+) -> None:
+    server = await serve()
+    there = ZoneInfo("Pacific/Auckland")
+    await (await visit(server)).sign_up("bob")
+    alice = await window(server, "alice", timezone_id=there.key)
+    await server.app[DATABASE].write(set_back)
+    user = await users.find(server.app[DATABASE], "alice")
+    assert user is not None
+    exact = datetime.fromtimestamp(user.created_at, there)
+    await alice.goto("/account/")
+    joined = alice.page.locator("time").first
+    title = re.compile(f"{exact:%b %-d, %Y}, .*:{exact:%M}")
+    await expect(joined).to_have_attribute("title", title)
+    days = (datetime.now(there).date() - exact.date()).days
+    await expect(joined).to_have_text("yesterday" if days == 1 else f"{days} days ago")
+    in_utc = f"{exact.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    await expect(joined).to_have_attribute("datetime", in_utc)
+    await alice.goto("/")
+    await alice.is_live()
+    await expect(alice.row("bob").locator("time")).to_have_attribute("title", title)
+
+
+async def set_back(transaction: Transaction) -> None:
+    # A day and a half: of which some part of the world says two days.
+    then = int(time.time()) - 36 * 3600
+    await transaction.execute("UPDATE users SET created_at = $1, last_seen = $1", then)
 
 
 async def test_a_form_left_open_too_long_keeps_what_was_typed(

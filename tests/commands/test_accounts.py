@@ -5,6 +5,7 @@ import os
 import pty
 import sqlite3
 import sys
+import time
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from contextlib import closing
@@ -66,10 +67,14 @@ async def on_running(server: ServerProcess, *arguments: str, given: bytes = b"")
     return out.decode()
 
 
-def test_an_account_is_made_listed_and_deleted(command: Command) -> None:
+def test_an_account_is_made_listed_and_deleted(command: Command, path: Path) -> None:
     assert command("user", "add", "Michael", given=b"johnson123\n") == (
-        0, "Made the account Michael.\n", "",
+        0, "Made the account Michael.\n", f"presence-server: Made a new database, {path}.\n",
     )
+    assert command("user", "add", "admin", given=b"johnson123\n") == (
+        0, "Made the account admin.\n", "",
+    )
+    assert command("user", "delete", "admin")[0] == 0
     status, out, _ = command("user", "list")
     assert status == 0 and out.startswith("Michael  ") and "last seen never" in out
     assert "disabled" not in out
@@ -88,7 +93,8 @@ def test_an_account_is_made_listed_and_deleted(command: Command) -> None:
         ("al ice", b"johnson123\n", "letters a to z"),
         ("<b>bob</b>", b"johnson123\n", "letters a to z"),
         ("__proto__", b"johnson123\n", "begins and ends with a letter"),
-        ("bob", b"", "at least 8"),
+        ("bob", b"", "No password came."),
+        ("bob", b"\n", "at least 8"),
         ("bob", b"short\n", "at least 8"),
         ("bob", b"password\n", "too easy"),
         ("bob", b"x" * 73, "at most 72"),
@@ -147,6 +153,24 @@ def test_a_locked_database_can_be_read_but_not_changed(command: Command, path: P
     assert err == f"presence-server: The database {path} is locked by another program.\n"
 
 
+def test_times_are_written_in_one_zone_whatever_they_are(
+    command: Command, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("user", "add", "alice", given=b"johnson123\n")
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("UPDATE users SET created_at = 1795420800, last_seen = 9e18")
+        other.commit()
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    try:
+        status, out, _ = command("user", "list")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert status == 0
+    assert "since 2026-11-23 08:00 UTC  last seen second 9000000000000000000" in out
+
+
 def test_names_that_were_put_in_by_others_cannot_steer_the_terminal(
     command: Command, path: Path
 ) -> None:
@@ -166,6 +190,32 @@ def test_at_a_terminal_the_password_is_asked_for_twice(
     status, _, err = command("user", "add", "bob", stdin=Input(b"", is_terminal=True))
     assert status == 1 and "not the same" in err
     assert command("user", "add", "bob", stdin=Input(b"", is_terminal=True))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "said"), [(b"\x03", 130, b""), (b"\x04", 1, b"No password came.")]
+)
+def test_a_password_that_is_not_given_is_no_error_of_ours(
+    path: Path, key: bytes, status: int, said: bytes
+) -> None:
+    command = [sys.executable, "-m", "presence_server", "user", "add", "bob"]
+    flags = ["--database", str(path), "--bcrypt-cost", "4"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, command + flags, {**os.environ, "PYTHONPATH": str(ROOT)})
+    shown = b""
+    with open(terminal, "r+b", buffering=0) as screen:
+        while not shown.endswith(b"Password: "):
+            shown += screen.read(1)
+        screen.write(key)
+        try:
+            while more := screen.read(1):
+                shown += more
+        except OSError:
+            # The other side of the terminal is gone.
+            pass
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == status
+    assert said in shown and b"Traceback" not in shown
 
 
 def test_a_password_is_not_shown_at_a_real_terminal(path: Path) -> None:
@@ -201,10 +251,10 @@ def test_a_backup_is_taken_and_refused(command: Command, path: Path, tmp_path: P
     assert command("backup", str(copy)) == (0, f"Copied {path} to {copy}.\n", "")
     with closing(sqlite3.connect(copy)) as backup:
         assert backup.execute("SELECT username FROM users").fetchall() == [("alice",)]
-    for target in (path, tmp_path / "nowhere" / "copy", tmp_path):
+    for target in (path, tmp_path / "nowhere" / "copy", tmp_path, Path("."), Path("/")):
         status, out, err = command("backup", str(target))
         assert (status, out) == (1, "")
-        assert "cannot be written" in err and err.count("\n") == 1
+        assert f"{target} cannot be written" in err and err.count("\n") == 1
 
 
 @pytest.mark.both_databases

@@ -16,6 +16,7 @@ from presence_server.storage.database import (
     open_database,
 )
 from presence_server.config import PostgresUrl
+from presence_server.endings import Endings
 from tests.conftest import ServerProcesses, Visit
 from testing.postgresql_server import PASSWORD, PostgresqlServer
 from testing.processes import launch, on_database
@@ -23,7 +24,13 @@ from testing.processes import launch, on_database
 NOW = 1_795_420_800
 MANY = 100_000
 ENDED_WITHIN = 50
-TABLES = {"users": "id", "sessions": "key", "here": "session_key, node"}
+TABLES = {
+    "users": "id",
+    "sessions": "key",
+    "nodes": "name",
+    "here": "node, room, session",
+    "choices": "app, username",
+}
 
 Place = Path | PostgresUrl
 
@@ -68,10 +75,15 @@ async def fill(db: Database, number: int) -> None:
             ],
         )
         await transaction.execute(
-            "INSERT INTO here (session_key, node, status, since, noted_at)"
-            " SELECT key, 'node', 'online', $1, $1 FROM sessions WHERE key < $2",
+            "INSERT INTO here (node, room, session, username, account, status, since, about)"
+            " SELECT 'node', '', key, 'whoever', user_id, 'online', $1, '{}' FROM sessions"
+            " WHERE key < $2",
             NOW,
             f"{number // 2:064x}",
+        )
+        await transaction.execute("INSERT INTO nodes VALUES ('node', 1, 1, 0, $1, 1)", NOW)
+        await transaction.execute(
+            "INSERT INTO choices VALUES (0, 'User0', 1, 'busy', 'lunch', NULL, $1, 'node', 1)", NOW
         )
 
     await db.write(work)
@@ -85,10 +97,10 @@ async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Plac
         await fill(source, 50)
         deleted = await users.find(source, "user7")
         assert deleted is not None
-        await users.delete(source, deleted.id, NOW)
+        await users.delete(Endings(source), deleted.id, NOW)
         alice = await users.create(source, "Alice", "hash", NOW)
-        secret, session = await sessions.start(source, alice.id, "::1", "phone", NOW)
-        await users.disable(source, 3, NOW)
+        secret, session = await sessions.start(Endings(source), alice.id, "::1", "phone", NOW)
+        await users.disable(Endings(source), 3, NOW)
         copied = await copy(source, target, report)
         assert await content(target) == await content(source)
         assert copied == {name: len(rows) for name, rows in (await content(source)).items()}
@@ -113,7 +125,7 @@ async def test_a_copy_that_was_interrupted_is_made_anew(places: tuple[Place, Pla
         with pytest.raises(DatabaseUnusable, match="unfinished copy"):
             async with open_database(places[1]):
                 pass
-        await users.delete(source, 5, NOW)
+        await users.delete(Endings(source), 5, NOW)
         async with open_database(places[1], unfinished=True) as target:
             await copy(source, target, report)
             assert await content(target) == await content(source)

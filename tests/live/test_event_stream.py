@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 
 from presence_server.app import create_app
 from presence_server.config import Config
-from presence_server.keys import PRESENCE, SESSION
+from presence_server.keys import IDENTITY, PRESENCE
 from presence_server.live import wire as wires
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL
 from presence_server.live.observer import Observer
@@ -27,12 +27,12 @@ from tests.conftest import ServeApp, Visit
 
 async def events(request: web.Request) -> web.StreamResponse:
     """The smallest route for a stream."""
-    presence, session = request.app[PRESENCE], request[SESSION]
+    presence, identity = request.app[PRESENCE], request[IDENTITY]
     cursor = request.headers.get("Last-Event-ID")
     response, wire = await open_event_stream(request)
     observer = Observer(
-        session=session.key,
-        user=session.username,
+        session=identity.session,
+        user=identity.user,
         room=presence.room,
         dialect=TUTORIAL if "tutorial" in request.query else PRESENCE_V1,
         wire=wire,

@@ -69,7 +69,7 @@ async def is_cut(peer: RawPeer, server: TestServer) -> None:
 PONG = b"\x8a\x80\0\0\0\0"
 
 
-async def test_one_who_never_reads_is_cut_though_it_answers_pings(
+async def test_one_who_answers_every_ping_and_reads_nothing_is_cut(
     serve: Serve, visit: Visit
 ) -> None:
     server = await serve(heartbeat=1)

@@ -156,7 +156,7 @@ BAD_MESSAGES = [
     ("x" * 100_000, 1009),
     ('{"type":"status","status":"busy","scope":"user","text":["lunch"]}', 1007),
     ('{"type":"watch","users":[1]}', 1007),
-    ('{"type":"watch","users":["nobody"],"more":"' + "x" * 16_000 + '"}', None),
+    ('{"type":"watch","users":["bob"],"more":"' + "x" * 16_000 + '"}', None),
 ]
 
 
@@ -281,6 +281,9 @@ BAD_FRAMES = {
     "not UTF-8": (b"\x81\x82\0\0\0\0\xff\xfe", 1007),
     "close with one byte": (b"\x88\x81\0\0\0\0x", 1002),
     "close with a bad code": (b"\x88\x82\0\0\0\0\x00\x01", 1002),
+    "close with a code that means none": (b"\x88\x82\0\0\0\0\x03\xed", 1002),
+    "close with a code that means a break": (b"\x88\x82\0\0\0\0\x03\xee", None),
+    "a ping whose length is too long": (b"\x89\xfe\x00\x03\0\0\0\0abc", 1002),
     "a huge frame": (b"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 1009),
     "text within text": (b"\x01\x81\0\0\0\0a\x81\x81\0\0\0\0b", 1002),
 }

@@ -142,6 +142,39 @@ async def test_an_address_stays_with_its_process_where_it_resumes(site: Site) ->
             assert (await socket.first())["type"] == "changes"
 
 
+async def test_no_name_of_others_is_led_to_and_nothing_told_of_nginx(site: Site) -> None:
+    async with aiohttp.ClientSession() as http:
+        answer = await http.get(
+            f"http://127.0.0.1:{site.plain_port}/log_in/",
+            headers={"Host": "evil.example"},
+            allow_redirects=False,
+        )
+    assert answer.headers["Location"] == f"https://{NAME}/log_in/"
+    assert answer.headers["Server"] == "nginx"
+
+
+async def test_what_nginx_answers_by_itself_is_guarded_too(site: Site) -> None:
+    async with site.visitor() as visitor:
+        too_large = await visitor.post("/log_in/", {"username": "x" * 20_000})
+        too_long = await visitor.get("/" + "x" * 40_000)
+        for server in site.servers:
+            await server.kill()
+        unreachable = await visitor.get("/log_in/")
+    for answer, status in ((too_large, 413), (too_long, 414), (unreachable, 502)):
+        assert answer.status == status
+        assert answer.text == "This did not work. Please try again in a moment.\n"
+        assert answer.headers["Server"] == "nginx"
+        for name in (
+            "Content-Security-Policy",
+            "X-Content-Type-Options",
+            "Referrer-Policy",
+            "Strict-Transport-Security",
+            "Cache-Control",
+        ):
+            # Once: what the server answers has them already.
+            assert len(answer.headers.getall(name)) == 1, name
+
+
 @pytest.mark.slow
 async def test_a_rolling_restart_shows_nobody_offline(site: Site) -> None:
     """One process after the other, as `systemctl restart` does it: each when the one before it

@@ -3,21 +3,27 @@
 import asyncio
 import json
 import logging
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 
+from presence_server.config import PostgresUrl
 from presence_server.resources import ROOT
 from presence_server.watchdog import Watchdog
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
-from testing.redis_server import RedisServer
+from testing.redis_server import RedisServer, free_port
 
 
 async def ask(url: str) -> tuple[int, str]:
@@ -130,6 +136,54 @@ async def test_a_database_that_cannot_be_written_is_a_reason(
     assert (await ask(f"{server.url}/healthz"))[0] == 200
 
 
+@asynccontextmanager
+async def full_disk(server: ServerProcess, place: Path | PostgresUrl) -> AsyncIterator[None]:
+    """As far as the database can tell."""
+    if isinstance(place, Path):
+        # No file may grow any more. The rest of the last page of the journal is no room either.
+        size = Path(f"{place}-wal").stat().st_size
+        before = resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        yield
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, before)
+        return
+    connection = await asyncpg.connect(place.url)
+    await connection.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;"
+        " CREATE TRIGGER full_disk BEFORE INSERT ON sessions EXECUTE FUNCTION refuse()"
+    )
+    try:
+        yield
+    finally:
+        await connection.execute("DROP FUNCTION refuse CASCADE")
+        await connection.close()
+
+
+@pytest.mark.both_databases
+async def test_f17_a_full_disk_is_a_reason_until_there_is_room_again(
+    server_process: ServerProcesses, visit: Visit, place: Path | PostgresUrl
+) -> None:
+    server = await server_process(admin_port=0)
+    alice = await visit(server, "alice")
+    async with full_disk(server, place):
+        await until_ready(server, 503)
+        status, text = await ask(f"{server.admin_url}/readyz")
+        assert status == 503 and "disk" in json.loads(text)["reasons"][0]
+        assert (await alice.log_in("alice")).status == 503
+        # Who is logged in reads on.
+        assert (await alice.get("/")).status == 200
+    await until_ready(server, 200)
+    assert (await alice.log_in("alice")).status == 303
+    told = [line for line in server.log.splitlines() if "presence_server.storage" in line]
+    assert len(told) == 2 and "disk" in told[0] and "serves again" in told[1], told
+
+
+async def until_ready(server: ServerProcess, status: int) -> None:
+    async with asyncio.timeout(10):
+        while (await ask(f"{server.url}/readyz"))[0] != status:
+            await asyncio.sleep(0.1)
+
+
 async def test_who_lists_who_is_here(server_process: ServerProcesses, visit: Visit) -> None:
     server = await server_process(admin_port=0)
     await visit(server, "alice")
@@ -142,6 +196,18 @@ async def test_who_lists_who_is_here(server_process: ServerProcesses, visit: Vis
     await server.kill()
     gone = who(server, "--admin-port", port)
     assert gone.returncode == 1 and "No server answers" in gone.stderr
+
+
+async def test_who_says_why_nobody_answers(server_process: ServerProcesses) -> None:
+    server = await server_process()
+    free = await asyncio.to_thread(who, server, f"--admin-port={free_port()}")
+    assert (free.returncode, free.stdout) == (1, "")
+    assert free.stderr.startswith("No server answers at http://127.0.0.1:")
+    assert free.stderr.endswith("/roster: Connection refused.\n")
+    # The public port is none for operators.
+    public = await asyncio.to_thread(who, server, f"--admin-port={server.port}")
+    assert (public.returncode, public.stdout) == (1, "")
+    assert "/roster answers 404: is that the admin port" in public.stderr
 
 
 async def test_a_pause_of_the_process_is_logged(

@@ -4,18 +4,21 @@ import asyncio
 import json
 import resource
 import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from presence_server.live.seats import _KEPT
+from presence_server.resources import ROOT
+from presence_server.serving import _LEAST_DESCRIPTORS
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
 
 # Sockets that a process whose descriptors are limited so has room for.
-SEATS = 5
-LIMIT = _KEPT + SEATS
+SEATS = 40
+LIMIT = 2 * SEATS
 WITHIN = 15
 
 
@@ -102,6 +105,31 @@ async def test_https_without_a_public_url_is_explained_once(
     assert server.log.count("--public-url") == 1 and "presence.example" not in server.log
 
 
+async def test_what_is_served_does_not_depend_on_the_machine(
+    tmp_path: Path, visit: Visit
+) -> None:
+    """On its locale, its time zone, or its table of types."""
+    server = ServerProcess(tmp_path)
+    server.environment = {
+        "LC_ALL": "C",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONUTF8": "0",
+        "TZ": "Asia/Kathmandu",
+    }
+    await server.start()
+    try:
+        alice = await visit(server, "alice")
+        page = await alice.get("/account/")
+        assert "<title>alice \u00b7 Presence</title>" in page.text
+        expires = (await alice.log_out()).headers["Set-Cookie"].partition("expires=")[2]
+        deleted_at = parsedate_to_datetime(expires.partition(";")[0])
+        assert abs(deleted_at.timestamp() - time.time()) < 60
+        hour = time.strftime("%Y-%m-%dT%H:", time.gmtime())
+        assert server.log.startswith((hour, hour[:10])) and "Logging error" not in server.log
+    finally:
+        await server.kill()
+
+
 async def test_the_descriptor_limit_is_raised(server_process: ServerProcesses) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
@@ -113,10 +141,60 @@ async def test_the_descriptor_limit_is_raised(server_process: ServerProcesses) -
     assert f"most_sockets={hard - _KEPT}" in server.log
 
 
+def limited(folder: Path, count: int) -> ServerProcess:
+    """A server whose limit nobody can raise."""
+    (folder / "limited.py").write_text(
+        "import resource, sys\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({count}, {count}))\n"
+        "from presence_server import cli\n"
+        "sys.exit(cli.main())\n"
+    )
+    server = ServerProcess(folder, admin_port=0, max_sockets_per_user=0)
+    server.module = "limited"
+    server.environment["PYTHONPATH"] = f"{ROOT}:{folder}"
+    return server
+
+
+@pytest.mark.parametrize("count", [_LEAST_DESCRIPTORS, 200])
+async def test_few_descriptors_are_warned_about_and_serve_some(
+    tmp_path: Path, visit: Visit, count: int
+) -> None:
+    server = limited(tmp_path, count)
+    try:
+        await server.start()
+        said = f"A limit of {count} descriptors (ulimit -n, LimitNOFILE) is low: there is room for "
+        assert f"WARNING presence_server.serving: {said}{count // 2} sockets." in server.log
+        alice, bob = await visit(server, "alice"), await visit(server, "bob")
+        sockets = [await alice.http.ws_connect(f"{server.url}/users/") for _ in range(count // 2)]
+        assert (await bob.get("/users/", headers=_UPGRADE)).status == 503
+        assert (await bob.get("/")).status == 200
+        for socket in sockets:
+            await socket.close()
+        assert await server.terminate() == 0
+    finally:
+        await server.kill()
+
+
+async def test_with_fewer_descriptors_than_serve_anybody_it_does_not_start(
+    tmp_path: Path,
+) -> None:
+    server = limited(tmp_path, _LEAST_DESCRIPTORS - 1)
+    with pytest.raises(AssertionError, match="the log says"):
+        await server.start()
+    assert server.log == (
+        f"presence-server: A limit of {_LEAST_DESCRIPTORS - 1} descriptors (ulimit -n, LimitNOFILE)"
+        f" is too low to serve anybody: at least {_LEAST_DESCRIPTORS} are needed.\n"
+    )
+
+
+async def test_enough_descriptors_are_not_warned_about(server_process: ServerProcesses) -> None:
+    assert "A limit of" not in (await server_process()).log
+
+
 async def test_a_full_process_says_so_and_has_room_again(
     server_process: ServerProcesses, visit: Visit
 ) -> None:
-    server = await server_process()
+    server = await server_process(max_sockets_per_user=0)
     alice = await visit(server, "alice")
     limit_descriptors(server, LIMIT)
     open_sockets = [

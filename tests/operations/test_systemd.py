@@ -1,5 +1,6 @@
 """The systemd unit, and what the server tells systemd."""
 
+import configparser
 import shutil
 import subprocess
 import sys
@@ -58,6 +59,15 @@ def test_a_mistake_would_be_found(unit: Path) -> None:
 def test_the_unit_leaves_the_service_little(unit: Path) -> None:
     done = analyze("security", "--offline=true", f"--threshold={MOST_EXPOSED * 10:.0f}", unit)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_unit_is_started_again_for_ever() -> None:
+    """Five quick failures, as with a database that is not there yet, would end it for good."""
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation has it
+    unit.read_string(UNIT.read_text())
+    assert unit["Unit"]["StartLimitIntervalSec"] == "0"
+    assert unit["Service"]["Restart"] == "on-failure"
 
 
 async def test_the_manager_hears_when_it_is_ready_and_when_it_ends(tmp_path: Path) -> None:

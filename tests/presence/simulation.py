@@ -23,7 +23,7 @@ SILENCE = 2.5
 RETRY = 0.3
 CONNECT_TIMEOUT = 1.0
 
-# As in ledger.py: the database is written and read so often, in steps.
+# As in store.py: the database is written and read so often, in steps.
 NOTING = 5
 TOUCHING = 600
 NOTES_HOLD = 120

@@ -10,6 +10,7 @@ import redis
 
 from presence_server.relay import Relay
 from presence_server.relay import redis as redis_relay
+from presence_server.relay.redis_server import NoContact
 from testing.redis_server import RedisServer, free_port
 from tests.relay.node import Node, open_relay
 from testing.tcp_proxy import Proxy
@@ -319,3 +320,20 @@ def test_redis_keeps_nothing(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         assert isinstance(client, redis.Redis)
         assert client.dbsize() == 0
+
+
+def test_one_line_when_contact_is_lost_and_one_when_it_is_back(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(redis_relay, "LOG_INTERVAL", 0.0)
+    contact = redis_relay.Contact("redis.example")
+    for way in ("check", "publishing", "listening", "publishing"):
+        contact.lost(way, NoContact("refused"))
+    contact.made("publishing")
+    contact.lost("listening", NoContact("refused"))
+    contact.made("listening")
+    assert [record.getMessage() for record in caplog.records] == [
+        "No contact with Redis at redis.example, trying again: refused",
+        "Redis at redis.example is back",
+    ]

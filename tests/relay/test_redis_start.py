@@ -1,11 +1,13 @@
 """What is known of Redis before the relay runs: its address, its password, its certificate."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
 from presence_server.relay import RelayRefused
 from testing.certificate import Certificate
@@ -70,7 +72,7 @@ async def test_another_database_number_makes_no_difference(redis_server: RedisSe
     await works(f"{redis_server.url}?db=3")
 
 
-@pytest.mark.parametrize("account", ["", ":sesame@", "alice:sesame@", "bob:sesame@"])
+@pytest.mark.parametrize("account", [":sesame@", "alice:sesame@", "bob:sesame@"])
 async def test_a_wrong_password_is_refused(locked_redis: RedisServer, account: str) -> None:
     text = await refusal(f"redis://{account}127.0.0.1:{locked_redis.port}")
     assert "refuses the password" in text
@@ -87,6 +89,11 @@ async def test_a_wrong_password_is_refused_on_a_unix_socket() -> None:
         await works(server.url)
     finally:
         server.remove()
+
+
+async def test_no_password_where_one_is_needed_is_refused(locked_redis: RedisServer) -> None:
+    text = await refusal(f"redis://127.0.0.1:{locked_redis.port}")
+    assert "asks for a password" in text
 
 
 async def test_a_user_without_the_channels_is_refused(locked_redis: RedisServer) -> None:
@@ -158,6 +165,56 @@ async def test_a_refused_connection_is_waited_for(caplog: pytest.LogCaptureFixtu
     (line,) = [record.getMessage() for record in caplog.records]
     assert "sesame" not in line
     assert "127.0.0.1" in line
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "LOADING Redis is loading the dataset in memory",
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL.",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "CLUSTERDOWN The cluster is down",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "ERR max number of clients reached",
+        "ERR max number of clients + cluster connections reached",
+    ],
+)
+async def test_an_answer_that_means_not_yet_is_waited_for(answer: str) -> None:
+    async with talking(f"-{answer}\r\n".encode()) as port:
+        for account in "", ":sesame@":
+            relay = open_relay(f"redis://{account}127.0.0.1:{port}/3", "test", "a")
+            assert await relay.check() is False
+
+
+async def test_a_server_that_runs_a_script_is_waited_for(tcp_redis: RedisServer) -> None:
+    with tcp_redis.client() as client, tcp_redis.client() as other:
+        client.config_set("lua-time-limit", 50)
+        running = asyncio.create_task(asyncio.to_thread(run_for_ever, other))
+        relay = open_relay(tcp_redis.url, "test", "a")
+        async with asyncio.timeout(10):
+            while await relay.check():
+                pass
+        client.execute_command("SCRIPT", "KILL")
+        await running
+        async with Node(relay) as node:
+            await node.hears_itself_say("hello")
+
+
+def run_for_ever(client: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError):
+        client.eval("while true do end", 0)
+
+
+@pytest.mark.parametrize("failure", ["EAI_AGAIN", "EAI_FAIL", "EAI_SYSTEM"])
+async def test_a_look_up_that_fails_for_the_moment_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    async def fail(*values: object, **options: object) -> None:
+        raise socket.gaierror(getattr(socket, failure), "Temporary failure in name resolution")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
+    assert await open_relay("redis://redis.example", "test", "a").check() is False
 
 
 async def test_a_missing_unix_socket_is_waited_for(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from presence_server.accounts import sessions, users
 from presence_server.config import PostgresUrl
+from presence_server.endings import Endings
 from presence_server.storage.database import (
     Database,
     DatabaseUnavailable,
@@ -31,14 +32,14 @@ async def test_by_session_everything_works(postgresql: PostgresUrl) -> None:
             async with open_database(url) as one, open_database(url) as two:
                 await one.check_writable()
                 alice = await users.create(one, "alice", "hash", NOW)
-                secret, session = await sessions.start(one, alice.id, "::1", "", NOW)
+                secret, session = await sessions.start(Endings(one), alice.id, "::1", "", NOW)
                 await users.record_last_seen(two, {"alice": 0})
                 await asyncio.gather(count_up(one), count_up(two))
                 assert await users.last_seen_of(two, ["alice"]) == {"alice": 50}
                 assert await sessions.find(two, secret, NOW) == session
                 with pytest.raises(DatabaseUnavailable):
                     await one.read("DELETE FROM users RETURNING id")
-                await users.delete(one, alice.id, NOW)
+                await users.delete(Endings(one), alice.id, NOW)
 
 
 async def test_by_transaction_it_says_what_is_wrong(postgresql: PostgresUrl) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from presence_server import endings
 from presence_server.accounts import sessions, users
 from presence_server.storage.database import (
     Database,
@@ -25,6 +26,7 @@ from presence_server.storage.engine import WRITE_PATIENCE
 from presence_server.storage.migrations import read_steps
 from presence_server.storage.postgresql import ANSWER_PATIENCE, READERS
 from presence_server.config import ConfigError, PostgresUrl
+from presence_server.endings import Endings
 from presence_server.resources import MIGRATIONS, POSTGRESQL_MIGRATIONS
 from tests.storage.programs import run_at_once
 from testing.certificate import Certificate
@@ -150,11 +152,12 @@ async def test_steps_are_taken_once_and_all_of_them_or_none(
     with postgresql_server.empty_database() as url:
         async with open_database(url) as db:
             await users.create(db, "alice", "hash", NOW)
-        script.write_text(first + "\n-- step 2\n\nCREATE TABLE rooms (); CREATE TABLE here ();\n")
+        next_step = f"{first}\n-- step {len(read_steps(first)) + 1}\n\n"
+        script.write_text(next_step + "CREATE TABLE rooms (); CREATE TABLE here ();\n")
         with pytest.raises(asyncpg.DuplicateTableError):
             async with open_database(url):
                 pass
-        script.write_text(first + "\n-- step 2\n\nCREATE TABLE rooms (name TEXT);\n")
+        script.write_text(next_step + "CREATE TABLE rooms (name TEXT);\n")
         for _ in range(2):
             async with open_database(url) as db:
                 assert await db.read("SELECT * FROM rooms") == []
@@ -196,12 +199,12 @@ async def test_endings_appear_in_the_order_of_their_numbers(
 
     async def watch(reader: Database) -> None:
         while len(seen) < len(made):
-            endings = await sessions.endings_after(reader, seen[-1] if seen else 0)
-            seen.extend(ending.number for ending in endings)
+            new = await endings.after(reader, seen[-1] if seen else 0)
+            seen.extend(ending.number for ending in new)
 
     async def delete(writer: Database, ids: list[int]) -> None:
         for id in ids:
-            await users.delete(writer, id, NOW)
+            await users.delete(Endings(writer), id, NOW)
 
     async with open_database(postgresql) as two, open_database(postgresql) as reader:
         watching = asyncio.create_task(watch(reader))
@@ -269,7 +272,7 @@ async def test_nothing_else_that_is_usual_at_the_server_matters(postgresql: Post
             # Connections that were quiet for too long are made anew.
             await asyncio.sleep(0.5)
             alice = await users.create(db, "alice", "hash", NOW)
-            secret, session = await sessions.start(db, alice.id, "::1", "", NOW)
+            secret, session = await sessions.start(Endings(db), alice.id, "::1", "", NOW)
             await asyncio.sleep(0.5)
             assert await sessions.find(db, secret, NOW) == session
 
@@ -475,7 +478,7 @@ async def test_f18_a_replica_can_be_read_and_serves_again_when_promoted(
     url = own_postgresql.url("accounts")
     async with open_database(url) as db:
         alice = await users.create(db, "alice", "hash", NOW)
-        secret, session = await sessions.start(db, alice.id, "::1", "", NOW)
+        secret, session = await sessions.start(Endings(db), alice.id, "::1", "", NOW)
         await asyncio.to_thread(own_postgresql.become_replica)
         async with asyncio.timeout(RECOVERED_WITHIN):
             while True:

@@ -9,6 +9,7 @@ import pytest
 from presence_server.accounts import users
 from presence_server.storage import schema
 from presence_server.storage.database import DatabaseUnusable, Row, Transaction, open_database
+from presence_server.storage.migrations import read_steps
 from presence_server.resources import MIGRATIONS
 from tests.storage.programs import lock_of_another_program, run, run_at_once
 
@@ -77,22 +78,35 @@ async def test_any_name_is_the_name_of_a_file(
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("pages", range(1, 9))
-async def test_f17_no_room_for_the_schema(
-    path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
+_OPEN_ON_A_FULL_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from presence_server.storage.database import DatabaseUnusable, open_database
+
+async def main():
+    for kilobytes in range(4, 56, 4):
+        # No file may grow beyond, which is how a full disk looks to a program.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * kilobytes, resource.RLIM_INFINITY))
+        try:
+            async with open_database(Path(sys.argv[1], f"{kilobytes}.sqlite3")):
+                print("open")
+        except DatabaseUnusable as error:
+            print(error)
+
+asyncio.run(main())
+"""
+
+
+async def test_f17_wherever_the_room_for_the_schema_ends_there_is_a_sentence(
+    tmp_path: Path,
 ) -> None:
-    connect = schema._connect
-
-    def connect_to_a_full_disk(path: Path) -> sqlite3.Connection:
-        connection = connect(path)
-        connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
-
-    with monkeypatch.context() as full:
-        full.setattr(schema, "_connect", connect_to_a_full_disk)
-        assert "has no room left on its disk" in await refusal(path)
-    async with open_database(path) as db:
-        assert await users.count(db) == 0
+    said = run(_OPEN_ON_A_FULL_DISK, tmp_path).splitlines()
+    assert len(said) == 13
+    for line in said:
+        assert line.endswith(("left on its disk.", "written to its disk.")), said
+    for path in tmp_path.glob("*.sqlite3"):
+        async with open_database(path) as db:
+            assert await users.count(db) == 0
 
 
 async def test_f18_a_missing_folder(tmp_path: Path) -> None:
@@ -236,46 +250,49 @@ def test_of_several_processes_that_start_at_once_one_makes_the_schema(path: Path
 
 
 @pytest.fixture
-def two_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The schema with a second step, to be written by the test."""
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The schema, to which a test adds a step."""
     script = tmp_path / "migrations.sql"
     script.write_text(MIGRATIONS.read_text())
     monkeypatch.setattr(schema, "MIGRATIONS", script)
     return script
 
 
-def append(script: Path, step: str) -> None:
-    script.write_text(script.read_text() + step)
+def append(script: Path, statements: str, *, skip: int = 0) -> None:
+    """Add a step, or one with too high a number."""
+    number = len(read_steps(script.read_text())) + 1 + skip
+    script.write_text(f"{script.read_text()}\n-- step {number}\n\n{statements}")
 
 
 async def test_an_older_database_takes_the_steps_it_has_not_taken(
-    tmp_path: Path, two_steps: Path
+    tmp_path: Path, script: Path
 ) -> None:
     path = tmp_path / "presence.sqlite3"
     async with open_database(path) as db:
         await users.create(db, "alice", "hash", NOW)
-    append(two_steps, "\n-- step 2\n\nCREATE TABLE rooms (name TEXT); -- a room\n")
+    append(script, "CREATE TABLE rooms (name TEXT); -- a room\n")
     for _ in range(2):
         async with open_database(path) as db:
             assert await db.read("SELECT * FROM rooms") == []
             assert await users.find(db, "alice")
 
 
-async def test_a_step_is_taken_whole_or_not_at_all(tmp_path: Path, two_steps: Path) -> None:
+async def test_a_step_is_taken_whole_or_not_at_all(tmp_path: Path, script: Path) -> None:
     path = tmp_path / "presence.sqlite3"
     async with open_database(path):
         pass
-    append(two_steps, "\n-- step 2\n\nCREATE TABLE rooms (name TEXT);\nCREATE TABLE users (x);\n")
+    taken = len(read_steps(script.read_text()))
+    append(script, "CREATE TABLE rooms (name TEXT);\nCREATE TABLE users (x);\n")
     with pytest.raises(sqlite3.OperationalError, match="already exists"):
         async with open_database(path):
             pass
     with closing(sqlite3.connect(path)) as other:
-        assert other.execute("PRAGMA user_version").fetchall() == [(1,)]
+        assert other.execute("PRAGMA user_version").fetchall() == [(taken,)]
         assert not other.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rooms'").fetchall()
 
 
-async def test_steps_out_of_order_are_refused(tmp_path: Path, two_steps: Path) -> None:
-    append(two_steps, "\n-- step 3\n\nCREATE TABLE rooms (name TEXT);\n")
+async def test_steps_out_of_order_are_refused(tmp_path: Path, script: Path) -> None:
+    append(script, "CREATE TABLE rooms (name TEXT);\n", skip=1)
     with pytest.raises(ValueError, match="not 1, 2, 3"):
         async with open_database(tmp_path / "presence.sqlite3"):
             pass

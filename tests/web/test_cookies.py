@@ -125,7 +125,8 @@ def named(server: TestServer, value: bytes) -> bytes:
 async def raw_get(visitor: Visitor, cookies: bytes, name: bytes = b"x") -> bytes:
     host, port = visitor.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET / HTTP/1.1\r\nHost: " + name + b"\r\nConnection: close\r\n" + cookies + b"\r\n")
+    head = b"GET / HTTP/1.1\r\nHost: " + name + b"\r\nConnection: close\r\n"
+    writer.write(head + cookies + b"\r\n")
     async with asyncio.timeout(5):
         status = await reader.readline()
     writer.close()
@@ -192,7 +193,8 @@ async def test_d20_of_two_cookies_none_counts(serve: Serve, visit: Visit) -> Non
 
 
 @pytest.mark.parametrize(
-    "blank", ["\u2003", "\u00a0", "\u0085", "\u3000", "\ufeff", "\x0b", "\x0c", "\x1c", "\x1f", "+"]
+    "blank",
+    ["\u2003", "\xa0", "\x85", "\u3000", "\ufeff", "\x0b", "\x0c", "\x1c", "\x1f"],
 )
 async def test_a_name_that_is_ours_but_for_odd_blanks_is_not_ours(
     serve: Serve, visit: Visit, blank: str

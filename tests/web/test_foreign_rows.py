@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from presence_server.accounts import notes
+from presence_server import notes
 from presence_server.keys import DATABASE
 from tests.conftest import Serve, Visit
 
@@ -32,17 +32,16 @@ async def test_statuses_and_reasons_of_a_newer_version_end_nothing(
     async with alice.live() as socket:
         await socket.first()
         with closing(sqlite3.connect(tmp_path / "presence.sqlite3")) as other:
-            # Its tables would allow it.
-            other.execute("PRAGMA ignore_check_constraints = ON")
-            other.execute("INSERT INTO here SELECT key, 'newer', 'dancing', 1, 1 FROM sessions")
-            other.commit()
-            (was,) = await notes.who_was_here(server.app[DATABASE])
-            assert was.status == "online"
-            noted = await notes.elsewhere(server.app[DATABASE], "us", 0)
-            assert noted["alice"][0] == "online"
             other.execute(
-                "INSERT INTO endings (session_key, username, reason, ended_at)"
-                " SELECT key, 'alice', 'evicted', 1 FROM sessions"
+                "INSERT INTO here (node, room, session, username, account, status, since, about)"
+                " SELECT 'newer', '', key, 'alice', 1, 'dancing', 1, '{}' FROM sessions"
+            )
+            other.commit()
+            (was,) = await notes.stays_of(server.app[DATABASE], "newer")
+            assert was.status == "online"
+            other.execute(
+                "INSERT INTO endings (session, app, username, account, reason, ended_at)"
+                " SELECT key, 0, 'alice', 1, 'evicted', 1 FROM sessions"
             )
             other.commit()
         # Whatever the reason, that session has ended.

@@ -2,7 +2,7 @@ import pytest
 
 from presence_server.accounts import sessions, users
 from presence_server.accounts.passwords import PasswordsBusy
-from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
+from presence_server.keys import DATABASE, ENDINGS, PASSWORDS, PRESENCE
 from tests.conftest import Serve, Visit
 from testing.visitor import PASSWORD, Page, Visitor
 
@@ -53,7 +53,7 @@ async def refused(alice: Visitor, username: str, password: str) -> Page:
         ("", PASSWORD),
         ("", ""),
         ("michael\0", PASSWORD),
-        ("michael ", PASSWORD),
+        ("mi chael", PASSWORD),
         ("' OR 1=1 --", PASSWORD),
         ("m%", PASSWORD),
         ("x" * 8000, PASSWORD),
@@ -66,7 +66,7 @@ async def test_bad_log_in(serve: Serve, visit: Visit, username: str, password: s
     await alice.sign_up("michael")
     answer = await refused(alice, username, password)
     assert answer.status == 401
-    assert "Wrong name or password." in answer.text
+    assert "Wrong username or password." in answer.text
     assert not await sessions.of_user(server.app[DATABASE], 1)
     assert (await alice.get("/")).location == "/log_in/"
 
@@ -80,7 +80,8 @@ async def test_t12_all_reasons_for_a_refusal_look_the_same(serve: Serve, visit: 
     for username in ("disabled", "deleted"):
         user = await users.find(database, username)
         assert user is not None
-        await (users.disable if username == "disabled" else users.delete)(database, user.id, 0)
+        end = users.disable if username == "disabled" else users.delete
+        await end(server.app[ENDINGS], user.id, 0)
     answers = [
         await refused(alice, "michael", "not this one"),
         await refused(alice, "michael", "x" * 100),
@@ -247,6 +248,29 @@ async def test_log_out_ends_the_session_and_deletes_the_cookie(serve: Serve, vis
     assert len(alice.http.cookie_jar) == 0
     assert not await sessions.of_user(server.app[DATABASE], 1)
     assert (await alice.get("/")).location == "/log_in/"
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ("{ours}/", True),
+        ("{ours}/account/", True),
+        ("{ours}/sign_up/", False),
+        ("{ours}.evil.example/", False),
+        ("https://evil.example/", False),
+        ("nonsense", False),
+        ("http://[", False),
+    ],
+)
+async def test_the_log_out_is_told_once_to_whoever_comes_from_a_page_for_those_logged_in(
+    serve: Serve, visit: Visit, page: str, told: bool
+) -> None:
+    alice = await visit(await serve(), "alice")
+    await alice.log_out()
+    headers = {"Referer": page.format(ours=alice.url)}
+    answers = [await alice.get("/log_in/", headers=headers) for _ in range(2)]
+    said = ["You are logged out." in answer.text for answer in answers]
+    assert said == [told, False]
 
 
 async def test_t37_log_out_twice_is_no_error(serve: Serve, visit: Visit) -> None:

@@ -1,0 +1,213 @@
+"""What nodes write down, so that it outlives them and can be read when they cannot be heard: SQL.
+
+All times of it are by the database's own clock: that of one node is never compared with another's.
+"""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from presence_server.accounts import users
+from presence_server.presence.records import OWN, Chosen, Record, Stay
+from presence_server.storage.database import Database, Row, Transaction
+
+STAY = "room, session, username, account, status, since, about"
+_CHOICE = "app, username, account, status, text, held_until, chosen_at"
+
+
+class Written(NamedTuple):
+    """What a node's own row says; `age` is for how many seconds it has not written."""
+
+    counter: int
+    changed: int
+    stopped: bool
+    age: float
+
+
+class Change(NamedTuple):
+    """A node's next write. `heeded` is the last ending that the record has in it."""
+
+    node: str
+    counter: int
+    heeded: int
+    record: Record
+    taken_at: Mapping[tuple[str, str], float]
+    stopped: bool = False
+
+
+async def write(db: Database, change: Change, *, anew: bool) -> bool:
+    """Write what changed, or `anew` all of it; False, and nothing, if the node has been forgotten.
+
+    `taken_at` is when each stay of the record was taken from the roster, by time.monotonic().
+    """
+
+    async def work(transaction: Transaction) -> bool:
+        if anew:
+            await delete(transaction, [change.node])
+            await enter(db, transaction, change)
+        elif not await _sign(db, transaction, change):
+            return False
+        await _write_stays(db, transaction, change)
+        await _write_choices(transaction, change)
+        await users.note_last_seen(transaction, change.record.last_seen)
+        return True
+
+    return await db.write(work)
+
+
+async def nodes(db: Database, but: str) -> dict[str, Written]:
+    """All nodes but one, also those that stopped or died."""
+    rows = await db.read(
+        f"SELECT name, counter, changed, stopped, {db.clock} - wrote_at FROM nodes"
+        " WHERE name <> $1",
+        but,
+    )
+    return {
+        name: Written(counter, changed, stopped == 1, milliseconds / 1000)
+        for name, counter, changed, stopped, milliseconds in rows
+    }
+
+
+async def stays_of(db: Database, node: str) -> list[Stay]:
+    rows = await db.read(
+        f"SELECT {STAY}, {db.clock} - left_at, held_until FROM here WHERE node = $1", node
+    )
+    stays = [stay_in(row) for row in rows]
+    return [stay._replace(resting=_seconds(stay.resting)) for stay in stays]
+
+
+def stay_in(row: Row) -> Stay:
+    """From the columns of STAY, one for `resting` and held_until."""
+    stay = Stay(*row)
+    # A newer version may share the database: whoever has a status of its making is here all the
+    # same.
+    return stay if stay.status == "away" else stay._replace(status="online")
+
+
+async def choices(db: Database) -> list[Chosen]:
+    """All choices, also those that have been ended."""
+    return [Chosen(*row) for row in await db.read(f"SELECT {_CHOICE} FROM choices")]
+
+
+async def choices_of(db: Database, node: str, after: int) -> list[Chosen]:
+    """What a node has written of choices since a value of its counter."""
+    rows = await db.read(
+        f"SELECT {_CHOICE} FROM choices WHERE node = $1 AND counter > $2", node, after
+    )
+    return [Chosen(*row) for row in rows]
+
+
+async def here_by_session(db: Database, keys: Collection[str]) -> set[str]:
+    """Those of some sessions of own accounts that any node has written down as here."""
+    if not keys:
+        return set()
+    places = ", ".join(f"${number}" for number in range(2, len(keys) + 2))
+    # By way of the nodes, which are few: so the primary key is of use.
+    rows = await db.read(
+        "SELECT here.session FROM nodes JOIN here ON here.node = nodes.name"
+        f" WHERE here.room = $1 AND here.session IN ({places})",
+        OWN,
+        *keys,
+    )
+    return {key for (key,) in rows}
+
+
+async def forget(db: Database, names: Collection[str]) -> None:
+    """Forget nodes with all that they wrote down of who is here."""
+
+    async def work(transaction: Transaction) -> None:
+        await delete(transaction, names)
+
+    await db.write(work)
+
+
+async def delete(transaction: Transaction, names: Collection[str]) -> None:
+    """forget() as a part of a larger transaction."""
+    for table, column in (("here", "node"), ("nodes", "name")):
+        await transaction.execute_many(
+            f"DELETE FROM {table} WHERE {column} = $1", [(name,) for name in names]
+        )
+
+
+async def enter(db: Database, transaction: Transaction, change: Change) -> None:
+    """Write the node's own row, also if there is none yet, and say that others have changed."""
+    await transaction.execute(
+        "INSERT INTO nodes (name, counter, changed, heeded, stopped, wrote_at)"
+        f" VALUES ($1, $2, $2, $3, $4, {db.clock}) ON CONFLICT (name) DO UPDATE"
+        " SET counter = excluded.counter, changed = excluded.changed, heeded = excluded.heeded,"
+        " stopped = excluded.stopped, wrote_at = excluded.wrote_at",
+        change.node,
+        change.counter,
+        change.heeded,
+        int(change.stopped),
+    )
+
+
+async def _sign(db: Database, transaction: Transaction, change: Change) -> bool:
+    """Note the write in the node's own row; False if there is none."""
+    changed = bool(change.record.here or change.record.gone or change.record.choices)
+    rows = await transaction.execute(
+        "UPDATE nodes SET counter = $2, heeded = $3, stopped = $4,"
+        f" changed = coalesce($5, changed), wrote_at = {db.clock}"
+        " WHERE name = $1 RETURNING name",
+        change.node,
+        change.counter,
+        change.heeded,
+        int(change.stopped),
+        change.counter if changed else None,
+    )
+    return bool(rows)
+
+
+async def _write_stays(db: Database, transaction: Transaction, change: Change) -> None:
+    await transaction.execute_many(
+        "DELETE FROM here WHERE node = $1 AND room = $2 AND session = $3",
+        [(change.node, room, session) for room, session in change.record.gone],
+    )
+    await insert(db, transaction, change.node, _up_to_now(change))
+
+
+async def insert(
+    db: Database, transaction: Transaction, node: str, stays: Iterable[Stay]
+) -> None:
+    """Write down stays in the place of what a node had written of them."""
+    await transaction.execute_many(
+        f"INSERT INTO here (node, {STAY}, left_at, held_until)"
+        f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {db.clock} - $9, $10)"
+        " ON CONFLICT (node, room, session) DO UPDATE SET username = excluded.username,"
+        " account = excluded.account, status = excluded.status, since = excluded.since,"
+        " about = excluded.about, left_at = excluded.left_at, held_until = excluded.held_until",
+        [(node, *stay[:7], _milliseconds(stay.resting), stay.until) for stay in stays],
+    )
+
+
+async def _write_choices(transaction: Transaction, change: Change) -> None:
+    # Who has the same name later is somebody else: a later account comes before a later choice.
+    await transaction.execute_many(
+        f"INSERT INTO choices ({_CHOICE}, node, counter)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        " ON CONFLICT (app, username) DO UPDATE SET account = excluded.account,"
+        " status = excluded.status, text = excluded.text, held_until = excluded.held_until,"
+        " chosen_at = excluded.chosen_at, node = excluded.node, counter = excluded.counter"
+        " WHERE excluded.account > choices.account OR (excluded.account = choices.account"
+        " AND excluded.chosen_at > choices.chosen_at)",
+        [(*choice, change.node, change.counter) for choice in change.record.choices],
+    )
+
+
+def _up_to_now(change: Change) -> Iterator[Stay]:
+    now = time.monotonic()
+    for stay in change.record.here:
+        if stay.resting is None:
+            yield stay
+        else:
+            waited = now - change.taken_at[stay.room, stay.session]
+            yield stay._replace(resting=stay.resting + waited)
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(1000 * seconds)

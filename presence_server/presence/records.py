@@ -1,0 +1,77 @@
+"""What a node has written down of itself, and what it reads of others: what outlives a process.
+
+No clock stands in these: the clocks of two nodes, or of one before and after a restart, need not
+agree.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from presence_server.presence.roster import Status
+
+# The room of this server's own accounts. A room of an app is "APPID/NAME".
+OWN = ""
+
+
+class Stay(NamedTuple):
+    """A session in a room of one node.
+
+    `account` is the number of an own account, which only grows, and 0 for users of apps. `status`
+    is that of the session's lines, whatever was chosen. `about` is JSON text. `resting` is for how
+    many seconds no line has been open, None while one is: a grace goes on where it stood. Less than
+    nothing: for so long it is still presumed that one is. After the Unix second `until` nobody may
+    take the stay over: a token or a claim has ended.
+    """
+
+    room: str
+    session: str
+    user: str
+    account: int
+    status: Status
+    since: int
+    about: str = "{}"
+    resting: float | None = None
+    until: int | None = None
+
+
+class Chosen(NamedTuple):
+    """What a user chose, for all rooms of an app (0: the own accounts).
+
+    Without a status and text it says that a choice has ended. Of two the one with the greater
+    `(account, at)` holds. `until` is a Unix second, None: until changed.
+    """
+
+    app: int
+    user: str
+    account: int
+    status: str | None
+    text: str
+    until: int | None
+    at: int
+
+
+class Record(NamedTuple):
+    """What changed since the last record.
+
+    `gone` names stays by (room, session); `last_seen` is of own accounts, by user name.
+    """
+
+    here: list[Stay]
+    gone: set[tuple[str, str]]
+    last_seen: dict[str, int]
+    choices: list[Chosen]
+
+
+class Notes(NamedTuple):
+    """What is read of other nodes.
+
+    `counters` has each node that has not stopped properly; a node adds one with each write, in
+    the same transaction as its changes, and writes at least every half second. So once a counter
+    has moved by two, all that its node knew before is in what has been read. `stays` has, by node,
+    all that each wrote down whose stays have changed since they were read last; None while nothing
+    is read, for the nodes can be heard.
+    """
+
+    counters: Mapping[str, int]
+    stays: Mapping[str, Sequence[Stay]] | None
+    choices: Sequence[Chosen]

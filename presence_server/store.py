@@ -1,0 +1,268 @@
+"""Who is here and what was chosen, in the database: so that both outlive this process, and that
+other nodes can read what they cannot hear."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+from presence_server import notes
+from presence_server.background import Background
+from presence_server.presence.records import Chosen, Notes, Record, Stay
+from presence_server.storage.database import Database, DatabaseUnavailable
+from presence_server.takeover import Left, left_behind, take_over
+
+# Seconds.
+_WRITE_EVERY = 0.5
+_READ_EVERY = 0.5
+# A node that has not written for so long does not run, or cannot write.
+_WRITES_WITHIN = 1.6
+_LOOK_AGAIN = 0.2
+# Most of it has been written before, and the process has few seconds to end in.
+_CLOSE_WITHIN = 1.5
+
+log = logging.getLogger(__name__)
+
+
+class Presence(Protocol):
+    """What the store needs of the running node."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def peers(self) -> Collection[str]:
+        """The other nodes that were heard."""
+
+    @property
+    def unheard(self) -> bool:
+        """Whether other nodes may say what cannot be heard."""
+
+    def take_record(self, *, whole: bool = False) -> Record:
+        """What changed since the last record; on demand all that holds."""
+
+    def take_dropped(self) -> set[str]:
+        """The nodes that were given up since they were asked for last."""
+
+    def adopt(self, stays: Sequence[Stay]) -> None:
+        """Count as here, for what is left of a grace, those who were at a node that is no more."""
+
+    def heed(self, notes: Notes) -> None:
+        """Take in what the other nodes wrote down."""
+
+
+class Store:
+    """Keeps the database in agreement with one node, and the node with what others wrote.
+
+    `alone`: no other node can live, so whatever is written down was left by one that does not.
+    `heeded` gives the number of the last ending that the node has heeded.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        presence: Presence,
+        heeded: Callable[[], int],
+        *,
+        lease: float,
+        alone: bool,
+    ) -> None:
+        self._database = database
+        self._presence = presence
+        self._heeded = heeded
+        self._lease = 0.0 if alone else lease
+        self._alone = alone
+        # Whether the database knows this node, and its counter there.
+        self._entered = False
+        self._counter = 0
+        self._unwritten = _Unwritten()
+        self._writing = asyncio.Lock()
+        self._stopped = False
+        # Nodes that are gone and whose rows are still there.
+        self._dropped: set[str] = set()
+        # While others are not heard: by node, with which counter that changed which was read last.
+        self._read: dict[str, int] | None = None
+
+    async def open(self) -> None:
+        """Before anybody is let in: take over from those who have surely ended."""
+        self._presence.heed(Notes({}, None, await notes.choices(self._database)))
+        found = await notes.nodes(self._database, but=self._presence.name)
+        ended = {name for name, node in found.items() if node.stopped or self._alone}
+        others = any(found[name].age < _WRITES_WITHIN for name in found.keys() - ended)
+        await self._take_over(ended, others)
+
+    async def take_over_dead(self) -> None:
+        """Take over from nodes that neither speak nor write; when the others have been heard."""
+        counters: dict[str, int] = {}
+        while True:
+            found = await notes.nodes(self._database, but=self._presence.name)
+            silent = found.keys() - self._presence.peers
+            dead = {name for name in silent if found[name].age >= _WRITES_WITHIN}
+            moving = {
+                name
+                for name in silent - dead
+                if counters.setdefault(name, found[name].counter) != found[name].counter
+            }
+            if silent == dead | moving:
+                break
+            await asyncio.sleep(_LOOK_AGAIN)
+        await self._take_over(dead, bool(self._presence.peers or moving))
+
+    async def run(self) -> None:
+        """Read and write in turns, for ever."""
+        async with Background() as tasks:
+            tasks.start("write who is here", self._write_records())
+            tasks.start("read notes", self._read_notes())
+
+    def stop(self) -> None:
+        """Take the last record: who is sent away from now on is to be here after a restart."""
+        if not self._stopped:
+            self._take_record()
+            self._stopped = True
+
+    async def close(self) -> None:
+        """Write down who is here at the end."""
+        self.stop()
+        try:
+            async with asyncio.timeout(_CLOSE_WITHIN):
+                await self._database.attempt(self.write())
+        except TimeoutError:
+            log.error("The database takes too long to be waited for at the end.")
+
+    async def write(self) -> None:
+        """Write what has changed; nothing is lost if the database cannot serve."""
+        async with self._writing:
+            if not self._stopped:
+                self._take_record()
+            if not self._is_due():
+                return
+            if not await self._write(anew=not self._entered):
+                # Somebody thought that this node was dead, and has taken over what it had.
+                self._entered = False
+                if not self._stopped:
+                    self._take_record()
+                    await self._write(anew=True)
+
+    async def read(self) -> None:
+        """Read what other nodes have written, as far as it is not heard."""
+        found = await notes.nodes(self._database, but=self._presence.name)
+        living = {name: node for name, node in found.items() if not node.stopped}
+        counters = {name: node.counter for name, node in living.items()}
+        if not self._presence.unheard:
+            # What was chosen at a node that lived only meanwhile is not heard afterwards.
+            missed = await notes.choices(self._database) if self._read is not None else []
+            self._read = None
+            self._presence.heed(Notes(counters, None, missed))
+            return
+        known = self._read or {}
+        stays: dict[str, list[Stay]] = {}
+        choices: list[Chosen] = []
+        for name, node in living.items():
+            if node.changed != known.get(name):
+                stays[name] = await notes.stays_of(self._database, name)
+                choices += await notes.choices_of(self._database, name, known.get(name, 0))
+        self._read = {name: node.changed for name, node in living.items()}
+        self._presence.heed(Notes(counters, stays, choices))
+
+    async def forget_dropped(self) -> None:
+        """A server that starts later must not bring back whom the others have let go."""
+        self._dropped |= self._presence.take_dropped()
+        # Who was dropped may be back by the time that the database can be written.
+        self._dropped -= set(self._presence.peers)
+        if self._dropped and self._entered:
+            forgotten = frozenset(self._dropped)
+            await notes.forget(self._database, forgotten)
+            self._dropped -= forgotten
+
+    async def _write_records(self) -> None:
+        while True:
+            await asyncio.sleep(_WRITE_EVERY)
+            await self._database.attempt(self.write())
+
+    async def _read_notes(self) -> None:
+        while True:
+            await asyncio.sleep(_READ_EVERY)
+            if not self._alone:
+                await self._database.attempt(self.read())
+            await self._database.attempt(self.forget_dropped())
+
+    async def _take_over(self, nodes: Collection[str], others: bool) -> None:
+        if not nodes:
+            return
+        left = Left(nodes, self._lease, others)
+        async with self._writing:
+            try:
+                stays = await take_over(self._database, self._change(), left)
+                self._entered = True
+            except DatabaseUnavailable:
+                # It can be read: that must do until it can be written.
+                stays = await left_behind(self._database.read, self._database.clock, left)
+                self._dropped.update(nodes)
+            self._presence.adopt(stays)
+
+    def _take_record(self) -> None:
+        whole = not self._entered
+        self._unwritten.add(self._presence.take_record(whole=whole), whole=whole)
+
+    def _is_due(self) -> bool:
+        # Others see by it that this node lives, and what has been written; and graces go on.
+        regular = not self._alone or self._stopped or not self._entered
+        return regular or bool(self._unwritten or self._unwritten.graces)
+
+    async def _write(self, *, anew: bool) -> bool:
+        if not await notes.write(self._database, self._change(), anew=anew):
+            return False
+        self._entered = True
+        self._unwritten.clear()
+        return True
+
+    def _change(self) -> notes.Change:
+        self._counter += 1
+        return notes.Change(
+            node=self._presence.name,
+            counter=self._counter,
+            heeded=self._heeded(),
+            record=self._unwritten.record(),
+            taken_at=self._unwritten.taken_at,
+            stopped=self._stopped,
+        )
+
+
+class _Unwritten:
+    """Records that have not been written yet, joined to one."""
+
+    def __init__(self) -> None:
+        self.clear()
+        # Stays without an open line, also those that have been written.
+        self.graces: set[tuple[str, str]] = set()
+
+    def clear(self) -> None:
+        self._here: dict[tuple[str, str], Stay] = {}
+        self._gone: set[tuple[str, str]] = set()
+        self._last_seen: dict[str, int] = {}
+        self._choices: dict[tuple[int, str], Chosen] = {}
+        # When each stay was taken from the roster.
+        self.taken_at: dict[tuple[str, str], float] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._here or self._gone or self._last_seen or self._choices)
+
+    def add(self, record: Record, *, whole: bool) -> None:
+        """Add what is newer; a `whole` record replaces all that is known of stays."""
+        here = {(stay.room, stay.session): stay for stay in record.here}
+        if whole:
+            self._here, self._gone, self.graces = {}, set(), set()
+        self._gone = (self._gone - here.keys()) | record.gone
+        self._here |= here
+        for key in record.gone:
+            self._here.pop(key, None)
+        resting = {key for key, stay in here.items() if stay.resting is not None}
+        self.graces = (self.graces - here.keys() - record.gone) | resting
+        self._last_seen |= record.last_seen
+        self._choices |= {(choice.app, choice.user): choice for choice in record.choices}
+        self.taken_at |= dict.fromkeys(here, time.monotonic())
+
+    def record(self) -> Record:
+        here, choices = list(self._here.values()), list(self._choices.values())
+        return Record(here, self._gone, self._last_seen, choices)

@@ -1,0 +1,126 @@
+"""Taking over whom a node left behind that stopped or died: once and for all, in one move.
+
+A grace goes on where it stood. Time in which no node ran does not count as absence; where others
+ran, they have seen who did not come back.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from presence_server import notes
+from presence_server.accounts import sessions
+from presence_server.presence.records import OWN, Stay
+from presence_server.storage.database import Database, Read, Transaction
+
+
+class Left(NamedTuple):
+    """What nodes have left behind, by their names.
+
+    One that died is presumed to live until its `lease`, in seconds, is over. `others` says whether
+    any node has gone on meanwhile.
+    """
+
+    nodes: Collection[str]
+    lease: float
+    others: bool
+
+
+class _Node(NamedTuple):
+    """A node that is no more, for `dead` seconds; the other times are Unix milliseconds."""
+
+    name: str
+    heeded: int
+    stopped: bool
+    wrote_at: int
+    dead: float
+
+
+class _Revoked(NamedTuple):
+    number: int
+    app: int
+    room: str | None
+    username: str | None
+
+
+async def take_over(db: Database, heir: notes.Change, left: Left) -> list[Stay]:
+    """Write down as the heir's what others left; what it is, each session of a room once."""
+
+    async def work(transaction: Transaction) -> list[Stay]:
+        stays = await left_behind(transaction.execute, db.clock, left)
+        await notes.delete(transaction, left.nodes)
+        await notes.enter(db, transaction, heir)
+        await notes.insert(db, transaction, heir.node, stays)
+        return stays
+
+    return await db.write(work)
+
+
+async def left_behind(read: Read, clock: str, left: Left) -> list[Stay]:
+    """What take_over() takes over; for reading it only."""
+    revoked = [
+        _Revoked(*row)
+        for row in await read("SELECT number, app, room, username FROM endings WHERE app <> 0")
+    ]
+    found: dict[tuple[str, str], Stay] = {}
+    for node in await _nodes(read, clock, left):
+        for stay in await _stays(read, node, left):
+            known = found.get((stay.room, stay.session))
+            if not _is_revoked(stay, node, revoked) and (known is None or _is_newer(stay, known)):
+                found[stay.room, stay.session] = stay
+    ((now,),) = await read(f"SELECT {clock} / 1000")
+    return await _living(read, found.values(), now)
+
+
+async def _nodes(read: Read, clock: str, left: Left) -> list[_Node]:
+    rows = await read(f"SELECT name, heeded, stopped, wrote_at, {clock} - wrote_at FROM nodes")
+    return [
+        _Node(name, heeded, stopped == 1, wrote_at, max(0, dead) / 1000)
+        for name, heeded, stopped, wrote_at, dead in rows
+        if name in left.nodes
+    ]
+
+
+async def _stays(read: Read, node: _Node, left: Left) -> list[Stay]:
+    rows = await read(
+        f"SELECT {notes.STAY}, left_at, held_until FROM here WHERE node = $1", node.name
+    )
+    # Until then `resting` is when the last line closed.
+    stays = [notes.stay_in(row) for row in rows]
+    return [stay._replace(resting=_resting(stay.resting, node, left)) for stay in stays]
+
+
+def _resting(left_at: float | None, node: _Node, left: Left) -> float:
+    if left_at is not None:
+        return (node.wrote_at - left_at) / 1000 + (node.dead if left.others else 0.0)
+    absent = node.dead if node.stopped else node.dead - left.lease
+    return absent if left.others else min(absent, 0.0)
+
+
+def _is_revoked(stay: Stay, node: _Node, revoked: list[_Revoked]) -> bool:
+    """Whether it was ended, and its node did not come to know."""
+    app, _, room = stay.room.partition("/")
+    return any(
+        ending.number > node.heeded
+        and app == str(ending.app)
+        and ending.room in (None, room)
+        and ending.username in (None, stay.user)
+        for ending in revoked
+    )
+
+
+def _is_newer(stay: Stay, known: Stay) -> bool:
+    return (stay.resting or 0.0) < (known.resting or 0.0)
+
+
+async def _living(read: Read, stays: Iterable[Stay], now: int) -> list[Stay]:
+    """Without those whose session, token or claim has ended; under the names of their accounts."""
+    found = [stay for stay in stays if stay.until is None or stay.until > now]
+    own = [stay.session for stay in found if stay.room == OWN]
+    accounts = await sessions.accounts_of(read, own, now)
+    return [
+        stay._replace(account=accounts[stay.session][0], user=accounts[stay.session][1])
+        if stay.session in accounts
+        else stay
+        for stay in found
+        if stay.room != OWN or stay.session in accounts
+    ]

@@ -1,0 +1,49 @@
+"""Who sent a request: the one place that knows by what it shows."""
+
+import time
+from contextlib import suppress
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from presence_server.accounts import sessions
+from presence_server.identity import Identity
+from presence_server.keys import DATABASE, IDENTITY
+from presence_server.storage.database import DatabaseUnavailable
+from presence_server.web.cookies import secret_id
+from presence_server.web.hosts import site_path
+
+
+@web.middleware
+async def identity(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Finds out who it is; request[IDENTITY] is absent when nobody has logged in."""
+    if not site_path(request).startswith("/static/"):
+        known = await _by_cookie(request)
+        if known is not None:
+            request[IDENTITY] = known
+    return await handler(request)
+
+
+async def _by_cookie(request: web.Request) -> Identity | None:
+    secret = await secret_id(request)
+    if secret is None:
+        return None
+    now = int(time.time())
+    session = await sessions.find(request.app[DATABASE], secret, now)
+    if session is None:
+        return None
+    await _note_use(request, session, now)
+    return Identity(
+        user=session.username,
+        session=session.key,
+        name=session.username,
+        account=session.user_id,
+    )
+
+
+async def _note_use(request: web.Request, session: sessions.Session, now: int) -> None:
+    # An open socket is noted elsewhere; a page now and then must not cost a write each.
+    if "Upgrade" in request.headers or now - session.used_at < sessions.TOUCH_EVERY:
+        return
+    with suppress(DatabaseUnavailable):
+        await sessions.touch(request.app[DATABASE], [session.key], now)

@@ -1,0 +1,12 @@
+// Turns the server's days and times into those of the visitor.
+
+import { setText } from "./users/text.js";
+import { ago, exactly } from "./users/words.js";
+
+const now = Number(document.querySelector("[data-now]").dataset.now);
+
+for (const time of document.querySelectorAll("time")) {
+  const then = Date.parse(time.dateTime) / 1000;
+  setText(time, ago(then, now));
+  time.title = exactly(then);
+}

@@ -1,0 +1,574 @@
+"""What is written down of who is here, and what becomes of it when its node is no more."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from presence_server import endings, notes
+from presence_server.accounts import sessions, users
+from presence_server.endings import Ending, Endings, Reason
+from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
+from presence_server.presence.roster import Status
+from presence_server.storage.database import Database, DatabaseUnavailable, Transaction
+from presence_server.storage.engine import Engine
+from presence_server.store import Store
+from tests.storage.programs import lock_of_another_program
+
+NOW = 1_795_420_800
+LEASE = 10.0
+ROOM = "7/doc:42"
+
+
+class FakeNode:
+    """A node that says what it is told to, and remembers what it was told."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.peers: set[str] = set()
+        self.unheard = False
+        self.here: dict[tuple[str, str], Stay] = {}
+        self.adopted: list[Stay] = []
+        self.heeded: list[Notes] = []
+        self.dropped: set[str] = set()
+        self._changes = Record([], set(), {}, [])
+
+    def put(self, *stays: Stay) -> None:
+        for stay in stays:
+            self.here[stay.room, stay.session] = stay
+            self._changes.here.append(stay)
+
+    def drop(self, stay: Stay, last_seen: int = NOW) -> None:
+        del self.here[stay.room, stay.session]
+        self._changes.gone.add((stay.room, stay.session))
+        self._changes.last_seen[stay.user] = last_seen
+
+    def choose(self, *choices: Chosen) -> None:
+        self._changes.choices.extend(choices)
+
+    def take_record(self, *, whole: bool = False) -> Record:
+        record, self._changes = self._changes, Record([], set(), {}, [])
+        return record._replace(here=list(self.here.values())) if whole else record
+
+    def take_dropped(self) -> set[str]:
+        dropped, self.dropped = self.dropped, set()
+        return dropped
+
+    def adopt(self, stays: Sequence[Stay]) -> None:
+        self.adopted.extend(stays)
+        self.put(*stays)
+
+    def heed(self, notes: Notes) -> None:
+        self.heeded.append(notes)
+
+
+class Running:
+    """A store with its node."""
+
+    def __init__(self, db: Database, name: str, *, alone: bool = False, heeded: int = 0) -> None:
+        self.db = db
+        self.node = FakeNode(name)
+        self.store = Store(db, self.node, lambda: heeded, lease=LEASE, alone=alone)
+
+    async def stays(self) -> list[Stay]:
+        return await notes.stays_of(self.db, self.node.name)
+
+
+def here(
+    user: str = "mia",
+    *,
+    room: str = ROOM,
+    status: Status = "online",
+    about: str = "{}",
+    resting: float | None = None,
+    until: int | None = None,
+) -> Stay:
+    session = f"{room.partition('/')[0]}:{user}"
+    return Stay(room, session, user, 0, status, NOW, about, resting, until)
+
+
+async def of_account(db: Database, name: str) -> Stay:
+    """Somebody with an account, who is logged in."""
+    user = await users.create(db, name, "hash", NOW)
+    _, session = await sessions.start(Endings(db), user.id, "::1", "phone", int(time.time()))
+    return Stay(OWN, session.key, user.username, user.id, "online", NOW)
+
+
+async def age(db: Database, node: str, seconds: float) -> None:
+    """Let a node have died some time ago."""
+
+    async def work(transaction: Transaction) -> None:
+        for table, column, name in (("nodes", "wrote_at", "name"), ("here", "left_at", "node")):
+            await transaction.execute(
+                f"UPDATE {table} SET {column} = {column} - $2 WHERE {name} = $1",
+                node,
+                round(1000 * seconds),
+            )
+
+    await db.write(work)
+
+
+def sessions_of(stays: Iterable[Stay]) -> set[str]:
+    return {stay.session for stay in stays}
+
+
+# What is written
+
+
+@pytest.mark.both_databases
+async def test_what_changes_is_written_and_nothing_else(db: Database) -> None:
+    one = Running(db, "one")
+    mia, noah = here("mia"), here("noah", status="away", about='{"name": "Noah"}', until=NOW)
+    one.node.put(mia, noah)
+    await one.store.write()
+    assert sorted(await one.stays()) == [mia, noah]
+
+    async def tamper(transaction: Transaction) -> None:
+        await transaction.execute("UPDATE here SET since = 1 WHERE username = 'noah'")
+
+    await db.write(tamper)
+    one.node.put(mia._replace(status="away"))
+    await one.store.write()
+    assert sorted(await one.stays()) == [mia._replace(status="away"), noah._replace(since=1)]
+    one.node.drop(mia)
+    await one.store.write()
+    assert await one.stays() == [noah._replace(since=1)]
+
+
+@pytest.mark.both_databases
+async def test_a_counter_moves_with_every_write_and_says_when_rows_changed(db: Database) -> None:
+    one = Running(db, "one")
+    one.node.put(here())
+    read = []
+    for change in (False, False, True, False):
+        if change:
+            one.node.put(here("noah"))
+        await one.store.write()
+        read.append((await notes.nodes(db, but="two"))["one"])
+    assert [(node.counter, node.changed) for node in read] == [(1, 1), (2, 1), (3, 3), (4, 3)]
+    assert all(0 <= node.age < 2 for node in read)
+
+
+@pytest.mark.both_databases
+async def test_who_is_alone_writes_only_what_changes_and_while_graces_run(db: Database) -> None:
+    one = Running(db, "one", alone=True)
+
+    async def counter() -> int:
+        await one.store.write()
+        return (await notes.nodes(db, but="two"))["one"].counter
+
+    one.node.put(here())
+    assert [await counter() for _ in range(3)] == [1, 1, 1]
+    one.node.put(here(resting=1.0))
+    assert [await counter() for _ in range(3)] == [2, 3, 4]
+    one.node.put(here())
+    assert [await counter() for _ in range(3)] == [5, 5, 5]
+
+
+@pytest.mark.both_databases
+async def test_the_last_time_somebody_was_seen_is_written_with_their_going(db: Database) -> None:
+    one = Running(db, "one")
+    mia = await of_account(db, "Mia")
+    one.node.put(mia)
+    await one.store.write()
+    one.node.drop(mia, NOW + 5)
+    await one.store.write()
+    assert await users.last_seen_of(db, ["mia"]) == {"mia": NOW + 5}
+    assert await one.stays() == []
+
+
+@pytest.mark.both_databases
+async def test_a_later_choice_holds_and_a_later_account_comes_before_it(db: Database) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    busy = Chosen(0, "mia", 3, "busy", "lunch", None, NOW)
+    one.node.choose(busy)
+    await one.store.write()
+    two.node.choose(busy._replace(status="away", at=NOW - 1))
+    await two.store.write()
+    assert await notes.choices(db) == [busy]
+    ended = busy._replace(status=None, text="", at=NOW + 1)
+    two.node.choose(ended)
+    await two.store.write()
+    assert await notes.choices(db) == [ended]
+    anew = busy._replace(account=4, at=NOW - 10)
+    one.node.choose(anew)
+    await one.store.write()
+    assert await notes.choices(db) == [anew]
+
+
+@pytest.mark.both_databases
+async def test_a_choice_goes_with_its_account(db: Database) -> None:
+    one = Running(db, "one")
+    mia = await of_account(db, "Mia")
+    theirs = Chosen(7, "Mia", 0, "busy", "", None, NOW)
+    one.node.choose(Chosen(0, "Mia", mia.account, "busy", "lunch", None, NOW), theirs)
+    await one.store.write()
+    await users.delete(Endings(db), mia.account, NOW)
+    assert await notes.choices(db) == [theirs]
+
+
+@pytest.mark.both_databases
+async def test_whose_node_was_taken_for_dead_writes_everything_anew(db: Database) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    one.node.put(here("mia"), here("noah"))
+    await one.store.write()
+    await notes.forget(db, ["one"])
+    one.node.put(here("olga"))
+    await one.store.write()
+    assert sorted(stay.user for stay in await one.stays()) == ["mia", "noah", "olga"]
+    # Its counter goes on where it was: nobody waits for a value that it has had.
+    await two.store.read()
+    assert two.node.heeded[-1].counters["one"] >= 2
+
+
+# What is read
+
+
+@pytest.mark.both_databases
+async def test_notes_of_others_are_read_while_these_cannot_be_heard(db: Database) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    mia, busy = here("mia"), Chosen(7, "mia", 0, "busy", "", None, NOW)
+    one.node.put(mia)
+    one.node.choose(busy)
+    await one.store.write()
+    await two.store.read()
+    assert two.node.heeded.pop() == Notes({"one": 1}, None, [])
+    two.node.unheard = True
+    await two.store.read()
+    assert two.node.heeded.pop() == Notes({"one": 1}, {"one": [mia]}, [busy])
+    await one.store.write()
+    await two.store.read()
+    assert two.node.heeded.pop() == Notes({"one": 2}, {}, [])
+    one.node.drop(mia)
+    await one.store.write()
+    await two.store.read()
+    assert two.node.heeded.pop() == Notes({"one": 3}, {"one": []}, [])
+    # What somebody chose at a node that has gone meanwhile would not be heard.
+    three = Running(db, "three")
+    three.node.choose(busy._replace(user="noah"))
+    await three.store.write()
+    await notes.forget(db, ["three"])
+    two.node.unheard = False
+    await two.store.read()
+    counters, stays, choices = two.node.heeded.pop()
+    assert (counters, stays) == ({"one": 3}, None)
+    assert [choice.user for choice in sorted(choices)] == ["mia", "noah"]
+
+
+@pytest.mark.both_databases
+async def test_a_node_that_stopped_is_not_among_those_that_live(db: Database) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    await one.store.write()
+    await one.store.close()
+    await two.store.read()
+    assert two.node.heeded == [Notes({}, None, [])]
+
+
+@pytest.mark.both_databases
+async def test_choices_are_known_before_anybody_comes(db: Database) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    busy = Chosen(0, "mia", 3, "busy", "lunch", None, NOW)
+    one.node.choose(busy)
+    await one.store.write()
+    await two.store.open()
+    assert two.node.heeded == [Notes({}, None, [busy])]
+
+
+# Taking over
+
+
+@pytest.mark.both_databases
+async def test_who_was_at_a_node_that_stopped_is_taken_over_once(db: Database) -> None:
+    one, two, three = [Running(db, name) for name in ("one", "two", "three")]
+    mia = await of_account(db, "Mia")
+    one.node.put(mia, here("noah"))
+    await one.store.write()
+    one.store.stop()
+    # Those who are sent away by the end of their node have not left.
+    one.node.drop(mia)
+    await one.store.close()
+    await two.store.open()
+    assert sessions_of(two.node.adopted) == {mia.session, "7:noah"}
+    assert {stay.resting for stay in two.node.adopted} == {0.0}
+    await three.store.open()
+    assert three.node.adopted == []
+    assert sessions_of(await two.stays()) == {mia.session, "7:noah"}
+
+
+@pytest.mark.both_databases
+async def test_a_grace_goes_on_where_it_stood(db: Database) -> None:
+    """Also for those whose first grace began with the end of their node, however often."""
+    first = Running(db, "0", alone=True)
+    first.node.put(here("left", resting=3.0), here("stayed"))
+    await first.store.write()
+    resting = []
+    for life in range(1, 4):
+        # Nobody ran meanwhile: that is no absence.
+        await age(db, str(life - 1), 100)
+        node = Running(db, str(life), alone=True)
+        await node.store.open()
+        resting.append({stay.user: stay.resting or 0.0 for stay in node.node.adopted})
+        for stay in await node.stays():
+            node.node.put(stay._replace(resting=(stay.resting or 0.0) + 2))
+        await node.store.write()
+    for life, graces in enumerate(resting):
+        assert 2.9 + 2 * life <= graces["left"] < 4.5 + 2 * life
+        assert 1.9 * life <= graces["stayed"] < 1.5 + 2 * life
+
+
+@pytest.mark.parametrize(
+    ("others", "stopped", "left", "resting"),
+    [
+        # Others have waited for those who did not come back.
+        (True, True, None, 4),
+        (True, True, 3, 7),
+        (True, False, None, 4 - LEASE),
+        (True, False, 3, 7),
+        (False, True, None, 0),
+        (False, True, 3, 3),
+        (False, False, None, 4 - LEASE),
+        (False, False, 3, 3),
+    ],
+)
+@pytest.mark.both_databases
+async def test_how_long_somebody_counts_as_away(
+    db: Database, others: bool, stopped: bool, left: float | None, resting: float
+) -> None:
+    """Of a node that wrote four seconds ago."""
+    one, two, three = [Running(db, name) for name in ("one", "two", "three")]
+    one.node.put(here(resting=left))
+    await one.store.write()
+    if stopped:
+        await one.store.close()
+    await age(db, "one", 4)
+    if others:
+        await three.store.write()
+        two.node.peers = {"three"}
+    await two.store.open()
+    await two.store.take_over_dead()
+    (stay,) = two.node.adopted
+    assert stay.resting == pytest.approx(resting, abs=1)
+
+
+@pytest.mark.both_databases
+async def test_of_two_nodes_the_one_counts_where_a_session_was_last(db: Database) -> None:
+    for name, resting in (("one", 5.0), ("two", None), ("three", 2.0)):
+        node = Running(db, name)
+        node.node.put(here(resting=resting))
+        await node.store.write()
+    heir = Running(db, "heir", alone=True)
+    await heir.store.open()
+    (stay,) = heir.node.adopted
+    assert stay.resting == 0.0
+    assert list(await notes.nodes(db, but="nobody")) == ["heir"]
+
+
+@pytest.mark.both_databases
+async def test_nobody_is_taken_over_who_has_ended_meanwhile(db: Database) -> None:
+    one = Running(db, "one", heeded=1)
+    accounts = {name: await of_account(db, name) for name in ("Stays", "LogsOut", "Deleted")}
+    unix = int(time.time())
+    stays = [
+        here("stays", until=unix + 60),
+        here("expired", until=unix - 1),
+        here("revoked"),
+        here("revoked", room="8/doc:42"),
+        here("kicked"),
+        here("kicked", room="7/other"),
+        here("heeded"),
+        here("of-an-app-that-is-no-more", room="9/doc:42"),
+    ]
+    one.node.put(*accounts.values(), *stays)
+
+    async def revoke(transaction: Transaction) -> None:
+        for username, app, room in (
+            # The node has heeded the first.
+            ("heeded", 7, None),
+            ("revoked", 7, None),
+            ("kicked", 7, "doc:42"),
+            (None, 9, None),
+        ):
+            ending = Ending(
+                reason=Reason.REVOKED, app=app, room=room, username=username, ended_at=NOW
+            )
+            await endings.record(transaction, [ending])
+
+    await db.write(revoke)
+    await one.store.write()
+    await sessions.end(Endings(db), accounts["LogsOut"].session, NOW)
+    await users.delete(Endings(db), accounts["Deleted"].account, NOW)
+    two = Running(db, "two", alone=True)
+    await two.store.open()
+    assert {(stay.room, stay.user) for stay in two.node.adopted} == {
+        (OWN, "Stays"),
+        (ROOM, "stays"),
+        ("8/doc:42", "revoked"),
+        ("7/other", "kicked"),
+        (ROOM, "heeded"),
+    }
+
+
+@pytest.mark.both_databases
+async def test_a_living_node_keeps_its_own(db: Database) -> None:
+    """Whether it is heard or only seen to write."""
+    heard, silent, new = [Running(db, name) for name in ("heard", "silent", "new")]
+    for running, user in ((heard, "mia"), (silent, "noah")):
+        running.node.put(here(user))
+        await running.store.write()
+    await age(db, "heard", 60)
+    new.node.peers = {"heard"}
+    await new.store.open()
+
+    async def go_on() -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            await silent.store.write()
+
+    task = asyncio.create_task(go_on())
+    await new.store.take_over_dead()
+    task.cancel()
+    await asyncio.wait([task])
+    assert new.node.adopted == []
+    assert sessions_of(await silent.stays()) == {"7:noah"}
+
+
+@pytest.mark.both_databases
+async def test_what_dropped_nodes_wrote_is_forgotten(db: Database) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    one.node.put(here())
+    for running in (one, two):
+        await running.store.write()
+    two.node.dropped = {"one"}
+    await two.store.forget_dropped()
+    assert list(await notes.nodes(db, but="two")) == []
+    assert await one.stays() == []
+
+
+# While the database cannot serve
+
+UNAVAILABLE = DatabaseUnavailable("The database is away.")
+UNEXPECTED = sqlite3.OperationalError("nobody knows why")
+
+
+class Trouble:
+    """What the database answers meanwhile."""
+
+    def __init__(self, db: Database) -> None:
+        self._engine: Engine = db._engine
+
+    @contextmanager
+    def of(self, error: Exception, *kinds: str) -> Iterator[list[str]]:
+        """While the body runs; what was asked for."""
+        asked: list[str] = []
+
+        async def refuse(*values: object) -> None:
+            asked.append("")
+            raise error
+
+        with pytest.MonkeyPatch.context() as broken:
+            for kind in kinds:
+                broken.setattr(self._engine, kind, refuse)
+            yield asked
+
+
+@pytest.fixture
+def trouble(db: Database) -> Trouble:
+    return Trouble(db)
+
+
+async def test_unexpected_errors_are_outlived_loudly_and_counted(
+    db: Database, trouble: Trouble, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = Running(db, "one")
+    one.node.put(here())
+    task = asyncio.create_task(one.store.run())
+    async with asyncio.timeout(10):
+        with trouble.of(UNEXPECTED, "read", "write") as asked:
+            while len(asked) < 4:
+                await asyncio.sleep(0.05)
+        while not await one.stays():
+            await asyncio.sleep(0.05)
+    assert not task.done()
+    task.cancel()
+    await asyncio.wait([task])
+    (told,) = caplog.records
+    assert told.levelname == "ERROR" and told.exc_info
+    assert db.failures["unexpected"] >= 2
+
+
+@pytest.mark.parametrize("error", [UNAVAILABLE, UNEXPECTED])
+async def test_what_cannot_be_written_is_written_later(
+    db: Database, trouble: Trouble, error: Exception
+) -> None:
+    one = Running(db, "one")
+    mia = await of_account(db, "Mia")
+    one.node.put(mia, here("noah"), here("olga"))
+    one.node.choose(Chosen(7, "noah", 0, "busy", "", None, NOW))
+    with trouble.of(error, "write"):
+        await db.attempt(one.store.write())
+        one.node.drop(mia, NOW + 5)
+        one.node.put(here("noah", status="away"))
+        one.node.choose(Chosen(7, "noah", 0, "away", "", None, NOW + 1))
+        await db.attempt(one.store.write())
+    one.node.put(here("pia", resting=1.0))
+    await one.store.write()
+    written = {stay.user: (stay.status, stay.resting is None) for stay in await one.stays()}
+    assert written == {
+        "noah": ("away", True),
+        "olga": ("online", True),
+        "pia": ("online", False),
+    }
+    assert await users.last_seen_of(db, ["Mia"]) == {"Mia": NOW + 5}
+    assert [choice.status for choice in await notes.choices(db)] == ["away"]
+
+
+async def test_a_grace_that_was_written_late_has_not_become_younger(
+    db: Database, path: Path
+) -> None:
+    one = Running(db, "one")
+    await one.store.write()
+    one.node.put(here(resting=1.0))
+    with lock_of_another_program(path):
+        await db.attempt(one.store.write())
+    await one.store.write()
+    (stay,) = await one.stays()
+    # Longer than a transaction waits for its turn.
+    assert stay.resting is not None and stay.resting > 2.5
+
+
+@pytest.mark.parametrize("error", [UNAVAILABLE, UNEXPECTED])
+async def test_what_dropped_nodes_wrote_is_forgotten_when_that_can_be_written(
+    db: Database, trouble: Trouble, error: Exception
+) -> None:
+    one, two, back = [Running(db, name) for name in ("one", "two", "back")]
+    for running in (one, back):
+        running.node.put(here())
+    for running in (one, two, back):
+        await running.store.write()
+    two.node.dropped = {"one", "back"}
+    with trouble.of(error, "write"):
+        await db.attempt(two.store.forget_dropped())
+    # One of them made itself heard again meanwhile.
+    two.node.peers = {"back"}
+    await two.store.forget_dropped()
+    assert list(await notes.nodes(db, but="two")) == ["back"]
+
+
+async def test_a_start_with_a_database_that_can_only_be_read_brings_everybody_back(
+    db: Database, path: Path
+) -> None:
+    one, two = Running(db, "one"), Running(db, "two", alone=True)
+    mia = await of_account(db, "Mia")
+    one.node.put(mia, here("noah", resting=3.0))
+    await one.store.write()
+    with lock_of_another_program(path):
+        await two.store.open()
+    assert sessions_of(two.node.adopted) == {mia.session, "7:noah"}
+    await two.store.write()
+    await two.store.forget_dropped()
+    assert list(await notes.nodes(db, but="nobody")) == ["two"]
+    assert sessions_of(await two.stays()) == {mia.session, "7:noah"}

@@ -1,0 +1,226 @@
+"""Nothing is left of a connection, however it ends; who only stops sending is still answered."""
+
+import asyncio
+import contextlib
+import gc
+import socket
+import struct
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from presence_server.app import create_app
+from presence_server.config import Config
+from presence_server.web import forms
+from presence_server.web.intake import Intake
+from presence_server.web.runner import Runner
+from testing.raw_peer import RawPeer
+from testing.visitor import Visitor
+from tests.fuzz.hostile import BELOW_HTTP, frame
+
+_POST = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+_CHUNKED = _POST + b"Transfer-Encoding: chunked\r\n\r\n"
+WAYS = {
+    **BELOW_HTTP,
+    **{
+        f"half a body to {path.decode()}": _POST % path + b"Content-Length: 1000\r\n\r\nusername="
+        for path in (b"/log_in/", b"/sign_up/", b"/log_out/", b"/account/end", b"/nothing", b"/")
+    },
+    "half a chunk": _CHUNKED % b"/log_in/" + b"5\r\nab",
+    "chunks of a byte": _CHUNKED % b"/log_in/" + b"1\r\na\r\n" * 40_000,
+    "chunks to nowhere": _CHUNKED % b"/nothing" + b"1\r\na\r\n" * 40_000,
+    "a body too large": _POST % b"/log_in/" + b"Content-Length: 100000\r\n\r\nusername=",
+    "a whole form": _POST % b"/log_in/" + b"Content-Length: 3\r\n\r\na=1",
+    "a redirect": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a page": b"GET /log_in/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "pages": b"GET /log_in/ HTTP/1.1\r\nHost: x\r\n\r\n" * 100,
+    "nothing there": b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n",
+    "another method": b"PUT / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a head without end": b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20_000,
+    "no session": b"GET /users/ HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\n"
+    b"Upgrade: websocket\r\n\r\n",
+}
+# What a socket sends before it ends.
+FRAMES = {
+    "nothing": b"",
+    "no frame": b"\xff" * 100,
+    "half a frame": b"\x81\xfe\x01",
+    "continuations": frame(1, b"", final=False) + frame(0, b"", final=False) * 100_000,
+    "a close": frame(8, b"\x03\xe8"),
+    "messages": frame(1, b"{}") * 50,
+}
+
+
+@pytest.fixture
+async def site(
+    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[int]:
+    """The port of a server within this test, with connections as a real one has them."""
+    monkeypatch.setattr(forms, "BODY_TIMEOUT", 0.3)
+    settings = config(max_sockets_per_user=0, max_sockets_per_address=0)
+    runner = Runner(create_app(settings), keepalive_timeout=0.6, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+async def _end(sock: socket.socket, end: str) -> None:
+    if end == "reset":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    elif end == "half-closed":
+        sock.shutdown(socket.SHUT_WR)
+        await asyncio.sleep(0.2)
+    elif end == "waited for":
+        # Longer than the server waits.
+        await asyncio.sleep(1.2)
+    sock.close()
+
+
+async def _request(port: int, data: bytes, end: str) -> None:
+    loop = asyncio.get_running_loop()
+    sock = socket.socket()
+    sock.setblocking(False)
+    await loop.sock_connect(sock, ("127.0.0.1", port))
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(0.3):
+            await loop.sock_sendall(sock, data)
+    await asyncio.sleep(0.1)
+    with contextlib.suppress(OSError):
+        await _end(sock, end)
+    sock.close()
+
+
+async def _socket(visitor: Visitor, data: bytes, end: str) -> None:
+    async with RawPeer.of(visitor) as peer:
+        peer.write(data)
+        await asyncio.sleep(0.1)
+        if end == "reset":
+            peer.reset()
+
+
+ENDS = ("reset", "closed", "half-closed", "waited for")
+
+
+async def test_no_way_to_end_a_connection_leaves_anything_to_be_collected(site: int) -> None:
+    async def every_way(visitor: Visitor) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for end in ENDS:
+                for data in WAYS.values():
+                    tasks.create_task(_request(site, data, end))
+            for end in ENDS[:2]:
+                for data in FRAMES.values():
+                    tasks.create_task(_socket(visitor, data, end))
+        # Those who dawdle are given up.
+        await asyncio.sleep(1.5)
+
+    async with Visitor.at(f"http://127.0.0.1:{site}") as alice:
+        await alice.enter("alice")
+        await every_way(alice)
+        gc.collect()
+        gc.disable()
+        try:
+            await every_way(alice)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            found = Counter(type(garbage).__name__ for garbage in gc.garbage)
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+    ours = {"Connection", "Request", "HTTPNotFound", "frame", "traceback", "WebSocketResponse"}
+    assert not ours & set(found), found
+
+
+@pytest.mark.parametrize(
+    ("flood", "code"),
+    [
+        (FRAMES["continuations"], 1008),
+        # All pings and messages that are allowed, and no byte more than that.
+        ((frame(9, b"x" * 125) * 100 + frame(1, b"{}".ljust(4096)) * 20), None),
+        (frame(1, b"x" * 1_000_000), 1009),
+    ],
+    ids=["frames of no meaning", "all that is allowed", "one that is too big"],
+)
+async def test_the_bytes_of_a_socket_are_counted(
+    site: int, flood: bytes, code: int | None
+) -> None:
+    async with Visitor.at(f"http://127.0.0.1:{site}") as alice:
+        await alice.enter("alice")
+        async with RawPeer.of(alice) as peer:
+            peer.write(flood)
+            if code is None:
+                peer.write(frame(8, b"\x03\xe8"))
+            async with asyncio.timeout(5):
+                assert await peer.close_code() == (code or 1000)
+
+
+async def _ask(port: int, data: bytes) -> bytes:
+    """Send it, say that no more will come, and read to the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    writer.write_eof()
+    try:
+        async with asyncio.timeout(5):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "answers"),
+    [("a page", 1), ("pages", 100), ("a whole form", 1), ("nothing there", 1), ("a redirect", 1)],
+)
+async def test_who_stops_sending_is_still_answered(site: int, name: str, answers: int) -> None:
+    found = await _ask(site, WAYS[name])
+    assert found.count(b"HTTP/1.1 ") == answers
+    assert found.rstrip().endswith((b"</html>", b"303: See Other"))
+
+
+@pytest.mark.parametrize("name", ["half a request", "half a body to /log_in/", "half a chunk"])
+async def test_who_stops_in_the_middle_is_not_waited_for(site: int, name: str) -> None:
+    assert b"200 OK" not in await _ask(site, WAYS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("chunks of a byte", b"400"),
+        ("chunks to nowhere", b"404"),
+        ("a head without end", b"400"),
+        ("a body too large", b"413"),
+    ],
+)
+async def test_what_costs_more_than_it_says_is_not_parsed(
+    site: int, name: str, status: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = 0
+    feed = Intake._parse
+
+    def count(intake: Intake, data: bytes) -> Any:
+        nonlocal parsed
+        parsed += len(data)
+        return feed(intake, data)
+
+    monkeypatch.setattr(Intake, "_parse", count)
+    reader, writer = await asyncio.open_connection("127.0.0.1", site)
+    writer.write(WAYS[name])
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).split()[1] == status
+    writer.close()
+    assert parsed <= 40 * 1024
+
+
+async def test_chunks_of_a_usual_size_are_read(site: int) -> None:
+    chunks = b"1000\r\n" + b"a=" + b"x" * 4094 + b"\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", site)
+    writer.write(_CHUNKED % b"/log_in/" + chunks + b"0\r\n\r\n")
+    async with asyncio.timeout(5):
+        # Read to its end: what is missing is the token.
+        assert b" 403 " in await reader.readline()
+    writer.close()

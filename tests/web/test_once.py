@@ -1,0 +1,138 @@
+"""Forms that are sent twice, as by two clicks: the second time with the cookie of the first."""
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from presence_server.accounts import sessions, users
+from presence_server.keys import DATABASE
+from presence_server.web import once
+from testing.visitor import PASSWORD, Page, Visitor
+from tests.conftest import Serve, Visit
+
+NEW = "another good one"
+FORMS = {
+    "/sign_up/": {"username": "carol", "password1": PASSWORD, "password2": PASSWORD},
+    "/log_in/": {"username": "alice", "password": PASSWORD},
+    "/log_out/": {},
+    "/account/password": {"old_password": PASSWORD, "password1": NEW, "password2": NEW},
+    "/account/end": {"device": "others"},
+    "/account/delete": {"password": PASSWORD},
+}
+
+
+def cookie_of(visitor: Visitor) -> dict[str, str]:
+    return {"Cookie": "; ".join(f"{each.key}={each.value}" for each in visitor.http.cookie_jar)}
+
+
+async def at_the_form(server: TestServer, visit: Visit, path: str) -> tuple[Visitor, str]:
+    """Somebody who is about to send it, and its token."""
+    await (await visit(server)).sign_up("alice")
+    alice = await visit(server)
+    if path in ("/sign_up/", "/log_in/"):
+        return alice, (await alice.get(path)).csrf_token
+    await alice.log_in("alice")
+    return alice, (await alice.get("/account/")).csrf_token
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("path", FORMS)
+async def test_a_form_that_is_sent_twice_has_one_answer(
+    serve: Serve, visit: Visit, path: str, together: bool
+) -> None:
+    server = await serve()
+    alice, token = await at_the_form(server, visit, path)
+    headers = cookie_of(alice)
+    fields = {**FORMS[path], "csrf_token": token}
+
+    async def send() -> Page:
+        async with Visitor.at(alice.url) as another:
+            return await another.post(path, fields, headers=headers)
+
+    answers = [*await asyncio.gather(send(), send())] if together else [await send(), await send()]
+    assert {answer.status for answer in answers} == {303}
+    assert len({answer.location for answer in answers}) == 1
+    told = [await follow(alice.url, answer) for answer in answers]
+    assert told[0] == told[1]
+
+
+async def follow(url: str, answer: Page) -> str:
+    """The page that an answer leads to, seen with the cookie that came with it."""
+    assert answer.location is not None
+    async with Visitor.at(url) as browser:
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        page = await browser.get(answer.location, headers={"Cookie": cookie})
+    assert page.status == 200
+    # But for what every page without log-in is given anew.
+    return page.text.replace(page.csrf_token, "")
+
+
+async def test_a_log_in_that_is_sent_twice_begins_one_session(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    alice, token = await at_the_form(server, visit, "/log_in/")
+    fields = {**FORMS["/log_in/"], "csrf_token": token}
+    await asyncio.gather(*(alice.post("/log_in/", fields) for _ in range(5)))
+    assert len(await sessions.of_user(server.app[DATABASE], 1)) == 1
+    assert (await alice.get("/")).status == 200
+
+
+async def test_what_was_refused_can_be_tried_again(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    alice = await visit(server)
+    fields = {**FORMS["/log_in/"], "csrf_token": (await alice.get("/log_in/")).csrf_token}
+    answers = await asyncio.gather(*(alice.post("/log_in/", fields) for _ in range(2)))
+    assert [answer.status for answer in answers] == [401, 401]
+    await (await visit(server)).sign_up("alice")
+    assert (await alice.post("/log_in/", fields)).status == 303
+
+
+async def test_all_other_devices_are_logged_out_each_time_that_is_asked(
+    serve: Serve, visit: Visit
+) -> None:
+    server = await serve()
+    alice = await visit(server, "alice")
+    for _ in range(2):
+        other = await visit(server)
+        await other.log_in("alice")
+        await alice.submit("/account/end", {"device": "others"}, form="/account/")
+        assert (await other.get("/")).status == 303
+
+
+@pytest.mark.parametrize(
+    "change", [{"username": "dave"}, {"password2": PASSWORD + "x"}, {"csrf_token": "stale"}]
+)
+async def test_another_form_has_another_answer(
+    serve: Serve, visit: Visit, change: Mapping[str, str]
+) -> None:
+    server = await serve()
+    alice, token = await at_the_form(server, visit, "/sign_up/")
+    fields = {**FORMS["/sign_up/"], "csrf_token": token}
+    assert (await alice.post("/sign_up/", fields)).status == 303
+    await alice.post("/sign_up/", {**fields, **change})
+    assert await users.count(server.app[DATABASE]) == (3 if "username" in change else 2)
+
+
+async def test_nobody_else_has_the_answer(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    alice, token = await at_the_form(server, visit, "/log_in/")
+    fields = {**FORMS["/log_in/"], "csrf_token": token}
+    assert (await alice.post("/log_in/", fields)).status == 303
+    mallory = await visit(server)
+    assert (await mallory.post("/log_in/", fields)).status == 403
+    await mallory.get("/log_in/")
+    assert (await mallory.post("/log_in/", fields)).status == 403
+
+
+async def test_answers_are_kept_in_bounds(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(once, "_MOST", 1)
+    server = await serve()
+    alice, token = await at_the_form(server, visit, "/sign_up/")
+    fields = {**FORMS["/sign_up/"], "csrf_token": token}
+    assert (await alice.post("/sign_up/", fields)).status == 303
+    assert (await alice.post("/sign_up/", {**fields, "username": "dave"})).status == 303
+    # The first one's has had to go.
+    assert (await alice.post("/sign_up/", fields)).status == 400

@@ -21,6 +21,7 @@ from presence_server.web.forms import LARGEST
 from presence_server.web.intake import Intake
 from presence_server.web.middlewares import add_secure_headers
 from presence_server.web.proxies import client_address
+from presence_server.web.turnstile import Turnstile
 from presence_server.web.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -61,11 +62,13 @@ class Runner(web.AppRunner):
             server.request_handler, request_factory=server.request_factory, **server._kwargs
         )
         site = self.app[SITE] if SITE in self.app else self.app
+        own.turnstile = Turnstile()
         own.waiting = Waiting(self.app[CONFIG], site[SEATS].room)
         return own
 
 
 class _Server(web.Server):
+    turnstile: Turnstile
     waiting: Waiting
 
     def __call__(self) -> RequestHandler:
@@ -90,6 +93,7 @@ class Connection(RequestHandler):
         "on_frames",
         "_intake",
         "_line",
+        "_turnstile",
         "_waiting",
         "_reading",
         "_headers",
@@ -113,7 +117,8 @@ class Connection(RequestHandler):
         self._line: asyncio.BaseTransport | None = transport
         self.peer = self.peername[0] if isinstance(self.peername, tuple) else ""
         self.opened_at = self._loop.time()
-        self._waiting = cast(_Server, self._manager).waiting
+        server = cast(_Server, self._manager)
+        self._turnstile, self._waiting = server.turnstile, server.waiting
         self._waiting.enter(self)
         self._reading: asyncio.TimerHandle | None = None
 
@@ -142,6 +147,9 @@ class Connection(RequestHandler):
         whole = self._payload_parser is None and not self._intake.is_amid_a_body
         self._half_closed = asked and whole
         return self._half_closed
+
+    def _is_gone(self) -> bool:
+        return self.transport is None
 
     def _hang_up(self) -> None:
         if not self.gone.done():
@@ -200,6 +208,9 @@ class Connection(RequestHandler):
         start_time: float | None,
         request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     ) -> tuple[web.StreamResponse, bool]:
+        await self._turnstile.enter(self._is_gone)
+        if self._is_gone():
+            raise ConnectionResetError("gone before its request began")
         try:
             return await super()._handle_request(request, start_time, request_handler)
         finally:

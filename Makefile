@@ -26,7 +26,8 @@ install:
 	@test -n "$(INSTALL_PYTHON)" || { \
 		echo "There is no Python 3.11 or newer with venv that every user can run (Debian: apt-get install python3-venv). To take another one all the same: make install PREFIX=$(PREFIX) PYTHON=python3"; exit 1; }
 	$(INSTALL_PYTHON) -m venv $(PREFIX)
-	$(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
+	$(PREFIX)/bin/python -m pip install $(HASHED) -r requirements.txt
+	$(PREFIX)/bin/python -m pip install $(OURS) --force-reinstall .
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.
@@ -55,7 +56,7 @@ drill: .venv/.done-test
 # Hostile input at length, and 200 kills during sign-ups. The same again: make fuzz FUZZ_SEED=N
 FUZZ_SEED ?= $(shell date +%s)
 fuzz: .venv/.done-test
-	FUZZ_SEED=$(FUZZ_SEED) FUZZ_EXAMPLES=25000 KILLS=200 $(BIN)/python -m pytest -s tests/fuzz
+	FUZZ_SEED=$(FUZZ_SEED) FUZZ_EXAMPLES=25000 KILLS=200 FLOOD_SECONDS=20 $(BIN)/python -m pytest -s tests/fuzz
 
 # Measures every budget on this machine and writes the figures down. A part: make bench ARGS='--only flood'
 bench: .venv/.done-test
@@ -83,12 +84,18 @@ screenshots: browser
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .hypothesis .import_linter_cache
 
-.venv/.done: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+# What others made comes by its hashes; what is here has none, and is built with what came by them.
+HASHED := --quiet --disable-pip-version-check --require-hashes --no-deps
+OURS := --quiet --disable-pip-version-check --no-deps --no-build-isolation
+
+.venv/.done: setup.cfg pyproject.toml requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install $(HASHED) -r requirements.txt
+	$(BIN)/python -m pip install $(OURS) -e .
 	@touch $@
 
-.venv/.done-test: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+.venv/.done-test: setup.cfg pyproject.toml requirements-test.txt | .venv/bin/python
+	$(BIN)/python -m pip install $(HASHED) -r requirements-test.txt
+	$(BIN)/python -m pip install $(OURS) -e .
 	@touch .venv/.done $@
 
 .venv/bin/python:

@@ -33,9 +33,11 @@ _OF_A_PEERS_MAKING = (HttpProcessingError, UnicodeEncodeError)
 # Seconds in which a peer must have read so much of an answer that the rest fits into the buffers.
 _READ_WITHIN = 15.0
 # Seconds, and bytes, of a body that nobody reads any more: who is cut in the middle of sending it
-# never sees the answer.
+# never sees the answer. After so many bytes what is left stays with the kernel.
 _LINGERING = 1.0
-_MOST_UNWANTED = 1024 * 1024
+_MOST_UNWANTED = 256 * 1024
+# Bytes that one connection may bring in one turn of the event loop.
+_AT_ONCE = 64 * 1024
 # What the access log needs when a socket has ended.
 _LOGGED = ("User-Agent", "X-Forwarded-For")
 
@@ -115,6 +117,8 @@ class Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._line: asyncio.BaseTransport | None = transport
+        if hasattr(transport, "max_size"):
+            transport.max_size = _AT_ONCE
         self.peer = self.peername[0] if isinstance(self.peername, tuple) else ""
         self.opened_at = self._loop.time()
         server = cast(_Server, self._manager)
@@ -170,7 +174,7 @@ class Connection(RequestHandler):
             data = data[: self.on_frames(len(data))]
         super().data_received(data)
         if (self._intake.unwanted or 0) > _MOST_UNWANTED:
-            self.cut()
+            self._pause_transport_reading()
         if not self._messages:
             return
         message, payload = self._messages[-1]

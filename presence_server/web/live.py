@@ -117,7 +117,7 @@ def _count_bytes(request: web.Request, flooded: Callable[[], None]) -> None:
             began, size = loop.time(), 0
         left = max(0, _MOST_BYTES - size)
         size += arrived
-        if left and size > _MOST_BYTES:
+        if size - arrived <= _MOST_BYTES < size:
             # A turn later: what is left may end the socket for a better reason.
             loop.call_soon(loop.call_soon, flooded)
         return left

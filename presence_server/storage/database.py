@@ -214,6 +214,8 @@ async def open_database(
             raise DatabaseUnusable(
                 f"The database {place} is an unfinished copy of another: copy it again."
             )
+        if "identity" not in about:
+            raise DatabaseUnusable(f"The database {place} is damaged: it has no identity.")
         database.identity = about["identity"]
         database.site = about.get(SITE, database.identity)
         yield database

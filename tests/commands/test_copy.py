@@ -105,7 +105,10 @@ async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Plac
         assert await content(target) == await content(source)
         assert copied == {name: len(rows) for name, rows in (await content(source)).items()}
         assert source.identity != target.identity
+        site = source.site
     async with open_database(places[1], create=False) as target:
+        # Under which the cookies of those who are logged in go.
+        assert target.site == site
         assert await sessions.find(target, secret, NOW) == session
         assert (await users.create(target, "bob", "hash", NOW)).id == alice.id + 1
         assert [name for name, _ in await users.page(target, None, "al", 10)] == ["Alice"]

@@ -23,7 +23,7 @@ from presence_server.keys import DATABASE, PRESENCE
 from tests.browser.conftest import OpenWindow
 from tests.browser.window import Window
 from testing.browsers import chromium
-from tests.conftest import Serve, Visit
+from tests.conftest import Serve, ServerProcesses, Visit
 from testing.redis_server import free_port
 
 FOREIGN_PAGE = """<!doctype html><title>foreign</title>
@@ -204,3 +204,17 @@ async def test_a_plain_http_site_with_a_name_of_its_own_takes_its_forms(serve: S
     for headers in posts:
         assert headers["origin"] == alice.url
         assert "sec-fetch-site" not in headers
+
+
+async def test_a_cookie_that_is_ours_but_for_an_odd_blank_changes_nothing(
+    server_process: ServerProcesses, window: OpenWindow
+) -> None:
+    server = await server_process()
+    alice = await window(server, "alice")
+    (cookie,) = await alice.context.cookies()
+    # As a page of a sibling domain could, for all that is below their parent.
+    planted = f"\u2003{cookie['name']}=planted; path=/"
+    await alice.page.evaluate("cookie => { document.cookie = cookie; }", planted)
+    assert len(await alice.context.cookies()) == 2
+    await alice.goto("/account/")
+    await expect(alice.page).to_have_url(alice.url + "/account/")

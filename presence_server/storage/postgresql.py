@@ -70,6 +70,17 @@ _READS_ONLY = "SET default_transaction_read_only = on"
 # Others cannot hold every name. SQL_ASCII takes every byte as it is.
 _ENCODINGS = ("UTF8", "SQL_ASCII")
 
+# All that somebody who logs in anew may need, under numbers and keys that nobody has.
+_ROOM = (
+    "INSERT INTO users (id, username, lower_name, password_hash, created_at)"
+    " VALUES (0, '', '', '', 0)",
+    "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
+    " VALUES ('', 0, 0, 0, 0, '', '')",
+    "INSERT INTO endings (number, username, reason, ended_at) OVERRIDING SYSTEM VALUE"
+    " VALUES (0, '', '', 0)",
+    "INSERT INTO here (session_key, node, status, since, noted_at) VALUES ('', '', 'away', 0, 0)",
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -95,14 +106,8 @@ class Postgresql:
 
     async def take_room(self, transaction: Transaction) -> None:
         # Room for rows is taken at once, also for those that are taken back.
-        await transaction.execute(
-            "INSERT INTO users (id, username, lower_name, password_hash, created_at)"
-            " VALUES (0, '', '', '', 0)"
-        )
-        await transaction.execute(
-            "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
-            " VALUES ('', 0, 0, 0, 0, '', '')"
-        )
+        for statement in _ROOM:
+            await transaction.execute(statement)
         raise TakenBack
 
     async def continue_ids(self) -> None:

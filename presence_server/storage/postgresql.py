@@ -76,9 +76,10 @@ _ROOM = (
     " VALUES (0, '', '', '', 0)",
     "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
     " VALUES ('', 0, 0, 0, 0, '', '')",
-    "INSERT INTO endings (number, username, reason, ended_at) OVERRIDING SYSTEM VALUE"
-    " VALUES (0, '', '', 0)",
-    "INSERT INTO here (session_key, node, status, since, noted_at) VALUES ('', '', 'away', 0, 0)",
+    "INSERT INTO endings (number, reason, app, account, ended_at) OVERRIDING SYSTEM VALUE"
+    " VALUES (0, '', 0, 0, 0)",
+    "INSERT INTO here (node, room, session, username, account, status, since, about)"
+    " VALUES ('', '', '', '', 0, '', 0, '')",
 )
 
 log = logging.getLogger(__name__)

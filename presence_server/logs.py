@@ -74,7 +74,7 @@ def dropped() -> int:
 class Output(logging.Handler):
     """Writes lines to a stream from a thread of its own."""
 
-    def __init__(self, stream: TextIO, most_waiting: int = _MOST_WAITING) -> None:
+    def __init__(self, stream: TextIO | None, most_waiting: int = _MOST_WAITING) -> None:
         super().__init__()
         self.dropped = 0
         self._untold = 0
@@ -151,8 +151,11 @@ class Output(logging.Handler):
         )
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _write(stream: TextIO | None, text: str) -> None:
     """All of it, past the stream's own buffer: that one would be waited for at the end."""
+    if stream is None:
+        # Closed before the program began. Its number may be that of a file of ours by now.
+        raise OSError("there is no standard error")
     try:
         descriptor = stream.fileno()
     except UnsupportedOperation:

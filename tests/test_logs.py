@@ -112,6 +112,13 @@ def test_what_cannot_be_written_is_counted_and_told_later() -> None:
     ]
 
 
+def test_without_standard_error_lines_are_only_counted() -> None:
+    output = Output(None)
+    output.emit(record("lost"))
+    output.flush()
+    assert output.dropped == 1
+
+
 def test_a_line_without_a_form_is_told_and_ends_nothing() -> None:
     stream = io.StringIO()
     output = Output(stream)

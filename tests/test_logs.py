@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from presence_server import logs
-from presence_server.logs import JsonLines, Output, TextLines
+from presence_server.log_output import Output
+from presence_server.logs import JsonLines, TextLines
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:

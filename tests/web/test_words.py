@@ -202,6 +202,7 @@ async def test_whoever_looks_at_a_page_of_ours_is_here(
     server = await serve(grace=0.1)
     alice, bob = await visit(server, "alice"), await visit(server, "bob")
     async with bob.live() as socket:
+        await socket.first()
         await socket.sees("alice", "offline")
         await alice.get(path)
         await socket.sees("alice", "online")

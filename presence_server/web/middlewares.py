@@ -65,6 +65,22 @@ _OTHER = _Words("This did not work", "The request could not be answered.")
 _CALL = " If it happens again, please tell whoever runs this site: error {}."
 
 
+class BadValue(web.HTTPBadRequest):
+    """Whose sentence says which value is bad, and what it must be."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__()
+        self.sentence = sentence
+
+
+class NotAllowed(web.HTTPForbidden):
+    """Whose sentence says why, and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__()
+        self.sentence = sentence
+
+
 async def secure_headers(request: web.Request, response: web.StreamResponse) -> None:
     """A signal handler for on_response_prepare: whatever answers, also a 404 or a 101."""
     add_secure_headers(response)
@@ -118,9 +134,9 @@ def _kept(error: web.HTTPError) -> Mapping[str, str]:
 
 
 def _sentence(error: web.HTTPError) -> str:
-    """Its own, if it was given one."""
-    own = error.text if error.text != f"{error.status}: {error.reason}" else None
-    return own or _ERRORS.get(error.status, _OTHER).sentence
+    if isinstance(error, BadValue | NotAllowed):
+        return error.sentence
+    return _ERRORS.get(error.status, _OTHER).sentence
 
 
 async def _error_page(
@@ -150,4 +166,4 @@ def _from_elsewhere(request: web.Request) -> web.HTTPForbidden:
         return web.HTTPForbidden()
     # It will never have a cookie.
     ours = request.app[CONFIG].public_url
-    return web.HTTPForbidden(text=f"This site works with https only: open {ours} instead.")
+    return NotAllowed(f"This site works with https only: open {ours} instead.")

@@ -42,6 +42,7 @@ from presence_server.web.forms import (
     trouble_is_told,
     typed_name,
 )
+from presence_server.web.middlewares import NotAllowed
 from presence_server.web.onward import log_in_first, page_named
 from presence_server.web.directory import Row, everybody, is_name_part, people_here, person_here
 from presence_server.web.hosts import came_from, site_path
@@ -245,7 +246,7 @@ async def log_out(request: web.Request) -> web.Response:
         try:
             await check_token(request, fields)
         except Refused as refusal:
-            raise web.HTTPForbidden(text=TOO_OLD) from refusal
+            raise NotAllowed(TOO_OLD) from refusal
         await sessions.end(request.app[ENDINGS], request[IDENTITY].session, int(time.time()))
         note(request, "logged out", request[IDENTITY].user)
     await forget(request)

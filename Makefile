@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run install test check browser nginx postgresql bench compare soak drill fuzz model screenshots clean
+.PHONY: run install test check browser nginx postgresql node bench compare soak drill fuzz model screenshots clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -31,7 +31,7 @@ install:
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.
-test: check browser nginx postgresql
+test: check browser nginx postgresql node
 	$(BIN)/python -m pytest -n 3 -m 'not alone' $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5
 
@@ -48,6 +48,9 @@ nginx: .venv/.done-test
 
 postgresql: .venv/.done-test
 	@$(BIN)/python -m testing.install_postgresql
+
+node: .venv/.done-test
+	@$(BIN)/python -m testing.install_node_packages
 
 # Breaks a real site in every way we know. Some of them: make drill ARGS='F1 F27 --seed 7'
 drill: .venv/.done-test

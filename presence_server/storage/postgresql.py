@@ -113,10 +113,11 @@ class Postgresql:
 
     async def continue_ids(self) -> None:
         async def work(transaction: Transaction) -> None:
-            await transaction.execute(
-                "SELECT setval('users_id_seq', greatest("
-                "(SELECT max(id) FROM users), (SELECT last_value FROM users_id_seq)))"
-            )
+            for table in ("users", "apps"):
+                await transaction.execute(
+                    f"SELECT setval('{table}_id_seq', greatest("
+                    f"(SELECT max(id) FROM {table}), (SELECT last_value FROM {table}_id_seq)))"
+                )
 
         await self.write(work)
 

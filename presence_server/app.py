@@ -42,7 +42,7 @@ from presence_server.store import Store
 from presence_server.watchdog import Watchdog
 from presence_server.web import account, api, operations, operators, pages
 from presence_server.web.cookies import CookieStorage, cookie_name
-from presence_server.web.forms import LARGEST
+from presence_server.web.bodies import LARGEST
 from presence_server.web.hosts import known_host, operators_only
 from presence_server.web.identity import identity
 from presence_server.web.live import live

@@ -12,6 +12,7 @@ from presence_server.storage.database import DatabaseUnavailable
 from presence_server.collector import untie
 from presence_server.keys import CONFIG
 from presence_server.web.hosts import sent_by_our_pages, sent_without_https, site_path
+from presence_server.web.problems import Problem, is_of_api, problem_of, problem_response
 from presence_server.web.rendering import render
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,9 @@ def add_secure_headers(response: web.StreamResponse) -> None:
 async def error_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except Problem as problem:
+        untie(problem)
+        return problem_response(problem)
     except web.HTTPError as error:
         # It holds the request, which holds it.
         untie(error)
@@ -142,7 +146,11 @@ def _sentence(error: web.HTTPError) -> str:
 async def _error_page(
     request: web.Request, status: int, sentence: str, *, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    if site_path(request).startswith(_JSON_PATHS):
+    path = site_path(request)
+    response: web.Response
+    if is_of_api(path):
+        response = problem_response(problem_of(status, sentence), headers)
+    elif path.startswith(_JSON_PATHS):
         response = web.json_response({"error": sentence}, status=status, headers=headers)
     else:
         title = _ERRORS.get(status, _OTHER).title
@@ -156,7 +164,8 @@ async def _error_page(
 @web.middleware
 async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuses what another site made a browser send, before its body is looked at."""
-    if request.method not in _SAFE_METHODS and not sent_by_our_pages(request):
+    changes = request.method not in _SAFE_METHODS and not is_of_api(site_path(request))
+    if changes and not sent_by_our_pages(request):
         raise _from_elsewhere(request)
     return await handler(request)
 

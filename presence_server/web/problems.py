@@ -9,8 +9,24 @@ from typing import ClassVar
 
 from aiohttp import web
 
-API = "/api/v1/"
+API = "/api/v1"
 
+_CODES = {
+    400: "bad_request",
+    401: "token_invalid",
+    403: "not_allowed",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    409: "full",
+    413: "too_large",
+    415: "not_json",
+    421: "misdirected",
+    426: "upgrade_required",
+    429: "too_many",
+    500: "error",
+    503: "busy",
+}
 # The close codes of those refusals that come after an upgrade.
 _CLOSE_CODES = {400: 1007, 401: 4401, 403: 4403, 409: 4409, 413: 1009, 415: 1003}
 
@@ -43,6 +59,15 @@ class Problem(Exception):
         if self.retry_after:
             headers["Retry-After"] = str(math.ceil(self.retry_after))
         return headers
+
+
+def is_of_api(path: str) -> bool:
+    return path == API or path.startswith(f"{API}/")
+
+
+def problem_of(status: int, detail: str) -> Problem:
+    """A refusal that does not come from the API itself."""
+    return Problem(status, _CODES.get(status, "error"), detail)
 
 
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -17,7 +17,7 @@ from presence_server.addresses import networks
 from presence_server.collector import untie
 from presence_server.keys import CONFIG, SEATS, SITE
 from presence_server.web.access_log import AccessLogger, printable
-from presence_server.web.forms import LARGEST
+from presence_server.web.bodies import LARGEST
 from presence_server.web.intake import Intake
 from presence_server.web.middlewares import add_secure_headers
 from presence_server.web.proxies import client_address

@@ -28,6 +28,7 @@ from benchmarks.load import (
 )
 from testing.machine import machine
 from testing.meters import cpu_seconds, resident_bytes
+from benchmarks.peers.environments import PEERS, Peer
 from benchmarks.servers import SERVERS, Redis, Running, Server, populate, redis_server, running
 
 
@@ -300,6 +301,11 @@ def _line(result: Result, turn: int) -> str:
     return f"{line}, failures {result.failures}" if result.failures else line
 
 
+def _installed(peer: Peer, name: str) -> Server:
+    peer.install()
+    return next(server for server in peer.servers if server.name == name)
+
+
 def _load(text: str) -> Load:
     observers, _, changes = text.partition("x")
     return Load(int(observers), float(changes))
@@ -307,7 +313,10 @@ def _load(text: str) -> Load:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fanout", description=__doc__)
-    parser.add_argument("--servers", nargs="+", choices=SERVERS, default=["plain", "ours"])
+    others = {server.name: peer for peer in PEERS for server in peer.servers}
+    parser.add_argument(
+        "--servers", nargs="+", choices=[*SERVERS, *others], default=["plain", "ours"]
+    )
     parser.add_argument(
         "--loads",
         nargs="+",
@@ -321,7 +330,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="where to write the results")
     options = parser.parse_args(argv)
     loads = [dataclasses.replace(load, seconds=options.seconds) for load in options.loads]
-    servers = [SERVERS[name] for name in options.servers]
+    servers = [SERVERS.get(name) or _installed(others[name], name) for name in options.servers]
     with tempfile.TemporaryDirectory() as folder, redis_server() as redis:
         results = run(Stage(Path(folder), redis), servers, loads, options.repeat)
     print(table(results))

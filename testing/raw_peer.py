@@ -6,7 +6,7 @@ import os
 import socket as sockets
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from testing.visitor import Visitor
 
@@ -47,6 +47,11 @@ class RawPeer:
 
     def write(self, data: bytes) -> None:
         self._writer.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the kernel takes more; no error when the line is gone."""
+        with suppress(ConnectionError):
+            await self._writer.drain()
 
     def reset(self) -> None:
         """Cut the line as a crash does."""

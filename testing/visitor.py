@@ -83,10 +83,13 @@ class Visitor:
             return await response.json()
 
     @asynccontextmanager
-    async def live(self, cursor: str | None = None, **options: Any) -> "AsyncIterator[LiveSocket]":
+    async def live(
+        self, cursor: str | None = None, query: str = "", **options: Any
+    ) -> "AsyncIterator[LiveSocket]":
         """A socket that speaks presence.v1."""
-        query = "" if cursor is None else f"?cursor={cursor}"
-        async with self._socket(query, protocols=("presence.v1",), **options) as socket:
+        if cursor is not None:
+            query = f"cursor={cursor}&{query}"
+        async with self._socket(f"?{query}", protocols=("presence.v1",), **options) as socket:
             assert socket.protocol == "presence.v1"
             yield LiveSocket(socket)
 

@@ -2,16 +2,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser
-from pytest_aiohttp import AiohttpServer
 
 from presence_server.app import create_app
 from presence_server.config import Config, PostgresUrl
 from presence_server.storage.database import Database, open_database
+from presence_server.web.runner import Runner
 from testing.browsers import open_browser
 from testing.postgresql_server import PostgresqlServer
 from testing.postgresql_server import running as postgresql_server_running
@@ -20,6 +22,7 @@ from testing.redis_server import RedisServer, free_port
 from testing.visitor import Visitor
 
 Serve = Callable[..., Awaitable[TestServer]]
+ServeApp = Callable[..., Awaitable[TestServer]]
 ServerProcesses = Callable[..., Awaitable[ServerProcess]]
 Visit = Callable[..., Awaitable[Visitor]]
 
@@ -119,11 +122,32 @@ def config(tmp_path: Path, place: Path | PostgresUrl) -> Callable[..., Config]:
 
 
 @pytest.fixture
-def serve(config: Callable[..., Config], aiohttp_server: AiohttpServer) -> Serve:
-    """Serves the application inside this test, with settings of one's own."""
+async def serve_app() -> AsyncIterator[ServeApp]:
+    """Serves an application inside this test, with connections as in a process of its own."""
+    async with AsyncExitStack() as started:
+
+        async def start(
+            app: web.Application, port: int = 0, ssl: SSLContext | None = None
+        ) -> TestServer:
+            server = _ServerInside(app, port=port)
+            await server.start_server(ssl=ssl)
+            started.push_async_callback(server.close)
+            return server
+
+        yield start
+
+
+class _ServerInside(TestServer):
+    async def _make_runner(self, **kwargs: Any) -> Runner:
+        return Runner(self.app, keepalive_timeout=75, shutdown_timeout=1)
+
+
+@pytest.fixture
+def serve(config: Callable[..., Config], serve_app: ServeApp) -> Serve:
+    """Serves the site inside this test, with settings of one's own."""
 
     async def start(**settings: Any) -> TestServer:
-        return await aiohttp_server(create_app(config(**settings)))
+        return await serve_app(create_app(config(**settings)))
 
     return start
 

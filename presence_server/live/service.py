@@ -3,18 +3,17 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from presence_server.background import Background
-from presence_server.live.frames import read_cursor
 from presence_server.live.hub import Hub
-from presence_server.live.sockets import Socket
+from presence_server.live.observer import Observer
 from presence_server.presence.messages import MessageError, StatusMessage
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Entry, Node
 from presence_server.presence.records import OWN, Notes, Record, Stay
-from presence_server.presence.roster import Person
+from presence_server.presence.roster import Person, Roster, Status
 
 # Changes are gathered so long before they go to the other nodes, in seconds.
 _BATCHING = 0.025
@@ -75,7 +74,8 @@ class PresenceService:
         self._grace = grace
         self._lease = lease
         self._node = Node(name, grace=grace, lease=lease, now=_now())
-        self.hub = Hub(self._node, heartbeat)
+        self.room = OwnRoom(self._node)
+        self.hub = Hub(heartbeat)
         self._opened = 0
         self._ended: dict[str, float] = {}
         # Since when other nodes may have said what was not heard, as a Unix second.
@@ -84,7 +84,7 @@ class PresenceService:
         # Of other nodes, by the database: their counters, when these moved, and who is there.
         self._counters: dict[str, tuple[int, float]] = {}
         self._written: dict[str, Sequence[Stay]] = {}
-        self._seen = (0, False)
+        self._seen = 0
         self._due = asyncio.Event()
         self._endings_due = asyncio.Event()
         self._in_touch = asyncio.Event()
@@ -129,31 +129,36 @@ class PresenceService:
 
     # For sockets
 
-    def connect(self, socket: Socket, cursor: str | None) -> bool:
+    def connect(self, observer: Observer, cursor: str | None, status: Status | None) -> bool:
         """Open a connection; False if its session has ended while the upgrade was under way."""
-        if socket.session in self._ended:
+        if observer.session in self._ended:
             return False
         self._opened += 1
-        socket.connection = self._opened
-        version = read_cursor(cursor, self._node.name) if cursor else None
-        if version is not None and self._node.roster.remembers(version):
-            socket.version = version
-        self._node.open(socket.session, socket.username, self._opened, _now())
-        self.hub.add(socket)
+        observer.connection = self._opened
+        if cursor and observer.dialect.resumes:
+            observer.version = self.room.resume(cursor, _now())
+        self._node.open(observer.session, observer.user, self._opened, _now())
+        if status is not None:
+            self._node.set_status(observer.session, self._opened, status, _now())
+        self.hub.add(observer)
         self._changed()
         return True
 
-    def disconnect(self, socket: Socket) -> None:
-        self.hub.remove(socket)
-        self._node.close(socket.session, socket.connection, _now())
-        self._changed()
+    def disconnect(self, observer: Observer) -> None:
+        self.hub.remove(observer)
+        if observer.connection:
+            self._node.close(observer.session, observer.connection, _now())
+            self._changed()
 
-    def hear(self, socket: Socket, message: StatusMessage) -> None:
+    def hear(self, observer: Observer, message: StatusMessage) -> None:
         """Take in what a client says of its status."""
+        status = message.status
+        if status == "busy" or status == "invisible":
+            return
         if message.whole_user:
-            self._node.choose(socket.username, message.status, _now())
+            self._node.choose(observer.user, status, _now())
         else:
-            self._node.set_status(socket.session, socket.connection, message.status, _now())
+            self._node.set_status(observer.session, observer.connection, status, _now())
         self._changed()
 
     # For the store and the endings
@@ -278,10 +283,10 @@ class PresenceService:
         self._due.set()
 
     def _wake_hub(self) -> None:
-        seen = (self._node.roster.version, self._node.cluster.degraded)
-        if seen != self._seen:
-            self._seen = seen
-            self.hub.wake()
+        self.hub.set_degraded(self._node.cluster.degraded)
+        if self._node.roster.version != self._seen:
+            self._seen = self._node.roster.version
+            self.hub.changed([self.room.key])
 
     async def _keep_time(self) -> None:
         before = time.monotonic()
@@ -355,6 +360,36 @@ class PresenceService:
     def _lost(self) -> None:
         self._node.cluster.lost()
         self._changed()
+
+
+class OwnRoom:
+    """The room of this server's own accounts."""
+
+    key = ""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    @property
+    def roster(self) -> Roster:
+        return self._node.roster
+
+    @property
+    def own(self) -> Collection[str]:
+        return self._node.own
+
+    def cursor(self, version: int, now: Moment) -> str:
+        return f"{self._node.name}.{version}"
+
+    def resume(self, cursor: str, now: Moment) -> int | None:
+        """The version of a cursor of this node; None if it is another's or from too long ago."""
+        node, _, number = cursor.partition(".")
+        if node != self._node.name:
+            return None
+        if not (number.isascii() and number.isdigit() and len(number) < 16):
+            return None
+        version = int(number)
+        return version if self.roster.remembers(version) else None
 
 
 def _now() -> Moment:

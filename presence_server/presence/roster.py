@@ -1,8 +1,9 @@
 """Who is here, as one node sees it: the merged view of all nodes."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Status = Literal["online", "away"]
 State = Literal["online", "away", "offline", "deleted"]
@@ -10,14 +11,21 @@ State = Literal["online", "away", "offline", "deleted"]
 # So many people who left are remembered for those who missed it; an older cursor gets a snapshot.
 REMEMBERED = 20_000
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 
 class Person(NamedTuple):
-    """A user's newest state, and the versions of its last change and last coming or going."""
+    """A user's newest state, and the versions of its last change and last coming or going.
+
+    `about` is what is shown beside the status, and `about_version` that of its last change.
+    """
 
     status: State
     since: int
     version: int
     came: int
+    about: Mapping[str, Any] = _NOTHING
+    about_version: int = 0
 
 
 class Choice(NamedTuple):
@@ -54,6 +62,7 @@ class Roster:
         self._entries: dict[str, dict[str, Said]] = {}
         self._here: dict[str, Person] = {}
         self._gone: dict[str, Person] = {}
+        self._counts: Counter[str] = Counter()
         # When the accounts ended of those who are remembered as deleted.
         self._deleted: dict[str, int] = {}
 
@@ -111,6 +120,24 @@ class Roster:
             return None
         return [*_changed_after(self._here, version), *_changed_after(self._gone, version)]
 
+    def changes_of(
+        self, usernames: Iterable[str], version: int
+    ) -> list[tuple[str, Person]] | None:
+        """The same of some users only, at the cost of their number."""
+        if not self.remembers(version):
+            return None
+        known = ((name, self._here.get(name) or self._gone.get(name)) for name in usernames)
+        return [
+            (name, person)
+            for name, person in known
+            if person is not None and person.version > version
+        ]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many are here, by status."""
+        return MappingProxyType(self._counts)
+
     def _settle(self, username: str, since: int) -> None:
         status = self._merged(username)
         person = self._here.get(username)
@@ -130,20 +157,27 @@ class Roster:
         return "online" if any(e.status == "online" for e in entries.values()) else "away"
 
     def _arrive(self, username: str, status: Status, since: int) -> None:
-        before = self._here.pop(username, None) or self._gone.pop(username, None)
+        before = self._take_out(username)
+        self._counts[status] += 1
         self.version += 1
         was_here = before is not None and before.status in ("online", "away")
         came = before.came if before is not None and was_here else self.version
         self._here[username] = Person(status, _later(since, before), self.version, came)
 
     def _leave(self, username: str, state: State, since: int) -> None:
-        before = self._here.pop(username, None) or self._gone.pop(username, None)
+        before = self._take_out(username)
         self.version += 1
         self._gone[username] = Person(state, _later(since, before), self.version, self.version)
         if len(self._gone) > self._remembered:
             oldest = next(iter(self._gone))
             self._forgotten = self._gone.pop(oldest).version
             self._deleted.pop(oldest, None)
+
+    def _take_out(self, username: str) -> Person | None:
+        person = self._here.pop(username, None)
+        if person is not None:
+            self._counts[person.status] -= 1
+        return person or self._gone.pop(username, None)
 
 
 def _later(since: int, before: Person | None) -> int:

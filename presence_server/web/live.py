@@ -3,43 +3,46 @@
 import asyncio
 import time
 from collections.abc import Callable
-from socket import SO_SNDBUF, SOL_SOCKET
 from typing import cast
 
 import aiohttp_session
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from presence_server.identity import Identity
 from presence_server.collector import untie
-from presence_server.keys import CONFIG, IDENTITY, METRICS, PRESENCE, SEATS
-from presence_server.live.hub import SESSION_ENDED
-from presence_server.live.sockets import Socket
+from presence_server.identity import Identity
+from presence_server.keys import IDENTITY, METRICS, PRESENCE, SEATS
+from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
+from presence_server.live.farewells import BINARY, NO_MESSAGE, SESSION_ENDED, TOO_MUCH
+from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
+from presence_server.live.wire import WebSocketWire
 from presence_server.presence.messages import (
     SUBPROTOCOL,
     MessageError,
+    StatusMessage,
+    WatchMessage,
     parse_client_message,
 )
+from presence_server.presence.roster import Status
+from presence_server.web.arrivals import Arrivals
 from presence_server.web.hosts import has_our_origin
 from presence_server.web.proxies import client_address
 from presence_server.web.runner import Connection
 from presence_server.web.upgrade import asks_for_upgrade, check_upgrade
 
-# aiohttp refuses a message of this size by itself; the contract allows 4 KiB.
-_TOO_BIG = 4097
+# aiohttp refuses a message of this size by itself.
+_TOO_BIG = 16 * 1024 + 1
 # So many messages in so many seconds are more than a page has reason to send.
 _MOST_MESSAGES = 20
 _PER_SECONDS = 10.0
 # The same for pings and pongs.
 _MOST_CONTROL_FRAMES = 100
-_CONTROL = (WSMsgType.PING, WSMsgType.PONG)
-# And so many bytes in that time, whatever they mean: all of the above fit in.
-_MOST_BYTES = 128 * 1024
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
 _RETRY_SEAT = "10"
-# Bytes that the kernel keeps for a peer that does not read; by itself it would let it be megabytes.
-_SEND_BUFFER = 64 * 1024
+
+# How a connection may begin that is not simply online.
+_STATUSES: dict[str | None, Status] = {"away": "away"}
 
 
 async def live(request: web.Request) -> web.StreamResponse:
@@ -67,67 +70,66 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 
 async def _serve(request: web.Request, identity: Identity) -> web.WebSocketResponse:
-    ws = _response(request)
+    ws = _response()
     await ws.prepare(request)
     # Neither is needed again, and both would take memory for as long as the socket is open.
     ws.headers.clear()
     request.pop(aiohttp_session.SESSION_KEY)
     transport = cast(asyncio.Transport, request.transport)
-    transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)
-    socket = Socket(
-        session=identity.session,
-        username=identity.user,
-        tutorial=ws.ws_protocol is None,
-        transport=transport,
-    )
     presence = request.app[PRESENCE]
-    if not presence.connect(socket, request.query.get("cursor")):
-        await ws.close(code=SESSION_ENDED)
-        return ws
+    wire = WebSocketWire(transport, presence.hub.heartbeat.turn)
+    dialect: Dialect = TUTORIAL if ws.ws_protocol is None else PRESENCE_V1
+    begins_with_nobody = dialect.resumes and request.query.get("watch") == "some"
+    observer = Observer(
+        session=identity.session,
+        user=identity.user,
+        room=presence.room,
+        dialect=dialect,
+        wire=wire,
+        view=frozenset() if begins_with_nobody else None,
+    )
 
     def cut_flood() -> None:
         if not ws.closed:
-            presence.hub.dismiss(socket, WSCloseCode.POLICY_VIOLATION)
+            presence.hub.dismiss(observer, TOO_MUCH)
 
-    _count_bytes(request, cut_flood)
+    _count_arrivals(request, cut_flood)
+    status = _STATUSES.get(request.query.get("status"))
+    if not presence.connect(observer, request.query.get("cursor"), status):
+        presence.hub.dismiss(observer, SESSION_ENDED)
     try:
-        await _read(ws, socket, presence)
+        await _read(ws, wire, observer, presence)
     finally:
-        presence.disconnect(socket)
-        if socket.dismissed:
+        dismissed = observer.dismissed
+        presence.disconnect(observer)
+        if dismissed:
             # Or aiohttp would send another close frame.
-            socket.transport.close()
+            transport.close()
         elif ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
-            # aiohttp closes a peer that fell silent only after all that waits for it has gone out.
-            socket.transport.abort()
+            # aiohttp would wait until all that is on its way has gone out.
+            transport.abort()
         untie(ws.exception())
     return ws
 
 
-def _count_bytes(request: web.Request, flooded: Callable[[], None]) -> None:
+def _count_arrivals(request: web.Request, flooded: Callable[[], None]) -> None:
     """Frames of no meaning are nowhere seen but on the line."""
-    if not isinstance(request.protocol, Connection):
-        return
     loop = asyncio.get_running_loop()
-    began, size = loop.time(), 0
+    arrivals = Arrivals(loop.time())
 
-    def taken(arrived: int) -> int:
-        nonlocal began, size
-        if loop.time() - began > _PER_SECONDS:
-            began, size = loop.time(), 0
-        left = max(0, _MOST_BYTES - size)
-        size += arrived
-        if size - arrived <= _MOST_BYTES < size:
-            # A turn later: what is left may end the socket for a better reason.
+    def taken(size: int) -> int:
+        parsed = arrivals.take(size, loop.time())
+        if parsed < size:
+            # A turn later: what is parsed may end the socket for a better reason.
             loop.call_soon(loop.call_soon, flooded)
-        return left
+        return parsed
 
-    request.protocol.on_frames = taken
+    cast(Connection, request.protocol).on_frames = taken
 
 
-def _response(request: web.Request) -> web.WebSocketResponse:
+def _response() -> web.WebSocketResponse:
+    # Without a heartbeat: the hub keeps lines alive.
     return web.WebSocketResponse(
-        heartbeat=request.app[CONFIG].heartbeat,
         # A context for deflate takes 100 KiB a connection, for messages of some ten bytes.
         compress=False,
         max_msg_size=_TOO_BIG,
@@ -140,35 +142,41 @@ def _response(request: web.Request) -> web.WebSocketResponse:
     )
 
 
-async def _read(ws: web.WebSocketResponse, socket: Socket, presence: PresenceService) -> None:
+async def _read(
+    ws: web.WebSocketResponse, wire: WebSocketWire, observer: Observer, presence: PresenceService
+) -> None:
     began, messages, control_frames = 0.0, 0, 0
     # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
     async for message in ws:
-        if socket.dismissed:
+        if observer.dismissed:
             continue
         now = time.monotonic()
         if now - began > _PER_SECONDS:
             began, messages, control_frames = now, 0, 0
-        if message.type in _CONTROL:
+        if message.type is WSMsgType.PING or message.type is WSMsgType.PONG:
             control_frames += 1
         else:
             messages += 1
         if messages > _MOST_MESSAGES or control_frames > _MOST_CONTROL_FRAMES:
-            presence.hub.dismiss(socket, WSCloseCode.POLICY_VIOLATION)
+            presence.hub.dismiss(observer, TOO_MUCH)
         elif message.type is WSMsgType.PING:
             await ws.pong(message.data)
+        elif message.type is WSMsgType.PONG:
+            wire.pong(message.data)
         else:
-            _take(message, socket, presence)
+            _take(message, observer, presence)
 
 
-def _take(message: WSMessage, socket: Socket, presence: PresenceService) -> None:
+def _take(message: WSMessage, observer: Observer, presence: PresenceService) -> None:
     if message.type is WSMsgType.BINARY:
-        presence.hub.dismiss(socket, WSCloseCode.UNSUPPORTED_DATA)
+        presence.hub.dismiss(observer, BINARY)
     elif message.type is WSMsgType.TEXT:
         try:
-            told = parse_client_message(message.data)
+            said = parse_client_message(message.data, int(time.time()))
         except MessageError:
-            presence.hub.dismiss(socket, WSCloseCode.INVALID_TEXT)
+            presence.hub.dismiss(observer, NO_MESSAGE)
             return
-        if told is not None:
-            presence.hear(socket, told)
+        if isinstance(said, StatusMessage):
+            presence.hear(observer, said)
+        elif isinstance(said, WatchMessage):
+            presence.hub.watch(observer, said.users, said.cursor)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any, cast
 
 from aiohttp import StreamReader, web
@@ -38,6 +39,8 @@ _LINGERING = 1.0
 _MOST_UNWANTED = 256 * 1024
 # Bytes that one connection may bring in one turn of the event loop.
 _AT_ONCE = 64 * 1024
+# Bytes that the kernel keeps for a line that does not read; by itself it would let it be megabytes.
+_SEND_BUFFER = 64 * 1024
 # What the access log needs when a socket has ended.
 _LOGGED = ("User-Agent", "X-Forwarded-For")
 
@@ -94,6 +97,7 @@ class Connection(RequestHandler):
         "gone",
         "on_frames",
         "_intake",
+        "_is_line",
         "_line",
         "_turnstile",
         "_waiting",
@@ -109,6 +113,7 @@ class Connection(RequestHandler):
         self.gone: asyncio.Future[None] = self._loop.create_future()
         # Told how many bytes of a socket have come; says how many of them are to be parsed.
         self.on_frames: Callable[[int], int] | None = None
+        self._is_line = False
         self._half_closed = False
         self._unread: StreamReader | None = None
         self._intake = Intake(self._parser, LARGEST)
@@ -161,8 +166,8 @@ class Connection(RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        # aiohttp waits without end for a peer to read; of a socket the hub takes care.
-        if self._payload_parser is None:
+        # aiohttp waits without end for a peer to read; of a line the hub takes care.
+        if not self._is_line:
             self._reading = self._loop.call_later(_READ_WITHIN, self.cut)
 
     def resume_writing(self) -> None:
@@ -187,10 +192,19 @@ class Connection(RequestHandler):
 
     def set_parser(self, *args: Any, **kwargs: Any) -> None:
         # What follows are the frames of a socket.
-        self._waiting.leave(self)
+        self.become_line()
         super().set_parser(*args, **kwargs)
         self._parser = None
         self._intake.end()
+
+    def become_line(self) -> None:
+        """From now on its peer may be silent, and slow to read: that is for the hub to judge."""
+        self._is_line = True
+        if self.transport is not None:
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)
+        self._waiting.leave(self)
+        self._stop_timer()
         self._forget_headers()
 
     def _forget_headers(self) -> None:

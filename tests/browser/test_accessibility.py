@@ -8,7 +8,6 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
-from pytest_aiohttp import AiohttpServer
 
 from presence_server.app import create_app
 from presence_server.accounts import users
@@ -16,7 +15,7 @@ from presence_server.config import Config
 from presence_server.keys import DATABASE
 from tests.browser.conftest import OpenWindow
 from tests.browser.window import Window
-from tests.conftest import Serve, Visit
+from tests.conftest import Serve, ServeApp, Visit
 
 pytestmark = pytest.mark.browser
 
@@ -201,12 +200,12 @@ async def test_names_are_not_translated(serve: Serve, window: OpenWindow) -> Non
 
 
 async def test_axe_finds_nothing_on_the_pages_of_errors(
-    aiohttp_server: AiohttpServer, config: Callable[..., Config], window: OpenWindow
+    serve_app: ServeApp, config: Callable[..., Config], window: OpenWindow
 ) -> None:
     app = create_app(config())
     for error in ERRORS:
         app.router.add_get(f"/{error.__name__}", raising(error))
-    alice = await window(await aiohttp_server(app), "alice", viewport={"width": 320, "height": 640})
+    alice = await window(await serve_app(app), "alice", viewport={"width": 320, "height": 640})
     for error, sentence in ERRORS.items():
         await alice.goto(f"/{error.__name__}")
         await expect(alice.page.get_by_text(sentence)).to_be_visible()

@@ -23,7 +23,7 @@ from presence_server.keys import DATABASE, PRESENCE
 from tests.browser.conftest import OpenWindow
 from tests.browser.window import Window
 from testing.browsers import chromium
-from tests.conftest import Serve, ServerProcesses, Visit
+from tests.conftest import Serve, ServeApp, ServerProcesses, Visit
 from testing.redis_server import free_port
 
 FOREIGN_PAGE = """<!doctype html><title>foreign</title>
@@ -95,14 +95,14 @@ async def test_t28_after_log_out_no_cookie_is_left(serve: Serve, window: OpenWin
 
 async def test_t28_of_an_https_site_neither(
     window: OpenWindow,
-    aiohttp_server: AiohttpServer,
+    serve_app: ServeApp,
     config: Callable[..., Config],
     tmp_path: Path,
 ) -> None:
     port = free_port()
     site = f"https://localhost:{port}"
     app = create_app(config(public_url=site))
-    await aiohttp_server(app, port=port, ssl=_tls(tmp_path))
+    await serve_app(app, port=port, ssl=_tls(tmp_path))
     alice = await window(site, ignore_https_errors=True)
     await alice.sign_up("alice")
     await alice.log_in("alice")

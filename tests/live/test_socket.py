@@ -151,9 +151,12 @@ BAD_MESSAGES = [
     ('{"type":"dance","status":"away"}', None),
     ('{"type":"status","status":"online","colour":{"deep":[1]}}', None),
     ("{}", None),
-    ('{"text":"' + "x" * 4000 + '"}', None),
-    ('{"text":"' + "x" * 4096 + '"}', 1009),
+    ('{"more":"' + "x" * 16_373 + '"}', None),
+    ('{"more":"' + "x" * 16_374 + '"}', 1009),
     ("x" * 100_000, 1009),
+    ('{"type":"status","status":"busy","scope":"user","text":["lunch"]}', 1007),
+    ('{"type":"watch","users":[1]}', 1007),
+    ('{"type":"watch","users":["bob"],"more":"' + "x" * 16_000 + '"}', None),
 ]
 
 
@@ -235,6 +238,37 @@ async def test_t20_a_flood_of_control_frames_is_cut(
             assert await peer.close_code() == 1008
         await beside.send({"type": "status", "status": "away"})
         await beside.sees("alice", "away")
+
+
+TEXT, CONTINUATION, PING_OF_ONE = b"\x01\x81\0\0\0\0{", b"\0\x80\0\0\0\0", b"\x89\x81\0\0\0\0x"
+
+
+@pytest.mark.parametrize("frame", [CONTINUATION, b"\0\x81\0\0\0\0 "], ids=["empty", "a byte"])
+async def test_a_message_without_end_is_cut(serve: Serve, visit: Visit, frame: bytes) -> None:
+    alice = await visit(await serve(), "alice")
+    async with alice.live() as beside, RawPeer.of(alice) as peer:
+        peer.write(TEXT)
+        closed = asyncio.create_task(peer.close_code())
+        async with asyncio.timeout(5):
+            while not closed.done():
+                peer.write(frame * 1000)
+                await peer.drain()
+        assert await closed in (1008, 1009, None)
+        await beside.send({"type": "status", "status": "away"})
+        await beside.sees("alice", "away")
+
+
+async def test_one_who_sends_byte_by_byte_is_cut(serve: Serve, visit: Visit) -> None:
+    alice = await visit(await serve(), "alice")
+    async with RawPeer.of(alice) as peer:
+        closed = asyncio.create_task(peer.close_code())
+        async with asyncio.timeout(10):
+            while not closed.done():
+                for byte in TEXT + CONTINUATION:
+                    peer.write(bytes([byte]))
+                    await peer.drain()
+                    await asyncio.sleep(0)
+        assert await closed in (1002, 1008, None)
 
 
 BAD_FRAMES = {

@@ -7,16 +7,22 @@ cursors from before what it remembers occur all the time.
 
 import json
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from presence_server.live.frames import Forgotten, Frames, read_cursor
+from presence_server.live.audience import Audience
+from presence_server.live.dialects import PRESENCE_V1, TUTORIAL
+from presence_server.live.observer import Observer
+from presence_server.live.service import OwnRoom
+from presence_server.live.update import Forgotten, Update
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.roster import Status
+from tests.live.silent_wire import SilentWire
 from tests.presence.runs import model_runs, unbounded
 from tests.presence.truth import Believer, Truth
 
@@ -32,25 +38,56 @@ PICKS = st.integers(0, 100)
 
 
 class Client(Believer):
-    """What reads one socket's frames."""
+    """What reads the frames of one line, which is told of everybody or of a view."""
 
-    def __init__(self, tutorial: bool) -> None:
+    def __init__(self, tutorial: bool, audience: Audience, now: Moment) -> None:
         super().__init__(tutorial)
-        self.version: int | None = None
+        self.audience = audience
+        self.view: frozenset[str] | None = None
+        self._open(now)
 
-    def reconnect(self, name: str) -> None:
-        """Come back with the cursor, as only the newer dialect can."""
-        self.version = None if self.tutorial else read_cursor(self.cursor, name)
-        if self.version is None and self.tutorial:
+    def reconnect(self, now: Moment) -> None:
+        """Come back with the cursor, as only the newer dialect can; and watch the same again."""
+        self.audience.remove(self.observer)
+        self._open(now)
+
+    def _open(self, now: Moment) -> None:
+        dialect = TUTORIAL if self.tutorial else PRESENCE_V1
+        room = self.audience.room
+        self.observer = Observer(
+            session="", user="", room=room, dialect=dialect, wire=SilentWire()
+        )
+        self.lags = False
+        self.audience.add(self.observer)
+        if not dialect.resumes:
             self.people.clear()
+        elif self.view is None:
+            self.observer.version = room.resume(self.cursor, now)
+        else:
+            self.watch(self.view, room.resume(self.cursor, now))
 
-    def flush(self, frames: Frames) -> None:
-        first = self.version is None
-        data, self.version = frames.update(self.tutorial, self.version)
-        for message in read_frames(data):
+    def watch(self, view: frozenset[str] | None, version: int | None = None) -> None:
+        """With a version only if it is the same view as before."""
+        self.view = view
+        self.audience.watch(self.observer, view)
+        self.observer.version = version
+
+    def flush(self, update: Update) -> None:
+        first = self.observer.version is None
+        for message in read_frames(update.missing(self.observer)):
+            if message.get("type") == "count":
+                assert self.view is not None
+                continue
             if not self.tutorial:
                 assert message["type"] == "snapshot" or not first, "not the whole truth first"
             self.take(message)
+
+    def sees(self, here: dict[str, Any]) -> bool:
+        """Whether this is what it has been told, of whom it watches."""
+        if self.tutorial:
+            return set(self.people) == set(here)
+        watched = here.keys() if self.view is None else self.view & here.keys()
+        return self.people == {name: here[name] for name in watched}
 
 
 def read_frames(data: bytes) -> Iterator[dict[str, Any]]:
@@ -72,6 +109,7 @@ class OneNodeModel(RuleBasedStateMachine):
         self.node = Node(NAME, grace=GRACE, lease=10.0, now=self.now)
         self.node.roster._remembered = REMEMBERED
         self.node.cluster.subscribed(self.now)
+        self.audience = Audience(OwnRoom(self.node))
         self.truth = Truth(GRACE)
         self.connected = 0
         self.ended: set[str] = set()
@@ -110,8 +148,9 @@ class OneNodeModel(RuleBasedStateMachine):
         session = self.session(username, device)
         self.node.open(session, username, self.connected, self.now)
         self.truth.open(session, username, self.connected)
-        newcomer = Client(tutorial=False)
-        newcomer.flush(self.frames())
+        newcomer = Client(False, self.audience, self.now)
+        newcomer.flush(self.update())
+        self.audience.remove(newcomer.observer)
         assert username in newcomer.people, "I6: people see themselves first"
 
     @rule(pick=PICKS)
@@ -197,12 +236,18 @@ class OneNodeModel(RuleBasedStateMachine):
     @rule(tutorial=st.booleans())
     def observe(self, tutorial: bool) -> None:
         if len(self.clients) < 6:
-            self.clients.append(Client(tutorial))
+            self.clients.append(Client(tutorial, self.audience, self.now))
+
+    @rule(view=st.frozensets(USERS, min_size=1))
+    def observe_some(self, view: frozenset[str]) -> None:
+        if len(self.clients) < 6:
+            self.clients.append(Client(False, self.audience, self.now))
+            self.clients[-1].watch(view)
 
     @rule(pick=PICKS)
     def reconnect(self, pick: int) -> None:
         if self.clients:
-            self.clients[pick % len(self.clients)].reconnect(self.node.name)
+            self.clients[pick % len(self.clients)].reconnect(self.now)
 
     @rule(pick=PICKS, cursor=st.sampled_from(["", "x", f"{NAME}.999999", f"{'b' * 16}.1"]))
     def reconnect_with(self, pick: int, cursor: str) -> None:
@@ -211,29 +256,48 @@ class OneNodeModel(RuleBasedStateMachine):
             client = self.clients[pick % len(self.clients)]
             if not client.tutorial:
                 client.cursor = cursor
-                client.reconnect(self.node.name)
+                client.reconnect(self.now)
 
-    @rule(lagging=st.sets(st.integers(0, 5)))
-    def flush(self, lagging: set[int]) -> None:
-        """Bring all up to date but those who lag."""
-        frames = self.frames()
+    @rule(pick=PICKS, view=st.none() | st.frozensets(USERS))
+    def watch(self, pick: int, view: frozenset[str] | None) -> None:
+        if self.clients and not (client := self.clients[pick % len(self.clients)]).tutorial:
+            client.watch(view)
+
+    @rule(lagging=st.sets(st.integers(0, 5)), meanwhile=st.none() | USERS)
+    def flush(self, lagging: set[int], meanwhile: str | None) -> None:
+        """Bring all up to date but those who lag; perhaps somebody comes or goes in between."""
+        lag = [client for number, client in enumerate(self.clients) if number in lagging]
+        for client in self.clients:
+            if client.lags and client not in lag:
+                client.lags = False
+                self.audience.catch_up(client.observer)
+        self._flush(lag, meanwhile)
+        if meanwhile is not None:
+            self._flush(lag, None)
         here = {name: (person.status, person.since) for name, person in self.roster_here()}
-        for number, client in enumerate(self.clients):
-            if number in lagging:
+        for client in self.clients:
+            assert client.lags or client.sees(here), "I5: what was told is not the roster"
+
+    def _flush(self, lag: list[Client], meanwhile: str | None) -> None:
+        due = self.audience.take_due(False)
+        update = self.update()
+        told = [client for client in self.clients if client.observer in due]
+        for number, client in enumerate(told):
+            if meanwhile is not None and number == len(told) // 2:
+                self.log_out_and_in(meanwhile, "laptop")
+            if client in lag:
+                client.lags = True
+                self.audience.pass_over(client.observer)
                 continue
             try:
-                client.flush(frames)
+                client.flush(update)
             except Forgotten:
                 # The hub cuts it, and it comes anew.
-                client.reconnect(self.node.name)
-                client.flush(frames)
-            if client.tutorial:
-                assert set(client.people) == set(here), "I5"
-            else:
-                assert client.people == here, "I5: snapshot and changes are not the roster"
+                client.reconnect(self.now)
+                client.flush(update)
 
-    def frames(self) -> Frames:
-        return Frames(self.node.roster, NAME, heartbeat=20.0)
+    def update(self) -> Update:
+        return Update(self.audience, degraded=False, heartbeat=20.0, now=self.now)
 
     def roster_here(self) -> Any:
         return self.node.roster.here.items()
@@ -266,15 +330,17 @@ class OneNodeModel(RuleBasedStateMachine):
         assert roster._entries.keys() == roster.here.keys(), "I12"
         assert len(roster._gone) <= REMEMBERED and len(roster._deleted) <= REMEMBERED, "I12"
         assert not roster._gone.keys() & roster.here.keys(), "I12"
+        counts = Counter(person.status for person in roster.here.values())
+        assert +Counter(roster.counts) == counts
         resting = {s for s, held in self.truth.sessions.items() if not held.connections}
         assert connections._deadlines.keys() == resting, "I12"
         assert connections._users.keys() == self.node.own == roster.here.keys(), "I12"
 
     def teardown(self) -> None:
-        self.flush(set())
+        self.flush(set(), None)
         for session in list(self.truth.sessions):
             self._end(session)
-        self.flush(set())
+        self.flush(set(), None)
         assert all(not client.people for client in self.clients)
 
 

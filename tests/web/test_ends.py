@@ -14,7 +14,7 @@ from aiohttp import web
 
 from presence_server.app import create_app
 from presence_server.config import Config
-from presence_server.web import forms
+from presence_server.web import bodies
 from presence_server.web.intake import Intake
 from presence_server.web.runner import Runner
 from testing.raw_peer import RawPeer
@@ -59,7 +59,7 @@ async def site(
     config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[int]:
     """The port of a server within this test, with connections as a real one has them."""
-    monkeypatch.setattr(forms, "BODY_TIMEOUT", 0.3)
+    monkeypatch.setattr(bodies, "BODY_TIMEOUT", 0.3)
     settings = config(max_sockets_per_user=0, max_sockets_per_address=0)
     runner = Runner(create_app(settings), keepalive_timeout=0.6, shutdown_timeout=1)
     await runner.setup()

@@ -1,0 +1,29 @@
+"""How soon one flush may follow another: by what they cost, and not by a fixed interval."""
+
+# Seconds of CPU time of a flush that is followed by a pause as long as itself. One that costs n
+# times as much is followed by n times itself, up to so many times itself.
+_CHEAP = 0.0025
+_LONGEST = 6.0
+# Seconds of pauses that may be put off.
+_CREDIT = 0.1
+
+
+class Budget:
+    """Flushes pay for their CPU time with pauses, and have a little credit.
+
+    Few changes are told as they happen, and so are many to few observers. What costs more is told
+    together, at longer intervals: whatever happens, half of the time is left to others, and six
+    sevenths after what is costly, such as a crowd who all come at once.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._paid_at = now
+
+    def spend(self, seconds: float, now: float) -> None:
+        """A flush took so much CPU time."""
+        pause = seconds * min(max(seconds / _CHEAP, 1.0), _LONGEST)
+        self._paid_at = max(self._paid_at, now - seconds) + seconds + pause
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next flush may begin."""
+        return max(0.0, self._paid_at - _CREDIT - now)

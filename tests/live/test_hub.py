@@ -1,0 +1,214 @@
+"""The hub with lines that are none: who is told what, and what it costs the others."""
+
+import asyncio
+
+import pytest
+
+from presence_server.live import hub as hub_module
+from presence_server.live import lagging
+from presence_server.live.dialects import TUTORIAL
+from presence_server.live.farewells import NOT_ALLOWED, RESTARTING, SESSION_ENDED, TOO_SLOW
+from presence_server.live.hub import Hub
+from presence_server.presence.roster import Status
+from tests.live.silent_wire import NOW, SmallRoom, flushed, observer, running
+
+
+async def test_only_rooms_in_which_something_changed_are_looked_at() -> None:
+    hub, rooms = Hub(20), [SmallRoom(str(number)) for number in range(3)]
+    wires = []
+    async with running(hub):
+        for room in rooms:
+            line, wire = observer(room)
+            hub.add(line)
+            wires.append(wire)
+        await flushed(hub)
+        before = [wire.looked_at for wire in wires]
+        rooms[1].place("bob")
+        hub.changed(["1", "no such room"])
+        await flushed(hub)
+    assert [wire.looked_at for wire in wires] == [before[0], before[1] + 1, before[2]]
+    assert [wire.types()[1:] for wire in wires] == [[], ["changes"], []]
+
+
+async def test_a_newcomer_costs_nothing_for_those_who_are_up_to_date() -> None:
+    hub, room = Hub(20), SmallRoom()
+    first, wire = observer(room)
+    async with running(hub):
+        hub.add(first)
+        await flushed(hub)
+        before = wire.looked_at
+        hub.add(observer(room)[0])
+        assert (await flushed(hub)).writes == 1
+    assert wire.looked_at == before
+
+
+async def test_what_is_the_same_for_many_is_made_once() -> None:
+    hub, room = Hub(20), SmallRoom()
+    lines = [observer(room) for _ in range(3)] + [observer(room, dialect=TUTORIAL)]
+    room.place("bob")
+    async with running(hub):
+        for line, _ in lines:
+            hub.add(line)
+        await flushed(hub)
+    (a, b, c, tutorial) = [wire.written[0] for _, wire in lines]
+    assert a is b is c and a is not tutorial
+
+
+async def test_a_flush_leaves_turns_to_others() -> None:
+    hub, room = Hub(20), SmallRoom()
+    for _ in range(1000):
+        hub.add(observer(room)[0])
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with running(hub):
+        beside = asyncio.create_task(work())
+        flush = await flushed(hub)
+        beside.cancel()
+    assert flush.writes == 1000
+    assert turns >= 10
+
+
+async def test_who_goes_during_a_flush_is_told_nothing_more() -> None:
+    hub, room = Hub(20), SmallRoom()
+    lines = [observer(room) for _ in range(150)]
+    for line, _ in lines:
+        hub.add(line)
+    gone, dismissed = lines[-1], lines[-2]
+
+    async def go() -> None:
+        hub.remove(gone[0])
+        hub.dismiss(dismissed[0], SESSION_ENDED)
+
+    async with running(hub):
+        await asyncio.sleep(0)
+        going = asyncio.create_task(go())
+        await flushed(hub)
+        await going
+    assert gone[1].written == []
+    assert dismissed[1].types() == ["bye"]
+    assert len(hub) == 148 and hub.lagging == 0
+
+
+async def test_one_who_lags_is_passed_over_and_then_told_all_at_once() -> None:
+    hub, room = Hub(20), SmallRoom()
+    line, wire = observer(room)
+    beside, _ = observer(room)
+    async with running(hub):
+        hub.add(line)
+        hub.add(beside)
+        await flushed(hub)
+        wire.unread = lagging.LAGGING + 1
+        statuses: tuple[Status, ...] = ("online", "away")
+        for status in statuses:
+            room.place("bob", status)
+            hub.changed([""])
+            assert (await flushed(hub)).writes == 1
+        assert hub.lagging == 1
+        wire.unread = 0
+        assert (await flushed(hub)).writes == 1
+    assert wire.types() == ["snapshot", "changes"]
+    assert wire.messages()[-1]["away"] == {"bob": NOW + 1}
+
+
+async def test_one_who_is_stuck_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lagging, "_TOO_LONG", 0.3)
+    hub, room = Hub(20), SmallRoom()
+    line, wire = observer(room)
+    async with running(hub):
+        hub.add(line)
+        wire.unread = 10 * lagging.LAGGING
+        async with asyncio.timeout(5):
+            while not wire.closed_with:
+                await asyncio.sleep(0.01)
+    assert wire.closed_with == [TOO_SLOW]
+    assert hub.lagging == 0 and len(hub) == 0
+
+
+async def test_one_who_is_silent_is_cut_and_the_quiet_are_told_that_all_is_well() -> None:
+    hub, room = Hub(1), SmallRoom()
+    (silent, silent_wire), (quiet, quiet_wire) = observer(room), observer(room)
+    silent_wire.answers = False
+    async with running(hub):
+        hub.add(silent)
+        hub.add(quiet)
+        async with asyncio.timeout(5):
+            while "alive" not in quiet_wire.types():
+                await asyncio.sleep(0.01)
+    assert silent_wire.aborted and silent_wire.closed_with == []
+    assert hub.dismissed[1006] == 1 and len(hub) == 1
+
+
+async def test_who_was_never_let_in_is_told_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "_CLOSING", 0.1)
+    hub = Hub(20)
+    line, wire = observer(SmallRoom())
+    hub.dismiss(line, NOT_ALLOWED)
+    hub.dismiss(line, SESSION_ENDED)
+    assert wire.messages() == [{"type": "bye", "reason": "not_allowed"}]
+    assert wire.closed_with == [NOT_ALLOWED]
+    async with asyncio.timeout(5):
+        while not wire.aborted:
+            await asyncio.sleep(0.01)
+    hub.remove(line)
+
+
+async def test_a_session_ends_in_one_room_or_in_all() -> None:
+    hub, rooms = Hub(20), [SmallRoom("1/a"), SmallRoom("1/b")]
+    (a, at_a), (b, at_b) = [observer(room, session="1:alice") for room in rooms]
+    other, at_other = observer(rooms[0], session="1:bob")
+    for line in (a, b, other):
+        hub.add(line)
+    hub.end_session("1:alice", "1/a")
+    assert (at_a.closed_with, at_b.closed_with) == ([SESSION_ENDED], [])
+    hub.end_session("1:alice")
+    assert at_b.closed_with == [SESSION_ENDED]
+    assert at_other.closed_with == []
+    assert hub.sessions() == ["1:bob"]
+    for line in (a, b, other):
+        hub.remove(line)
+    assert hub.sessions() == [] and len(hub) == 0
+
+
+async def test_everybody_is_told_of_a_restart_and_waited_for() -> None:
+    hub, rooms = Hub(20), [SmallRoom("1/a"), SmallRoom("1/b")]
+    lines = [observer(room) for room in rooms]
+    for line, _ in lines:
+        hub.add(line)
+    stopping = asyncio.create_task(hub.dismiss_all(spread=2.0))
+    await asyncio.sleep(0)
+    for line, wire in lines:
+        assert wire.closed_with == [RESTARTING]
+        assert not stopping.done()
+        hub.remove(line)
+    async with asyncio.timeout(5):
+        await stopping
+    delays = [wire.messages()[0]["retry_after"] for _, wire in lines]
+    assert all(isinstance(delay, float) and 0 <= delay <= 2 for delay in delays)
+
+
+async def test_all_rooms_are_told_when_other_nodes_cannot_be_heard() -> None:
+    hub, rooms = Hub(20), [SmallRoom("1/a"), SmallRoom("1/b")]
+    rooms[0].own = ["bob"]
+    lines = [observer(room) for room in rooms]
+    async with running(hub):
+        for line, _ in lines:
+            hub.add(line)
+        await flushed(hub)
+        hub.set_degraded(True)
+        await flushed(hub)
+        late, at_late = observer(rooms[1])
+        hub.add(late)
+        await flushed(hub)
+        hub.set_degraded(False)
+        await flushed(hub)
+    (_, first), (_, second) = lines
+    assert b'"usernames":["bob"]' in first.written[1]
+    assert b'"usernames":[]' in second.written[1]
+    assert b'"value":true' in at_late.written[0]
+    assert all(b'"value":false' in wire.written[-1] for wire in (first, second, at_late))

@@ -1,0 +1,70 @@
+"""What the running node does beside its rules: sessions that end meanwhile, and outages."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from presence_server.live.service import PresenceService
+from presence_server.relay.memory import MemoryRelay
+from tests.live.silent_wire import silent_observer
+
+NAME = "00000000000000aa"
+LEASE = 1.0
+
+
+class Breakable(MemoryRelay):
+    """A relay that a test can cut off."""
+
+    cut = False
+
+    def send(self, text: str, to: str | None = None) -> None:
+        if not self.cut:
+            super().send(text, to)
+
+
+def service(relay: MemoryRelay) -> PresenceService:
+    return PresenceService(NAME, relay, grace=8, lease=LEASE, heartbeat=20)
+
+
+@asynccontextmanager
+async def running(presence: PresenceService) -> AsyncIterator[None]:
+    task = asyncio.create_task(presence.run())
+    try:
+        yield
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+def test_a_session_that_ends_during_the_upgrade_gets_no_line() -> None:
+    presence = service(MemoryRelay(NAME))
+    presence.end("of a thief")
+    assert not presence.connect(silent_observer(presence, "of a thief", "bob"), None, None)
+    assert len(presence.hub) == 0 and "bob" not in presence.here
+
+
+async def test_a_line_begins_with_the_status_that_it_brings() -> None:
+    presence = service(MemoryRelay(NAME))
+    assert presence.connect(silent_observer(presence, "s", "bob"), None, "away")
+    assert presence.here["bob"].status == "away"
+
+
+async def test_after_an_outage_others_have_a_lease_to_make_themselves_heard() -> None:
+    relay = Breakable(NAME)
+    presence = service(relay)
+    async with running(presence):
+        await until(lambda: presence.unheard_since is None)
+        relay.cut = True
+        await until(lambda: presence.degraded)
+        relay.cut = False
+        await until(lambda: not presence.degraded)
+        healed = asyncio.get_running_loop().time()
+        await until(lambda: presence.unheard_since is None)
+        assert asyncio.get_running_loop().time() - healed > 0.7 * LEASE

@@ -1,0 +1,306 @@
+"""Observers who are told of some: by whom they watch, at the cost of what they watch."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from presence_server.live import audience as audiences
+from presence_server.live import lagging
+from presence_server.live.audience import Audience
+from presence_server.live.hub import Hub
+from presence_server.live.observer import Observer
+from presence_server.live.update import Update
+from presence_server.presence.moment import Moment
+from presence_server.presence.roster import Roster
+from tests.conftest import Serve, Visit
+from tests.live.silent_wire import SmallRoom, Told, flushed, observer, running
+
+NOW = Moment(0.0, 1_800_000_000)
+
+
+class Stage:
+    """An audience, flushed by hand."""
+
+    def __init__(self) -> None:
+        self.room = SmallRoom()
+        self.audience = Audience(self.room)
+
+    def watching(self, *users: str) -> tuple[Observer, Told]:
+        line, wire = observer(self.room, view=frozenset(users))
+        self.audience.add(line)
+        return line, wire
+
+    def flush(self, passed_over: Iterable[Observer] = (), degraded: bool = False) -> set[Observer]:
+        """To whom something was said."""
+        due = self.audience.take_due(degraded)
+        update = Update(self.audience, degraded=degraded, heartbeat=20, now=NOW)
+        told = set()
+        for line in due:
+            if line in passed_over:
+                self.audience.pass_over(line)
+            elif data := update.missing(line):
+                line.wire.write(data)
+                told.add(line)
+        return told
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def told(wire: Told) -> list[tuple[str, set[str]]]:
+    """What each message was, and of whom; and no more to come."""
+    messages = wire.messages()
+    wire.written.clear()
+    return [
+        (message["type"], {user for status in STATUSES for user in _named(message.get(status))})
+        for message in messages
+    ]
+
+
+def _named(people: object) -> Iterable[str]:
+    return people if isinstance(people, dict) else ()
+
+
+STATUSES = ("online", "away", "offline", "deleted")
+
+
+def test_a_view_begins_with_those_of_it_who_are_here_and_how_many_are(stage: Stage) -> None:
+    for user in ("bob", "carol", "dave"):
+        stage.room.place(user)
+    _, wire = stage.watching("bob", "dave", "zoe")
+    stage.flush()
+    assert wire.messages()[1] == {"type": "count", "online": 3, "busy": 0, "away": 0}
+    assert told(wire) == [("snapshot", {"bob", "dave"}), ("count", set())]
+
+
+def test_a_change_is_told_to_those_who_watch_and_to_those_who_are_told_of_everybody(
+    stage: Stage,
+) -> None:
+    of_bob, to_bobs = stage.watching("bob")
+    _, to_carols = stage.watching("carol")
+    everybody, to_everybody = observer(stage.room)
+    stage.audience.add(everybody)
+    stage.flush()
+    before = to_carols.looked_at
+    stage.room.place("bob")
+    assert stage.flush() == {of_bob, everybody}
+    assert told(to_bobs)[-1] == told(to_everybody)[-1] == ("changes", {"bob"})
+    stage.room.place("zoe")
+    assert stage.flush() == {everybody}
+    stage.room.place("carol")
+    stage.room.place("bob", "away")
+    stage.flush()
+    assert told(to_bobs) == [("changes", {"bob"})]
+    assert told(to_carols)[-1] == ("changes", {"carol"})
+    assert to_carols.looked_at == before
+
+
+def test_one_who_is_passed_over_misses_nothing(stage: Stage) -> None:
+    line, wire = stage.watching("bob", "carol")
+    stage.flush()
+    told(wire)
+    stage.room.place("bob")
+    stage.flush(passed_over=[line])
+    stage.room.place("carol")
+    stage.flush(passed_over=[line])
+    stage.room.place("zoe")
+    stage.flush()
+    stage.audience.catch_up(line)
+    stage.flush()
+    assert told(wire) == [("changes", {"bob", "carol"})]
+
+
+def test_what_changes_in_the_middle_of_a_flush_is_told_once(stage: Stage) -> None:
+    line, wire = stage.watching("bob", "carol")
+    stage.flush()
+    told(wire)
+    for how in ("concerned", "late"):
+        stage.room.place("bob", "away" if how == "late" else "online")
+        if how == "late":
+            stage.flush(passed_over=[line])
+            stage.audience.catch_up(line)
+        due = stage.audience.take_due(False)
+        update = Update(stage.audience, degraded=False, heartbeat=20, now=NOW)
+        stage.room.place("carol", "away" if how == "late" else "online")
+        for one in due:
+            one.wire.write(update.missing(one))
+        stage.flush()
+        stage.flush()
+        users = [users for _, users in told(wire)]
+        assert set.union(*users) == {"bob", "carol"}
+        assert sum(map(len, users)) == 2, "told twice"
+
+
+def test_other_people_are_watched_from_now_on(stage: Stage) -> None:
+    line, wire = stage.watching("bob")
+    stage.room.place("carol")
+    stage.flush()
+    told(wire)
+    stage.audience.watch(line, frozenset({"carol"}))
+    line.version = None
+    stage.room.place("bob")
+    assert stage.flush() == {line}
+    assert told(wire) == [("snapshot", {"carol"}), ("count", set())]
+    stage.room.place("bob", "away")
+    assert stage.flush() == set()
+    stage.audience.watch(line, None)
+    line.version = None
+    stage.flush()
+    assert told(wire) == [("snapshot", {"bob", "carol"})]
+    stage.room.place("dave")
+    stage.flush()
+    assert told(wire) == [("changes", {"dave"})]
+
+
+def test_a_view_is_resumed_with_what_changed_of_it(stage: Stage) -> None:
+    stage.room.place("bob")
+    version = stage.room.roster.version
+    for user in ("zoe", "carol"):
+        stage.room.place(user)
+    line, wire = stage.watching("bob", "carol")
+    line.version = version
+    stage.flush()
+    assert told(wire) == [("changes", {"carol"}), ("count", set())]
+
+
+def test_a_view_goes_on_though_the_roster_has_forgotten_those_who_left(stage: Stage) -> None:
+    stage.room.roster = Roster(remembered=1)
+    line, wire = stage.watching("bob")
+    stage.flush()
+    told(wire)
+    for user in ("bob", "x", "y", "z"):
+        stage.room.place(user)
+        stage.room.roster.remove("node", user, NOW.unix)
+    stage.flush()
+    assert told(wire) == [("snapshot", set()), ("count", set())]
+
+
+def test_what_is_the_same_for_many_views_is_made_once(stage: Stage) -> None:
+    lines = [stage.watching("bob", str(number)) for number in range(10)]
+    stage.flush()
+    stage.room.place("bob")
+    stage.flush()
+    assert len({id(wire.written[-1]) for _, wire in lines}) == 1
+
+
+def test_of_those_with_this_server_only_the_watched_are_named(stage: Stage) -> None:
+    stage.room.own = {"bob": 1, "carol": 2}
+    _, wire = stage.watching("bob", "zoe")
+    stage.flush(degraded=True)
+    assert wire.messages()[-1] == {"type": "own", "usernames": ["bob"]}
+
+
+def test_nothing_is_left_of_one_who_is_gone(stage: Stage) -> None:
+    line, _ = stage.watching("bob", "carol")
+    stage.flush()
+    stage.audience.watch(line, frozenset({"carol"}))
+    stage.audience.remove(line)
+    assert not stage.audience._watchers and not stage.audience._late
+    assert len(stage.audience) == 0
+
+
+def test_what_a_view_costs_does_not_grow_with_the_room(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2000):
+        stage.room.place(f"user{number}")
+    line, _ = stage.watching("user1", "user2", "user3")
+    version = stage.room.roster.version
+    for number in range(1000):
+        stage.room.place(f"user{number}", "away")
+    line.version = version
+    walked: list[int] = []
+    whole = Roster.changes_since
+
+    def changes_since(roster: Roster, since: int) -> Any:
+        walked.append(since)
+        return whole(roster, since)
+
+    monkeypatch.setattr(Roster, "changes_since", changes_since)
+    update = Update(stage.audience, degraded=False, heartbeat=20, now=NOW)
+    assert json.loads(update.missing(line)[2:].partition(b"}}")[0] + b"}}")["away"].keys() == {
+        "user1",
+        "user2",
+        "user3",
+    }
+    assert walked == []
+
+
+def test_counts_are_told_when_they_have_changed_and_to_many_less_often(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audiences, "_COUNTED_PER_SECOND", 1)
+    lines = {stage.watching("bob")[0] for _ in range(3)}
+    everybody, _ = observer(stage.room)
+    stage.audience.add(everybody)
+    stage.flush()
+    stage.room.place("zoe")
+    assert set(stage.audience.take_uncounted(0.0)) == lines
+    assert stage.audience.take_uncounted(10.0) == ()
+    stage.room.place("zoe", "away")
+    assert stage.audience.take_uncounted(2.9) == ()
+    assert set(stage.audience.take_uncounted(3.1)) == lines
+
+
+async def test_one_who_lags_is_told_of_its_view_when_it_has_read() -> None:
+    hub, room = Hub(20), SmallRoom()
+    line, wire = observer(room, view=frozenset({"bob"}))
+    beside, _ = observer(room)
+    async with running(hub):
+        for one in (line, beside):
+            hub.add(one)
+        await flushed(hub)
+        wire.unread = lagging.LAGGING + 1
+        room.place("bob")
+        hub.changed([""])
+        assert (await flushed(hub)).writes == 1
+        room.place("bob", "away")
+        hub.changed([""])
+        assert (await flushed(hub)).writes == 1
+        told(wire)
+        wire.unread = 0
+        await flushed(hub)
+    assert told(wire)[0] == ("changes", {"bob"})
+
+
+async def test_a_page_watches_whom_it_shows(serve: Serve, visit: Visit) -> None:
+    server = await serve(grace=0)
+    alice, bob, carol = [await visit(server, name) for name in ("alice", "bob", "carol")]
+    async with alice.live(query="watch=some") as some, alice.live() as everybody:
+        first = await some.first()
+        assert first["type"] == "snapshot" and some.people == {}
+        await some.send({"type": "watch", "users": ["bob", "nobody"]})
+        async with bob.live(), carol.live():
+            await some.sees("bob", "online")
+            await everybody.sees("carol", "online")
+            counted = await some.message(lambda message: message.get("online") == 3)
+            assert counted == {"type": "count", "online": 3, "busy": 0, "away": 0}
+            assert some.people == {"bob": "online"}
+        await some.sees("bob", "offline")
+        cursor = some.cursor
+    async with bob.live() as there:
+        await there.first()
+        async with alice.live(cursor=cursor, query="watch=some") as some:
+            assert (await some.first())["type"] == "changes" and some.people == {}
+            await some.send({"type": "watch", "users": ["bob"], "cursor": cursor})
+            await some.sees("bob", "online")
+            assert [message["type"] for message in some.received] == ["changes", "count"] + [
+                "changes"
+            ]
+            await some.send({"type": "watch", "users": None})
+            await some.message(lambda message: message["type"] == "snapshot")
+            assert some.people == {"alice": "online", "bob": "online"}
+
+
+async def test_the_tutorials_page_is_told_of_everybody(serve: Serve, visit: Visit) -> None:
+    server = await serve(grace=0)
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    async with alice.tutorial() as socket:
+        await socket.sees("alice", True)
+        await socket.raw.send_json({"type": "watch", "users": []})
+        async with bob.live():
+            await socket.sees("bob", True)

@@ -1,0 +1,166 @@
+"""What wires write, byte by byte."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from presence_server.live.dialects import MOST_OWN, PRESENCE_V1, TUTORIAL
+from presence_server.live.farewells import NOT_ALLOWED, RESTARTING, SESSION_ENDED, TOO_MUCH
+from presence_server.live.heartbeat import Heartbeat
+from presence_server.live.wire import EventStreamWire, Message, WebSocketWire
+from presence_server.presence.roster import Person, Status
+
+
+class Transport(asyncio.Transport):
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closing = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self.closing = True
+
+    def take(self) -> bytes:
+        written, self.written = self.written, b""
+        return written
+
+
+def test_a_websocket_frames_texts_of_every_size() -> None:
+    frame = WebSocketWire.frame
+    assert frame(Message("hi")) == b"\x81\x02hi"
+    assert frame(Message("x" * 125))[:2] == b"\x81\x7d"
+    assert frame(Message("x" * 126))[:4] == b"\x81\x7e\x00\x7e"
+    assert frame(Message("x" * 65_535))[:4] == b"\x81\x7e\xff\xff"
+    assert frame(Message("x" * 65_536))[:10] == b"\x81\x7f" + (65_536).to_bytes(8, "big")
+
+
+def test_a_stream_names_the_type_and_the_cursor_beside_the_message() -> None:
+    frame = EventStreamWire.frame
+    event = b'event: alive\nid: n.1\ndata: {"type":"alive"}\n\n'
+    assert frame(Message('{"type":"alive"}', "alive", "n.1")) == b"2d\r\n%b\r\n" % event
+    assert len(event) == 0x2D
+    # What has no type and no cursor, as in the tutorial's format.
+    assert frame(Message("{}")) == b"a\r\ndata: {}\n\n\r\n"
+
+
+def test_nothing_is_written_to_a_line_that_is_closing() -> None:
+    for make in (WebSocketWire, EventStreamWire):
+        transport = Transport()
+        transport.closing = True
+        make(transport, 1).write(b"data")
+        assert transport.written == b""
+
+
+def test_a_websocket_closes_with_words() -> None:
+    transport = Transport()
+    WebSocketWire(transport, 1).close(SESSION_ENDED, b"bye", None)
+    assert transport.written == b"bye\x88\x17\x11\x31the session has ended"
+    # The peer is to answer.
+    assert not transport.closing
+
+
+def test_a_stream_ends_and_says_when_to_come_back() -> None:
+    transport = Transport()
+    EventStreamWire(transport, 1).close(RESTARTING, b"[bye]", 2.14)
+    assert transport.written == b"d\r\nretry: 2140\n\n\r\n[bye]0\r\n\r\n"
+    assert transport.closing
+
+
+def test_a_ping_must_be_answered_with_what_stood_in_it() -> None:
+    beat, transport = Heartbeat(20), Transport()
+    wire = WebSocketWire(transport, beat.turn)
+    for _ in range(3):
+        ping = until_pinged(wire, beat, transport)
+        wire.pong(ping)
+    until_pinged(wire, beat, transport)
+    turns = 0
+    while wire.keep_alive(beat):
+        # Neither an empty pong nor an older one counts.
+        wire.pong(b"")
+        wire.pong(ping)
+        beat.next()
+        turns += 1
+    assert turns == 10
+    assert transport.written == b""
+
+
+def until_pinged(wire: WebSocketWire, beat: Heartbeat, transport: Transport) -> bytes:
+    for _ in range(beat.turns):
+        assert wire.keep_alive(beat)
+        if written := transport.take():
+            assert written[:2] == b"\x89\x04"
+            return written[2:]
+        beat.next()
+    raise AssertionError("no ping in a whole heartbeat")
+
+
+def test_one_who_is_silent_is_noticed_within_one_and_a_half_heartbeats() -> None:
+    for seconds in (1.0, 2.5, 20.0, 300.0):
+        beat = Heartbeat(seconds)
+        wire = WebSocketWire(Transport(), beat.turn)
+        turns = 0
+        while wire.keep_alive(beat):
+            beat.next()
+            turns += 1
+        assert turns * beat.interval <= 1.5 * seconds
+        assert turns * beat.interval >= 1.25 * seconds
+
+
+def test_one_who_lags_is_not_asked_for_answers() -> None:
+    beat, transport = Heartbeat(20), Transport()
+    wire = WebSocketWire(transport, beat.turn)
+    until_pinged(wire, beat, transport)
+    for _ in range(100):
+        beat.next()
+        wire.excuse(beat)
+    assert wire.keep_alive(beat)
+
+
+def test_a_quiet_stream_gets_a_comment_within_15_seconds() -> None:
+    beat, transport = Heartbeat(20), Transport()
+    wire = EventStreamWire(transport, beat.turn)
+    for second in range(1, 50):
+        beat.next()
+        assert wire.keep_alive(beat)
+        if second == 20:
+            wire.sent = beat.turn
+        assert transport.take() == (b"3\r\n:\n\n\r\n" if second in (15, 35) else b""), second
+
+
+def test_a_crowd_is_not_told_by_name() -> None:
+    crowd = [f"user{number}" for number in range(MOST_OWN + 1)]
+    assert texts(PRESENCE_V1.degraded(True, crowd[:2])) == [
+        '{"type":"degraded","value":true}',
+        '{"type":"own","usernames":["user0","user1"]}',
+    ]
+    assert len(PRESENCE_V1.degraded(True, crowd[:MOST_OWN])) == 2
+    assert len(PRESENCE_V1.degraded(True, crowd)) == 1
+    assert len(PRESENCE_V1.degraded(False, crowd[:2])) == 1
+
+
+def texts(said: Sequence[Message]) -> list[str]:
+    return [message.text for message in said]
+
+
+def test_why_a_line_is_closed_is_said_where_there_are_words_for_it() -> None:
+    assert texts(PRESENCE_V1.bye(NOT_ALLOWED, None)) == ['{"type":"bye","reason":"not_allowed"}']
+    assert texts(PRESENCE_V1.bye(TOO_MUCH, None)) == []
+    assert texts(TUTORIAL.bye(RESTARTING, 2.0)) == []
+
+
+@pytest.mark.parametrize("status", ["online", "away"])
+def test_the_tutorial_knows_only_coming_and_going(status: Status) -> None:
+    came, changed = (Person(status, 1, 9, came) for came in (9, 3))
+    left = Person("deleted", 1, 9, 9)
+    told = TUTORIAL.changes("n.9", 8, [("a", came), ("b", changed), ("c", left)])
+    assert texts(told) == [
+        '{"username": "a", "is_logged_in": true}',
+        '{"username": "c", "is_logged_in": false}',
+    ]

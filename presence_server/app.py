@@ -158,7 +158,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         presence.begin_unheard()
 
     def delete(ending: Ending) -> None:
-        presence.delete(ending.username or "", ending.ended_at)
+        presence.delete(ending.username or "", ending.account, ending.ended_at)
 
     endings = EndingsReader(
         database,

@@ -16,6 +16,8 @@ from cryptography.x509.oid import NameOID
 from playwright.async_api import async_playwright, expect
 from pytest_aiohttp import AiohttpServer
 
+from presence_server.presence.members import Who
+from presence_server.presence.records import OWN
 from presence_server.storage.database import Transaction
 from presence_server.app import create_app
 from presence_server.config import Config
@@ -160,7 +162,7 @@ async def test_t24_a_name_that_is_html_runs_nothing(serve: Serve, window: OpenWi
     await alice.is_live()
     evil = "<img src=x onerror=document.title='run'>"
     await _insert(server, evil)
-    server.app[PRESENCE].claim("a session of nobody", evil)
+    server.app[PRESENCE].claim(OWN, Who("a session of nobody", evil))
     await expect(alice.page.get_by_text(evil).first).to_be_attached()
     await alice.goto("/")
     await expect(alice.page.get_by_text(evil).first).to_be_attached()

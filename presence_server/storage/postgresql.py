@@ -34,7 +34,7 @@ from presence_server.storage.engine import (
     Work,
 )
 from presence_server.storage.migrations import UnsoundDatabase, check_known, read_steps
-from presence_server.storage.postgresql_troubles import READ_ONLY, trouble_of, troubles
+from presence_server.storage.postgresql_troubles import POOLED, READ_ONLY, trouble_of, troubles
 from presence_server.config import ConfigError, PostgresUrl
 from presence_server.resources import POSTGRESQL_MIGRATIONS
 
@@ -145,6 +145,7 @@ async def open_postgresql(url: PostgresUrl, *, create: bool) -> AsyncIterator[Po
         # Like SQLite's reader it cannot write by mistake.
         reader = await stack.enter_async_context(_pool(url, READERS, _RELIED_ON + _READS_ONLY))
         with troubles(name, DatabaseUnusable):
+            await _check_way(writer, reader)
             async with _connected(writer, OPEN_PATIENCE) as connection:
                 await _migrate(connection, create)
         engine = Postgresql(name, writer, reader)
@@ -224,6 +225,14 @@ async def _turn(connection: _Connection, patience: float) -> AsyncIterator[None]
         if trouble_of(error) is None and not _is_lost(connection):
             await connection.execute("ROLLBACK")
         raise
+
+
+async def _check_way(writer: _Pool, reader: _Pool) -> None:
+    """Raise when two connections are one at the server: what one sets would hold for the other."""
+    async with _connected(writer, OPEN_PATIENCE) as one, _connected(reader, OPEN_PATIENCE) as two:
+        asked = [await each.fetchval("SELECT pg_backend_pid()") for each in (one, two)]
+    if asked[0] == asked[1]:
+        raise UnsoundDatabase(POOLED)
 
 
 async def _migrate(connection: _Connection, create: bool) -> None:

@@ -158,3 +158,31 @@ async def test_whoever_has_let_go_of_the_first_answer_gets_it_all_the_same(
     assert (answer.status, answer.location) == (303, "/")
     assert (await alice.get("/")).status == 200
     assert len(await sessions.of_user(server.app[DATABASE], 1)) == 1
+
+
+async def test_what_was_not_done_for_the_first_is_done_for_one_of_the_others(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve()
+    alice, token = await at_the_form(server, visit, "/sign_up/")
+    all_are_there = asyncio.Event()
+    verdicts: list[str] = []
+
+    async def busy_at_first(*_: object, **__: object) -> str:
+        verdicts.append("busy" if not verdicts else "hashed")
+        if verdicts == ["busy"]:
+            await all_are_there.wait()
+            raise PasswordsBusy
+        return "a hash"
+
+    monkeypatch.setattr(type(server.app[PASSWORDS]), "hash", busy_at_first)
+    fields = {**FORMS["/sign_up/"], "csrf_token": token}
+    tries = [asyncio.create_task(alice.post("/sign_up/", fields)) for _ in range(4)]
+    while not verdicts:
+        await asyncio.sleep(0)
+    # Of those who came while the first one waited some may only just be there.
+    await alice.get("/log_in/")
+    all_are_there.set()
+    statuses = sorted([(await each).status for each in tries])
+    assert statuses == [303, 303, 303, 503]
+    assert verdicts == ["busy", "hashed"]

@@ -227,10 +227,16 @@ class Connection(RequestHandler):
         request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     ) -> tuple[web.StreamResponse, bool]:
         await self._turnstile.enter(self._is_gone)
-        if self._is_gone():
-            raise ConnectionResetError("gone before its request began")
         try:
+            if self._is_gone():
+                raise ConnectionResetError("gone before its request began")
             return await super()._handle_request(request, start_time, request_handler)
+        except ConnectionError as error:
+            # Raised any further it would be held by the task that it came out of.
+            untie(error)
+            response = _Refusal(status=400)
+            self.log_access(request, response, start_time)
+            return response, True
         finally:
             untie(request.content.exception())
             _untie_route(request)

@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run install test check browser nginx postgresql node bench compare soak drill fuzz model screenshots clean
+.PHONY: run install test check browser nginx postgresql node bench compare soak drill fuzz model screenshots pins clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -83,6 +83,13 @@ model: .venv/.done-test
 # The pictures of the README.
 screenshots: browser
 	$(BIN)/python -m tests.screenshots
+
+# Writes down anew, with their hashes, what setup.cfg and constraints.txt name. Needs uv.
+pins:
+	uv pip compile $(PINS) setup.cfg requirements-build.in --output-file requirements.txt
+	uv pip compile $(PINS) --extra test setup.cfg --output-file requirements-test.txt
+PINS := --quiet --universal --generate-hashes --python-version 3.11 --constraint constraints.txt \
+	--no-annotate --no-header --no-emit-index-url --upgrade
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .hypothesis .import_linter_cache

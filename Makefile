@@ -5,7 +5,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run install test check browser nginx postgresql bench compare soak drill fuzz model screenshots clean
+.PHONY: run install test check browser nginx postgresql node bench compare soak drill fuzz model screenshots pins clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -26,11 +26,12 @@ install:
 	@test -n "$(INSTALL_PYTHON)" || { \
 		echo "There is no Python 3.11 or newer with venv that every user can run (Debian: apt-get install python3-venv). To take another one all the same: make install PREFIX=$(PREFIX) PYTHON=python3"; exit 1; }
 	$(INSTALL_PYTHON) -m venv $(PREFIX)
-	$(PREFIX)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt .
+	$(PREFIX)/bin/python -m pip install $(HASHED) -r requirements.txt
+	$(PREFIX)/bin/python -m pip install $(OURS) --force-reinstall .
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.
-test: check browser nginx postgresql
+test: check browser nginx postgresql node
 	$(BIN)/python -m pytest -n 3 -m 'not alone' $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5
 
@@ -48,6 +49,9 @@ nginx: .venv/.done-test
 postgresql: .venv/.done-test
 	@$(BIN)/python -m testing.install_postgresql
 
+node: .venv/.done-test
+	@$(BIN)/python -m testing.install_node_packages
+
 # Breaks a real site in every way we know. Some of them: make drill ARGS='F1 F27 --seed 7'
 drill: .venv/.done-test
 	@$(BIN)/python -m drill $(ARGS)
@@ -55,7 +59,7 @@ drill: .venv/.done-test
 # Hostile input at length, and 200 kills during sign-ups. The same again: make fuzz FUZZ_SEED=N
 FUZZ_SEED ?= $(shell date +%s)
 fuzz: .venv/.done-test
-	FUZZ_SEED=$(FUZZ_SEED) FUZZ_EXAMPLES=25000 KILLS=200 $(BIN)/python -m pytest -s tests/fuzz
+	FUZZ_SEED=$(FUZZ_SEED) FUZZ_EXAMPLES=25000 KILLS=200 FLOOD_SECONDS=20 $(BIN)/python -m pytest -s tests/fuzz
 
 # Measures every budget on this machine and writes the figures down. A part: make bench ARGS='--only flood'
 bench: .venv/.done-test
@@ -80,15 +84,28 @@ model: .venv/.done-test
 screenshots: browser
 	$(BIN)/python -m tests.screenshots
 
+# Writes down anew, with their hashes, what setup.cfg and constraints.txt name. Needs uv.
+pins:
+	uv pip compile $(PINS) setup.cfg requirements-build.in --output-file requirements.txt
+	uv pip compile $(PINS) --extra test setup.cfg --output-file requirements-test.txt
+PINS := --quiet --universal --generate-hashes --python-version 3.11 --constraint constraints.txt \
+	--no-annotate --no-header --no-emit-index-url --upgrade
+
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .hypothesis .import_linter_cache
 
-.venv/.done: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+# What others made comes by its hashes; what is here has none, and is built with what came by them.
+HASHED := --quiet --disable-pip-version-check --require-hashes --no-deps
+OURS := --quiet --disable-pip-version-check --no-deps --no-build-isolation
+
+.venv/.done: setup.cfg pyproject.toml requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install $(HASHED) -r requirements.txt
+	$(BIN)/python -m pip install $(OURS) -e .
 	@touch $@
 
-.venv/.done-test: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+.venv/.done-test: setup.cfg pyproject.toml requirements-test.txt | .venv/bin/python
+	$(BIN)/python -m pip install $(HASHED) -r requirements-test.txt
+	$(BIN)/python -m pip install $(OURS) -e .
 	@touch .venv/.done $@
 
 .venv/bin/python:

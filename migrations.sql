@@ -143,3 +143,38 @@ CREATE TABLE choices (
 ) STRICT;
 
 CREATE INDEX choices_by_node ON choices (node, counter);
+
+-- step 3
+
+CREATE TABLE apps (
+    -- AUTOINCREMENT: the number of a deleted app never names another one.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    created_at INTEGER NOT NULL,
+    -- The origins of its pages, in JSON.
+    origins TEXT NOT NULL,
+    webhook TEXT,
+    -- NULL: as all others.
+    grace_milliseconds INTEGER,
+    -- Days for which visits are kept.
+    visits INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE app_keys (
+    id TEXT PRIMARY KEY,
+    app_id INTEGER NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    -- When the next one replaced it; NULL: it is the one to use.
+    replaced_at INTEGER,
+    -- The secrets, encrypted with the key file.
+    sealed TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX app_keys_by_app ON app_keys (app_id);
+
+-- Grows by one with every change of apps and keys: nodes look here first.
+CREATE TABLE app_changes (
+    number INTEGER PRIMARY KEY
+) STRICT;
+
+INSERT INTO app_changes (number) VALUES (0);

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.fanout import Audience, Load, Result, Stage, audience, machine, run, table
+from benchmarks.fanout import Audience, Load, Result, Stage, audience, run, table
 from benchmarks.flush import flush_cost
 from benchmarks.load import Connected
+from testing.machine import machine
 from testing.meters import resident_bytes
 from benchmarks.pages import Visits, flood_log_in, read_page
 from benchmarks.peers.environments import PEERS, CannotInstall

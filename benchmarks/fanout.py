@@ -7,8 +7,6 @@ asks for its socket to the moment an observer has read that it is here.
 import argparse
 import dataclasses
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -28,6 +26,7 @@ from benchmarks.load import (
     visiting,
     watching,
 )
+from testing.machine import machine
 from testing.meters import cpu_seconds, resident_bytes
 from benchmarks.peers.environments import PEERS, Peer
 from benchmarks.servers import SERVERS, Redis, Running, Server, populate, redis_server, running
@@ -280,24 +279,6 @@ def table(results: Sequence[Result]) -> str:
             cells.append(cell)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def machine() -> dict[str, str | int | None]:
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "when": time.strftime("%Y-%m-%d"),
-    }
 
 
 def run(

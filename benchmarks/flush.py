@@ -12,7 +12,7 @@ from presence_server.live.hub import Flush, Hub
 from presence_server.live.observer import Observer
 from presence_server.live.wire import WebSocketWire
 from presence_server.presence.moment import Moment
-from presence_server.presence.roster import Roster
+from presence_server.presence.roster import Entry, Roster, Source
 
 _FLUSHES = 100
 
@@ -48,7 +48,7 @@ def flush_cost(lines: int) -> float:
 
 
 async def _measured(lines: int) -> float:
-    room, hub = _Room(), Hub(20.0)
+    room, hub, node = _Room(), Hub(20.0), Source("node", "", "tag")
     for _ in range(lines):
         wire = WebSocketWire(_Nowhere(), hub.heartbeat.turn)
         hub.add(Observer(session="", user="", room=room, dialect=PRESENCE_V1, wire=wire))
@@ -66,7 +66,7 @@ async def _measured(lines: int) -> float:
         await asyncio.sleep(0.01)
         told.clear()
         began = time.thread_time()
-        room.roster.place("node", f"user{number}", "online", 1_800_000_000)
+        room.roster.place(node, Entry(f"user{number}", 1, "online", 1_800_000_000))
         hub.changed([""])
         await told.wait()
         spent.append(time.thread_time() - began)

@@ -10,8 +10,9 @@ from typing import Any
 from benchmarks import beyond, figures
 from benchmarks.bare import Limit
 from benchmarks.drawing import Chart, Series, fit
-from benchmarks.fanout import Result, machine
+from benchmarks.fanout import Result
 from benchmarks.growth import Accounts, Nodes
+from testing.machine import machine
 from benchmarks.servers import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"

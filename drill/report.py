@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from benchmarks.fanout import machine
 from drill.figures import Fault, Figures
 from presence_server.resources import ROOT
+from testing.machine import machine
 from testing.redis_server import redis_version
 
 PAGE = ROOT / "docs" / "faults.md"

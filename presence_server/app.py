@@ -10,6 +10,7 @@ from aiohttp import web
 
 from presence_server import relay
 from presence_server.storage.database import open_database
+from presence_server.apps.known import KnownApps
 from presence_server.accounts.keyring import open_keyring
 from presence_server.accounts.upkeep import keep_up
 from presence_server.accounts.passwords import Passwords
@@ -18,6 +19,7 @@ from presence_server.background import Background
 from presence_server.config import Config
 from presence_server.endings import Ending, Endings, EndingsReader, Reason
 from presence_server.keys import (
+    APPS,
     CONFIG,
     COOKIE_NAME,
     DATABASE,
@@ -40,7 +42,7 @@ from presence_server.store import Store
 from presence_server.watchdog import Watchdog
 from presence_server.web import account, api, operations, operators, pages
 from presence_server.web.cookies import CookieStorage, cookie_name
-from presence_server.web.forms import LARGEST
+from presence_server.web.bodies import LARGEST
 from presence_server.web.hosts import known_host, operators_only
 from presence_server.web.identity import identity
 from presence_server.web.live import live
@@ -133,6 +135,8 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         app[COOKIE_NAME] = cookie_name(config, app[DATABASE].site)
         app[DATABASE].observe = app[METRICS].time_database
         app[KEYRING] = open_keyring(key_file)
+        app[APPS] = KnownApps(app[DATABASE], app[KEYRING])
+        await app[APPS].open()
         app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))
         app[THROTTLE] = Throttle()
         app[SEATS] = Seats(config.max_sockets_per_user, config.max_sockets_per_address)
@@ -154,7 +158,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         presence.begin_unheard()
 
     def delete(ending: Ending) -> None:
-        presence.delete(ending.username or "", ending.ended_at)
+        presence.delete(ending.username or "", ending.account, ending.ended_at)
 
     endings = EndingsReader(
         database,
@@ -183,6 +187,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         tasks.start(
             "upkeep of sessions", keep_up(app[ENDINGS], presence.hub.sessions, presence.end)
         ),
+        tasks.start("apps", app[APPS].run()),
     ]
     stack.push_async_callback(store.close)
     for task in running:

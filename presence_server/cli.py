@@ -36,12 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Whatever the locale, and whatever stands in the database.
         sys.stdout.reconfigure(errors="backslashreplace")
-    args = _parse(sys.argv[1:] if argv is None else argv)
+    given = sys.argv[1:] if argv is None else argv
+    # First of all: what is wrong with the rest is said in this form, too.
+    logs.set_up(_log_format(given))
+    args = _parse(given)
     try:
-        flags = _flags(args)
-        # Also what is wrong with another setting is said in this form.
-        logs.set_up(flags.get("log_format", os.environ.get("PRESENCE_LOG_FORMAT", "text")))
-        config = read_config(flags, os.environ)
+        config = read_config(_flags(args), os.environ)
         for sentence in unknown_variables(os.environ):
             log.warning(sentence)
         return int(args.run(args, config))
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         logs.flush()
 
 
-def _log_format(argv: Sequence[str] | None) -> str:
+def _log_format(argv: Sequence[str]) -> str:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     usual = os.environ.get("PRESENCE_LOG_FORMAT", "text")
     parser.add_argument("--log-format", nargs="?", default=usual)

@@ -133,7 +133,8 @@ class EndingsReader:
     """Reads the endings that any process has written, in their order, and has them heeded.
 
     `due` waits until it is worth reading, at most so many seconds. `end` is told the session of
-    each ending that has one; of the others, by their reason, somebody in `heed` is told.
+    each ending that has one, and its second; of the others, by their reason, somebody in `heed` is
+    told.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class EndingsReader:
         database: Database,
         *,
         due: Callable[[float], Awaitable[None]],
-        end: Callable[[str], None],
+        end: Callable[[str, int], None],
         heed: Mapping[str, Callable[[Ending], None]],
     ) -> None:
         self._database = database
@@ -172,7 +173,7 @@ class EndingsReader:
     def _take(self, ending: Ending) -> None:
         if ending.session is not None:
             # Whatever the reason: it is over.
-            self._end(ending.session)
+            self._end(ending.session, ending.ended_at)
         elif (heed := self._heed.get(ending.reason)) is not None:
             heed(ending)
         else:

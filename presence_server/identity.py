@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from presence_server.presence.members import Who
 from presence_server.presence.records import OWN
 
 
@@ -46,3 +47,11 @@ class Identity:
     rights: Rights = field(default=_OfAccount())
     may_be_invisible: bool = False
     info: Mapping[str, Any] | None = None
+
+    @property
+    def who(self) -> Who:
+        """As the rules of presence know them, with what is shown beside their status."""
+        about: dict[str, Any] = {} if self.name == self.user else {"name": self.name}
+        if self.info:
+            about["info"] = self.info
+        return Who(self.session, self.user, self.account, about, self.until)

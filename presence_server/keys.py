@@ -8,6 +8,7 @@ from presence_server.storage.database import Database
 from presence_server.accounts.keyring import Keyring
 from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
+from presence_server.apps.known import KnownApps
 from presence_server.config import Config
 from presence_server.endings import Endings
 from presence_server.identity import Identity
@@ -16,6 +17,7 @@ from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
 from presence_server.store import Store
 
+APPS = web.AppKey("APPS", KnownApps)
 CONFIG = web.AppKey("CONFIG", Config)
 # Known when the database is open.
 COOKIE_NAME = web.AppKey("COOKIE_NAME", str)

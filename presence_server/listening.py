@@ -1,5 +1,6 @@
 """Opening listeners: on addresses, on both families at once, and on a socket file."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable
@@ -11,7 +12,10 @@ from aiohttp import web
 from presence_server.config import UNIX, ConfigError
 
 BOTH_FAMILIES = "::"
+# So many may wait for the kernel to hand them over, and so many are taken in one turn of the event
+# loop: asyncio has one number for both, and would take in a whole crowd while everybody waits.
 _BACKLOG = 4096
+_IN_ONE_TURN = 8
 # For the service and its group, in which the proxy must be.
 _MODE = 0o660
 
@@ -56,18 +60,27 @@ async def _listen_on_address(
             reuse_port=reuse_port,
             dualstack_ipv6=True,
         )
-        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
+        await _start(web.SockSite(runner, listener, backlog=_IN_ONE_TURN))
         return int(listener.getsockname()[1])
     # False would be refused where the platform has no such option.
-    site = web.TCPSite(runner, host, port, backlog=_BACKLOG, reuse_port=reuse_port or None)
-    await site.start()
+    site = web.TCPSite(runner, host, port, backlog=_IN_ONE_TURN, reuse_port=reuse_port or None)
+    await _start(site)
     return site.port
+
+
+async def _start(site: web.BaseSite) -> None:
+    await site.start()
+    server = site._server
+    assert isinstance(server, asyncio.Server)
+    for listener in server.sockets:
+        with socket.socket(fileno=os.dup(listener.fileno())) as same:
+            same.listen(_BACKLOG)
 
 
 async def _listen_on_file(runner: web.AppRunner, path: Path) -> Callable[[], None]:
     _refuse_if_answered(path)
     # asyncio takes away what is left of a server that was killed.
-    await web.UnixSite(runner, path, backlog=_BACKLOG).start()
+    await _start(web.UnixSite(runner, path, backlog=_IN_ONE_TURN))
     path.chmod(_MODE)
     made = path.stat().st_ino
 

@@ -93,14 +93,14 @@ class _Node(Collector):
         yield people
         yield _gauge("sockets", "Open sockets", len(presence.hub))
         yield _gauge("lagging_sockets", "Sockets passed over until they read", presence.hub.lagging)
-        yield _gauge("nodes", "Other nodes that are known", len(node.cluster.peers))
+        yield _gauge("nodes", "Other nodes that are known", len(presence.peers))
         yield _gauge("relay_in_touch", "1 while other nodes can be heard", not presence.degraded)
         yield _gauge("sockets_most", "Sockets that this process can hold", capacity())
         yield _gauge("tasks", "Tasks of the event loop", len(asyncio.all_tasks()))
         yield _gauge("timers", "Timers of the event loop", _timers())
-        yield _count("changes", "Changes of status", node.roster.version)
-        yield _count("resyncs", "Snapshots asked of other nodes", node.cluster.resyncs)
-        yield _count("deaf", "Times that this node did not hear itself", node.cluster.silences)
+        yield _count("changes", "Changes of status", node.versions.newest)
+        yield _count("resyncs", "Snapshots asked of other nodes", node.peers.resyncs)
+        yield _count("deaf", "Times that this node did not hear itself", node.hearing.silences)
         yield _count("stalls", "Times that this process stood still", presence.stalls)
         yield _count("refused_letters", "Letters that were none", presence.refused_letters)
         relay = presence.relay

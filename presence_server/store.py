@@ -48,8 +48,8 @@ class Presence(Protocol):
     def adopt(self, stays: Sequence[Stay]) -> None:
         """Count as here, for what is left of a grace, those who were at a node that is no more."""
 
-    def heed(self, notes: Notes) -> None:
-        """Take in what the other nodes wrote down."""
+    def heed(self, notes: Notes, read_at: float) -> None:
+        """Take in what other nodes wrote down, read since `read_at` by the monotonic clock."""
 
 
 class Store:
@@ -86,7 +86,9 @@ class Store:
 
     async def open(self) -> None:
         """Before anybody is let in: take over from those who have surely ended."""
-        self._presence.heed(Notes({}, None, await notes.choices(self._database)))
+        began = time.monotonic()
+        chosen = await notes.choices(self._database)
+        self._presence.heed(Notes({}, None, chosen), began)
         found = await notes.nodes(self._database, but=self._presence.name)
         ended = {name for name, node in found.items() if node.stopped or self._alone}
         others = any(found[name].age < _WRITES_WITHIN for name in found.keys() - ended)
@@ -146,6 +148,7 @@ class Store:
 
     async def read(self) -> None:
         """Read what other nodes have written, as far as it is not heard."""
+        began = time.monotonic()
         found = await notes.nodes(self._database, but=self._presence.name)
         living = {name: node for name, node in found.items() if not node.stopped}
         counters = {name: node.counter for name, node in living.items()}
@@ -153,7 +156,7 @@ class Store:
             # What was chosen at a node that lived only meanwhile is not heard afterwards.
             missed = await notes.choices(self._database) if self._read is not None else []
             self._read = None
-            self._presence.heed(Notes(counters, None, missed))
+            self._presence.heed(Notes(counters, None, missed), began)
             return
         known = self._read or {}
         stays: dict[str, list[Stay]] = {}
@@ -163,7 +166,7 @@ class Store:
                 stays[name] = await notes.stays_of(self._database, name)
                 choices += await notes.choices_of(self._database, name, known.get(name, 0))
         self._read = {name: node.changed for name, node in living.items()}
-        self._presence.heed(Notes(counters, stays, choices))
+        self._presence.heed(Notes(counters, stays, choices), began)
 
     async def forget_dropped(self) -> None:
         """A server that starts later must not bring back whom the others have let go."""

@@ -23,7 +23,7 @@ class Heeded:
         self.reader = EndingsReader(
             db,
             due=asyncio.sleep,
-            end=self.said.append,
+            end=lambda session, at: self.said.append(session),
             heed={
                 Reason.DELETED: lambda ending: self.said.append(ending.account),
                 Reason.REVOKED: lambda ending: self.said.append((ending.app, ending.username)),

@@ -51,6 +51,7 @@ def carried() -> Iterator[str]:
                 yield f"presence_server/_data/{path.relative_to(ROOT)}"
     yield "presence_server/_data/migrations.sql"
     yield "presence_server/_data/migrations-postgresql.sql"
+    yield "presence_server/_data/openapi.json"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="installs for another user")

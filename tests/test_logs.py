@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from presence_server import logs
-from presence_server.logs import JsonLines, Output, TextLines
+from presence_server.log_output import Output
+from presence_server.logs import JsonLines, TextLines
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:
@@ -110,6 +111,13 @@ def test_what_cannot_be_written_is_counted_and_told_later() -> None:
         "there is room again",
         "3 lines of the log could not be written",
     ]
+
+
+def test_without_standard_error_lines_are_only_counted() -> None:
+    output = Output(None)
+    output.emit(record("lost"))
+    output.flush()
+    assert output.dropped == 1
 
 
 def test_a_line_without_a_form_is_told_and_ends_nothing() -> None:

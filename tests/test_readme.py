@@ -27,11 +27,13 @@ COMMANDS = [
 INLINE = re.findall(r"`(make run[^`]*)`", README)
 SERVES = [command for command in (*COMMANDS, *INLINE) if re.search("make run|presence_s", command)]
 
+_PIP = ".venv/bin/pip install"
 # What people do without make, as the Makefile does it.
 BY_MAKE = {
     "make test": "test: ",
     "python3 -m venv .venv": "-m venv --clear .venv",
-    ".venv/bin/pip install -c constraints.txt -e '.[test]'": "-c constraints.txt -e '.[test]'",
+    f"{_PIP} --require-hashes --no-deps -r requirements-test.txt": "--require-hashes --no-deps",
+    f"{_PIP} --no-deps --no-build-isolation -e .": "--no-deps --no-build-isolation",
     ".venv/bin/python -m pytest": "$(BIN)/python -m pytest",
 }
 

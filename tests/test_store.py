@@ -62,7 +62,7 @@ class FakeNode:
         self.adopted.extend(stays)
         self.put(*stays)
 
-    def heed(self, notes: Notes) -> None:
+    def heed(self, notes: Notes, read_at: float) -> None:
         self.heeded.append(notes)
 
 

@@ -8,7 +8,7 @@ import tempfile
 from base64 import b64decode, urlsafe_b64decode, urlsafe_b64encode
 from pathlib import Path
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -21,14 +21,38 @@ class KeyringError(ConfigError):
     """The key file cannot be used; the text is a sentence that names it."""
 
 
+class Unreadable(ValueError):
+    """What was sealed cannot be read with any of the keys."""
+
+
 class Keyring:
     """`fernet` encrypts and decrypts; tokens prove that this server gave them out."""
 
     def __init__(self, keys: list[bytes]) -> None:
+        self._first = Fernet(keys[0])
         self.fernet = MultiFernet([Fernet(key) for key in keys])
         self._token_keys = [_derive(key, "tokens") for key in keys]
         # For what nodes say to each other; in the same order.
         self.letter_keys = [_derive(key, "letters") for key in keys]
+
+    def seal(self, text: str) -> str:
+        """Encrypt what is kept in the database."""
+        return self._first.encrypt(text.encode()).decode()
+
+    def unseal(self, sealed: str) -> str:
+        """Raises Unreadable."""
+        try:
+            return self.fernet.decrypt(sealed).decode()
+        except InvalidToken as error:
+            raise Unreadable from error
+
+    def resealed(self, sealed: str) -> str | None:
+        """The same under the first key; None if it is so already. Raises Unreadable."""
+        try:
+            self._first.decrypt(sealed)
+        except InvalidToken:
+            return self.seal(self.unseal(sealed))
+        return None
 
     def token(self, purpose: str, value: str) -> str:
         return _sign(self._token_keys[0], purpose, value)

@@ -1,12 +1,14 @@
 """What the commands have in common that work on the database, with a server running or not."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from presence_server.accounts import users
+from presence_server.storage import database
 from presence_server.storage.database import Database, open_database
 from presence_server.accounts.users import User
 from presence_server.config import Config
@@ -20,6 +22,8 @@ def run_on_database(
     config: Config, work: Callable[[Database], Awaitable[None]], *, create: bool = False
 ) -> int:
     """Open the database for `work` and return the exit status."""
+    # What it says of trouble is the sentence that the command ends with.
+    logging.getLogger(database.__name__).setLevel(logging.CRITICAL)
     try:
         asyncio.run(_run(config, work, create))
     except Refused as refusal:

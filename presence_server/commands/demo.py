@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -17,8 +17,11 @@ from presence_server import serving
 from presence_server.accounts import users
 from presence_server.config import Config
 from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
+from presence_server.presence.commands import Command
+from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.records import OWN
 from presence_server.presence.roster import Status
 
 if TYPE_CHECKING:
@@ -87,7 +90,7 @@ async def _crowd(app: web.Application) -> AsyncIterator[None]:
     names = [first + ending for first, ending in product(_FIRST_NAMES, _ENDINGS)]
     people = chance.sample(names, _PEOPLE)
     await _sign_up(app, people, chance)
-    crowd = _Crowd(app[PRESENCE].node, people, chance)
+    crowd = _Crowd(app[PRESENCE].node, app[PRESENCE].carry_out, people, chance)
     async with asyncio.TaskGroup() as tasks:
         living = tasks.create_task(crowd.live(), name="made-up people")
         yield
@@ -107,11 +110,19 @@ async def _sign_up(app: web.Application, people: list[str], chance: random.Rando
 class _Crowd:
     """People without browsers: each has one connection while here."""
 
-    def __init__(self, node: Node, people: list[str], chance: random.Random) -> None:
+    def __init__(
+        self,
+        node: Node,
+        carry_out: Callable[[Iterable[Command]], None],
+        people: list[str],
+        chance: random.Random,
+    ) -> None:
         self._node = node
+        self._carry_out = carry_out
         self._people = people
         self._chance = chance
-        self._here: set[str] = set()
+        # Those who are here, and how they are.
+        self._here: dict[str, Status] = {}
 
     async def live(self) -> None:
         self.gather(time.time())
@@ -142,17 +153,17 @@ class _Crowd:
     # Their sessions go by their names: a real one is named by a hash.
 
     def _come(self, name: str, now: float) -> None:
-        self._here.add(name)
-        self._node.open(name, name, 0, _moment(now))
+        self._here[name] = "online"
+        self._carry_out(self._node.open(OWN, Who(name, name), 0, _moment(now)))
 
     def _turn(self, name: str, now: float) -> None:
-        held = self._node.connections.held(name)
-        turned: Status = "online" if held is not None and held.status == "away" else "away"
-        self._node.set_status(name, 0, turned, _moment(now))
+        status: Status = "online" if self._here[name] == "away" else "away"
+        self._here[name] = status
+        self._carry_out(self._node.set_status(OWN, name, 0, status, _moment(now)))
 
     def _go(self, name: str, now: float) -> None:
-        self._here.remove(name)
-        self._node.end(name, _moment(now))
+        del self._here[name]
+        self._carry_out(self._node.leave(OWN, name, _moment(now)))
 
 
 def _moment(unix: float) -> Moment:

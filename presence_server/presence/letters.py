@@ -6,41 +6,78 @@ that is not exactly of this form is refused whole.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from presence_server.presence.choices import Choice
 from presence_server.presence.messages import MessageError, parse_object
-from presence_server.presence.roster import Choice, Status
+from presence_server.presence.roster import NOTHING, PRECEDENCE, Status
 
-# A letter stays small, so that a relay's buffers hold many; more people take several letters.
-PEOPLE_PER_LETTER = 500
+# A letter stays small, so that a relay's buffers hold many; what is more takes several letters.
 LONGEST_LETTER = 64 * 1024
+_FULL = 48 * 1024
 _MOST_PARTS = 10_000
+_MOST_HEARD = 1_000
 _NODE = re.compile(r"[0-9a-f]{16}")
-_LONGEST_NAME = 64
+_LONGEST_ROOM = 160
+_LONGEST_NAME = 160
+_CHOSEN = (None, "busy", "away", "invisible")
+
+
+class Said(NamedTuple):
+    """What a node says of one session.
+
+    `resting` is for how many seconds no line is open, and `left` the second in which the last was
+    closed; None and 0 while one is open.
+    """
+
+    user: str
+    account: int
+    status: Status
+    since: int
+    resting: float | None = None
+    left: int = 0
+    order: int = 0
+    about: Mapping[str, Any] = NOTHING
+
+
+# By room and tag; who is gone since which second.
+States = dict[str, dict[str, Said | int]]
+# By app and user.
+Chosen = dict[int, dict[str, Choice]]
 
 
 class People(NamedTuple):
-    """A node's own people: their status and since, who is gone since when, and what they chose."""
+    """States of sessions, and choices of users."""
 
-    here: dict[str, tuple[Status, int]]
-    gone: dict[str, int]
-    choices: dict[str, Choice]
+    states: States
+    choices: Chosen
 
 
 class Beat(NamedTuple):
-    """The node lives; `sequence` is that of its newest batch, `mark` the sender's own clock."""
+    """The node lives. `sequence` is that of its newest batch, `mark` the number of the beat.
+
+    `heard` holds the newest marks of other nodes that were heard: whatever this node knew by then
+    has been said before. It `asks` for its own mark to be confirmed. `unix` is the sender's clock.
+    """
 
     node: str
     sequence: int
-    mark: float
+    mark: int
+    unix: int
+    asks: bool
+    heard: dict[str, int]
 
 
 class Batch(NamedTuple):
-    """The newest state of those of the node's people who changed."""
+    """The newest state of those of the node's sessions that changed, and new choices.
+
+    Who is gone in it was let go when all whom the node knew had confirmed its own `mark`.
+    """
 
     node: str
     sequence: int
+    mark: int
     people: People
 
 
@@ -51,7 +88,7 @@ class Ask(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One of the parts of all of the node's people as of `sequence`.
+    """One of the parts of all of the node's sessions as of `sequence`.
 
     The parts of one answer share its number.
     """
@@ -65,7 +102,7 @@ class Part(NamedTuple):
 
 
 class Goodbye(NamedTuple):
-    """The node stops: its people are in their grace now."""
+    """The node stops, and its last line has been closed."""
 
     node: str
 
@@ -84,7 +121,10 @@ _KINDS: dict[str, type[Letter]] = {
 
 
 def encode_letter(letter: Letter) -> str:
-    return _encode({"kind": type(letter).__name__.lower()} | letter._asdict())
+    fields = letter._asdict()
+    if "people" in fields:
+        fields["people"] = _bare(fields["people"])
+    return _encode({"kind": type(letter).__name__.lower()} | fields)
 
 
 def parse_letter(text: str) -> Letter:
@@ -96,6 +136,52 @@ def parse_letter(text: str) -> Letter:
     if kind is None:
         raise MessageError("of no known kind")
     return kind(**{name: _READERS[name](fields.get(name)) for name in kind._fields})
+
+
+def cut(
+    states: Iterable[tuple[str, str, Said | int]], choices: Iterable[tuple[int, str, Choice]]
+) -> Iterator[People]:
+    """People in as many pieces as letters are needed; none if there is nothing."""
+    people, size = People({}, {}), 0
+    for room, tag, said in states:
+        size += len(_encode([room, tag, said if isinstance(said, int) else _bare_said(said)]))
+        people.states.setdefault(room, {})[tag] = said
+        if size >= _FULL:
+            yield people
+            people, size = People({}, {}), 0
+    for app, user, choice in choices:
+        size += len(_encode([app, user, choice]))
+        people.choices.setdefault(app, {})[user] = choice
+        if size >= _FULL:
+            yield people
+            people, size = People({}, {}), 0
+    if size:
+        yield people
+
+
+def _bare(people: People) -> Any:
+    return [
+        {
+            room: {
+                tag: said if isinstance(said, int) else _bare_said(said)
+                for tag, said in states.items()
+            }
+            for room, states in people.states.items()
+        },
+        {
+            app: {user: choice[:5] for user, choice in choices.items()}
+            for app, choices in people.choices.items()
+        },
+    ]
+
+
+def _bare_said(said: Said) -> list[Any]:
+    # Most are here, and have nothing beside their status.
+    fields: list[Any] = list(said[:4])
+    if said.resting is None and not said.order and not said.about:
+        return fields
+    resting = None if said.resting is None else round(said.resting, 2)
+    return [*fields, resting, said.left, said.order, dict(said.about)]
 
 
 def _read_node(value: Any) -> str:
@@ -116,51 +202,104 @@ def _read_parts(value: Any) -> int:
     return int(value)
 
 
-def _read_mark(value: Any) -> float:
-    if type(value) not in (int, float) or not abs(value) < 2**53:
-        raise MessageError("not a time")
-    return float(value)
-
-
-def _read_people(value: Any) -> People:
-    if not isinstance(value, list) or len(value) != 3:
-        raise MessageError("not people")
-    here, gone, choices = (_read_names(part) for part in value)
-    return People(
-        {name: _read_entry(entry) for name, entry in here.items()},
-        {name: _read_whole(since) for name, since in gone.items()},
-        {name: _read_choice(choice) for name, choice in choices.items()},
-    )
-
-
-def _read_names(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or not all(_is_name(name) for name in value):
-        raise MessageError("not names")
+def _read_bool(value: Any) -> bool:
+    if type(value) is not bool:
+        raise MessageError("neither true nor false")
     return value
 
 
-def _is_name(name: str) -> bool:
-    # A lone surrogate is not printable either: it could be written to no socket and no database.
-    return 0 < len(name) <= _LONGEST_NAME and name.isprintable()
+def _read_heard(value: Any) -> dict[str, int]:
+    if not isinstance(value, dict) or len(value) > _MOST_HEARD:
+        raise MessageError("not marks")
+    return {_read_node(node): _read_whole(mark) for node, mark in value.items()}
 
 
-def _read_entry(value: Any) -> tuple[Status, int]:
-    if not isinstance(value, list) or len(value) != 2 or value[0] not in ("online", "away"):
-        raise MessageError("not a status with its since")
-    return value[0], _read_whole(value[1])
+def _read_people(value: Any) -> People:
+    if not isinstance(value, list) or len(value) != 2:
+        raise MessageError("not people")
+    states, choices = (_read_object(part) for part in value)
+    return People(
+        {_read_room(room): _read_states(some) for room, some in states.items()},
+        {_read_app(app): _read_choices(some) for app, some in choices.items()},
+    )
+
+
+def _read_object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise MessageError("not an object")
+    return value
+
+
+def _read_room(room: str) -> str:
+    if len(room) > _LONGEST_ROOM or not (room.isascii() and room.isprintable()):
+        raise MessageError("not a room")
+    return room
+
+
+def _read_states(value: Any) -> dict[str, Said | int]:
+    return {_read_name(tag): _read_state(state) for tag, state in _read_object(value).items()}
+
+
+def _read_state(value: Any) -> Said | int:
+    return _read_said(value) if isinstance(value, list) else _read_whole(value)
+
+
+def _read_said(value: list[Any]) -> Said:
+    if len(value) not in (4, 8) or value[2] not in PRECEDENCE:
+        raise MessageError("not the state of a session")
+    user, account, status, since, *more = value
+    said = Said(_read_name(user), _read_whole(account), status, _read_whole(since))
+    if not more:
+        return said
+    resting, left, order, about = more
+    return said._replace(
+        resting=None if resting is None else _read_seconds(resting),
+        left=_read_whole(left),
+        order=_read_whole(order),
+        about=_read_object(about),
+    )
+
+
+def _read_seconds(value: Any) -> float:
+    if type(value) not in (int, float) or not abs(value) < 2**53:
+        raise MessageError("not a number of seconds")
+    return float(value)
+
+
+def _read_app(app: str) -> int:
+    if not (app.isascii() and app.isdigit() and len(app) < 16):
+        raise MessageError("not an app")
+    return int(app)
+
+
+def _read_choices(value: Any) -> dict[str, Choice]:
+    return {_read_name(user): _read_choice(some) for user, some in _read_object(value).items()}
 
 
 def _read_choice(value: Any) -> Choice:
-    if not isinstance(value, list):
+    if not isinstance(value, list) or len(value) != 5:
         raise MessageError("not a choice")
-    status, at = _read_entry(value[::-1])
-    return Choice(at, status)
+    account, at, status, text, until = value
+    if status not in _CHOSEN or not isinstance(text, str):
+        raise MessageError("not a choice")
+    until = None if until is None else _read_whole(until)
+    return Choice(_read_whole(account), _read_whole(at), status, text, until)
+
+
+def _read_name(name: Any) -> str:
+    # A lone surrogate is not printable either: it could be written to no socket and no database.
+    if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise MessageError("not a name")
+    return name
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "node": _read_node,
     "sequence": _read_whole,
-    "mark": _read_mark,
+    "mark": _read_whole,
+    "unix": _read_whole,
+    "asks": _read_bool,
+    "heard": _read_heard,
     "number": _read_whole,
     "part": _read_whole,
     "parts": _read_parts,

@@ -1,41 +1,45 @@
-"""One node's whole presence: its own connections, the other nodes, and the roster that merges them.
+"""One node's whole presence: who is here by way of it, what other nodes say, and what follows.
 
-Pure rules: time and letters come in as arguments, letters to send are taken out. Whoever drives a
-node calls `tick` a few times a second and sends what `take_letters` gives.
+Pure rules: time, letters and notes come in as arguments; what is to be done is returned. Whoever
+drives a node calls `tick` a few times a second, and carries out the commands.
 """
 
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from presence_server.presence.cluster import BEAT, DEAF, Cluster
-from presence_server.presence.connections import Connections, Departure
-from presence_server.presence.letters import Ask, Beat, Ended, Goodbye, Letter, parse_letter
+from presence_server.presence.choices import Choice, Choices, ChosenStatus
+from presence_server.presence.commands import (
+    Breathe,
+    Command,
+    ReadEndings,
+    Resubscribe,
+    Send,
+    Tell,
+    TickSoon,
+)
+from presence_server.presence.cursors import Cursors
+from presence_server.presence.departures import Departure, Departures, Why
+from presence_server.presence.hearing import Contact, Hearing
+from presence_server.presence.letters import (
+    Ask,
+    Beat,
+    Ended,
+    Goodbye,
+    Letter,
+    parse_letter,
+)
+from presence_server.presence.letters import Chosen as ChosenByApp
+from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
-from presence_server.presence.roster import Choice, Roster, Said, Status
-from presence_server.presence.voice import Voice
-
-# A clock that went on so much without a tick means that this process stood still; in seconds.
-_PAUSE = 1.1
-# What is found closed so soon after a pause was closed during it.
-_AFTERMATH = 0.5
-
-# Stands in the roster for nodes that cannot be heard; no node has such a name.
-_NOTES = "notes"
-
-
-class Entry(NamedTuple):
-    """How a session's user is, and since when."""
-
-    status: Status
-    since: int
-
-
-class Record(NamedTuple):
-    """What changed and is worth writing down: sessions that are here or gone, and last seen."""
-
-    here: dict[str, Entry]
-    gone: set[str]
-    last_seen: dict[str, int]
+from presence_server.presence.others import Others
+from presence_server.presence.outbox import Outbox
+from presence_server.presence.peers import Peers
+from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
+from presence_server.presence.room import Room, app_of, lobby_of, tag_of
+from presence_server.presence.rooms import Rooms
+from presence_server.presence.roster import Source, Status, Versions, counted, merged_status
+from presence_server.presence.timing import Timing
 
 
 class Node:
@@ -43,233 +47,527 @@ class Node:
 
     def __init__(self, name: str, *, grace: float, lease: float, now: Moment) -> None:
         self.name = name
-        self.roster = Roster()
-        self.connections = Connections(grace)
-        self.cluster = Cluster(self.roster, grace, lease, now)
-        self._grace = grace
-        self._lease = lease
-        self._voice = Voice(name)
-        self._beaten = now.elapsed - lease
-        self._ticked = now.elapsed
-        self._late = False
-        self._late_until = now.elapsed
-        self._paused_for = 0.0
-        self._closed_late: set[str] = set()
-        self._touched: set[str] = set()
+        self.timing = timing = Timing(grace, lease)
+        self.versions = Versions()
+        self.choices = Choices()
+        self.hearing = Hearing(timing, now)
+        self.peers = Peers(name, lease)
+        self._cursors = Cursors(name, self.versions, self.hearing, self.peers, timing)
+        self.rooms = Rooms(name, self.versions, self._cursors, self.choices)
+        self._departures = Departures(timing, self.hearing, self.peers, now)
+        self.others = Others(
+            name, timing, self.rooms, self.peers, self.hearing, self._departures
+        )
+        self._outbox = Outbox(name)
+        # Rooms in which each session is by way of this node.
+        self._sessions: dict[str, set[str]] = {}
+        # What is to be written down.
+        self._touched: set[tuple[str, str]] = set()
+        self._choices_touched: set[tuple[int, str]] = set()
         self._last_seen: dict[str, int] = {}
-        self._noted: set[str] = set()
-        self.endings_due = False
+        self._commands: list[Command] = []
 
     @property
-    def own(self) -> Collection[str]:
-        """The users whom this node itself has here: of them it knows, whatever others say."""
-        return self._voice.own.keys()
+    def degraded(self) -> bool:
+        """Whether what is shown of other nodes' people is only what was last known."""
+        return self.others.degraded
 
-    # What happens to this node's own users
+    @property
+    def settled(self) -> bool:
+        """Whether every node that is heard has told all it knows."""
+        return self.hearing.contact is not Contact.DEAF and self.peers.are_current
 
-    def open(self, session: str, username: str, connection: int, now: Moment) -> None:
-        before = self.connections.held(session)
-        self.connections.open(session, username, connection, now)
-        # Thousands come back at once, and what is written down of them still holds.
-        if self.connections.held(session) != before:
-            self._note(session, username, now.unix)
+    def is_here(self, room: str, session: str) -> bool:
+        """Whether a session keeps its user in a room by way of this node."""
+        return room in self._sessions.get(session, ())
 
-    def close(self, session: str, connection: int, now: Moment) -> None:
-        held = self.connections.held(session)
-        if held is None:
-            return
+    def account_of(self, room: str, user: str) -> int:
+        """The newest account of a user who is in a room by way of this node; 0 if none is."""
+        found = self.rooms.get(room)
+        members = {} if found is None else found.members.of_user(user)
+        return max((member.who.account for member in members.values()), default=0)
+
+    # People
+
+    def open(
+        self, room: str, who: Who, connection: int, now: Moment, status: Status | None = None
+    ) -> list[Command]:
+        """Open a connection. Of itself it does not change how its user is: a session that is known
+        goes on as it was, and a further line of one that has one here is online."""
         self._notice_pause(now)
-        self.connections.close(session, connection, now)
-        self._note(session, held.username, now.unix)
-        if self._late:
-            self._closed_late.add(session)
-        self.expire(now)
+        place, tag = self.rooms.open(room), tag_of(room, who.session)
+        said = self._status_of(place, tag, who.user) if status is None else status
+        place.members.open(tag, who, connection, said, now)
+        self._departures.cancel(Source(self.name, room, tag))
+        self._say(place, who.session, now.unix)
+        return self._take_commands()
 
-    def claim(self, session: str, username: str, now: Moment) -> None:
-        """Count a session as here for one grace: it logged in or opened the list."""
-        self.connections.claim(session, username, "online", now)
-        self._note(session, username, now.unix)
-        self.expire(now)
-
-    def adopt(self, session: str, username: str, entry: Entry, left: int, now: Moment) -> None:
-        """Count a session as here for one grace that was here before a restart, until `left`."""
-        if self.connections.held(session) is None:
-            self.connections.claim(session, username, entry.status, now._replace(unix=left))
-            self._note(session, username, entry.since)
-
-    def set_status(self, session: str, connection: int, status: Status, now: Moment) -> None:
-        held = self.connections.held(session)
-        if held is not None:
-            self.connections.set_status(session, connection, status)
-            self._note(session, held.username, now.unix)
-
-    def choose(self, username: str, status: Status, now: Moment) -> None:
-        """Let a user's own choice hold for all of their connections, on all nodes."""
-        known = self.roster.choice_of(username)
-        # A second is too coarse to order two clicks.
-        choice = Choice(now.unix if known is None else max(now.unix, known.at + 1), status)
-        if username in self._voice.own:
-            self._follow(username, choice)
-
-    def end(self, session: str, now: Moment) -> None:
-        """End a session: what it held here is gone at once."""
-        departure = self.connections.end(session, now)
-        if departure is not None:
-            self._depart(departure)
-
-    def delete(self, username: str, at: int) -> None:
-        """Take a deleted account out, whose sessions have all been ended before."""
-        self.roster.delete(username, at)
-        own = self._voice.own.get(username)
-        if own is not None:
-            # Whoever is still here has a new account of that name.
-            self._place(username, own.status, max(own.since, at), own.choice)
-
-    def expire(self, now: Moment) -> None:
+    def close(self, room: str, session: str, connection: int, now: Moment) -> list[Command]:
+        """Close one connection; a session without any stays for the grace, its status unchanged."""
         self._notice_pause(now)
-        if self._late:
-            # Those who came back during the pause wait to be let in.
-            return
-        for departure in self.connections.expire(now.elapsed - self.cluster.catching_up(now)):
-            self._depart(departure)
+        place, tag = self.rooms.open(room), tag_of(room, session)
+        if place.members.close(tag, connection, now):
+            self._say(place, session, now.unix)
+            self._begin_grace(place, tag, now)
+        return self._take_commands()
 
-    # What happens between nodes
+    def claim(
+        self,
+        room: str,
+        who: Who,
+        now: Moment,
+        *,
+        status: Status = "online",
+        ttl: float | None = None,
+    ) -> list[Command]:
+        """Count a session as here although it has no connection (yet), for one grace or a time."""
+        self._notice_pause(now)
+        place, tag = self.rooms.open(room), tag_of(room, who.session)
+        seconds = self.timing.grace if ttl is None else ttl
+        if seconds > 0 and place.members.rest(tag, who, status, now):
+            source = Source(self.name, room, tag)
+            self._departures.cancel(source)
+            self._departures.rest(source, now.elapsed + seconds)
+            self._say(place, who.session, now.unix)
+        return self._take_commands()
 
-    def receive(self, text: str, now: Moment) -> None:
+    def leave(self, room: str, session: str, now: Moment) -> list[Command]:
+        """Let a session go from a room at once, as somebody who says so; it may come back."""
+        self._end_here(self.rooms.open(room), tag_of(room, session), now.unix, now)
+        return self._take_commands()
+
+    def adopt(self, stays: Iterable[Stay], now: Moment) -> list[Command]:
+        """Count sessions as here, for what is left of a grace, that were at a node that ended."""
+        for stay in stays:
+            self._adopt(stay, now)
+        return self._take_commands()
+
+    def set_status(
+        self, room: str, session: str, connection: int, status: Status, now: Moment
+    ) -> list[Command]:
+        """Let a connection say how its user is."""
+        place = self.rooms.open(room)
+        member = place.members.get(tag_of(room, session))
+        if member is not None and connection in member.connections:
+            member.connections[connection] = status
+            self._say(place, session, now.unix)
+        return self._take_commands()
+
+    def describe(
+        self, room: str, session: str, about: Mapping[str, Any], now: Moment
+    ) -> list[Command]:
+        """Show something else beside a session's status."""
+        place = self.rooms.open(room)
+        member = place.members.get(tag_of(room, session))
+        if member is not None and member.about != about:
+            entries = place.roster.entries(member.who.user).values()
+            newest = max((entry.order for entry in entries), default=0)
+            member.about, member.order = about, max(now.unix, newest + 1)
+            self._say(place, session, now.unix)
+        return self._take_commands()
+
+    def choose(
+        self,
+        app: int,
+        user: str,
+        status: Status | ChosenStatus | None,
+        now: Moment,
+        *,
+        text: str = "",
+        until: int | None = None,
+        account: int = 0,
+    ) -> list[Command]:
+        """Let a user's own choice hold for all of their connections, on all nodes, until it is
+        changed or over; `online` or None ends it."""
+        chosen = None if status == "online" else status
+        known = self.choices.newest(app, user)
+        account = account if known is None else max(account, known.account)
+        at = self.choices.next_at(app, user, now.unix)
+        choice = Choice(account, at, chosen, text, until)
+        if self._choose(app, user, choice, now):
+            self._outbox.note_choice(app, user, choice)
+            self._choices_touched.add((app, user))
+        return self._take_commands()
+
+    def end(self, session: str, at: int, now: Moment) -> list[Command]:
+        """A session of an own account has ended, in the second `at` and on all nodes: what it held
+        is gone at once."""
+        tag, at = tag_of(OWN, session), min(at, now.unix)
+        self.others.remember_end(tag)
+        self.others.end(OWN, tag, at, now)
+        self._end_here(self.rooms.own, tag, at, now)
+        return self._take_commands()
+
+    def end_user(
+        self, app: int, user: str, now: Moment, *, room: str | None = None
+    ) -> list[Command]:
+        """A user of an app must go, from one of its rooms or from all; they may come back."""
+        for place in self.rooms.of_user(app, user):
+            if room is None or place.key in (room, lobby_of(room)):
+                self.others.end(place.key, user, now.unix, now, only_unheard=True)
+                self._end_here(place, user, now.unix, now)
+        return self._take_commands()
+
+    def delete(self, user: str, account: int, at: int, now: Moment) -> list[Command]:
+        """Take an account out that was deleted in the second `at`; all of its sessions have been
+        ended before."""
+        own = self.rooms.own
+        self._cursors.note_conclusion(now)
+        for tag, member in list(own.members.of_user(user).items()):
+            if member.who.account <= account:
+                self._release(own, tag, now.unix)
+        known = self.choices.holding(0, user)
+        if known is not None and known.account <= account:
+            self._choose(0, user, known._replace(at=known.at + 1, status=None, text=""), now)
+        own.roster.delete(user, account, min(at, now.unix))
+        self.rooms.touch(own)
+        return self._take_commands()
+
+    # Observers
+
+    def watch(self, room: str) -> Room:
+        """The room, which stays for as long as somebody looks."""
+        found = self.rooms.open(room)
+        found.observers += 1
+        return found
+
+    def unwatch(self, room: str) -> None:
+        found = self.rooms.open(room)
+        found.observers -= 1
+        self.rooms.touch(found)
+
+    # Time, letters, notes
+
+    def receive(self, text: str, now: Moment) -> list[Command]:
         """Take in a letter; MessageError if it is none."""
         letter = parse_letter(text)
         self._notice_pause(now)
         if letter.node != self.name:
             self._read(letter, now)
         elif isinstance(letter, Beat):
-            self.cluster.echo(letter.mark, now)
+            self._hear_oneself(letter, now)
+        self._let_go(now)
+        return self._take_commands()
 
-    def tick(self, now: Moment) -> None:
+    def heed(self, notes: Notes, read_at: float, now: Moment) -> list[Command]:
+        """Take in what other nodes wrote down, read from the moment `read_at` on."""
+        self.others.heed(notes, read_at, now)
+        for chosen in notes.choices:
+            choice = Choice(
+                chosen.account, chosen.at, _chosen_status(chosen), chosen.text, chosen.until
+            )
+            self._choose(chosen.app, chosen.user, choice, now)
+        self._supersede(now)
+        self._let_go(now)
+        return self._take_commands()
+
+    def subscribed(self, now: Moment) -> list[Command]:
+        """A new subscription began: letters may have been missed before it."""
+        self.hearing.subscribed(now, others=len(self.peers) > 0)
+        self.peers.lost()
+        self.peers.renew(now)
+        for _, peer in self.peers:
+            peer.asked = now.elapsed
+        self._outbox.say(Ask(self.name))
+        self._say_beat(now, asks=False)
+        return self._take_commands()
+
+    def lost(self) -> list[Command]:
+        """The subscription is known to be lost, or there is none yet."""
+        self.others.lost()
+        return self._take_commands()
+
+    def woke(self, now: Moment) -> list[Command]:
+        """All is seen to that came in while this process stood still."""
+        self.hearing.woke()
+        return self._take_commands()
+
+    def tick(self, now: Moment) -> list[Command]:
         """Do what is due: graces, batches, answers, beats."""
-        self._notice_pause(now)
-        self._ticked = now.elapsed
-        self.cluster.tick(now)
-        self._catch_up(now)
-        self.expire(now)
-        if not self._late or self._paused_for < self._lease:
-            # Others may have let these people go already: first see who is really here.
-            self._voice.say_changes()
-            self._voice.answer()
-        self._ask()
-        if self.cluster.needs_probe or now.elapsed - self._beaten >= BEAT * self._lease:
-            self.cluster.needs_probe = False
-            self._beaten = now.elapsed
-            self._voice.say_beat(now.elapsed)
+        self._notice_pause(now, tick=True)
+        if self.hearing.tick(now):
+            self._commands.append(Resubscribe())
+        if self.hearing.contact is Contact.DEAF:
+            self.peers.lost()
+        self.others.judge(now)
+        self._end_choices(now)
+        self._see_graces(now)
+        self._let_go(now)
+        self._speak(now)
+        self.rooms.close_idle()
+        return self._take_commands()
 
-    def heed(self, noted: Mapping[str, Entry], now: Moment) -> None:
-        """Count those as here, too, whom other nodes wrote down while they cannot be heard."""
-        for username in self._noted - noted.keys():
-            self.roster.remove(_NOTES, username, now.unix)
-        for username, entry in noted.items():
-            self.roster.place(_NOTES, username, entry.status, entry.since)
-        self._noted = set(noted)
-
-    def say_ended(self) -> None:
+    def say_ended(self) -> list[Command]:
         """Tell the other nodes that sessions have ended."""
-        self._voice.say(Ended(self.name))
+        self._outbox.say(Ended(self.name))
+        return self._take_commands()
 
-    def say_goodbye(self) -> None:
+    def say_goodbye(self, now: Moment) -> list[Command]:
         """The last letter: this node's people are in their grace from now on."""
-        self._voice.say_changes()
-        self._voice.say(Goodbye(self.name))
+        self._say_changes(now)
+        self._outbox.say(Goodbye(self.name))
+        return self._take_commands()
 
-    def take_letters(self) -> list[tuple[str, str | None]]:
-        """What is to be sent, in order: each text with the node it is for, or None for all."""
-        return self._voice.take_letters()
+    # What is written down
 
-    def take_record(self, *, whole: bool = False) -> Record:
+    def take_record(self, now: Moment, *, whole: bool = False) -> Record:
         """What changed since the last record; on demand with all that is here."""
         if whole:
-            self._touched.update(self.connections.sessions())
-        here: dict[str, Entry] = {}
-        gone: set[str] = set()
-        for session in self._touched:
-            held = self.connections.held(session)
-            if held is None:
-                gone.add(session)
+            self._touched.update(
+                (room, session) for session, rooms in self._sessions.items() for room in rooms
+            )
+            self._choices_touched.update((app, user) for app, user, _ in self.choices.all())
+        stays, gone = [], set()
+        for room, session in self._touched:
+            stay = self._stay(room, session, now)
+            if stay is None:
+                gone.add((room, session))
             else:
-                here[session] = Entry(held.status, self._voice.own[held.username].since)
-        last_seen, self._last_seen, self._touched = self._last_seen, {}, set()
-        return Record(here, gone, last_seen)
+                stays.append(stay)
+        chosen = [
+            Chosen(app, user, *_chosen_fields(choice))
+            for app, user in self._choices_touched
+            if (choice := self.choices.newest(app, user)) is not None
+        ]
+        last_seen, self._last_seen = self._last_seen, {}
+        self._touched, self._choices_touched = set(), set()
+        return Record(stays, gone, last_seen, chosen)
 
     # How
 
-    def _note(self, session: str, username: str, since: int) -> None:
-        self._touched.add(session)
-        self._settle(username, since)
+    def _status_of(self, room: Room, tag: str, user: str) -> Status:
+        member = room.members.get(tag)
+        if member is not None and member.is_open:
+            return "online"
+        entries = {
+            source: entry
+            for source, entry in room.roster.entries(user).items()
+            if source.tag == tag and source.room == room.key
+        }
+        return merged_status(counted(entries)) if entries else "online"
 
-    def _depart(self, departure: Departure) -> None:
-        known = self._last_seen.get(departure.username, departure.left)
-        self._last_seen[departure.username] = max(known, departure.left)
-        self._note(departure.session, departure.username, departure.left)
+    def _say(self, room: Room, session: str, since: int) -> None:
+        tag = tag_of(room.key, session)
+        if not room.say(tag, since):
+            return
+        self._touched.add((room.key, session))
+        if room.members.get(tag) is not None:
+            self._sessions.setdefault(session, set()).add(room.key)
+        else:
+            self._sessions[session].discard(room.key)
+            if not self._sessions[session]:
+                del self._sessions[session]
+        self.rooms.touch(room)
 
-    def _settle(self, username: str, since: int) -> None:
-        status = self.connections.status_of(username)
-        known = self._voice.own.get(username)
-        if status is None:
-            if known is not None:
-                self.roster.remove(self.name, username, since)
-                self._voice.remove(username, since)
-        elif known is None or known.status != status:
-            self._place(username, status, since, self.roster.choice_of(username))
+    def _begin_grace(self, room: Room, tag: str, now: Moment) -> None:
+        member = room.members.get(tag)
+        source = Source(self.name, room.key, tag)
+        if member is None or member.is_open or self._departures.has_ended(source):
+            return
+        grace = self.timing.grace
+        if self.hearing.is_waking:
+            grace = self.timing.still_held(grace, self.hearing.paused_for)
+        self._departures.rest(source, now.elapsed + grace)
+        self._see_graces(now)
+        self._let_go(now)
 
-    def _place(self, username: str, status: Status, since: int, choice: Choice | None) -> None:
-        self.roster.place(self.name, username, status, since, choice)
-        person = self.roster.here.get(username)
-        if person is not None and person.status == status:
-            # Already so on another node: all nodes shall name the same second.
-            since = person.since
-        self._voice.place(username, Said(status, since, choice))
+    def _adopt(self, stay: Stay, now: Moment) -> None:
+        room, tag = self.rooms.open(stay.room), tag_of(stay.room, stay.session)
+        if room.members.get(tag) is not None or self.others.has_ended(tag):
+            return
+        resting = stay.resting or 0.0
+        left = Moment(now.elapsed - resting, now.unix - int(max(0.0, resting)))
+        if resting >= self.timing.grace:
+            self._touched.add((stay.room, stay.session))
+            self._note_last_seen(stay.room, stay.user, left.unix)
+            return
+        about = json.loads(stay.about)
+        who = Who(stay.session, stay.user, stay.account, about, stay.until)
+        room.members.rest(tag, who, stay.status, left)
+        self._say(room, stay.session, min(stay.since, now.unix))
+        until = now.elapsed + self.timing.grace - resting
+        self._departures.rest(Source(self.name, room.key, tag), until)
 
-    def _follow(self, username: str, choice: Choice) -> None:
-        """Make a choice one's own, and say so: it holds as long as those who know it are here."""
-        if choice.status == "online":
-            self.connections.set_all(username, "online")
-        status = self.connections.status_of(username)
-        assert status is not None
-        self._place(username, status, choice.at, choice)
+    def _end_here(self, room: Room, tag: str, at: int, now: Moment) -> None:
+        if room.members.get(tag) is not None:
+            source = Source(self.name, room.key, tag)
+            self._departures.add(source, Departure(Why.ENDED, now.elapsed, at))
+            self._commands.append(TickSoon())
+        self._let_go(now)
 
-    def _notice_pause(self, now: Moment) -> None:
+    def _choose(self, app: int, user: str, choice: Choice, now: Moment) -> bool:
+        if choice.status == "invisible" and app == 0 and user in self.rooms.own.roster.here:
+            self._note_last_seen(OWN, user, now.unix)
+        if not self.choices.put(app, user, choice, now.unix):
+            return False
+        for room in self.rooms.of_user(app, user):
+            if choice.status is None and not choice.text:
+                self._set_all_online(room, user, now)
+            room.settle(user, min(choice.at // 1000, now.unix))
+            self.rooms.touch(room)
+        return True
+
+    def _set_all_online(self, room: Room, user: str, now: Moment) -> None:
+        for member in list(room.members.of_user(user).values()):
+            member.resting = "online"
+            member.connections = dict.fromkeys(member.connections, "online")
+            self._say(room, member.who.session, now.unix)
+
+    def _end_choices(self, now: Moment) -> None:
+        for app, user in self.choices.end_due(now.unix):
+            self._cursors.note_conclusion(now)
+            for room in self.rooms.of_user(app, user):
+                room.settle(user, now.unix)
+                self.rooms.touch(room)
+
+    def _notice_pause(self, now: Moment, *, tick: bool = False) -> None:
         """See whether this process stood still, before anything that came in meanwhile counts."""
-        seconds = now.elapsed - self._ticked
-        if seconds < _PAUSE:
-            return
-        self._ticked = now.elapsed
-        self._paused_for = seconds + (self._paused_for if self._late else 0.0)
-        self._late = True
-        self._late_until = now.elapsed + _AFTERMATH
-        self.cluster.stalled(now)
+        pause = self.hearing.notice(now, tick=tick)
+        if pause:
+            self._departures.move_graces(self.timing.grace, pause, now)
+            self._commands.append(Breathe())
 
-    def _catch_up(self, now: Moment) -> None:
-        late_by = now.elapsed - self._late_until
-        if not self._late or late_by < 0:
-            return
-        if late_by < DEAF * self._lease and not self.cluster.knows_all(now):
-            return
-        self._late = False
-        # Their grace has passed during the pause, and others may have seen them go already.
-        for session in self._closed_late if self._paused_for >= self._grace else ():
-            if self.connections.is_resting(session):
-                self.end(session, now)
-        self._closed_late.clear()
+    def _hear_oneself(self, beat: Beat, now: Moment) -> None:
+        if self.hearing.echo(beat.mark, now):
+            self.peers.renew(now)
+        if self.settled:
+            self._cursors.note_echo()
 
     def _read(self, letter: Letter, now: Moment) -> None:
-        people = self.cluster.hear(letter, now)
-        if isinstance(letter, Ask) and letter.node in self.cluster.peers:
-            self._voice.note_asker(letter.node)
+        self._take_choices(self.others.hear(letter, now), now)
+        if isinstance(letter, Ask):
+            self._outbox.note_asker(letter.node)
+            self._commands.append(TickSoon())
         elif isinstance(letter, Ended):
-            self.endings_due = True
-        for username, choice in people.choices.items() if people else ():
-            own = self._voice.own.get(username)
-            if own is not None and (own.choice is None or own.choice < choice):
-                self._follow(username, choice)
+            self._commands.append(ReadEndings())
+        elif isinstance(letter, Beat) and letter.asks:
+            self._commands.append(TickSoon())
+        self._supersede(now)
 
-    def _ask(self) -> None:
-        for node in self.cluster.asks:
-            self._voice.say(Ask(self.name), node)
-        self.cluster.asks = set()
+    def _take_choices(self, chosen: ChosenByApp, now: Moment) -> None:
+        for app, choices in chosen.items():
+            for user, choice in choices.items():
+                self._choose(app, user, choice, now)
+
+    def _supersede(self, now: Moment) -> None:
+        """Who has a line at another node is no longer in a grace here."""
+        for source in self.others.take_opened():
+            room = self.rooms.get(source.room)
+            member = None if room is None else room.members.get(source.tag)
+            if room is not None and member is not None and not member.is_open:
+                mine = Source(self.name, source.room, source.tag)
+                if not self._departures.has_ended(mine):
+                    self._release(room, source.tag, member.left.unix)
+
+    def _see_graces(self, now: Moment) -> None:
+        for source in self._departures.take_overdue(now):
+            if source.node != self.name:
+                departure = self.others.overdue(source, now)
+            else:
+                departure = self._overdue(source, now)
+            if departure is not None:
+                self._departures.add(source, departure)
+
+    def _overdue(self, source: Source, now: Moment) -> Departure | None:
+        room = self.rooms.get(source.room)
+        member = None if room is None else room.members.get(source.tag)
+        if member is None or member.is_open:
+            return None
+        return Departure(Why.GRACE, now.elapsed, member.left.unix)
+
+    def _let_go(self, now: Moment) -> None:
+        for source, departure in self._departures.take(now):
+            if source.node == self.name:
+                room = self.rooms.open(source.room)
+                if room.members.get(source.tag) is not None:
+                    self._release(room, source.tag, departure.since, seen=True)
+                continue
+            if departure.why is not Why.TOLD:
+                self._cursors.note_conclusion(now)
+            self.others.let_go(source, departure)
+
+    def _release(self, room: Room, tag: str, since: int, *, seen: bool = False) -> None:
+        self._departures.forget(Source(self.name, room.key, tag))
+        member = room.members.release(tag)
+        member.left = member.left._replace(unix=since)
+        self._say(room, member.who.session, since)
+        if seen:
+            self._note_last_seen(room.key, member.who.user, since)
+
+    def _note_last_seen(self, room: str, user: str, second: int) -> None:
+        choice = self.choices.holding(app_of(room), user)
+        # Who is invisible has not been seen since.
+        if room == OWN and (choice is None or choice.status != "invisible"):
+            self._last_seen[user] = max(second, self._last_seen.get(user, 0))
+
+    def _speak(self, now: Moment) -> None:
+        hearing = self.hearing
+        if hearing.is_waking and hearing.paused_for >= self.timing.lease:
+            # Others may have let these people go already: first see who is really here.
+            return
+        if not hearing.is_waking:
+            self._say_changes(now)
+            if self._outbox.is_asked:
+                states = (said for room in self.rooms for said in room.all_said(now))
+                self._outbox.answer(states, self.choices.all())
+        for node in self.peers.take_asks(now):
+            self._outbox.say(Ask(self.name), node)
+        asks = self._departures.asks(now)
+        probes = self.peers.is_overdue(now.elapsed) or hearing.read_until < hearing.awake_since
+        soon = (probes or self._is_asked()) and hearing.is_beat_due(0.1, now)
+        if asks or soon or hearing.is_beat_due(self.timing.beat, now):
+            self._say_beat(now, asks=asks)
+
+    def _is_asked(self) -> bool:
+        return any(peer.asks for _, peer in self.peers)
+
+    def _say_changes(self, now: Moment) -> None:
+        states = (said for room in self.rooms.take_unsaid() for said in room.take_unsaid(now))
+        self._outbox.say_changes(states, self._departures.confirmed_mark)
+
+    def _say_beat(self, now: Moment, *, asks: bool) -> None:
+        heard = {}
+        if not self.hearing.is_waking:
+            heard = {name: peer.mark for name, peer in self.peers if peer.mark}
+            for _, peer in self.peers:
+                peer.asks = False
+        said_all = not (self.rooms.has_unsaid or self._outbox.has_unsaid)
+        mark = self.hearing.beat(self.versions.newest if said_all else 0, now)
+        self._outbox.say_beat(mark, now.unix, asks=asks, heard=heard)
+
+    def _stay(self, room: str, session: str, now: Moment) -> Stay | None:
+        found, tag = self.rooms.get(room), tag_of(room, session)
+        member = None if found is None else found.members.get(tag)
+        said = None if found is None else found.said(tag)
+        if member is None or said is None:
+            return None
+        who = member.who
+        return Stay(
+            room,
+            session,
+            who.user,
+            who.account,
+            member.status,
+            said.since,
+            json.dumps(dict(member.about)),
+            None if member.is_open else now.elapsed - member.left.elapsed,
+            who.until,
+        )
+
+    def _take_commands(self) -> list[Command]:
+        commands, self._commands = self._commands, []
+        commands += [Send(*letter) for letter in self._outbox.take_letters()]
+        changed = self.versions.take_changed()
+        if changed:
+            commands.append(Tell(frozenset(changed)))
+        if self.rooms.has_unsaid or self._outbox.has_unsaid:
+            commands.append(TickSoon())
+        return commands
+
+
+def _chosen_status(chosen: Chosen) -> ChosenStatus | None:
+    return chosen.status  # type: ignore[return-value]
+
+
+def _chosen_fields(choice: Choice) -> tuple[int, str | None, str, int | None, int]:
+    return choice.account, choice.status, choice.text, choice.until, choice.at

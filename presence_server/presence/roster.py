@@ -1,17 +1,23 @@
-"""Who is here, as one node sees it: the merged view of all nodes."""
+"""Who is here, as one node sees it: the merged view of all nodes on one room."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-Status = Literal["online", "away"]
-State = Literal["online", "away", "offline", "deleted"]
+from presence_server.presence.choices import Choice
+
+# `busy` is never said by a page of itself: users choose it, or a backend says it of somebody.
+Status = Literal["online", "busy", "away"]
+State = Literal["online", "busy", "away", "offline", "deleted"]
 
 # So many people who left are remembered for those who missed it; an older cursor gets a snapshot.
 REMEMBERED = 20_000
+# Of so many people it is known what was told of them within their last second.
+_WITHIN_A_SECOND = 1_000
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+PRECEDENCE: tuple[Status, ...] = ("online", "busy", "away")
 
 
 class Person(NamedTuple):
@@ -24,113 +30,195 @@ class Person(NamedTuple):
     since: int
     version: int
     came: int
-    about: Mapping[str, Any] = _NOTHING
+    about: Mapping[str, Any] = NOTHING
     about_version: int = 0
 
 
-class Choice(NamedTuple):
-    """What a user chose for all of their connections; of two choices the greater one holds."""
+class Source(NamedTuple):
+    """Who says something: a node, of a session (by its tag) in a room."""
 
-    at: int
-    status: Status
+    node: str
+    room: str
+    tag: str
 
 
-class Said(NamedTuple):
-    """What one node says of one user."""
+class Entry(NamedTuple):
+    """What a node says of one session: how its lines are, and since when its user is so.
 
+    `left` is when its last line closed, by the clock of the reader, and `left_second` the Unix
+    second of it; None and 0 while one is open. The `about` with the greatest `order` holds.
+    """
+
+    user: str
+    account: int
     status: Status
     since: int
-    choice: Choice | None
+    left: float | None = None
+    left_second: int = 0
+    order: int = 0
+    about: Mapping[str, Any] = NOTHING
+
+
+class Versions:
+    """One number for all rooms of a node: it grows by one with each change in any of them."""
+
+    def __init__(self) -> None:
+        self.newest = 0
+        self._changed: set[str] = set()
+
+    def next(self, room: str) -> int:
+        self.newest += 1
+        self._changed.add(room)
+        return self.newest
+
+    def take_changed(self) -> set[str]:
+        """The rooms in which something changed since they were asked for last."""
+        changed, self._changed = self._changed, set()
+        return changed
 
 
 class Roster:
-    """Statuses of users with versions, merged from what each node says of its own connections.
+    """Statuses of users with versions, merged from what nodes say of their sessions.
 
-    A user is here while any node has an entry of theirs, and away when every entry is, or when they
-    chose so. A choice belongs to an entry and goes with it: what is merged depends on the entries
-    alone, so that nodes with the same entries agree however they came by them.
+    A session with an open line on any node is as its open lines are; without one it is as it was
+    when the last closed. A user is here by any session; a choice beats what sessions say. All of it
+    depends on the entries and choices alone, so that nodes which know the same agree, however they
+    came by it.
 
     Each change gets the next version. People are kept in the order of their last change, so that
     what changed after a version is found from the end without looking at the rest.
     """
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
-        self.version = 0
+    def __init__(
+        self,
+        room: str = "",
+        versions: Versions | None = None,
+        choice_of: Callable[[str], Choice | None] = lambda user: None,
+        remembered: int = REMEMBERED,
+    ) -> None:
+        self._room = room
+        self._versions = versions or Versions()
+        self._choice_of = choice_of
         self._remembered = remembered
+        self.version = self._versions.newest
         # Cursors older than this may have missed somebody who is forgotten by now.
-        self._forgotten = 0
-        self._entries: dict[str, dict[str, Said]] = {}
+        self._forgotten = self.version
+        self._entries: dict[str, dict[Source, Entry]] = {}
         self._here: dict[str, Person] = {}
         self._gone: dict[str, Person] = {}
         self._counts: Counter[str] = Counter()
-        # When the accounts ended of those who are remembered as deleted.
+        # The newest account of a name that has been deleted.
         self._deleted: dict[str, int] = {}
+        # What was told of somebody with the same second, by the version from which on.
+        self._told: dict[str, list[tuple[int, State, Mapping[str, Any]]]] = {}
 
     @property
     def here(self) -> Mapping[str, Person]:
-        """Everyone who is online or away, least recently changed first."""
+        """Everyone who is here, least recently changed first."""
         return MappingProxyType(self._here)
 
-    def left(self, username: str) -> int | None:
+    @property
+    def is_empty(self) -> bool:
+        """Whether no node says anything of anybody, also of those who are invisible."""
+        return not self._entries
+
+    def gone(self, user: str) -> Person | None:
+        """Somebody who is remembered as offline or deleted."""
+        return self._gone.get(user)
+
+    def left(self, user: str) -> int | None:
         """Since when a user is offline who is still remembered."""
-        person = self._gone.get(username)
+        person = self._gone.get(user)
         return person.since if person is not None and person.status == "offline" else None
 
-    def choice_of(self, username: str) -> Choice | None:
-        entries = self._entries.get(username, {}).values()
-        return max((entry.choice for entry in entries if entry.choice is not None), default=None)
+    def entries(self, user: str) -> Mapping[Source, Entry]:
+        return self._entries.get(user, {})
 
-    def place(
-        self, node: str, username: str, status: Status, since: int, choice: Choice | None = None
-    ) -> None:
-        """Say that `node` has `username` here; `since` counts if observers see a change."""
-        if since < self._deleted.get(username, 0):
+    def place(self, source: Source, entry: Entry) -> None:
+        """Let a node say of a session how it is."""
+        if 0 < entry.account <= self._deleted.get(entry.user, 0):
             # A node that has not heard of the deletion yet still speaks of the old account.
             return
-        self._deleted.pop(username, None)
-        self._entries.setdefault(username, {})[node] = Said(status, since, choice)
-        self._settle(username, since if choice is None else max(since, choice.at))
+        self._entries.setdefault(entry.user, {})[source] = entry
+        self.settle(entry.user, entry.since)
 
-    def remove(self, node: str, username: str, since: int) -> None:
-        """Say that `node` no longer has `username`; of others' entries nothing is said."""
-        entries = self._entries.get(username)
-        if entries is None or entries.pop(node, None) is None:
+    def remove(self, source: Source, user: str, since: int) -> None:
+        """Let a node say that it no longer has a session; of others' entries nothing is said."""
+        entries = self._entries.get(user)
+        if entries is None or entries.pop(source, None) is None:
             return
         if not entries:
-            del self._entries[username]
-        self._settle(username, since)
+            del self._entries[user]
+        self.settle(user, since)
 
-    def delete(self, username: str, at: int) -> None:
+    def delete(self, user: str, account: int, since: int) -> None:
         """Take a deleted account out, whatever nodes that have not heard of it yet still say."""
-        entries = self._entries.pop(username, {})
-        self._deleted[username] = at
-        self._leave(username, "deleted", at)
-        for node, entry in entries.items():
-            # That is a new account of the same name.
-            if entry.since > at:
-                self.place(node, username, *entry)
+        self._deleted[user] = max(account, self._deleted.pop(user, 0))
+        if len(self._deleted) > self._remembered:
+            del self._deleted[next(iter(self._deleted))]
+        entries = self._entries.pop(user, {})
+        newer = {source: entry for source, entry in entries.items() if entry.account > account}
+        self._leave(user, "deleted", since)
+        if newer:
+            self._entries[user] = newer
+            self.settle(user, max(entry.since for entry in newer.values()))
+
+    def settle(self, user: str, since: int) -> None:
+        """See how a user is now; what has changed has been so since the second `since`."""
+        entries = counted(self._entries.get(user, {}))
+        choice = self._choice_of(user)
+        person = self._here.get(user)
+        if not entries or (choice is not None and choice.status == "invisible"):
+            if person is not None:
+                self._leave(user, "offline", since)
+            return
+        status = _merged(entries, choice)
+        if choice is not None and choice.status is not None:
+            since = max(since, choice.since)
+        about = _about(entries, choice)
+        if person is None or person.status != status:
+            self._arrive(user, status, since, about)
+        elif person.about != about:
+            self._describe(user, person, about)
+        else:
+            # Who came meanwhile to nodes that knew nothing of each other: all name one second.
+            newest = max((entry.since for entry in entries if entry.status == status), default=0)
+            if newest > person.since:
+                self._here[user] = person._replace(since=newest)
 
     def remembers(self, version: int) -> bool:
         """Whether it is known what changed after `version`: neither too old nor yet to come."""
-        return self._forgotten <= version <= self.version
+        return self._forgotten <= version <= self._versions.newest
 
     def changes_since(self, version: int) -> list[tuple[str, Person]] | None:
-        """The newest state of each user who changed after `version`; None if that is not known."""
+        """The newest state of each user who changed after `version`; None if that is not known.
+
+        Who is told nothing new by it is left out: somebody who turned away and back in a second.
+        """
         if not self.remembers(version):
             return None
-        return [*_changed_after(self._here, version), *_changed_after(self._gone, version)]
+        return [
+            (user, person)
+            for user, person in (
+                *_changed_after(self._here, version),
+                *_changed_after(self._gone, version),
+            )
+            if not self._is_known(user, person, version)
+        ]
 
     def changes_of(
-        self, usernames: Iterable[str], version: int
+        self, users: Iterable[str], version: int
     ) -> list[tuple[str, Person]] | None:
         """The same of some users only, at the cost of their number."""
         if not self.remembers(version):
             return None
-        known = ((name, self._here.get(name) or self._gone.get(name)) for name in usernames)
+        known = ((user, self._here.get(user) or self._gone.get(user)) for user in users)
         return [
-            (name, person)
-            for name, person in known
-            if person is not None and person.version > version
+            (user, person)
+            for user, person in known
+            if person is not None
+            and person.version > version
+            and not self._is_known(user, person, version)
         ]
 
     @property
@@ -138,55 +226,103 @@ class Roster:
         """How many are here, by status."""
         return MappingProxyType(self._counts)
 
-    def _settle(self, username: str, since: int) -> None:
-        status = self._merged(username)
-        person = self._here.get(username)
-        if status is None:
-            if person is not None:
-                self._leave(username, "offline", since)
-        elif person is None or person.status != status:
-            self._arrive(username, status, since)
+    def _is_known(self, user: str, person: Person, version: int) -> bool:
+        told = [state for since, *state in self._told.get(user, ()) if since <= version]
+        return bool(told) and told[-1] == [person.status, person.about]
 
-    def _merged(self, username: str) -> Status | None:
-        entries = self._entries.get(username)
-        if entries is None:
-            return None
-        choice = self.choice_of(username)
-        if choice is not None and choice.status == "away":
-            return "away"
-        return "online" if any(e.status == "online" for e in entries.values()) else "away"
-
-    def _arrive(self, username: str, status: Status, since: int) -> None:
-        before = self._take_out(username)
+    def _arrive(self, user: str, status: Status, since: int, about: Mapping[str, Any]) -> None:
+        before = self._take_out(user)
         self._counts[status] += 1
-        self.version += 1
-        was_here = before is not None and before.status in ("online", "away")
-        came = before.came if before is not None and was_here else self.version
-        self._here[username] = Person(status, _later(since, before), self.version, came)
+        self.version = version = self._versions.next(self._room)
+        was_here = before is not None and before.status in PRECEDENCE
+        came = before.came if before is not None and was_here else version
+        about_version = version
+        if before is not None and was_here and before.about == about:
+            about_version = before.about_version
+        self._here[user] = Person(
+            status, _later(since, before), version, came, about, about_version
+        )
+        self._note(user, before, self._here[user])
 
-    def _leave(self, username: str, state: State, since: int) -> None:
-        before = self._take_out(username)
-        self.version += 1
-        self._gone[username] = Person(state, _later(since, before), self.version, self.version)
+    def _describe(self, user: str, before: Person, about: Mapping[str, Any]) -> None:
+        del self._here[user]
+        self.version = version = self._versions.next(self._room)
+        self._here[user] = before._replace(version=version, about=about, about_version=version)
+        self._note(user, before, self._here[user])
+
+    def _leave(self, user: str, state: State, since: int) -> None:
+        before = self._take_out(user)
+        self.version = version = self._versions.next(self._room)
+        self._gone[user] = Person(state, _later(since, before), version, version)
+        self._note(user, before, self._gone[user])
         if len(self._gone) > self._remembered:
             oldest = next(iter(self._gone))
             self._forgotten = self._gone.pop(oldest).version
-            self._deleted.pop(oldest, None)
+            self._told.pop(oldest, None)
 
-    def _take_out(self, username: str) -> Person | None:
-        person = self._here.pop(username, None)
+    def _take_out(self, user: str) -> Person | None:
+        person = self._here.pop(user, None)
         if person is not None:
             self._counts[person.status] -= 1
-        return person or self._gone.pop(username, None)
+        return person or self._gone.pop(user, None)
+
+    def _note(self, user: str, before: Person | None, now: Person) -> None:
+        """Remember what was told within one second: to tell it again would be no news."""
+        if before is None or before.since != now.since:
+            self._told.pop(user, None)
+            return
+        told = self._told.setdefault(user, [(before.version, before.status, before.about)])
+        told.append((now.version, now.status, now.about))
+        del told[:-20]
+        if len(self._told) > _WITHIN_A_SECOND:
+            del self._told[next(iter(self._told))]
+
+
+def counted(entries: Mapping[Source, Entry]) -> list[Entry]:
+    """Those that count: of a session its open lines on any node, or else where it left last."""
+    if len(entries) < 2:
+        return list(entries.values())
+    sessions: dict[str, list[Entry]] = {}
+    for source, entry in entries.items():
+        sessions.setdefault(source.tag, []).append(entry)
+    return [entry for of_one in sessions.values() for entry in _of_session(of_one)]
+
+
+def _of_session(entries: list[Entry]) -> Iterable[Entry]:
+    return [entry for entry in entries if entry.left is None] or [max(entries, key=_left)]
+
+
+def _left(entry: Entry) -> float:
+    return entry.left or 0.0
+
+
+def merged_status(entries: Iterable[Entry]) -> Status:
+    """The status of the lines of a user who has some."""
+    return min((entry.status for entry in entries), key=PRECEDENCE.index)
+
+
+def _merged(entries: list[Entry], choice: Choice | None) -> Status:
+    if choice is not None and choice.status is not None and choice.status != "invisible":
+        return choice.status
+    return entries[0].status if len(entries) == 1 else merged_status(entries)
+
+
+def _about(entries: list[Entry], choice: Choice | None) -> Mapping[str, Any]:
+    about = max(entries, key=lambda entry: entry.order).about
+    if choice is None or not (choice.text or choice.until):
+        return about
+    words = {"text": choice.text} if choice.text else {}
+    end = {"until": choice.until} if choice.until else {}
+    return {**about, **words, **end}
 
 
 def _later(since: int, before: Person | None) -> int:
-    # Seconds are coarse and clocks differ: a user's states must still differ in their `since`.
-    return since if before is None else max(since, before.since + 1)
+    # Clocks differ, but what an observer is told never runs backwards.
+    return since if before is None else max(since, before.since)
 
 
 def _changed_after(people: dict[str, Person], version: int) -> Iterator[tuple[str, Person]]:
-    for username, person in reversed(people.items()):
+    for user, person in reversed(people.items()):
         if person.version <= version:
             return
-        yield username, person
+        yield user, person

@@ -55,6 +55,13 @@ _TABLES = (
         (-1, ""),
         ("account", "status", "text", "held_until", "chosen_at", "node", "counter"),
     ),
+    _Table(
+        "apps",
+        ("id",),
+        (-1,),
+        ("name", "created_at", "origins", "webhook", "grace_milliseconds", "visits"),
+    ),
+    _Table("app_keys", ("id",), ("",), ("app_id", "created_at", "replaced_at", "sealed")),
 )
 
 
@@ -90,10 +97,11 @@ async def _begin(source: Database, target: Database) -> None:
         marks = await transaction.execute("SELECT value FROM about WHERE name = $1", UNFINISHED)
         if marks and marks[0][0] != source.identity:
             return "holds an unfinished copy of another database"
-        if not marks and await transaction.execute("SELECT id FROM users LIMIT 1"):
-            return "holds accounts already"
-        # Sessions go with their users.
-        for table in ("users", "nodes", "here", "choices"):
+        for table, what in (("users", "accounts"), ("apps", "apps")):
+            if not marks and await transaction.execute(f"SELECT id FROM {table} LIMIT 1"):
+                return f"holds {what} already"
+        # Sessions go with their users, and keys with their apps.
+        for table in ("users", "apps", "nodes", "here", "choices"):
             await transaction.execute(f"DELETE FROM {table}")
         await transaction.execute(
             "INSERT INTO about (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",

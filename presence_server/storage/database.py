@@ -126,7 +126,7 @@ class Database:
             await self.write(self._engine.take_room)
 
     async def why_not_writable(self) -> str | None:
-        """A sentence, or None; at most so old that it is looked into once a second."""
+        """A sentence, or None. Looked into once a second, and after a failure, whoever asks."""
         async with self._checking:
             if time.monotonic() >= self._check_due:
                 self._not_writable = await self._check()
@@ -175,6 +175,8 @@ class Database:
 
     def _note_failure(self, kind: str, started: float, error: DatabaseUnavailable) -> None:
         self.failures[kind] += 1
+        # Whatever was found out before.
+        self._check_due = 0.0
         # What was asked for before it served again, and failed only now, is no news.
         if started < self._served.get(kind, 0.0):
             return
@@ -214,6 +216,8 @@ async def open_database(
             raise DatabaseUnusable(
                 f"The database {place} is an unfinished copy of another: copy it again."
             )
+        if "identity" not in about:
+            raise DatabaseUnusable(f"The database {place} is damaged: it has no identity.")
         database.identity = about["identity"]
         database.site = about.get(SITE, database.identity)
         yield database

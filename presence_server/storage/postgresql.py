@@ -34,7 +34,7 @@ from presence_server.storage.engine import (
     Work,
 )
 from presence_server.storage.migrations import UnsoundDatabase, check_known, read_steps
-from presence_server.storage.postgresql_troubles import READ_ONLY, trouble_of, troubles
+from presence_server.storage.postgresql_troubles import POOLED, READ_ONLY, trouble_of, troubles
 from presence_server.config import ConfigError, PostgresUrl
 from presence_server.resources import POSTGRESQL_MIGRATIONS
 
@@ -70,6 +70,18 @@ _READS_ONLY = "SET default_transaction_read_only = on"
 # Others cannot hold every name. SQL_ASCII takes every byte as it is.
 _ENCODINGS = ("UTF8", "SQL_ASCII")
 
+# All that somebody who logs in anew may need, under numbers and keys that nobody has.
+_ROOM = (
+    "INSERT INTO users (id, username, lower_name, password_hash, created_at)"
+    " VALUES (0, '', '', '', 0)",
+    "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
+    " VALUES ('', 0, 0, 0, 0, '', '')",
+    "INSERT INTO endings (number, reason, app, account, ended_at) OVERRIDING SYSTEM VALUE"
+    " VALUES (0, '', 0, 0, 0)",
+    "INSERT INTO here (node, room, session, username, account, status, since, about)"
+    " VALUES ('', '', '', '', 0, '', 0, '')",
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -95,22 +107,17 @@ class Postgresql:
 
     async def take_room(self, transaction: Transaction) -> None:
         # Room for rows is taken at once, also for those that are taken back.
-        await transaction.execute(
-            "INSERT INTO users (id, username, lower_name, password_hash, created_at)"
-            " VALUES (0, '', '', '', 0)"
-        )
-        await transaction.execute(
-            "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
-            " VALUES ('', 0, 0, 0, 0, '', '')"
-        )
+        for statement in _ROOM:
+            await transaction.execute(statement)
         raise TakenBack
 
     async def continue_ids(self) -> None:
         async def work(transaction: Transaction) -> None:
-            await transaction.execute(
-                "SELECT setval('users_id_seq', greatest("
-                "(SELECT max(id) FROM users), (SELECT last_value FROM users_id_seq)))"
-            )
+            for table in ("users", "apps"):
+                await transaction.execute(
+                    f"SELECT setval('{table}_id_seq', greatest("
+                    f"(SELECT max(id) FROM {table}), (SELECT last_value FROM {table}_id_seq)))"
+                )
 
         await self.write(work)
 
@@ -138,6 +145,7 @@ async def open_postgresql(url: PostgresUrl, *, create: bool) -> AsyncIterator[Po
         # Like SQLite's reader it cannot write by mistake.
         reader = await stack.enter_async_context(_pool(url, READERS, _RELIED_ON + _READS_ONLY))
         with troubles(name, DatabaseUnusable):
+            await _check_way(writer, reader)
             async with _connected(writer, OPEN_PATIENCE) as connection:
                 await _migrate(connection, create)
         engine = Postgresql(name, writer, reader)
@@ -217,6 +225,14 @@ async def _turn(connection: _Connection, patience: float) -> AsyncIterator[None]
         if trouble_of(error) is None and not _is_lost(connection):
             await connection.execute("ROLLBACK")
         raise
+
+
+async def _check_way(writer: _Pool, reader: _Pool) -> None:
+    """Raise when two connections are one at the server: what one sets would hold for the other."""
+    async with _connected(writer, OPEN_PATIENCE) as one, _connected(reader, OPEN_PATIENCE) as two:
+        asked = [await each.fetchval("SELECT pg_backend_pid()") for each in (one, two)]
+    if asked[0] == asked[1]:
+        raise UnsoundDatabase(POOLED)
 
 
 async def _migrate(connection: _Connection, create: bool) -> None:

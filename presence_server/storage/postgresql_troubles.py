@@ -8,7 +8,7 @@ import asyncpg
 from presence_server.storage.migrations import UnsoundDatabase
 
 READ_ONLY = "cannot be written: it is a replica, or was made read-only"
-_POOLED = "lies behind a pooler that works by transaction: it must work by session"
+POOLED = "lies behind a pooler that works by transaction: it must work by session"
 
 # By SQLSTATE: five characters, or the first two for a whole class.
 _TROUBLES = {
@@ -18,9 +18,9 @@ _TROUBLES = {
     "28": "does not let this server in: the user or the password is wrong",
     "3D": "does not exist",
     "3F": "has no schema for our tables",
-    "26": _POOLED,
+    "26": POOLED,
     "40": "could not settle a quarrel between two transactions",
-    "42P05": _POOLED,
+    "42P05": POOLED,
     "42501": "does not allow this server what it needs",
     "53": "has no room left",
     "53100": "has no room left on its disk",

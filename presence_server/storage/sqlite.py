@@ -6,8 +6,8 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,32 +27,8 @@ from presence_server.storage.engine import (
     Value,
     Work,
 )
-from presence_server.storage.migrations import UnsoundDatabase
 from presence_server.storage.schema import open_reader, open_writer
-
-_TROUBLES = {
-    sqlite3.SQLITE_BUSY: "is locked by another program",
-    sqlite3.SQLITE_LOCKED: "is locked by another program",
-    sqlite3.SQLITE_PROTOCOL: "is locked by another program",
-    sqlite3.SQLITE_FULL: "has no room left on its disk",
-    sqlite3.SQLITE_IOERR_SHMSIZE: "has no room left on its disk",
-    sqlite3.SQLITE_READONLY: "cannot be written",
-    sqlite3.SQLITE_PERM: "may not be used",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened",
-    sqlite3.SQLITE_IOERR: "cannot be read from or written to its disk",
-    sqlite3.SQLITE_CORRUPT: "is damaged",
-    sqlite3.SQLITE_NOTADB: "is not a database",
-}
-# Whatever else SQLite reports is trouble, too.
-_MISTAKES = {
-    0,  # of Python's own, such as a value that is missing
-    sqlite3.SQLITE_ERROR,
-    sqlite3.SQLITE_CONSTRAINT,
-    sqlite3.SQLITE_MISMATCH,
-    sqlite3.SQLITE_MISUSE,
-    sqlite3.SQLITE_RANGE,
-    sqlite3.SQLITE_TOOBIG,
-}
+from presence_server.storage.sqlite_troubles import troubles
 
 # Seconds. Those in line wait longer than the first of them, so that they learn what holds it up.
 _LEARN_WHY = 0.2
@@ -74,7 +50,7 @@ class Sqlite:
         self._begun = Begun()
 
     async def read(self, sql: str, values: Sequence[Value]) -> list[Row]:
-        with _troubles(self._path, DatabaseUnavailable):
+        with troubles(self._path, DatabaseUnavailable):
             return await self._reader.run(partial(_execute, sql, values))
 
     async def write(self, work: Work[T]) -> T:
@@ -92,7 +68,7 @@ class Sqlite:
         """Nothing to do: AUTOINCREMENT counts on from the highest id it has seen."""
 
     async def backup(self, target: Path) -> None:
-        with _troubles(self._path, DatabaseUnavailable):
+        with troubles(self._path, DatabaseUnavailable):
             await asyncio.to_thread(_copy, self._path, target)
 
     async def finish(self) -> None:
@@ -107,7 +83,7 @@ class Sqlite:
         except TimeoutError:
             raise self._too_slow() from None
         try:
-            with _troubles(self._path, DatabaseUnavailable):
+            with troubles(self._path, DatabaseUnavailable):
                 return await self._writer.run(partial(self._transact, work, deadline))
         finally:
             self._turn.release()
@@ -151,7 +127,7 @@ class Sqlite:
 async def open_sqlite(path: Path, *, create: bool) -> AsyncIterator[Sqlite]:
     """The database at the absolute `path`, with the newest schema. Raises DatabaseUnusable."""
     async with AsyncExitStack() as stack:
-        with _troubles(path, DatabaseUnusable):
+        with troubles(path, DatabaseUnusable):
             writer = await stack.enter_async_context(
                 _connected(partial(open_writer, path, create=create))
             )
@@ -260,20 +236,3 @@ def _file_id(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-@contextmanager
-def _troubles(path: Path, kind: type[Exception]) -> Iterator[None]:
-    """Turn what the file or its disk does to us into `kind`; mistakes in SQL pass through."""
-    try:
-        yield
-    except UnsoundDatabase as error:
-        raise kind(f"The database {path} {error}.") from error
-    except sqlite3.Error as error:
-        # The low byte is the kind of error, the others say more about it.
-        code = getattr(error, "sqlite_errorcode", 0)
-        if code & 0xFF in _MISTAKES:
-            raise
-        known = _TROUBLES.get(code) or _TROUBLES.get(code & 0xFF)
-        trouble = known or f"cannot be used: {error}"
-        raise kind(f"The database {path} {trouble}.") from error

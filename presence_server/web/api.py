@@ -6,6 +6,7 @@ from aiohttp import web
 
 from presence_server.keys import IDENTITY
 from presence_server.web.directory import everybody, is_name_part, people_here
+from presence_server.web.middlewares import BadValue
 
 _MOST = 200
 _USUAL = 50
@@ -34,15 +35,15 @@ async def list_users(request: web.Request) -> web.Response:
 def _one(request: web.Request, name: str) -> str | None:
     values = request.query.getall(name, [])
     if len(values) > 1:
-        raise web.HTTPBadRequest(text=f"{name} may stand there only once.")
+        raise BadValue(f"{name} may stand there only once.")
     return values[0] if values else None
 
 
 def _name_part(request: web.Request, name: str) -> str | None:
     value = _one(request, name)
     if value is not None and not is_name_part(value):
-        raise web.HTTPBadRequest(
-            text=f"{name} must be the beginning of a username: "
+        raise BadValue(
+            f"{name} must be the beginning of a username: "
             "at most 32 letters, digits, dots, dashes and underscores."
         )
     return value
@@ -53,12 +54,12 @@ def _limit(request: web.Request) -> int:
     if value is None:
         return _USUAL
     if not (value.isascii() and value.isdigit() and len(value) <= 3 and 1 <= int(value) <= _MOST):
-        raise web.HTTPBadRequest(text=f"limit must be a whole number from 1 to {_MOST}.")
+        raise BadValue(f"limit must be a whole number from 1 to {_MOST}.")
     return int(value)
 
 
 def _here_only(request: web.Request) -> bool:
     value = _one(request, "here")
     if value not in (None, "1"):
-        raise web.HTTPBadRequest(text="here must be 1, or not there at all.")
+        raise BadValue("here must be 1, or not there at all.")
     return value == "1"

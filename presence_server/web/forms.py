@@ -1,6 +1,5 @@
 """Reading and answering forms: whatever bytes come, the answer is a 4xx, never a 500."""
 
-import asyncio
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,13 +10,11 @@ from aiohttp import web
 
 from presence_server.storage.database import DatabaseUnavailable
 from presence_server.accounts.lines import PasswordsBusy
+from presence_server.web.bodies import is_utf8, read_body
 from presence_server.web.cookies import cookie_problem, csrf_ok
 
 TOO_OLD = "This page had become too old. Please try again."
 
-
-LARGEST = 16 * 1024  # bytes
-BODY_TIMEOUT = 10  # seconds
 _MAX_FIELDS = 20
 _FIELDS = web.RequestKey("FIELDS", dict)
 
@@ -103,11 +100,11 @@ async def read_form(request: web.Request) -> dict[str, str]:
 async def _read_fields(request: web.Request) -> dict[str, str]:
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType()
-    if (request.charset or "utf-8").lower() != "utf-8" or "Content-Encoding" in request.headers:
+    if not is_utf8(request):
         raise web.HTTPUnsupportedMediaType()
     try:
         pairs = parse_qsl(
-            (await _read_body(request)).decode("utf-8"),
+            (await read_body(request)).decode("utf-8"),
             keep_blank_values=True,
             errors="strict",
             max_num_fields=_MAX_FIELDS,
@@ -118,29 +115,3 @@ async def _read_fields(request: web.Request) -> dict[str, str]:
     if len(fields) < len(pairs):
         raise web.HTTPBadRequest()
     return fields
-
-
-async def _read_body(request: web.Request) -> bytes:
-    if (request.content_length or 0) > LARGEST:
-        raise _too_large(request.content_length or 0)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > LARGEST:
-                    raise _too_large(len(body))
-    except TimeoutError as error:
-        slow = web.HTTPRequestTimeout()
-        slow.force_close()
-        raise slow from error
-    except (web.PayloadAccessError, web.RequestPayloadError) as error:
-        raise web.HTTPBadRequest() from error
-    return bytes(body)
-
-
-def _too_large(size: int) -> web.HTTPRequestEntityTooLarge:
-    # The rest of the body is not waited for.
-    refusal = web.HTTPRequestEntityTooLarge(LARGEST, size)
-    refusal.force_close()
-    return refusal

@@ -87,8 +87,8 @@ def _plain_origin(request: web.Request) -> Origin | None:
 def came_from(request: web.Request) -> str:
     """The path, as of site_path, of the page of this site that led here; empty if none did."""
     config = request.app[CONFIG]
-    page = URL(request.headers.get("Referer", ""))
     try:
+        page = URL(request.headers.get("Referer", ""))
         origin = read_origin(str(page.origin()))
     except ValueError:
         return ""

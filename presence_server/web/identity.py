@@ -12,12 +12,15 @@ from presence_server.keys import DATABASE, IDENTITY
 from presence_server.storage.database import DatabaseUnavailable
 from presence_server.web.cookies import secret_id
 from presence_server.web.hosts import site_path
+from presence_server.web.problems import is_of_api
 
 
 @web.middleware
 async def identity(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Finds out who it is; request[IDENTITY] is absent when nobody has logged in."""
-    if not site_path(request).startswith("/static/"):
+    path = site_path(request)
+    # To the API cookies mean nothing: whoever asks it shows a token or a key.
+    if not path.startswith("/static/") and not is_of_api(path):
         known = await _by_cookie(request)
         if known is not None:
             request[IDENTITY] = known

@@ -95,7 +95,7 @@ async def _serve(request: web.Request, identity: Identity) -> web.WebSocketRespo
 
     _count_arrivals(request, cut_flood)
     status = _STATUSES.get(request.query.get("status"))
-    if not presence.connect(observer, request.query.get("cursor"), status):
+    if not presence.connect(observer, identity.who, request.query.get("cursor"), status):
         presence.hub.dismiss(observer, SESSION_ENDED)
     try:
         await _read(ws, wire, observer, presence)

@@ -12,6 +12,7 @@ from presence_server.storage.database import DatabaseUnavailable
 from presence_server.collector import untie
 from presence_server.keys import CONFIG
 from presence_server.web.hosts import sent_by_our_pages, sent_without_https, site_path
+from presence_server.web.problems import Problem, is_of_api, problem_of, problem_response
 from presence_server.web.rendering import render
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,22 @@ _OTHER = _Words("This did not work", "The request could not be answered.")
 _CALL = " If it happens again, please tell whoever runs this site: error {}."
 
 
+class BadValue(web.HTTPBadRequest):
+    """Whose sentence says which value is bad, and what it must be."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__()
+        self.sentence = sentence
+
+
+class NotAllowed(web.HTTPForbidden):
+    """Whose sentence says why, and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__()
+        self.sentence = sentence
+
+
 async def secure_headers(request: web.Request, response: web.StreamResponse) -> None:
     """A signal handler for on_response_prepare: whatever answers, also a 404 or a 101."""
     add_secure_headers(response)
@@ -91,6 +108,9 @@ def add_secure_headers(response: web.StreamResponse) -> None:
 async def error_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except Problem as problem:
+        untie(problem)
+        return problem_response(problem)
     except web.HTTPError as error:
         # It holds the request, which holds it.
         untie(error)
@@ -118,15 +138,19 @@ def _kept(error: web.HTTPError) -> Mapping[str, str]:
 
 
 def _sentence(error: web.HTTPError) -> str:
-    """Its own, if it was given one."""
-    own = error.text if error.text != f"{error.status}: {error.reason}" else None
-    return own or _ERRORS.get(error.status, _OTHER).sentence
+    if isinstance(error, BadValue | NotAllowed):
+        return error.sentence
+    return _ERRORS.get(error.status, _OTHER).sentence
 
 
 async def _error_page(
     request: web.Request, status: int, sentence: str, *, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    if site_path(request).startswith(_JSON_PATHS):
+    path = site_path(request)
+    response: web.Response
+    if is_of_api(path):
+        response = problem_response(problem_of(status, sentence), headers)
+    elif path.startswith(_JSON_PATHS):
         response = web.json_response({"error": sentence}, status=status, headers=headers)
     else:
         title = _ERRORS.get(status, _OTHER).title
@@ -140,7 +164,8 @@ async def _error_page(
 @web.middleware
 async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuses what another site made a browser send, before its body is looked at."""
-    if request.method not in _SAFE_METHODS and not sent_by_our_pages(request):
+    changes = request.method not in _SAFE_METHODS and not is_of_api(site_path(request))
+    if changes and not sent_by_our_pages(request):
         raise _from_elsewhere(request)
     return await handler(request)
 
@@ -150,4 +175,4 @@ def _from_elsewhere(request: web.Request) -> web.HTTPForbidden:
         return web.HTTPForbidden()
     # It will never have a cookie.
     ours = request.app[CONFIG].public_url
-    return web.HTTPForbidden(text=f"This site works with https only: open {ours} instead.")
+    return NotAllowed(f"This site works with https only: open {ours} instead.")

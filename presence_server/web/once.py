@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from presence_server.collector import untie
 from presence_server.keys import KEYRING
 from presence_server.web import cookies
 from presence_server.web.forms import read_form
@@ -92,6 +93,8 @@ async def _answered(handler: Handler, request: web.Request) -> _Answer:
     try:
         response = await handler(request)
     except web.HTTPSeeOther as redirect:
+        # It holds the request, which holds it.
+        untie(redirect)
         response = redirect
     assert isinstance(response.body, bytes)
     cookie = await cookies.content(request)

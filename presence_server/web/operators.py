@@ -32,7 +32,7 @@ async def roster(request: web.Request) -> web.Response:
     return web.json_response(
         {
             "node": presence.node.name,
-            "other_nodes": sorted(presence.node.cluster.peers),
+            "other_nodes": sorted(presence.peers),
             "degraded": presence.degraded,
             "sockets": len(presence.hub),
             "people": people,

@@ -19,6 +19,8 @@ from presence_server.keys import (
     PRESENCE,
     THROTTLE,
 )
+from presence_server.presence.members import Who
+from presence_server.presence.records import OWN
 from presence_server.web.authentication import authenticate, known_device
 from presence_server.web.cookies import (
     forget,
@@ -42,6 +44,7 @@ from presence_server.web.forms import (
     trouble_is_told,
     typed_name,
 )
+from presence_server.web.middlewares import NotAllowed
 from presence_server.web.onward import log_in_first, page_named
 from presence_server.web.directory import Row, everybody, is_name_part, people_here, person_here
 from presence_server.web.hosts import came_from, site_path
@@ -215,7 +218,8 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
         note(request, "not allowed in", user.username)
         raise Refused(401, _WRONG) from not_allowed
     note(request, "logged in", session.username)
-    request.app[PRESENCE].claim(session.key, session.username)
+    who = Who(session.key, session.username, session.user_id)
+    request.app[PRESENCE].claim(OWN, who)
     if IDENTITY in request:
         # After the new one has begun: the same user logging in again never leaves in between.
         await sessions.end(request.app[ENDINGS], request[IDENTITY].session, now)
@@ -245,7 +249,7 @@ async def log_out(request: web.Request) -> web.Response:
         try:
             await check_token(request, fields)
         except Refused as refusal:
-            raise web.HTTPForbidden(text=TOO_OLD) from refusal
+            raise NotAllowed(TOO_OLD) from refusal
         await sessions.end(request.app[ENDINGS], request[IDENTITY].session, int(time.time()))
         note(request, "logged out", request[IDENTITY].user)
     await forget(request)
@@ -257,7 +261,7 @@ async def list_users(request: web.Request) -> web.Response:
     if identity is None:
         raise log_in_first(page_named(f"/?{request.query_string}"))
     # Whoever opens the list is here, and sees so, before the page's socket is open.
-    request.app[PRESENCE].claim(identity.session, identity.user)
+    request.app[PRESENCE].claim(OWN, identity.who)
     prefix = request.query.get("q", "").strip()
     here_only = request.query.get("here") == "1"
     people, next_url = await _screen(request, prefix, here_only)

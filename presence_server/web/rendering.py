@@ -12,6 +12,7 @@ import jinja2
 from aiohttp import web
 
 from presence_server.keys import IDENTITY, PRESENCE
+from presence_server.presence.records import OWN
 from presence_server.web.cookies import csrf_token, device_proof
 
 
@@ -130,7 +131,7 @@ async def render(
     Without log-in only a page with a form costs a cookie. Whoever looks at a page is here.
     """
     if IDENTITY in request:
-        request.app[PRESENCE].claim(request[IDENTITY].session, request[IDENTITY].user)
+        request.app[PRESENCE].claim(OWN, request[IDENTITY].who)
     needs_token = IDENTITY in request or "form" in context
     token = await csrf_token(request) if needs_token else ""
     response = aiohttp_jinja2.render_template(

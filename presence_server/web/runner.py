@@ -19,10 +19,11 @@ from presence_server.addresses import networks
 from presence_server.collector import untie
 from presence_server.keys import CONFIG, SEATS, SITE
 from presence_server.web.access_log import AccessLogger, printable
-from presence_server.web.forms import LARGEST
+from presence_server.web.bodies import LARGEST
 from presence_server.web.intake import Intake
 from presence_server.web.middlewares import add_secure_headers
 from presence_server.web.proxies import client_address
+from presence_server.web.turnstile import Turnstile
 from presence_server.web.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,11 @@ _OF_A_PEERS_MAKING = (HttpProcessingError, UnicodeEncodeError)
 # Seconds in which a peer must have read so much of an answer that the rest fits into the buffers.
 _READ_WITHIN = 15.0
 # Seconds, and bytes, of a body that nobody reads any more: who is cut in the middle of sending it
-# never sees the answer.
+# never sees the answer. After so many bytes what is left stays with the kernel.
 _LINGERING = 1.0
-_MOST_UNWANTED = 1024 * 1024
+_MOST_UNWANTED = 256 * 1024
+# Bytes that one connection may bring in one turn of the event loop.
+_AT_ONCE = 64 * 1024
 # Bytes that the kernel keeps for a line that does not read; by itself it would let it be megabytes.
 _SEND_BUFFER = 64 * 1024
 # An empty deque takes 600 bytes.
@@ -67,11 +70,13 @@ class Runner(web.AppRunner):
             server.request_handler, request_factory=server.request_factory, **server._kwargs
         )
         site = self.app[SITE] if SITE in self.app else self.app
+        own.turnstile = Turnstile()
         own.waiting = Waiting(self.app[CONFIG], site[SEATS].room)
         return own
 
 
 class _Server(web.Server):
+    turnstile: Turnstile
     waiting: Waiting
 
     def __call__(self) -> RequestHandler:
@@ -97,6 +102,7 @@ class Connection(RequestHandler):
         "_intake",
         "_is_line",
         "_line",
+        "_turnstile",
         "_waiting",
         "_reading",
         "_headers",
@@ -119,9 +125,12 @@ class Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._line: asyncio.BaseTransport | None = transport
+        if hasattr(transport, "max_size"):
+            transport.max_size = _AT_ONCE
         self.peer = self.peername[0] if isinstance(self.peername, tuple) else ""
         self.opened_at = self._loop.time()
-        self._waiting = cast(_Server, self._manager).waiting
+        server = cast(_Server, self._manager)
+        self._turnstile, self._waiting = server.turnstile, server.waiting
         self._waiting.enter(self)
         self._reading: asyncio.TimerHandle | None = None
 
@@ -151,6 +160,9 @@ class Connection(RequestHandler):
         self._half_closed = asked and whole
         return self._half_closed
 
+    def _is_gone(self) -> bool:
+        return self.transport is None
+
     def _hang_up(self) -> None:
         if not self.gone.done():
             self.gone.set_result(None)
@@ -170,7 +182,7 @@ class Connection(RequestHandler):
             data = data[: self.on_frames(len(data))]
         super().data_received(data)
         if (self._intake.unwanted or 0) > _MOST_UNWANTED:
-            self.cut()
+            self._pause_transport_reading()
         if not self._messages:
             return
         message, payload = self._messages[-1]
@@ -219,8 +231,17 @@ class Connection(RequestHandler):
         start_time: float | None,
         request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     ) -> tuple[web.StreamResponse, bool]:
+        await self._turnstile.enter(self._is_gone)
         try:
+            if self._is_gone():
+                raise ConnectionResetError("gone before its request began")
             return await super()._handle_request(request, start_time, request_handler)
+        except ConnectionError as error:
+            # Raised any further it would be held by the task that it came out of.
+            untie(error)
+            response = _Refusal(status=400)
+            self.log_access(request, response, start_time)
+            return response, True
         finally:
             untie(request.content.exception())
             _untie_route(request)

@@ -12,6 +12,8 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, expect
 from yarl import URL
 
+from presence_server.presence.members import Who
+from presence_server.presence.records import OWN
 from presence_server.storage.database import Transaction, open_database
 from presence_server.keys import PRESENCE
 from tests.browser.conftest import OpenWindow
@@ -42,7 +44,7 @@ async def server(serve: Serve, tmp_path: Path) -> AsyncIterator[TestServer]:
     server = await serve(database=database, grace=600)
     presence = server.app[PRESENCE]
     for number in range(HERE):
-        presence.claim(f"session{number}", name_of(number * ACCOUNTS // HERE))
+        presence.claim(OWN, Who(f"session{number}", name_of(number * ACCOUNTS // HERE)))
     yield server
 
 
@@ -74,7 +76,7 @@ async def coming_and_going(server: TestServer) -> AsyncIterator[None]:
                 presence.end(session)
                 del present[session]
                 name = name_of(chance.randrange(ACCOUNTS))
-                presence.claim(f"session{number}", name)
+                presence.claim(OWN, Who(f"session{number}", name))
                 present[f"session{number}"] = name
                 number += 1
             await asyncio.sleep(0.1)
@@ -154,7 +156,7 @@ async def test_a_screen_in_the_middle_stays_where_it_is(
     presence = server.app[PRESENCE]
     # More than come on one screen, all of them above.
     for number in range(1, 100, 2):
-        presence.claim(f"above{number}", name_of(number))
+        presence.claim(OWN, Who(f"above{number}", name_of(number)))
     await expect(alice.page.locator("#here-count")).to_have_text("10,051")
     await expect(alice.row(name)).to_have_attribute("aria-posinset", "3762")
     assert await alice.row(name).bounding_box() == before

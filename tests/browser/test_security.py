@@ -16,6 +16,8 @@ from cryptography.x509.oid import NameOID
 from playwright.async_api import async_playwright, expect
 from pytest_aiohttp import AiohttpServer
 
+from presence_server.presence.members import Who
+from presence_server.presence.records import OWN
 from presence_server.storage.database import Transaction
 from presence_server.app import create_app
 from presence_server.config import Config
@@ -23,7 +25,7 @@ from presence_server.keys import DATABASE, PRESENCE
 from tests.browser.conftest import OpenWindow
 from tests.browser.window import Window
 from testing.browsers import chromium
-from tests.conftest import Serve, ServeApp, Visit
+from tests.conftest import Serve, ServeApp, ServerProcesses, Visit
 from testing.redis_server import free_port
 
 FOREIGN_PAGE = """<!doctype html><title>foreign</title>
@@ -160,7 +162,7 @@ async def test_t24_a_name_that_is_html_runs_nothing(serve: Serve, window: OpenWi
     await alice.is_live()
     evil = "<img src=x onerror=document.title='run'>"
     await _insert(server, evil)
-    server.app[PRESENCE].claim("a session of nobody", evil)
+    server.app[PRESENCE].claim(OWN, Who("a session of nobody", evil))
     await expect(alice.page.get_by_text(evil).first).to_be_attached()
     await alice.goto("/")
     await expect(alice.page.get_by_text(evil).first).to_be_attached()
@@ -204,3 +206,17 @@ async def test_a_plain_http_site_with_a_name_of_its_own_takes_its_forms(serve: S
     for headers in posts:
         assert headers["origin"] == alice.url
         assert "sec-fetch-site" not in headers
+
+
+async def test_a_cookie_that_is_ours_but_for_an_odd_blank_changes_nothing(
+    server_process: ServerProcesses, window: OpenWindow
+) -> None:
+    server = await server_process()
+    alice = await window(server, "alice")
+    (cookie,) = await alice.context.cookies()
+    # As a page of a sibling domain could, for all that is below their parent.
+    planted = f"\u2003{cookie['name']}=planted; path=/"
+    await alice.page.evaluate("cookie => { document.cookie = cookie; }", planted)
+    assert len(await alice.context.cookies()) == 2
+    await alice.goto("/account/")
+    await expect(alice.page).to_have_url(alice.url + "/account/")

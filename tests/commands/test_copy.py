@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from presence_server.accounts import sessions, users
+from presence_server.accounts.keyring import Keyring
+from presence_server.apps import register
+from presence_server.apps.register import AppSettings
 from presence_server.storage.copying import CannotCopy, copy
 from presence_server.storage.database import (
     Database,
@@ -30,6 +34,8 @@ TABLES = {
     "nodes": "name",
     "here": "node, room, session",
     "choices": "app, username",
+    "apps": "id",
+    "app_keys": "id",
 }
 
 Place = Path | PostgresUrl
@@ -93,6 +99,7 @@ def report(table: str, number: int) -> None: ...
 
 
 async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Place, Place]) -> None:
+    keyring = Keyring([Fernet.generate_key()])
     async with open_database(places[0]) as source, open_database(places[1]) as target:
         await fill(source, 50)
         deleted = await users.find(source, "user7")
@@ -101,14 +108,24 @@ async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Plac
         alice = await users.create(source, "Alice", "hash", NOW)
         secret, session = await sessions.start(Endings(source), alice.id, "::1", "phone", NOW)
         await users.disable(Endings(source), 3, NOW)
+        await register.add(source, keyring, "gone", AppSettings(), NOW)
+        await register.delete(source, 1)
+        made = await register.add(source, keyring, "wiki", AppSettings(visits=3), NOW)
         copied = await copy(source, target, report)
         assert await content(target) == await content(source)
         assert copied == {name: len(rows) for name, rows in (await content(source)).items()}
         assert source.identity != target.identity
+        site = source.site
     async with open_database(places[1], create=False) as target:
+        # Under which the cookies of those who are logged in go.
+        assert target.site == site
         assert await sessions.find(target, secret, NOW) == session
         assert (await users.create(target, "bob", "hash", NOW)).id == alice.id + 1
         assert [name for name, _ in await users.page(target, None, "al", 10)] == ["Alice"]
+        await register.add(target, keyring, "board", AppSettings(), NOW)
+        board, wiki = await register.listed(target)
+        assert (wiki.id, board.id) == (2, 3)
+        assert register.unseal(keyring, wiki.keys[0]) == made
 
 
 async def test_a_copy_that_was_interrupted_is_made_anew(places: tuple[Place, Place]) -> None:

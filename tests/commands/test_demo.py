@@ -3,9 +3,11 @@
 import asyncio
 import random
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 from presence_server.commands.demo import _Crowd
+from presence_server.presence.commands import Breathe, Command
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from testing.processes import launch
@@ -17,17 +19,23 @@ SECONDS = 0.4  # between two who do something
 
 def test_as_many_are_here_after_hours_and_most_have_been_for_long() -> None:
     node = Node("d" * 16, grace=8, lease=10, now=Moment(0, NOW))
-    crowd = _Crowd(node, PEOPLE, random.Random(1))
+
+    def carry_out(commands: Iterable[Command]) -> None:
+        if Breathe() in commands:
+            node.woke(Moment(0, NOW))
+
+    crowd = _Crowd(node, carry_out, PEOPLE, random.Random(1))
     crowd.gather(NOW)
     counts, now = [], float(NOW)
     for act in range(12_000):
         now += SECONDS
         crowd.act(now)
         if act % 500 == 0:
-            counts.append(len(node.roster.here))
+            counts.append(len(node.rooms.own.roster.here))
+    here = node.rooms.own.roster.here.values()
     assert all(90 <= count <= 150 for count in counts), counts
-    for_long = [person for person in node.roster.here.values() if now - person.since > 10 * 60]
-    assert len(for_long) > len(node.roster.here) / 2
+    for_long = [person for person in here if now - person.since > 10 * 60]
+    assert len(for_long) > len(here) / 2
 
 
 async def test_nobody_is_invited_to_a_port_that_is_taken(tmp_path: Path) -> None:

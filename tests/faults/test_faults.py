@@ -1,10 +1,15 @@
 """The faults of the drill that are quick enough for every change. `make drill` does them all."""
 
+import re
+
 import pytest
 
+from drill import report
 from drill.faults import FAULTS
+from drill.faults.inside import TASKS
 from drill.figures import Fault
 from drill.site import DATABASES
+from presence_server.resources import ROOT
 from testing.postgresql_server import PostgresqlServer
 
 QUICK = ("F1", "F3", "F7a", "F9", "F11", "F13", "R8", "R12", "R13", "R14")
@@ -35,3 +40,14 @@ async def test_every_promise_is_kept_on_postgresql(
     DATABASES.set(lambda folder: postgresql_server.database())
     figures = await fault.measure(slack=3)
     assert not figures.broken, figures
+
+
+def test_every_background_task_is_made_to_fail() -> None:
+    sources = [path.read_text() for path in (ROOT / "presence_server").rglob("*.py")]
+    started = {name for text in sources for name in re.findall(r"""\.start\(\s*"([^"]+)",""", text)}
+    assert started == set(TASKS)
+
+
+def test_every_fault_has_its_line_in_the_docs() -> None:
+    lines = re.findall(r"^\| ([FR]\d+\w?) \|", report.PAGE.read_text(), re.MULTILINE)
+    assert lines == [fault.name for fault in FAULTS]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from presence_server.presence.node import Node
+from presence_server.presence.room import tag_of
 from presence_server.presence.roster import Roster
 
 
@@ -16,28 +17,34 @@ def leaves_name_a_user() -> None:
     """Rule 1: closing one of several tabs takes the user away."""
     close = Node.close
 
-    def close_all(self: Node, session: str, connection: int, now: Any) -> None:
-        close(self, session, connection, now)
-        if not self.connections.is_resting(session):
-            self.end(session, now)
+    def close_all(self: Node, room: str, session: str, connection: int, now: Any) -> Any:
+        commands = close(self, room, session, connection, now)
+        return commands + self.leave(room, session, now)
 
     Node.close = close_all  # type: ignore[method-assign]
 
 
 def no_grace() -> None:
     """Rule 3: gone with the last tab."""
+    close = Node.close
 
-    def close(self: Node, session: str, connection: int, now: Any) -> None:
-        self.connections.close(session, connection, now)
-        if self.connections.is_resting(session):
-            self.end(session, now)
+    def close_at_once(self: Node, room: str, session: str, connection: int, now: Any) -> Any:
+        commands = close(self, room, session, connection, now)
+        member = self.rooms.own.members.get(tag_of(room, session))
+        if member is not None and not member.is_open:
+            commands += self.leave(room, session, now)
+        return commands
 
-    Node.close = close  # type: ignore[method-assign]
+    Node.close = close_at_once  # type: ignore[method-assign]
 
 
 def grace_survives_its_session() -> None:
     """Rule 4: sockets are closed, but the user stays."""
-    Node.end = lambda self, session, now: None  # type: ignore[method-assign]
+
+    def end(self: Node, session: str, at: int, now: Any) -> Any:
+        return []
+
+    Node.end = end  # type: ignore[method-assign]
 
 
 def changes_are_forgotten() -> None:

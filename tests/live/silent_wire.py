@@ -14,7 +14,7 @@ from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.live.wire import MOST_WAITING, WebSocketWire
 from presence_server.presence.moment import Moment
-from presence_server.presence.roster import Roster, Status
+from presence_server.presence.roster import Entry, Roster, Source, Status
 
 NOW = 1_800_000_000
 
@@ -81,7 +81,7 @@ class SmallRoom:
         return version if self.roster.remembers(version) else None
 
     def place(self, user: str, status: Status = "online") -> None:
-        self.roster.place("node", user, status, NOW)
+        self.roster.place(Source("node", "", user), Entry(user, 0, status, NOW))
 
 
 class Told(SilentWire):

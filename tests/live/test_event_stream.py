@@ -18,6 +18,8 @@ from presence_server.keys import IDENTITY, PRESENCE
 from presence_server.live import wire as wires
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL
 from presence_server.live.observer import Observer
+from presence_server.presence.members import Who
+from presence_server.presence.records import OWN
 from presence_server.web import runner
 from presence_server.web.event_stream import open_event_stream
 from presence_server.web.runner import Connection
@@ -37,7 +39,7 @@ async def events(request: web.Request) -> web.StreamResponse:
         dialect=TUTORIAL if "tutorial" in request.query else PRESENCE_V1,
         wire=wire,
     )
-    presence.connect(observer, cursor, None)
+    presence.connect(observer, identity.who, cursor)
     try:
         await cast(Connection, request.protocol).gone
     finally:
@@ -194,7 +196,7 @@ async def test_whoever_reads_a_stream_slowly_is_for_the_hub_to_judge(
     server = await serve_streams(grace=60)
     alice = await visit(server, "alice")
     for number in range(15_000):
-        server.app[PRESENCE].claim(f"session-{number}", f"somebody-{number}")
+        server.app[PRESENCE].claim(OWN, Who(f"session-{number}", f"somebody-{number}"))
     async with raw(server, alice, "HTTP/1.1", receive_buffer=4096) as reader:
         await asyncio.sleep(1)
         async with asyncio.timeout(10):

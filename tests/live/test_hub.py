@@ -114,7 +114,7 @@ async def test_one_who_lags_is_passed_over_and_then_told_all_at_once() -> None:
         wire.unread = 0
         assert (await flushed(hub)).writes == 1
     assert wire.types() == ["snapshot", "changes"]
-    assert wire.messages()[-1]["away"] == {"bob": NOW + 1}
+    assert wire.messages()[-1]["away"] == {"bob": NOW}
 
 
 async def test_one_who_is_stuck_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from presence_server.live.service import PresenceService
+from presence_server.presence.members import Who
+from presence_server.presence.timing import DEAF
 from presence_server.relay.memory import MemoryRelay
 from tests.live.silent_wire import silent_observer
 
@@ -46,13 +48,15 @@ async def until(true: Callable[[], bool]) -> None:
 def test_a_session_that_ends_during_the_upgrade_gets_no_line() -> None:
     presence = service(MemoryRelay(NAME))
     presence.end("of a thief")
-    assert not presence.connect(silent_observer(presence, "of a thief", "bob"), None, None)
+    observer = silent_observer(presence, "of a thief", "bob")
+    assert not presence.connect(observer, Who("of a thief", "bob"))
     assert len(presence.hub) == 0 and "bob" not in presence.here
 
 
 async def test_a_line_begins_with_the_status_that_it_brings() -> None:
     presence = service(MemoryRelay(NAME))
-    assert presence.connect(silent_observer(presence, "s", "bob"), None, "away")
+    observer = silent_observer(presence, "s", "bob")
+    assert presence.connect(observer, Who("s", "bob"), None, "away")
     assert presence.here["bob"].status == "away"
 
 
@@ -60,11 +64,11 @@ async def test_after_an_outage_others_have_a_lease_to_make_themselves_heard() ->
     relay = Breakable(NAME)
     presence = service(relay)
     async with running(presence):
-        await until(lambda: presence.unheard_since is None)
+        await until(lambda: not presence.unheard)
         relay.cut = True
         await until(lambda: presence.degraded)
         relay.cut = False
         await until(lambda: not presence.degraded)
         healed = asyncio.get_running_loop().time()
-        await until(lambda: presence.unheard_since is None)
-        assert asyncio.get_running_loop().time() - healed > 0.7 * LEASE
+        await until(lambda: not presence.unheard)
+        assert asyncio.get_running_loop().time() - healed > 0.7 * DEAF * LEASE

@@ -86,6 +86,10 @@ async def test_three_servers_are_one_site_also_while_the_database_restarts(
         assert await asyncio.wait_for(closing, 4) == 4401
     for server in (first, second, third):
         assert PASSWORD not in server.log
+    # These were asked meanwhile: one line when it began, and one when it was over.
+    for server in (second, third):
+        told = [line for line in server.log.splitlines() if " presence_server.storage." in line]
+        assert len(told) == 2 and told[1].endswith("serves again."), told
 
 
 @pytest.mark.alone

@@ -10,6 +10,8 @@ from aiohttp.test_utils import TestServer
 
 from presence_server.keys import PRESENCE
 from presence_server.live import lagging
+from presence_server.presence.members import Who
+from presence_server.presence.records import OWN
 from tests.conftest import Serve, Visit
 from testing.raw_peer import RawPeer
 from testing.visitor import Visitor
@@ -21,7 +23,7 @@ def bring_in_a_crowd(server: TestServer) -> None:
     """So many people that a snapshot is more than the kernel keeps for one who does not read."""
     assert server.app is not None
     for number in range(CROWD):
-        server.app[PRESENCE].claim(f"session-{number}", f"somebody-{number}")
+        server.app[PRESENCE].claim(OWN, Who(f"session-{number}", f"somebody-{number}"))
 
 
 @asynccontextmanager

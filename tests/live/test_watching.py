@@ -12,7 +12,7 @@ from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
 from presence_server.live.update import Update
 from presence_server.presence.moment import Moment
-from presence_server.presence.roster import Roster
+from presence_server.presence.roster import Roster, Source
 from tests.conftest import Serve, Visit
 from presence_server.live.wire import MOST_WAITING
 from tests.live.silent_wire import SmallRoom, Told, flushed, observer, running
@@ -178,7 +178,7 @@ def test_a_view_goes_on_though_the_roster_has_forgotten_those_who_left(stage: St
     told(wire)
     for user in ("bob", "x", "y", "z"):
         stage.room.place(user)
-        stage.room.roster.remove("node", user, NOW.unix)
+        stage.room.roster.remove(Source("node", "", user), user, NOW.unix)
     stage.flush()
     assert told(wire) == [("snapshot", set()), ("count", set())]
 

@@ -1,18 +1,19 @@
 """What must hold at every instant of a simulated world, told from what its clients really did.
 
-The judge knows the open sockets and the faults, and nothing of how the nodes work.
+The judge knows what people did (the witness) and the faults, and nothing of how the nodes work.
 """
 
 from typing import NamedTuple
 
-from presence_server.presence.cluster import BEAT, DEAF
 from presence_server.presence.roster import Person, Roster
-from tests.presence.simulation import STEP, Host, World
+from presence_server.presence.timing import BEAT, DEAF
+from tests.presence.simulation import EPOCH, STEP, Host, World
 
-# Seconds that finding out and telling take: a few turns of the clock, a snapshot asked for twice.
-DELIVERY = 1.0
+# Seconds that finding out and telling take: a few turns of the clock, a question and its answer.
+DELIVERY = 1.5
 # Seconds after which a node knows that it hears the others again.
 BACK_IN_TOUCH = 4.0
+LONG_AGO = -1000.0
 
 
 class Sighting(NamedTuple):
@@ -29,14 +30,14 @@ class Observer:
         self.roster = roster
         self.version: int | None = None
         self.people: dict[str, Sighting] = {}
-        # Every status that was told of each user, in order.
+        # Every status that was told of each user, in order, and the last since.
         self.told: dict[str, list[str]] = {}
+        self._since: dict[str, int] = {}
 
-    def flush(self) -> tuple[set[str], set[str]]:
-        """Take in what is new, and tell who came and who went by it."""
+    def flush(self) -> dict[str, str]:
+        """Take in what is new, and give the status that was told of each user."""
         if self.version == self.roster.version:
-            return set(), set()
-        before = set(self.people)
+            return {}
         changes = None if self.version is None else self.roster.changes_since(self.version)
         self.version = self.roster.version
         if changes is None:
@@ -44,7 +45,7 @@ class Observer:
             changes = list(self.roster.here.items())
         for username, person in changes:
             self._take(username, person)
-        return self.people.keys() - before, before - self.people.keys()
+        return {username: person.status for username, person in changes}
 
     def check(self) -> None:
         told = {name: sighting.status for name, sighting in self.people.items()}
@@ -53,14 +54,15 @@ class Observer:
 
     def _take(self, username: str, person: Person) -> None:
         before = self.people.get(username)
-        assert before is None or before.status != person.status or before.since < person.since, (
-            f"rule 7: {username} is told to be {person.status} again, and no later"
-        )
+        news = before is None or before.status != person.status or before.since < person.since
+        assert news or person.about, f"rule 7: {username} is told to be {person.status} again"
+        assert person.since >= self._since.get(username, 0), "rule 11: since runs backwards"
+        self._since[username] = person.since
         self.told.setdefault(username, []).append(person.status)
-        if person.status in ("online", "away"):
-            self.people[username] = Sighting(person.status, person.since)
-        else:
+        if person.status in ("offline", "deleted"):
             self.people.pop(username, None)
+        else:
+            self.people[username] = Sighting(person.status, person.since)
 
 
 class Judge:
@@ -69,32 +71,36 @@ class Judge:
     def __init__(self, world: World) -> None:
         self.world = world
         self.observers: dict[Host, Observer] = {}
-        # Since when each user has been without a break on nodes that are in touch.
-        self.steady: dict[str, float] = {}
-        # When each host was last out of touch: paused, cut off, or not running yet.
+        # When somebody could last be told offline by right: gone for a grace, or logged out.
+        self.gone_at: dict[str, float] = {}
+        self.absent_since: dict[str, float] = {}
+        # When two hosts last had a way to each other, and when they last had none for a lease.
+        self._common: dict[tuple[Host, Host], float] = {}
+        self._estranged: dict[tuple[Host, Host], float] = {}
+        # When anything was last wrong anywhere, and at each host.
+        self.trouble = LONG_AGO
         self.troubled: dict[Host, float] = {}
-        self.cut: dict[Host, float] = {}
-        self.paused: dict[Host, float] = {}
         self.unsubscribed: dict[Host, float] = {}
         self.reachable: dict[Host, float] = {}
-        self.redis_troubled = -100.0
-        self.stranded = -100.0
-        self.slowest = 0
+        self.paused: dict[Host, float] = {}
+        self.redis_troubled = LONG_AGO
+        self.stranded = LONG_AGO
+        self.slowest = 0.0
         self.longest_ghost = 0.0
         world.after_step = self.step
 
     def step(self) -> None:
-        self.slowest = max(self.slowest, self.world.redis.delay)
         self._note_troubles()
         self._note_people()
         for host in self.world.hosts:
             if host.alive and not host.paused:
                 self._watch(host)
-        if self.world.step % 5 == 0:
+        if self.world.step % 10 == 0:
             for host in self.world.hosts:
                 if host.alive and not host.paused:
                     self._check_ghosts(host)
                     self._check_degraded(host)
+                    self._check_statuses(host)
 
     def told(self, slot: int, username: str) -> list[str]:
         """What an observer at a host was told of a user, in order."""
@@ -103,30 +109,28 @@ class Judge:
 
     def settle(self) -> None:
         """All faults have ended: after lease, grace and a few beats all nodes know the truth."""
-        self.world.wait(self.world.lease + self.world.grace + 2 * self._beat + 4)
-        truth = {
-            connection.username
-            for host in self.world.hosts
-            for connection in host.connections.values()
-        }
+        self.world.wait(2 * self.world.lease + self.world.grace + 2 * self._beat + 4)
+        witness = self.world.witness
+        users = {line.who.user for line in witness.lines.values()}
+        truth = {u: status for u in users if (status := witness.status(u)) is not None}
         views = [self.world.here(slot) for slot, host in self._alive()]
         for view in views:
-            assert set(view) == truth, f"I1: {sorted(view)} are shown, {sorted(truth)} are here"
-            assert view == views[0], f"I1: one node says {view}, another {views[0]}"
-            for username in truth:
-                self._check_status(username, view[username])
+            assert set(view) == set(truth), f"I1: {view} are shown, {truth} are here"
+            assert view == truth, f"rule 10: {view} is shown, {truth} is so"
+        for username in truth:
+            if not any("offline" in self.told(slot, username) for slot, _ in self._alive()):
+                since = [self._since(slot, username) for slot, _ in self._alive()]
+                # A difference of two seconds is not told from a letter that is late.
+                apart = max(since, default=0) - min(since, default=0)
+                wrong = any(host.clock for _, host in self._alive())
+                assert apart <= (4 if wrong else 0), f"rule 11: {username} is so since {since}"
         for _, host in self._alive():
-            assert not host.node.cluster.degraded, "degraded although all is well"
+            assert not host.node.degraded, "degraded although all is well"
 
-    def _check_status(self, username: str, status: str) -> None:
-        said = [host.node.connections.status_of(username) for _, host in self._alive()]
-        merged = "online" if "online" in said else "away"
-        chosen = self.world.chosen.get(username)
-        if chosen is None:
-            assert status == merged, f"{username} is {status}, all connections say {said}"
-        elif chosen.apart > 2 and any(chosen.connection in h.connections for _, h in self._alive()):
-            expected = "away" if chosen.status == "away" else merged
-            assert status == expected, f"{username} is {status} and chose to be {chosen.status}"
+    def _since(self, slot: int, username: str) -> int:
+        """By a clock that is right."""
+        person = self.world.person(slot, username)
+        return 0 if person is None else person.since - int(self.world.hosts[slot].clock)
 
     @property
     def _beat(self) -> float:
@@ -134,66 +138,145 @@ class Judge:
 
     @property
     def _window(self) -> float:
-        return self.world.lease + self.world.grace + self._beat
+        return self.world.lease + self.world.grace + self._beat + 2
+
+    @property
+    def _is_calm(self) -> bool:
+        return self.world.now - self.trouble > self._window
 
     def _alive(self) -> list[tuple[int, Host]]:
         return [(slot, host) for slot, host in enumerate(self.world.hosts) if host.alive]
 
+    # What is noted
+
     def _note_troubles(self) -> None:
-        now, redis = self.world.now, self.world.redis
+        now, redis, database = self.world.now, self.world.redis, self.world.database
+        self.slowest = max(self.slowest, redis.delay)
         if not redis.serves:
             self.redis_troubled = now
         if self.world.stranded_arrived_at == self.world.step:
             self.stranded = now
         for host in self.world.hosts:
-            if host not in self.troubled:
-                self._note_start(host)
+            slow = redis.delay or host.late_back or host.late_out
+            well = host.in_touch and redis.serves and database.works and host.database and not slow
+            if not well or host not in self.troubled or now - host.lost_at < 2 * STEP:
+                self.trouble = now
             if not host.in_touch or host not in self.troubled:
                 self.troubled[host] = now
-            if not (host.out and host.back):
-                self.cut[host] = now
             if host not in redis.subscriptions:
                 self.unsubscribed[host] = now
             if host.paused:
                 self.paused[host] = now
             if (redis.serves and host.out and host.back) or host not in self.reachable:
                 self.reachable[host] = now
+        self._note_ways(now)
 
-    def _note_start(self, host: Host) -> None:
-        """Rule 9: whom a node takes over is here for one grace, unless others let them go."""
-        for username in host.node.connections.users():
-            for other in self.world.hosts:
-                if other.alive and other in self.troubled:
-                    ghost, in_touch = self._ghost(other, username)
-                    undisturbed = min(in_touch, self.world.now - self.stranded)
-                    if min(ghost, undisturbed) > self._ghost_bound + 1:
-                        break
-            else:
-                self.world.signs[username] = self.world.now
+    def _note_ways(self, now: float) -> None:
+        hosts = self.world.hosts
+        for one in hosts:
+            for other in hosts:
+                pair = one, other
+                if one is other or self._has_way(one, other):
+                    self._common[pair] = now
+                if now - self._common.setdefault(pair, now) > self.world.lease - BACK_IN_TOUCH:
+                    self._estranged[pair] = now
+
+    def _has_way(self, one: Host, other: Host) -> bool:
+        redis = self.world.redis.serves and one.in_touch and other.in_touch
+        subscribed = self.world.redis.subscriptions
+        redis = redis and one in subscribed and other in subscribed
+        works = self.world.database.works and not (one.paused or other.paused)
+        return redis or (works and one.database and other.database)
 
     def _note_people(self) -> None:
-        now = self.world.now
-        steady = set()
-        for host in self.world.hosts:
-            for connection in host.connections.values():
-                self.world.signs[connection.username] = now
-                healthy = host.in_touch and now - self.paused.get(host, -100.0) > BACK_IN_TOUCH
-                if healthy and connection.session not in self.world.ended:
-                    steady.add(connection.username)
-        for username in self.steady.keys() - steady:
-            del self.steady[username]
-        for username in steady:
-            self.steady.setdefault(username, now)
+        now, witness = self.world.now, self.world.witness
+        here = set()
+        for number, line in witness.lines.items():
+            witness.signs[line.who.user] = now
+            if number in line.host.connections:
+                here.add(line.who.user)
+        for username in witness.signs:
+            if username in here:
+                self.absent_since.pop(username, None)
+                continue
+            since = max(self.absent_since.setdefault(username, now), witness.signs[username])
+            if now - since >= self.world.grace - 3 * STEP or username in self._logged_out(now):
+                self.gone_at[username] = now
+
+    def _logged_out(self, now: float) -> set[str]:
+        return {user for user, at in self.world.witness.log_outs.items() if now - at < 5}
+
+    # What is judged
 
     def _watch(self, host: Host) -> None:
         observer = self.observers.get(host)
         if observer is None:
-            observer = self.observers[host] = Observer(host.node.roster)
-        came, went = observer.flush()
-        for username in came:
-            self._check_online(host, username)
-        for username in went:
-            self._check_offline(host, username)
+            observer = self.observers[host] = Observer(host.node.rooms.own.roster)
+        first = observer.version is None
+        for username, status in observer.flush().items():
+            if status == "offline":
+                self._check_offline(host, username)
+            elif status != "deleted":
+                self._check_online(host, username)
+                if not first:
+                    self._check_cause(host, username, status)
+        for username, sighting in observer.people.items():
+            ahead = sighting.since - host.now.unix
+            assert ahead <= 1, f"rule 11: {username} is shown since {ahead} s to come"
+
+    def _is_estranged(self, host: Host, username: str) -> bool:
+        """Whether a host could not know of a user's lines for most of a lease, not long ago."""
+        lines = self.world.witness.lines.values()
+        return any(
+            self.world.now - self._estranged.get((host, line.host), LONG_AGO) < self._window
+            for line in lines
+            if line.who.user == username
+        )
+
+    def _is_fresh(self, host: Host) -> bool:
+        return self.world.now - host.began < BACK_IN_TOUCH + 4 * self.slowest
+
+    def _check_offline(self, host: Host, username: str) -> None:
+        now, witness = self.world.now, self.world.witness
+        if witness.choices.get(username) == "invisible":
+            return
+        lines = [n for n, line in witness.lines.items() if line.who.user == username]
+        if not any(n in witness.lines[n].host.connections for n in lines):
+            # Not here: too early, or by right?
+            since = max(self.absent_since.get(username, now), witness.signs.get(username, 0.0))
+            early = now - since < self.world.grace - 3 * STEP
+            log_out = now - witness.log_outs.get(username, LONG_AGO)
+            assert not early or log_out <= self._lag + 5 or now - self.gone_at.get(
+                username, LONG_AGO
+            ) <= self._lag or self._is_fresh(host), (
+                f"I2: {username} is told to be offline {now - since:.1f} s after the last socket"
+            )
+            return
+        if now - self.gone_at.get(username, LONG_AGO) <= self._lag:
+            return
+        if self._is_estranged(host, username):
+            return
+        acted = now - witness.acts.get(username, LONG_AGO)
+        raise AssertionError(
+            f"I2: {username} is told to be offline and is here, changed {acted:.1f} s ago"
+        )
+
+    @property
+    def _lag(self) -> float:
+        """So long ago, at most, was so what is told now."""
+        return DELIVERY if self._is_calm else self.world.lease + DELIVERY + 4 * self.slowest
+
+    def _check_cause(self, host: Host, username: str, status: str) -> None:
+        """Rule 10: who does nothing is not told of."""
+        acted = self.world.now - self.world.witness.acts.get(username, LONG_AGO)
+        bound = DELIVERY if self._is_calm else self._window + self.world.lease
+        if acted <= bound + 4 * self.slowest or self._is_fresh(host):
+            return
+        if self._is_estranged(host, username) or username not in self.world.witness.signs:
+            return
+        raise AssertionError(
+            f"rule 10: {username} is told to be {status}, and did nothing for {acted:.1f} s"
+        )
 
     def _check_online(self, host: Host, username: str) -> None:
         ghost, in_touch = self._ghost(host, username)
@@ -201,27 +284,9 @@ class Judge:
             f"I3: {username} is told to be here {ghost:.1f} s after the last socket"
         )
 
-    def _check_offline(self, host: Host, username: str) -> None:
-        now = self.world.now
-        steady = now - max(
-            self.steady.get(username, now), self.world.logged_out.get(username, -100.0)
-        )
-        in_touch = now - self.cut.get(host, -100.0)
-        if steady < self._window or in_touch < self._window:
-            return
-        if now - min(self.paused.get(host, -100.0), self.redis_troubled) < BACK_IN_TOUCH:
-            # It stood still just now, and so did Redis: it cannot know that letters were lost.
-            return
-        if self.observers[host].told.get(username, [])[-1:] == ["deleted"]:
-            # That was the old account of the name: this node has read of its end only now.
-            return
-        raise AssertionError(
-            f"I2: {username} is told to be offline and was here for {steady:.1f} s"
-        )
-
     def _check_ghosts(self, host: Host) -> None:
         now = self.world.now
-        for username in host.node.roster.here:
+        for username in host.here():
             ghost, in_touch = self._ghost(host, username)
             in_touch = min(in_touch, now - self.stranded)
             if in_touch > ghost:
@@ -229,33 +294,40 @@ class Judge:
             assert min(ghost, in_touch) <= self._ghost_bound, (
                 f"I3: {username} is shown {ghost:.1f} s after the last socket"
             )
-            goodbye = self.world.goodbyes.get(username, -100.0)
-            sudden_end = self.world.sudden_ends.get(username, -100.0)
-            undisturbed = min(in_touch, now - host.lost_at * STEP, now - sudden_end)
-            if self.world.signs[username] <= goodbye and undisturbed > ghost + self._window:
-                assert ghost <= self.world.grace + 4, (
-                    f"I7: {username} is shown {ghost:.1f} s after a goodbye"
-                )
 
     def _ghost(self, host: Host, username: str) -> tuple[float, float]:
         """How long ago a user was here last, and how long the host has been in touch."""
         now = self.world.now
         trouble = max(self.troubled[host], self.redis_troubled, self.unsubscribed.get(host, 0.0))
-        return now - self.world.signs.get(username, -100.0), now - trouble
+        return now - self.world.witness.signs.get(username, LONG_AGO), now - trouble
 
     @property
     def _ghost_bound(self) -> float:
-        # A slow Redis delays each word, and two questions and answers go to and fro.
-        slow = 4 * self.slowest * STEP
-        return self.world.lease + self.world.grace + 1 + STEP + slow
+        # A slow Redis delays each word, and two questions and answers go to and fro. While another
+        # node is silent for less than its lease, it is waited for.
+        slow = 4 * self.slowest
+        silent = 0.0 if self._is_calm else self.world.lease
+        return self.world.lease + self.world.grace + 1 + STEP + slow + silent
+
+    def _check_statuses(self, host: Host) -> None:
+        if not self._is_calm or self._is_fresh(host):
+            return
+        now, witness = self.world.now, self.world.witness
+        for username in {line.who.user for line in witness.lines.values()}:
+            if now - witness.acts[username] <= DELIVERY:
+                continue
+            shown, true = host.here().get(username), witness.status(username)
+            status = None if shown is None else shown.status
+            assert status == true, f"rule 10: {username} is shown {status} and is {true}"
+            assert shown is None or shown.since <= EPOCH + now + host.clock, "rule 11"
 
     def _check_degraded(self, host: Host) -> None:
         now = self.world.now
-        deaf_for = now - max(self.reachable[host], self.paused.get(host, 0.0))
-        if deaf_for > DEAF * self.world.lease + 3 * STEP:
-            assert host.node.cluster.degraded, f"not degraded after {deaf_for:.1f} s out of touch"
-        lost = max(host.lost_at for host in self.world.hosts) * STEP
+        deaf_for = now - max(self.reachable[host], self.paused.get(host, 0.0), host.began)
+        if deaf_for > DEAF * self.world.lease + 4 * STEP + 0.1:
+            assert host.node.degraded, f"not degraded after {deaf_for:.1f} s out of touch"
+        lost = max(host.lost_at for host in self.world.hosts)
         calm = now - max(lost, self.redis_troubled, *self.troubled.values())
         alive = {host.node.name for _, host in self._alive()}
-        if calm > BACK_IN_TOUCH and host.node.cluster.peers <= alive:
-            assert not host.node.cluster.degraded, f"degraded {calm:.1f} s after all is well"
+        if calm > BACK_IN_TOUCH + 4 * self.slowest and host.node.peers.names <= alive:
+            assert not host.node.degraded, f"degraded {calm:.1f} s after all is well"

@@ -1,65 +1,55 @@
 """Whole servers in virtual time: nodes on a simulated Redis, and all that can happen to them.
 
-A host does to its node what live/presence.py does, and its relay what relay/redis.py does: one
-connection publishes, another listens, both are given up after a while without an answer, and what
-could not be published is dropped. Time goes in steps of a tenth of a second. Every node has a
-monotonic clock of its own, so that comparing the clocks of two nodes cannot go unnoticed.
+A host carries out what its node wants done, and its relay is what relay/redis.py is: one connection
+publishes, another listens, both are given up after a while without an answer, and what could not be
+published is dropped. Time goes in steps of a twentieth of a second. Every host has clocks of its
+own, so that comparing those of two nodes cannot go unnoticed.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import NamedTuple
 
+from presence_server.presence.choices import ChosenStatus
+from presence_server.presence.commands import (
+    Breathe,
+    Command,
+    ReadEndings,
+    Resubscribe,
+    Send,
+    Tell,
+    TickSoon,
+)
+from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
-from presence_server.presence.node import Entry, Node
+from presence_server.presence.node import Node
+from presence_server.presence.records import OWN, Notes
 from presence_server.presence.roster import Person, Status
+from tests.presence.database import WRITES_WITHIN, Database, Ending
 
-STEP = 0.1
+STEP = 0.05
 EPOCH = 1_800_000_000
 
-# As in live/presence.py and relay/redis.py, in seconds.
+# As in relay/redis.py, in seconds.
 PUBLISH_TIMEOUT = 2.0
 SILENCE = 2.5
 RETRY = 0.3
 CONNECT_TIMEOUT = 1.0
 
-# As in store.py: the database is written and read so often, in steps.
-NOTING = 5
-TOUCHING = 600
-NOTES_HOLD = 120
+# As in store.py and live/service.py: so often, in seconds.
+NOTING = 0.5
+ENDINGS = 0.7
+TICK = 0.1
+FIRST_ANSWERS = 0.3
+LONGEST_SETTLING = 3.0
 
 
 class Connection(NamedTuple):
     """An open socket, as its client sees it."""
 
     number: int
-    session: str
-    username: str
-
-
-class Ending(NamedTuple):
-    """A row that says that a session, or the whole account, has ended."""
-
-    session: str | None
-    username: str
-    at: int
-
-
-class Note(NamedTuple):
-    """A row that says that a node has a session."""
-
-    username: str
-    entry: Entry
-    noted_at: int
-
-
-class Chosen(NamedTuple):
-    """The newest choice of a user, by which connection it was made, and how long after the last."""
-
-    status: Status
-    connection: int
-    at: float
-    apart: float
+    who: Who
+    room: str
 
 
 class Redis:
@@ -68,104 +58,130 @@ class Redis:
     def __init__(self) -> None:
         self.up = True
         self.frozen = False
-        self.delay = 0
-        self.subscriptions: dict["Host", deque[tuple[int, str]]] = {}
+        # Seconds that a text takes to a subscriber.
+        self.delay = 0.0
+        self.subscriptions: dict["Host", deque[tuple[float, str]]] = {}
 
     @property
     def serves(self) -> bool:
         return self.up and not self.frozen
 
-    def publish(self, text: str, to: str | None, step: int) -> None:
+    def publish(self, text: str, to: str | None, now: float) -> None:
         for host, inbox in self.subscriptions.items():
             if to is None or to == host.node.name:
-                inbox.append((step + self.delay, text))
+                inbox.append((now + self.delay, text))
 
 
 class Host:
-    """One server process: a node, its relay and the sockets of its clients."""
+    """One server process: a node, its relay, its store and the sockets of its clients."""
 
-    def __init__(self, world: "World", number: int) -> None:
+    def __init__(self, world: "World", number: int, clock: float) -> None:
         self.world = world
         self.offset = 1000.0 * number
+        # Seconds by which its wall clock is wrong.
+        self.clock = clock
         self.node = world.make_node(f"{number:016x}", self.now)
         self.alive = True
         self.paused = False
         self.connections: dict[int, Connection] = {}
-        # Whom it had in the last few steps: what it last said of them may be on its way still.
-        self.recent: deque[list[str]] = deque(maxlen=4)
+        # Rooms that somebody was to be told of.
+        self.told: set[str] = set()
         # What clients did while the process stood still.
         self.waiting: list[Callable[[], None]] = []
-        self._endings_read = len(world.endings)
-        # Whether bytes flow to Redis, and back.
+        self._breathing = False
+        self._endings_read = len(world.database.endings)
+        self._endings_at = world.now + ENDINGS
+        # Whether bytes flow to Redis, and back, and to the database.
         self.out = True
         self.back = True
+        self.database = True
+        # Seconds that what Redis sends takes longer to it, and what it says to Redis.
+        self.late_back = 0.0
+        self.late_out = 0.0
         self.backlog: list[tuple[str, str | None]] = []
         self.publishing = False
         self.on_its_way: list[tuple[str, str | None]] | None = None
         self.arrived = False
-        self.sent_at = 0
-        self.publish_at = world.step
-        self.listen_at = world.step
-        self.silent_since: int | None = None
+        self.sent_at = 0.0
+        self.publish_at = world.now
+        self.listen_at = world.now
+        self.silent_since: float | None = None
         self.kicked = False
         self.deafened = False
-        self.lost_at = 0
-        self.unheard_since: int | None = 0
-        self.was_in_touch = False
-        self.began = world.step
-        self._take_over()
+        self.lost_at = -100.0
+        self._tick_at = world.now
+        self._notes_at = world.now + NOTING
+        self._counter_known = False
+        self.began = world.now
+        # People are let in when the others have told who is with them.
+        self.lets_in = False
+        self._begin()
 
     @property
     def now(self) -> Moment:
-        return Moment(self.world.now + self.offset, EPOCH + int(self.world.now))
+        unix = EPOCH + int(self.world.now + self.clock)
+        return Moment(self.world.now + self.offset, unix)
 
     @property
     def in_touch(self) -> bool:
         return self.alive and not self.paused and self.out and self.back
 
+    def here(self, room: str = OWN) -> dict[str, Person]:
+        found = self.node.rooms.get(room)
+        return {} if found is None else dict(found.roster.here)
+
+    def carry_out(self, commands: list[Command]) -> None:
+        for command in commands:
+            match command:
+                case Send(text, to):
+                    self.backlog.append((text, to))
+                case Tell(rooms):
+                    self.told |= rooms
+                case TickSoon():
+                    self._tick_at = min(self._tick_at, self.world.now + STEP)
+                case Resubscribe():
+                    self._resubscribe()
+                case ReadEndings():
+                    self._endings_at = self.world.now
+                case Breathe():
+                    self._breathing = True
+
     def run(self) -> None:
         """One step of a process that is not paused."""
         self._publish_or_give_up()
         self._listen()
-        self._read_endings()
+        if self.world.now >= self._endings_at:
+            self.read_endings()
         self._keep_notes()
-        self.recent.append(self.node.connections.users())
-        self.tick()
+        if self.world.now + 1e-6 >= self._tick_at:
+            self.tick()
+        self._finish_breathing()
+        if not self.lets_in:
+            self._settle()
         self._publish()
 
     def tick(self) -> None:
-        """As live/presence.py does it: see what is due, send letters."""
-        self.node.tick(self.now)
-        self.backlog += self.node.take_letters()
-        if self.node.cluster.needs_subscription:
-            self.node.cluster.needs_subscription = False
-            self._resubscribe()
-        cluster = self.node.cluster
-        if self.was_in_touch and not cluster.degraded and not cluster.catching_up(self.now):
-            self.unheard_since = None
-        elif self.unheard_since is None:
-            self.unheard_since = int(self.now.unix - self.world.lease)
+        self._tick_at = self.world.now + TICK
+        self.carry_out(self.node.tick(self.now))
 
-    def open(self, connection: Connection) -> None:
-        if connection.session in self.world.ended:
+    def open(self, connection: Connection, status: Status | None) -> None:
+        if connection.who.session in self.world.database.ended:
             return
         self.connections[connection.number] = connection
-        self.world.signs[connection.username] = self.world.now
-        self.node.open(connection.session, connection.username, connection.number, self.now)
-        assert connection.username in self.node.roster.here, "I6: not at once in one's own list"
+        self.carry_out(
+            self.node.open(connection.room, connection.who, connection.number, self.now, status)
+        )
 
     def close(self, number: int) -> None:
         connection = self.connections.pop(number, None)
         if connection is not None:
-            self.node.close(connection.session, number, self.now)
-
-    def deafen(self) -> None:
-        """Let the subscription die in such a way that it looks alive."""
-        self.deafened = True
+            self.carry_out(
+                self.node.close(connection.room, connection.who.session, number, self.now)
+            )
 
     def do(self, act: Callable[[], None]) -> None:
-        """Let a client do something, which a paused process sees only later."""
-        if self.paused:
+        """Let a client do something, which a process that stands still sees only later."""
+        if self.paused or not self.lets_in:
             self.waiting.append(act)
         else:
             act()
@@ -175,17 +191,18 @@ class Host:
         self.paused = False
         if timers_first:
             self.tick()
-        waiting, self.waiting = self.waiting, []
-        for act in waiting:
-            act()
+        self._let_in()
+        self._finish_breathing()
 
     def go(self, *, goodbye: bool) -> None:
         """End the process, killed or after its last words."""
         if goodbye:
-            self.node.say_goodbye()
-            self.backlog += self.node.take_letters()
+            if self._database_works:
+                self._write(stopped=True)
+            for connection in list(self.connections):
+                self.close(connection)
+            self.carry_out(self.node.say_goodbye(self.now))
             self._send()
-            self._note(whole=True)
         self.alive = False
         self.connections.clear()
         self.waiting.clear()
@@ -194,16 +211,15 @@ class Host:
     # The relay
 
     def _publish_or_give_up(self) -> None:
-        step = self.world.step
-        if not self.publishing:
+        if not self.publishing or self.on_its_way is None:
             return
-        if self.on_its_way is not None and self.arrived and self.back:
+        if self.arrived and self.back and self.world.redis.serves:
             self.on_its_way = None
-        elif self.on_its_way is not None and (step - self.sent_at) * STEP > PUBLISH_TIMEOUT:
+        elif self.world.now - self.sent_at > PUBLISH_TIMEOUT:
             self._stop_publishing(RETRY)
 
     def _publish(self) -> None:
-        if not self.publishing and self.world.step >= self.publish_at:
+        if not self.publishing and self.world.now >= self.publish_at:
             if self._reaches_redis():
                 self.publishing = True
             else:
@@ -214,7 +230,7 @@ class Host:
         if self.publishing and self.on_its_way is None and self.backlog:
             self.on_its_way, self.backlog = self.backlog, []
             self.arrived = False
-            self.sent_at = self.world.step
+            self.sent_at = self.world.now
 
     def _stop_publishing(self, pause: float) -> None:
         if self.on_its_way is not None and not self.arrived:
@@ -222,7 +238,7 @@ class Host:
         self.publishing = False
         self.on_its_way = None
         self.backlog.clear()
-        self.publish_at = self.world.step + round(pause / STEP)
+        self.publish_at = self.world.now + pause
 
     def _listen(self) -> None:
         redis = self.world.redis
@@ -235,37 +251,33 @@ class Host:
             self._unsubscribe()
             self.kicked = False
             return
-        while self.back and inbox and inbox[0][0] <= self.world.step:
+        while self.back and inbox and inbox[0][0] + self.late_back <= self.world.now:
             text = inbox.popleft()[1]
             if not self.deafened:
-                self.node.receive(text, self.now)
-                self.was_in_touch = self.was_in_touch or self.node.cluster.settled
-        if self.node.endings_due:
-            self.node.endings_due = False
-            self.read_endings()
+                self.carry_out(self.node.receive(text, self.now))
         if redis.serves and self.out and self.back:
             self.silent_since = None
         elif self.silent_since is None:
-            self.silent_since = self.world.step
-        elif (self.world.step - self.silent_since) * STEP > SILENCE:
+            self.silent_since = self.world.now
+        elif self.world.now - self.silent_since > SILENCE:
             self._unsubscribe()
 
     def _subscribe(self) -> None:
-        if self.world.step < self.listen_at:
+        if self.world.now < self.listen_at:
             return
         if self._reaches_redis():
             self.world.redis.subscriptions[self] = deque()
             self.silent_since = None
-            self.node.cluster.subscribed(self.now)
+            self.carry_out(self.node.subscribed(self.now))
         else:
             pause = RETRY if not self.world.redis.up else CONNECT_TIMEOUT
-            self.listen_at = self.world.step + round(pause / STEP)
+            self.listen_at = self.world.now + pause
 
     def _unsubscribe(self) -> None:
         self.deafened = False
         del self.world.redis.subscriptions[self]
-        self.listen_at = self.world.step + round(RETRY / STEP)
-        self.node.cluster.lost()
+        self.listen_at = self.world.now + RETRY
+        self.carry_out(self.node.lost())
 
     def _resubscribe(self) -> None:
         if self.on_its_way is None:
@@ -276,66 +288,105 @@ class Host:
     def _reaches_redis(self) -> bool:
         return self.world.redis.serves and self.out and self.back
 
-    # Who is here, in the database
+    # The database
 
-    def _take_over(self) -> None:
-        notes = sorted(self.world.notes.items(), key=lambda item: item[1].noted_at)
-        for session, note in {session: note for (session, _), note in notes}.items():
-            self.node.adopt(session, note.username, note.entry, note.noted_at, self.now)
+    @property
+    def _database_works(self) -> bool:
+        return self.world.database.works and self.database
+
+    def _begin(self) -> None:
+        """Before anybody is let in: take over from those who have surely ended."""
+        database = self.world.database
+        choices = list(database.choices.values())
+        self.carry_out(self.node.heed(Notes({}, None, choices), self.now.elapsed, self.now))
+        ended = {n for n, row in database.nodes.items() if row.stopped or self.world.alone}
+        self._take_over(ended)
         if not self._reaches_redis():
-            self.node.cluster.lost()
+            self.carry_out(self.node.lost())
+        if self.world.alone or not self._reaches_redis():
+            self._finish_settling(dead=False)
+
+    def _settle(self) -> None:
+        waited = self.world.now - self.began
+        settled = waited >= FIRST_ANSWERS and self.node.settled
+        if self in self.world.redis.subscriptions and settled or waited >= LONGEST_SETTLING:
+            self._finish_settling(dead=True)
+
+    def _finish_settling(self, dead: bool) -> None:
+        self.lets_in = True
+        if dead and self._database_works:
+            nodes, now = self.world.database.nodes, self.world.now
+            silent = nodes.keys() - self.node.peers.names - {self.node.name}
+            self._take_over({n for n in silent if now - nodes[n].wrote_at >= WRITES_WITHIN})
+        self._let_in()
+
+    def _take_over(self, names: set[str]) -> None:
+        database, now = self.world.database, self.world.now
+        writing = any(
+            now - row.wrote_at < WRITES_WITHIN and not row.stopped
+            for name, row in database.nodes.items()
+            if name not in names and name != self.node.name
+        )
+        others = not self.world.alone and (writing or bool(self.node.peers.names))
+        lease = 0.0 if self.world.alone else self.world.lease
+        stays = database.take_over(self.node.name, names, lease, now, others=others)
+        self.carry_out(self.node.adopt(stays, self.now))
+
+    def _let_in(self) -> None:
+        if self.paused or not self.lets_in:
+            return
+        waiting, self.waiting = self.waiting, []
+        for act in waiting:
+            act()
+
+    def _finish_breathing(self) -> None:
+        if self._breathing:
+            self._breathing = False
+            self.carry_out(self.node.woke(self.now))
 
     def _keep_notes(self) -> None:
-        age = self.world.step - self.began
-        if age % NOTING == 0 and self.world.database_works:
-            self._note(whole=age % TOUCHING == 0)
-            self._heed()
-            self.world.forget_notes(self.node.cluster.take_dropped())
-        if age == 3 * NOTING and self.unheard_since is None:
-            living = {self.node.name, *self.node.cluster.peers}
-            self.world.forget_notes({node for _, node in self.world.notes} - living)
+        if self.world.now < self._notes_at:
+            return
+        self._notes_at = self.world.now + NOTING
+        if not self._database_works:
+            return
+        self._write()
+        if self.world.alone:
+            return
+        database, began = self.world.database, self.now.elapsed
+        unheard = self.node.others.is_unheard(self.now)
+        notes = database.read(self.node.name, with_stays=unheard, now=self.world.now)
+        self.carry_out(self.node.heed(notes, began, self.now))
+        database.forget(self.node.others.take_dropped() - self.node.peers.names)
 
-    def _note(self, whole: bool = False) -> None:
-        record = self.node.take_record(whole=whole)
-        for session in record.gone:
-            self.world.notes.pop((session, self.node.name), None)
-        for session, entry in record.here.items():
-            held = self.node.connections.held(session)
-            if held is not None and session not in self.world.ended:
-                note = Note(held.username, entry, self.now.unix)
-                self.world.notes[session, self.node.name] = note
-
-    def _heed(self) -> None:
-        noted: dict[str, Entry] = {}
-        if self.unheard_since is not None:
-            since = max(self.unheard_since, self.now.unix - NOTES_HOLD)
-            for (_, node), note in self.world.notes.items():
-                if node != self.node.name and note.noted_at >= since:
-                    if note.username not in noted or note.entry.status == "online":
-                        noted[note.username] = note.entry
-        self.node.heed(noted, self.now)
-
-    # The ended sessions
-
-    def _read_endings(self) -> None:
-        if self.world.step % 10 == 0:
-            self.read_endings()
+    def _write(self, *, stopped: bool = False) -> None:
+        database, now = self.world.database, self.world.now
+        record = self.node.take_record(self.now, whole=not self._counter_known)
+        if not database.write(self.node.name, record, now, stopped=stopped):
+            record = self.node.take_record(self.now, whole=True)
+            database.write_anew(self.node.name, record, now)
+        self._counter_known = True
 
     def read_endings(self) -> None:
-        endings = self.world.endings[self._endings_read :]
+        self._endings_at = self.world.now + ENDINGS
+        if not self._database_works:
+            return
+        endings = self.world.database.endings[self._endings_read :]
         self._endings_read += len(endings)
         for ending in endings:
             if ending.session is None:
-                self.node.delete(ending.username, ending.at)
+                self.carry_out(
+                    self.node.delete(ending.username, ending.account, ending.at, self.now)
+                )
                 continue
-            self.node.end(ending.session, self.now)
+            self.carry_out(self.node.end(ending.session, ending.at, self.now))
             for connection in list(self.connections.values()):
-                if connection.session == ending.session:
+                if connection.who.session == ending.session:
                     self.close(connection.number)
 
 
 class World:
-    """Some hosts, their Redis, and the clock."""
+    """Some hosts, their Redis, their database, and the clock."""
 
     def __init__(
         self,
@@ -344,39 +395,34 @@ class World:
         grace: float = 8.0,
         lease: float = 10.0,
         node: Callable[..., Node] = Node,
+        clocks: tuple[float, ...] = (),
     ) -> None:
         self.step = 0
         self.grace = grace
         self.lease = lease
+        # One process without Redis: no other node can live.
+        self.alone = hosts == 1
         self._node = node
         self.redis = Redis()
-        self.endings: list[Ending] = []
-        self.database_works = True
-        # By session and node.
-        self.notes: dict[tuple[str, str], Note] = {}
-        self.ended: set[str] = set()
-        # The newest sign of life of each user: an open socket, a page opened; or that one's node
-        # was cut off or ended during one's grace, for nobody else knows when that began.
-        self.signs: dict[str, float] = {}
-        self.logged_out: dict[str, float] = {}
-        # When a node of theirs ended, with a goodbye that Redis took in, or without.
-        self.goodbyes: dict[str, float] = {}
-        self.sudden_ends: dict[str, float] = {}
-        self.chosen: dict[str, Chosen] = {}
+        self.database = Database()
+        self._clocks = clocks
+        self._accounts: dict[str, int] = {}
+        self._account = 0
         # Batches of connections that were given up, which Redis may still get when bytes flow.
         self.keeps_stranded = False
         self.stranded: list[tuple[Host, list[tuple[str, str | None]]]] = []
-        self.stranded_arrived_at = 0
+        self.stranded_arrived_at = -1
         self._started = 0
         self._connected = 0
         self.after_step: Callable[[], None] = lambda: None
+        self.witness = Witness()
         self.hosts: list[Host] = []
-        for _ in range(hosts):
-            self.hosts.append(self._start())
+        for slot in range(hosts):
+            self.hosts.append(self._start(slot))
 
     @property
     def now(self) -> float:
-        return self.step * STEP
+        return round(self.step * STEP, 3)
 
     def make_node(self, name: str, now: Moment) -> Node:
         return self._node(name, grace=self.grace, lease=self.lease, now=now)
@@ -395,88 +441,112 @@ class World:
 
     # What people do
 
-    def connect(self, slot: int, username: str, session: str | None = None) -> int:
+    def who(self, username: str, session: str | None = None) -> Who:
+        if username not in self._accounts:
+            self._account += 1
+            self._accounts[username] = self._account
+        return Who(session or f"{username}'s", username, self._accounts[username])
+
+    def connect(
+        self,
+        slot: int,
+        username: str,
+        session: str | None = None,
+        *,
+        status: Status | None = None,
+        room: str = OWN,
+    ) -> int:
         self._connected += 1
         host = self.hosts[slot]
-        connection = Connection(self._connected, session or f"{username}'s", username)
-        host.do(lambda: host.open(connection))
+        connection = Connection(self._connected, self.who(username, session), room)
+        self.witness.opened(connection, host, self.now, status)
+        host.do(lambda: host.open(connection, status))
         return self._connected
 
     def drop(self, number: int) -> None:
+        self.witness.closed(number, self.now)
         for host in self.hosts:
             host.do(lambda host=host: host.close(number))  # type: ignore[misc]
 
     def claim(self, slot: int, username: str, session: str | None = None) -> None:
         host = self.hosts[slot]
-        self.signs[username] = self.now
-        host.do(lambda: host.node.claim(session or f"{username}'s", username, host.now))
+        who = self.who(username, session)
+        self.witness.claimed(who, self.now)
+        host.do(lambda: host.carry_out(host.node.claim(OWN, who, host.now)))
 
     def say(self, slot: int, number: int, status: Status) -> None:
         host = self.hosts[slot]
-        session = host.connections[number].session
-        host.do(lambda: host.node.set_status(session, number, status, host.now))
+        self.witness.said(number, status, self.now)
 
-    def choose(self, slot: int, number: int, status: Status) -> None:
+        def act() -> None:
+            found = host.connections.get(number)
+            if found is not None:
+                host.carry_out(
+                    host.node.set_status(found.room, found.who.session, number, status, host.now)
+                )
+
+        host.do(act)
+
+    def choose(
+        self,
+        slot: int,
+        username: str,
+        status: Status | ChosenStatus | None,
+        *,
+        text: str = "",
+        until: int | None = None,
+    ) -> None:
         host = self.hosts[slot]
-        username = host.connections[number].username
-        before = self.chosen.get(username, Chosen("online", 0, -100.0, 100.0))
-        apart = min(before.apart, self.now - before.at)
-        self.chosen[username] = Chosen(status, number, self.now, apart)
-        host.do(lambda: host.node.choose(username, status, host.now))
+        account = self.who(username).account
+        self.witness.chose(username, status, self.now)
+        host.do(
+            lambda: host.carry_out(
+                host.node.choose(
+                    0, username, status, host.now, text=text, until=until, account=account
+                )
+            )
+        )
 
     def log_out(self, slot: int, session: str, username: str) -> None:
         """End a session by way of one server: a row in the database, and a word to the others."""
-        self._forget_sessions(session)
-        self.logged_out[username] = self.signs[username] = self.now
+        self.witness.ended(session, username, self.now)
         host = self.hosts[slot]
-        self.endings.append(Ending(session, username, host.now.unix))
-        host.node.say_ended()
+        self.database.end(Ending(session, username, 0, host.now.unix))
+        host.carry_out(host.node.say_ended())
         host.read_endings()
 
     def delete(self, slot: int, username: str, *sessions: str) -> None:
         """Delete an account with its sessions."""
-        self._forget_sessions(*sessions)
-        self.logged_out[username] = self.signs[username] = self.now
+        for session in sessions:
+            self.witness.ended(session, username, self.now)
+        self.witness.deleted(username, self.now)
         host = self.hosts[slot]
-        at = host.now.unix
-        self.endings += [Ending(session, username, at) for session in (*sessions, None)]
-        host.node.say_ended()
+        account = self.who(username).account
+        del self._accounts[username]
+        for session in sessions:
+            self.database.end(Ending(session, username, account, host.now.unix))
+        self.database.end(Ending(None, username, account, host.now.unix))
+        host.carry_out(host.node.say_ended())
         host.read_endings()
-
-    def forget_notes(self, nodes: Collection[str]) -> None:
-        for session, node in list(self.notes):
-            if node in nodes:
-                del self.notes[session, node]
-
-    def _forget_sessions(self, *sessions: str) -> None:
-        self.ended.update(sessions)
-        for session, node in list(self.notes):
-            if session in sessions:
-                del self.notes[session, node]
 
     # What happens to servers
 
     def kill(self, slot: int) -> None:
-        self._sign_for_all(slot)
-        self._note_end(slot, self.sudden_ends)
+        self._close_all(slot)
         self.hosts[slot].go(goodbye=False)
 
     def stop(self, slot: int) -> None:
-        self._sign_for_all(slot)
-        host = self.hosts[slot]
-        heard = host.in_touch and self.redis.serves and host.publishing and not host.on_its_way
-        self._note_end(slot, self.goodbyes if heard else self.sudden_ends)
-        host.go(goodbye=True)
+        self._close_all(slot)
+        self.hosts[slot].go(goodbye=True)
 
     def start(self, slot: int) -> None:
         old = self.hosts[slot]
         assert not old.alive
         if old.on_its_way is not None and not old.arrived:
             self.stranded.append((old, old.on_its_way))
-        self.hosts[slot] = self._start()
+        self.hosts[slot] = self._start(slot)
 
     def pause(self, slot: int) -> None:
-        self._sign_for_all(slot)
         self.hosts[slot].paused = True
 
     def resume(self, slot: int, *, timers_first: bool = True) -> None:
@@ -484,7 +554,6 @@ class World:
 
     def cut(self, slot: int, *, out: bool = True, back: bool = True) -> None:
         """Stop the bytes to Redis, those from it, or both; nobody is told."""
-        self._sign_for_all(slot)
         host = self.hosts[slot]
         host.out, host.back = host.out and not out, host.back and not back
 
@@ -493,7 +562,7 @@ class World:
 
     def lose(self, slot: int) -> None:
         """Lose the newest letters on their way to a host, without a word."""
-        self.hosts[slot].lost_at = self.step
+        self.hosts[slot].lost_at = self.now
         inbox = self.redis.subscriptions.get(self.hosts[slot], deque())
         for _ in range(min(3, len(inbox))):
             inbox.pop()
@@ -501,13 +570,14 @@ class World:
     def kick(self, slot: int) -> None:
         """Let Redis end a subscription with all that waits for it, as it does with slow readers."""
         self.hosts[slot].kicked = True
-        self.hosts[slot].lost_at = self.step
+        self.hosts[slot].lost_at = self.now
 
     def lose_sent(self, slot: int) -> None:
         """Lose what a host says within the next step."""
         host = self.hosts[slot]
         host.tick()
         host.backlog.clear()
+        host.lost_at = self.now
 
     def repeat(self, slot: int) -> None:
         """Deliver what lies in the inbox of a host twice over."""
@@ -520,7 +590,7 @@ class World:
         self.stranded.clear()
         for host in self.hosts:
             host.kicked = True
-            host.lost_at = self.step
+            host.lost_at = self.now
             host.publishing = False
             host.on_its_way = None
 
@@ -531,30 +601,25 @@ class World:
         if self.keeps_stranded and self.redis.up and host.on_its_way is not None:
             self.stranded.append((host, host.on_its_way))
 
-    def here(self, slot: int) -> dict[str, Status]:
-        return {
-            name: person.status
-            for name, person in self.hosts[slot].node.roster.here.items()
-            if person.status in ("online", "away")
-        }
+    def here(self, slot: int, room: str = OWN) -> dict[str, str]:
+        return {name: person.status for name, person in self.hosts[slot].here(room).items()}
 
     def person(self, slot: int, username: str) -> Person | None:
-        return self.hosts[slot].node.roster.here.get(username)
+        return self.hosts[slot].here().get(username)
+
+    def cluster(self, slot: int) -> Node:
+        return self.hosts[slot].node
 
     # How
 
-    def _note_end(self, slot: int, ends: dict[str, float]) -> None:
-        for username in self.hosts[slot].node.connections.users():
-            ends[username] = self.now
+    def _close_all(self, slot: int) -> None:
+        for number in list(self.hosts[slot].connections):
+            self.witness.closed(number, self.now)
 
-    def _sign_for_all(self, slot: int) -> None:
-        host = self.hosts[slot]
-        for usernames in (*host.recent, host.node.connections.users()):
-            self.signs.update(dict.fromkeys(usernames, self.now))
-
-    def _start(self) -> Host:
+    def _start(self, slot: int) -> Host:
         self._started += 1
-        return Host(self, self._started)
+        clock = self._clocks[slot] if slot < len(self._clocks) else 0.0
+        return Host(self, self._started, clock)
 
     def _one_step(self) -> None:
         self.step += 1
@@ -566,13 +631,11 @@ class World:
         self.after_step()
 
     def _carry(self) -> None:
-        for slot, host in enumerate(self.hosts):
-            if host.out and host.on_its_way is not None and not host.arrived:
+        for host in self.hosts:
+            on_time = self.now - host.sent_at >= host.late_out
+            if host.out and host.on_its_way is not None and not host.arrived and on_time:
                 host.arrived = True
-                if not host.in_touch:
-                    # It is still heard, though it cannot say much more.
-                    self._sign_for_all(slot)
-                if not host.alive and self.step - host.sent_at > 2:
+                if not host.alive and self.now - host.sent_at > 0.2:
                     self.stranded_arrived_at = self.step
                 self._take_in(host.on_its_way)
         for host, letters in list(self.stranded):
@@ -583,4 +646,83 @@ class World:
 
     def _take_in(self, letters: list[tuple[str, str | None]]) -> None:
         for text, to in letters:
-            self.redis.publish(text, to, self.step)
+            self.redis.publish(text, to, self.now)
+
+
+class Line(NamedTuple):
+    """An open socket as its user has it: what was last said on it."""
+
+    who: Who
+    host: Host
+    status: Status
+
+
+class Witness:
+    """What people did, and nothing of what the servers made of it."""
+
+    def __init__(self) -> None:
+        self.lines: dict[int, Line] = {}
+        # When each session had a line last, and how it was then; a log-out takes it out.
+        self.left: dict[str, tuple[str, float, Status]] = {}
+        self.choices: dict[str, str | None] = {}
+        # When something happened that may change how somebody is.
+        self.acts: dict[str, float] = {}
+        # When somebody was last surely here: a line, or a page that was opened.
+        self.signs: dict[str, float] = {}
+        self.log_outs: dict[str, float] = {}
+
+    def status(self, username: str) -> str | None:
+        """How somebody is who has a line; None without one."""
+        lines = [line.status for line in self.lines.values() if line.who.user == username]
+        if not lines or self.choices.get(username) == "invisible":
+            return None
+        return self.choices.get(username) or ("online" if "online" in lines else "away")
+
+    def session_status(self, session: str) -> Status:
+        lines = [line.status for line in self.lines.values() if line.who.session == session]
+        if lines:
+            return "online" if "online" in lines else "away"
+        return self.left[session][2] if session in self.left else "online"
+
+    def opened(
+        self, connection: Connection, host: Host, now: float, status: Status | None
+    ) -> None:
+        who = connection.who
+        begins = status or self.session_status(who.session)
+        self.lines[connection.number] = Line(who, host, begins)
+        self.signs[who.user] = self.acts[who.user] = now
+
+    def closed(self, number: int, now: float) -> None:
+        line = self.lines.get(number)
+        if line is None:
+            return
+        status = self.session_status(line.who.session)
+        del self.lines[number]
+        self.left[line.who.session] = line.who.user, now, status
+        self.signs[line.who.user] = self.acts[line.who.user] = now
+
+    def claimed(self, who: Who, now: float) -> None:
+        self.signs[who.user] = self.acts[who.user] = now
+
+    def said(self, number: int, status: Status, now: float) -> None:
+        line = self.lines.get(number)
+        if line is not None:
+            self.lines[number] = line._replace(status=status)
+            self.acts[line.who.user] = now
+
+    def chose(self, username: str, status: str | None, now: float) -> None:
+        self.acts[username] = now
+        self.choices[username] = None if status == "online" else status
+        if status == "online":
+            for number, line in self.lines.items():
+                if line.who.user == username:
+                    self.lines[number] = line._replace(status="online")
+
+    def ended(self, session: str, username: str, now: float) -> None:
+        self.lines = {n: line for n, line in self.lines.items() if line.who.session != session}
+        self.left.pop(session, None)
+        self.log_outs[username] = self.acts[username] = now
+
+    def deleted(self, username: str, now: float) -> None:
+        self.choices.pop(username, None)
+        self.acts[username] = self.log_outs[username] = now

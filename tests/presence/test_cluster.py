@@ -1,14 +1,24 @@
 """What several nodes know of each other, by the names of the races and faults."""
 
-from presence_server.presence.cluster import BEAT, DEAF
-from presence_server.presence.letters import Batch, Beat, Goodbye, Part, People, encode_letter
+from presence_server.presence.timing import BEAT, DEAF
+from presence_server.presence.commands import Resubscribe, Send
+from presence_server.presence.hearing import Contact
+from presence_server.presence.letters import (
+    Batch,
+    Beat,
+    Goodbye,
+    Part,
+    People,
+    Said,
+    encode_letter,
+)
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from tests.presence.judge import Judge
 from tests.presence.simulation import EPOCH, World
 
-ALICE = People({"alice": ("online", EPOCH)}, {}, {})
-NOBODY = People({}, {}, {})
+ALICE = People({"": {"laptop": Said("alice", 1, "online", EPOCH)}}, {})
+NOBODY = People({}, {})
 
 
 def watched(hosts: int = 3, *, grace: float = 8.0, lease: float = 10.0) -> tuple[World, Judge]:
@@ -110,11 +120,12 @@ def test_r7_a_node_is_killed_and_started_again_at_once() -> None:
 
 def test_r8_a_letter_that_is_older_than_its_senders_end_brings_nobody_back() -> None:
     node = Node(f"{1:016x}", grace=1.0, lease=1.0, now=Moment(0, EPOCH))
-    late = encode_letter(Batch(f"{2:016x}", 7, ALICE))
+    late = encode_letter(Batch(f"{2:016x}", 7, 0, ALICE))
     node.receive(late, Moment(0, EPOCH))
-    assert "alice" not in node.roster.here
-    node.tick(Moment(0.1, EPOCH))
-    assert f"{2:016x}" in [to for _, to in node.take_letters()], "it is asked whether it lives"
+    assert "alice" not in node.rooms.own.roster.here
+    commands = node.tick(Moment(0.1, EPOCH))
+    asked = [command.to for command in commands if isinstance(command, Send)]
+    assert f"{2:016x}" in asked, "it is asked whether it lives"
 
 
 def test_r8_nor_does_one_that_comes_when_its_sender_is_given_up() -> None:
@@ -123,6 +134,7 @@ def test_r8_nor_does_one_that_comes_when_its_sender_is_given_up() -> None:
     world.connect(0, "alice")
     world.wait(1)
     world.cut(0, back=False)
+    world.hosts[0].database = False
     world.connect(0, "bob")
     world.wait(3)
     world.kill(0)
@@ -143,9 +155,11 @@ def test_r8_nothing_comes_after_a_goodbye() -> None:
     world.stop(0)
     world.wait(9)
     assert not world.here(1)
-    for letter in (Beat(gone.name, 9, 0.0), Part(gone.name, 9, 9, 0, 1, ALICE)):
+    for letter in (Beat(gone.name, 9, 9, EPOCH, False, {}), Part(gone.name, 9, 9, 0, 1, ALICE)):
         world.hosts[1].node.receive(encode_letter(letter), world.hosts[1].now)
-    assert not world.here(1) and gone.name not in world.hosts[1].node.cluster.peers
+    assert not world.here(1)
+    peer = world.hosts[1].node.peers.get(gone.name)
+    assert peer is None or not peer.lives
 
 
 def test_r11_the_last_letter_is_lost_and_nothing_follows() -> None:
@@ -171,10 +185,10 @@ def test_r12_a_node_that_hears_nothing_says_so() -> None:
     world, _ = watched()
     world.cut(0, out=False)
     node = world.hosts[0].node
-    took = world.wait_for(lambda: node.cluster.degraded, at_most=5)
+    took = world.wait_for(lambda: node.degraded, at_most=5)
     assert took <= DEAF * world.lease + 0.3
     world.mend(0)
-    world.wait_for(lambda: not node.cluster.degraded, at_most=3)
+    world.wait_for(lambda: not node.degraded, at_most=3)
 
 
 def test_r12_a_node_whose_subscription_died_listens_anew() -> None:
@@ -182,7 +196,7 @@ def test_r12_a_node_whose_subscription_died_listens_anew() -> None:
     world, judge = watched()
     world.connect(1, "alice")
     inbox = world.redis.subscriptions[world.hosts[0]]
-    world.hosts[0].deafen()
+    world.hosts[0].deafened = True
     world.wait(10)
     assert world.redis.subscriptions[world.hosts[0]] is not inbox
     judge.settle()
@@ -207,7 +221,7 @@ def test_after_a_pause_a_node_is_not_degraded() -> None:
     world.resume(1)
     for _ in range(50):
         world.wait(0.1)
-        assert not world.hosts[1].node.cluster.degraded
+        assert not world.hosts[1].node.degraded
 
 
 def test_r17_a_node_goes_on_after_others_gave_it_up() -> None:
@@ -289,9 +303,9 @@ def test_f1_an_outage_of_redis_shows_nobody_offline() -> None:
     world.wait(1)
     world.take_redis_down()
     world.wait(60)
-    assert all(host.node.cluster.degraded for host in world.hosts)
+    assert all(host.node.degraded for host in world.hosts)
     world.bring_redis_up()
-    world.wait_for(lambda: not any(h.node.cluster.degraded for h in world.hosts), at_most=2)
+    world.wait_for(lambda: not any(h.node.degraded for h in world.hosts), at_most=2)
     world.wait(30)
     assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
 
@@ -301,7 +315,7 @@ def test_f2_nor_does_a_frozen_redis() -> None:
     world.connect(0, "alice")
     world.wait(1)
     world.redis.frozen = True
-    world.wait_for(lambda: world.hosts[1].node.cluster.degraded, at_most=4)
+    world.wait_for(lambda: world.hosts[1].node.degraded, at_most=4)
     world.wait(60)
     world.bring_redis_up()
     world.wait(30)
@@ -311,7 +325,7 @@ def test_f2_nor_does_a_frozen_redis() -> None:
 def test_those_who_moved_during_an_outage_are_not_missed_after_it() -> None:
     """One node answers that they are gone before the other has said that they are there."""
     world, judge = watched()
-    world.database_works = False
+    world.database.works = False
     tab = world.connect(0, "alice")
     world.wait(1)
     world.take_redis_down()
@@ -331,7 +345,7 @@ def test_those_who_moved_during_an_outage_are_not_missed_after_it() -> None:
 
 def test_a_grace_that_ends_just_after_an_outage_waits_for_the_others() -> None:
     world, judge = watched()
-    world.database_works = False
+    world.database.works = False
     tab = world.connect(0, "alice")
     world.wait(1)
     world.take_redis_down()
@@ -341,7 +355,7 @@ def test_a_grace_that_ends_just_after_an_outage_waits_for_the_others() -> None:
     world.wait(7)
     world.bring_redis_up()
     world.wait(1.3)
-    assert not world.hosts[0].node.cluster._deaf, "only host 1 is missing"
+    assert world.hosts[0].node.hearing.contact is not Contact.DEAF, "only host 1 is missing"
     world.mend(1)
     world.wait(20)
     assert all(judge.told(slot, "alice") == ["online"] for slot in range(3))
@@ -424,22 +438,39 @@ def test_a_node_out_of_reach_when_redis_returns_gets_a_whole_lease() -> None:
     world.cut(1)
     world.bring_redis_up()
     world.wait(6)
-    assert world.hosts[0].node.cluster.degraded, "what is shown of node 1 is not confirmed"
+    assert world.hosts[0].node.degraded, "what is shown of node 1 is not confirmed"
     world.mend(1)
-    world.wait_for(lambda: not world.hosts[0].node.cluster.degraded, at_most=4)
+    world.wait_for(lambda: not world.hosts[0].node.degraded, at_most=4)
     assert judge.told(0, "bob") == ["online"]
 
 
-def test_f3_a_node_cut_off_keeps_the_others_people_without_end() -> None:
+def test_f3_a_node_cut_off_is_known_by_what_it_writes_down() -> None:
     world, judge = watched()
     world.connect(0, "alice")
     world.connect(1, "bob")
     world.wait(1)
     world.cut(0)
     world.wait(100)
-    assert set(world.here(0)) == {"alice", "bob"} and world.hosts[0].node.cluster.degraded
+    world.connect(0, "carol")
+    assert set(world.here(0)) == {"alice", "bob", "carol"} and world.hosts[0].node.degraded
+    world.wait_for(lambda: set(world.here(1)) == {"alice", "bob", "carol"}, at_most=3)
+    assert judge.told(1, "alice") == ["online"]
+    world.mend(0)
+    judge.settle()
+
+
+def test_f3_one_cut_off_from_both_keeps_the_others_people_without_end() -> None:
+    world, judge = watched()
+    world.connect(0, "alice")
+    world.connect(1, "bob")
+    world.wait(1)
+    world.cut(0)
+    world.hosts[0].database = False
+    world.wait(100)
+    assert set(world.here(0)) == {"alice", "bob"} and world.hosts[0].node.degraded
     assert set(world.here(1)) == {"bob"}
     world.mend(0)
+    world.hosts[0].database = True
     took = world.wait_for(lambda: set(world.here(1)) == {"alice", "bob"}, at_most=5)
     assert took <= 3
     judge.settle()
@@ -490,7 +521,7 @@ def test_the_graces_of_a_goodbye_do_not_run_while_nobody_is_heard() -> None:
 def test_f15_clocks_are_never_compared_between_nodes() -> None:
     world, judge = watched(2)
     world.hosts[0].offset += 1e6
-    world.hosts[0].node.tick(world.hosts[0].now)
+    world.hosts[0].tick()
     world.connect(0, "alice")
     world.wait(60)
     assert judge.told(1, "alice") == ["online"]
@@ -514,9 +545,9 @@ def test_i9_letters_that_come_twice_change_nothing() -> None:
 
 def test_a_choice_is_known_on_all_nodes_and_holds_for_a_new_device() -> None:
     world, judge = watched()
-    tab = world.connect(0, "alice")
+    world.connect(0, "alice")
     world.wait(1)
-    world.choose(0, tab, "away")
+    world.choose(0, "alice", "away")
     world.wait(1)
     world.connect(1, "alice", "phone")
     world.wait(1)
@@ -526,10 +557,10 @@ def test_a_choice_is_known_on_all_nodes_and_holds_for_a_new_device() -> None:
 
 def test_a_choice_outlives_the_node_on_which_it_was_made() -> None:
     world, judge = watched()
-    tab = world.connect(0, "alice")
+    world.connect(0, "alice")
     world.connect(1, "alice", "phone")
     world.wait(1)
-    world.choose(0, tab, "away")
+    world.choose(0, "alice", "away")
     world.wait(1)
     world.kill(0)
     world.wait(30)
@@ -543,7 +574,7 @@ def test_a_choice_that_the_users_other_node_never_heard_ends_everywhere() -> Non
     tab = world.connect(0, "alice")
     world.wait(1)
     world.cut(1)
-    world.choose(0, tab, "away")
+    world.choose(0, "alice", "away")
     world.connect(1, "alice", "phone")
     world.drop(tab)
     world.wait(30)
@@ -557,9 +588,9 @@ def test_online_for_all_ends_away_on_every_node() -> None:
     phone = world.connect(1, "alice", "phone")
     world.say(1, phone, "away")
     world.wait(1)
-    world.choose(0, tab, "away")
+    world.choose(0, "alice", "away")
     world.wait(1)
-    world.choose(1, phone, "online")
+    world.choose(1, "alice", "online")
     world.wait(1)
     world.say(0, tab, "away")
     world.wait(1)
@@ -627,50 +658,50 @@ def test_what_came_in_during_a_pause_is_read_to_its_end_first() -> None:
     node, peer = one_node()
     node.receive(encode_letter(Part(peer, 1, 2, 0, 1, ALICE)), Moment(0, EPOCH))
     node.tick(Moment(0.1, EPOCH))
-    gone = People({}, {"alice": EPOCH}, {})
-    node.receive(encode_letter(Batch(peer, 2, gone)), Moment(8, EPOCH + 8))
-    assert "alice" in node.roster.here
-    node.receive(encode_letter(Batch(peer, 3, ALICE)), Moment(8, EPOCH + 8))
+    gone = People({"": {"laptop": EPOCH}}, {})
+    node.receive(encode_letter(Batch(peer, 2, 0, gone)), Moment(8, EPOCH + 8))
+    assert "alice" in node.rooms.own.roster.here
+    node.receive(encode_letter(Batch(peer, 3, 0, ALICE)), Moment(8, EPOCH + 8))
     node.tick(Moment(9, EPOCH + 9))
-    assert "alice" in node.roster.here
+    assert "alice" in node.rooms.own.roster.here
 
 
 def test_an_answer_that_is_older_than_a_batch_is_not_believed() -> None:
     node, peer = one_node()
-    node.receive(encode_letter(Batch(peer, 1, ALICE)), Moment(0, EPOCH))
+    node.receive(encode_letter(Batch(peer, 1, 0, ALICE)), Moment(0, EPOCH))
     node.receive(encode_letter(Part(peer, 0, 2, 0, 1, NOBODY)), Moment(0, EPOCH))
-    assert "alice" in node.roster.here
+    assert "alice" in node.rooms.own.roster.here
 
 
 def test_a_batch_that_is_older_than_an_answer_is_not_believed() -> None:
     node, peer = one_node()
     node.receive(encode_letter(Part(peer, 5, 2, 0, 1, NOBODY)), Moment(0, EPOCH))
-    node.receive(encode_letter(Batch(peer, 5, ALICE)), Moment(0, EPOCH))
-    assert "alice" not in node.roster.here
+    node.receive(encode_letter(Batch(peer, 5, 0, ALICE)), Moment(0, EPOCH))
+    assert "alice" not in node.rooms.own.roster.here
 
 
 def test_the_parts_of_two_answers_are_not_mixed() -> None:
     node, peer = one_node()
-    bob = People({"bob": ("online", EPOCH)}, {}, {})
+    bob = People({"": {"phone": Said("bob", 2, "online", EPOCH)}}, {})
     for part in (
         Part(peer, 5, 2, 0, 2, ALICE),
         Part(peer, 6, 3, 1, 2, bob),
         Part(peer, 5, 2, 1, 2, NOBODY),
     ):
         node.receive(encode_letter(part), Moment(0, EPOCH))
-    assert not node.roster.here
+    assert not node.rooms.own.roster.here
     node.receive(encode_letter(Part(peer, 6, 4, 0, 2, bob)), Moment(0, EPOCH))
     node.receive(encode_letter(Part(peer, 6, 4, 1, 2, NOBODY)), Moment(0, EPOCH))
-    assert set(node.roster.here) == {"bob"}
+    assert set(node.rooms.own.roster.here) == {"bob"}
 
 
 def test_a_batch_between_two_parts_makes_the_answer_useless() -> None:
     node, peer = one_node()
     node.receive(encode_letter(Part(peer, 5, 2, 0, 2, NOBODY)), Moment(0, EPOCH))
-    node.receive(encode_letter(Batch(peer, 6, ALICE)), Moment(0, EPOCH))
+    node.receive(encode_letter(Batch(peer, 6, 0, ALICE)), Moment(0, EPOCH))
     node.receive(encode_letter(Part(peer, 5, 2, 1, 2, NOBODY)), Moment(0, EPOCH))
-    assert "alice" in node.roster.here
-    assert not node.cluster.settled, "it is asked again"
+    assert "alice" in node.rooms.own.roster.here
+    assert not node.settled, "it is asked again"
 
 
 # Subscriptions
@@ -679,25 +710,27 @@ def test_a_batch_between_two_parts_makes_the_answer_useless() -> None:
 def test_a_new_subscription_gets_its_time_before_another_is_made() -> None:
     """Connecting took longer than it takes to be deaf."""
     node, _ = one_node()
-    node.cluster.lost()
+    node.lost()
+    asked = []
     for tenth in range(190):
         now = Moment(tenth / 10, EPOCH + tenth // 10)
         if tenth == 150:
-            node.cluster.subscribed(now)
-            node.cluster.needs_subscription = False
-        node.tick(now)
-        if 150 <= tenth <= 179:
-            assert not node.cluster.needs_subscription
-    assert node.cluster.needs_subscription, "nor did this one bring an echo"
+            node.subscribed(now)
+        if Resubscribe() in node.tick(now):
+            asked.append(tenth)
+    assert not [tenth for tenth in asked if 150 <= tenth <= 179]
+    assert asked[-1] >= 180, "nor did this one bring an echo"
 
 
 def test_an_old_echo_is_no_proof_of_being_in_touch() -> None:
     node = Node(f"{1:016x}", grace=8.0, lease=10.0, now=Moment(0, EPOCH))
-    node.cluster.lost()
-    node.cluster.echo(1.0, Moment(8.0, EPOCH + 8))
-    assert node.cluster.degraded
-    node.cluster.echo(7.9, Moment(8.0, EPOCH + 8))
-    assert not node.cluster.degraded
+    first = node.hearing.beat(0, Moment(1.0, EPOCH + 1))
+    second = node.hearing.beat(0, Moment(7.9, EPOCH + 7))
+    node.lost()
+    node.hearing.echo(first, Moment(8.0, EPOCH + 8))
+    assert node.degraded
+    node.hearing.echo(second, Moment(8.0, EPOCH + 8))
+    assert not node.degraded
 
 
 # Strangers on the channel
@@ -707,13 +740,14 @@ def test_invented_nodes_take_a_bounded_place_and_pass() -> None:
     world, judge = watched(2)
     node = world.hosts[0].node
     for number in range(100, 1100):
-        node.receive(encode_letter(Beat(f"{number:016x}", 3, 0.0)), world.hosts[0].now)
-    assert len(node.cluster.peers) <= 256
+        beat = Beat(f"{number:016x}", 3, 1, EPOCH, False, {})
+        node.receive(encode_letter(beat), world.hosts[0].now)
+    assert len(node.peers) <= 256
     world.connect(1, "alice")
     world.wait(1)
     assert "alice" in world.here(0)
     world.wait(25)
-    assert node.cluster.peers == {world.hosts[1].node.name}
+    assert node.peers.names == {world.hosts[1].node.name}
     judge.settle()
 
 
@@ -723,5 +757,5 @@ def test_no_more_goodbyes_are_remembered_than_nodes() -> None:
         world.hosts[0].node.receive(encode_letter(Goodbye(f"{number:016x}")), world.hosts[0].now)
         world.wait(0.1)
     world.wait(20)
-    assert not world.hosts[0].node.cluster.peers
-    assert len(world.hosts[0].node.cluster._departed) <= 256
+    assert not world.hosts[0].node.peers.names
+    assert len(world.hosts[0].node.peers._departed) <= 256

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from presence_server.presence.choices import Choice
 from presence_server.presence.letters import (
     LONGEST_LETTER,
-    PEOPLE_PER_LETTER,
     Ask,
     Batch,
     Beat,
@@ -18,25 +18,33 @@ from presence_server.presence.letters import (
     Letter,
     Part,
     People,
+    Said,
+    cut,
     encode_letter,
     parse_letter,
 )
 from presence_server.presence.messages import MessageError
-from presence_server.presence.roster import Choice
 
 NODE = "0123456789abcdef"
+OTHER = "fedcba9876543210"
 PEOPLE = People(
-    {"alice": ("online", 100), "bob": ("away", 105)},
-    {"carol": 110},
-    {"bob": Choice(105, "away")},
+    {
+        "": {
+            "laptop": Said("alice", 1, "online", 100),
+            "phone": Said("bob", 2, "away", 105, 2.5, 107),
+            "tablet": 110,
+        },
+        "7/doc:42": {"carol": Said("carol", 0, "busy", 100, None, 0, 3, {"name": "Carol"})},
+    },
+    {0: {"bob": Choice(2, 105, "busy", "lunch", 200)}, 7: {"carol": Choice(0, 106)}},
 )
 
 
 @pytest.mark.parametrize(
     "letter",
     [
-        Beat(NODE, 7, 12.5),
-        Batch(NODE, 7, PEOPLE),
+        Beat(NODE, 7, 12, 1795420800, True, {OTHER: 3}),
+        Batch(NODE, 7, 12, PEOPLE),
         Ask(NODE),
         Part(NODE, 7, 1, 0, 3, PEOPLE),
         Goodbye(NODE),
@@ -48,16 +56,29 @@ def test_what_is_written_is_read(letter: Letter) -> None:
     assert parse_letter(encode_letter(letter)) == letter
 
 
-def test_the_longest_letter_of_our_own_is_not_too_long() -> None:
-    names = [f"{number:032}" for number in range(PEOPLE_PER_LETTER)]
-    people = People(
-        dict.fromkeys(names, ("online", 9_999_999_999)),
-        {},
-        dict.fromkeys(names, Choice(9_999_999_999, "online")),
-    )
-    text = encode_letter(Part(NODE, 2**53 - 1, 2**53 - 1, 9999, 10000, people))
-    assert len(text) < LONGEST_LETTER
-    assert isinstance(parse_letter(text), Part)
+def test_people_are_cut_by_their_bytes() -> None:
+    about = {"name": "ü" * 500, "data": {"x": "y" * 500}}
+    states = [
+        (f"7/{number % 3}", f"u{number}", Said(f"u{number}", 0, "online", 1, None, 0, 1, about))
+        for number in range(200)
+    ]
+    choices = [(7, f"user{number}", Choice(0, number, "away", "ü" * 100)) for number in range(500)]
+    pieces = list(cut(states, choices))
+    assert len(pieces) > 10
+    found = People({}, {})
+    for piece in pieces:
+        text = encode_letter(Part(NODE, 2**53 - 1, 2**53 - 1, 9999, 10000, piece))
+        assert len(text) <= LONGEST_LETTER
+        assert isinstance(parse_letter(text), Part)
+        for room, some in piece.states.items():
+            found.states.setdefault(room, {}).update(some)
+        for app, chosen in piece.choices.items():
+            found.choices.setdefault(app, {}).update(chosen)
+    assert sum(map(len, found.states.values())) == 200 and len(found.choices[7]) == 500
+
+
+def test_nothing_is_cut_into_nothing() -> None:
+    assert not list(cut([], []))
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -66,9 +87,31 @@ def test_unknown_fields_are_ignored() -> None:
     assert parse_letter(text) == Ask(NODE)
 
 
-BATCH: dict[str, Any] = {"kind": "batch", "node": NODE, "sequence": 1, "people": [{}, {}, {}]}
+BATCH: dict[str, Any] = {
+    "kind": "batch",
+    "node": NODE,
+    "sequence": 1,
+    "mark": 1,
+    "people": [{}, {}],
+}
 PART = BATCH | {"kind": "part", "number": 1, "part": 0, "parts": 1}
-BEAT = {"kind": "beat", "node": NODE, "sequence": 1, "mark": 1.0}
+BEAT = {
+    "kind": "beat",
+    "node": NODE,
+    "sequence": 1,
+    "mark": 1,
+    "unix": 1,
+    "asks": False,
+    "heard": {},
+}
+
+
+def states(**some: Any) -> dict[str, Any]:
+    return BATCH | {"people": [{"": some}, {}]}
+
+
+def choices(choice: Any) -> dict[str, Any]:
+    return BATCH | {"people": [{}, {"0": {"alice": choice}}]}
 
 
 @pytest.mark.parametrize(
@@ -88,22 +131,42 @@ BEAT = {"kind": "beat", "node": NODE, "sequence": 1, "mark": 1.0}
         BEAT | {"sequence": 2**53},
         BEAT | {"mark": "now"},
         BEAT | {"mark": None},
-        BEAT | {"mark": 1e300},
+        BEAT | {"mark": 1.5},
+        BEAT | {"asks": 1},
+        BEAT | {"unix": None},
+        BEAT | {"heard": []},
+        BEAT | {"heard": {"0123": 1}},
+        BEAT | {"heard": {NODE: "1"}},
+        BEAT | {"heard": {f"{number:016x}": 1 for number in range(1001)}},
         BATCH | {"people": None},
-        BATCH | {"people": [{}, {}]},
-        BATCH | {"people": [[], {}, {}]},
-        BATCH | {"people": [{"": ["online", 1]}, {}, {}]},
-        BATCH | {"people": [{"a" * 65: ["online", 1]}, {}, {}]},
-        BATCH | {"people": [{"a\nb": ["online", 1]}, {}, {}]},
-        BATCH | {"people": [{"\ud800": ["online", 1]}, {}, {}]},
-        BATCH | {"people": [{"alice": ["offline", 1]}, {}, {}]},
-        BATCH | {"people": [{"alice": ["online"]}, {}, {}]},
-        BATCH | {"people": [{"alice": ["online", -1]}, {}, {}]},
-        BATCH | {"people": [{"alice": "online"}, {}, {}]},
-        BATCH | {"people": [{"alice": [["online"], 1]}, {}, {}]},
-        BATCH | {"people": [{}, {"alice": "1"}, {}]},
-        BATCH | {"people": [{}, {}, {"alice": 17}]},
-        BATCH | {"people": [{}, {}, {"alice": [1, "busy"]}]},
+        BATCH | {"people": [{}, {}, {}]},
+        BATCH | {"people": [[], {}]},
+        BATCH | {"people": [{"": []}, {}]},
+        BATCH | {"people": [{"x" * 161: {}}, {}]},
+        BATCH | {"people": [{"7/\u00fc": {}}, {}]},
+        BATCH | {"people": [{}, {"x": {}}]},
+        BATCH | {"people": [{}, {"-1": {}}]},
+        states(**{"": ["alice", 1, "online", 1]}),
+        states(**{"a" * 161: ["alice", 1, "online", 1]}),
+        states(**{"a\nb": ["alice", 1, "online", 1]}),
+        states(s=["", 1, "online", 1]),
+        states(s=["\ud800", 1, "online", 1]),
+        states(s=["alice", 1, "offline", 1]),
+        states(s=["alice", 1, ["online"], 1]),
+        states(s=["alice", 1, "online"]),
+        states(s=["alice", -1, "online", 1]),
+        states(s=["alice", 1, "online", -1]),
+        states(s=["alice", 1, "online", 1, "2", 0, 0, {}]),
+        states(s=["alice", 1, "online", 1, 1e300, 0, 0, {}]),
+        states(s=["alice", 1, "online", 1, None, 0, 0, []]),
+        states(s="online"),
+        states(s={}),
+        choices(17),
+        choices([1, 1, "busy", ""]),
+        choices([1, 1, "offline", "", None]),
+        choices([1, 1, "busy", None, None]),
+        choices([1, 1, "busy", "", "noon"]),
+        choices([1, -1, "busy", "", None]),
         PART | {"parts": 0},
         PART | {"parts": 10**9},
     ],

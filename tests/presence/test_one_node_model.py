@@ -7,7 +7,6 @@ cursors from before what it remembers occur all the time.
 
 import json
 import struct
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,10 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from presence_server.live.audience import Audience, Due, Kind
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL
 from presence_server.live.observer import Observer
-from presence_server.live.service import OwnRoom
 from presence_server.live.update import Forgotten, Update
+from presence_server.presence.commands import Breathe, Command, Send
+from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.records import OWN
 from presence_server.presence.roster import Status
 from tests.live.silent_wire import SilentWire
 from tests.presence.runs import model_runs, unbounded
@@ -116,12 +117,14 @@ class OneNodeModel(RuleBasedStateMachine):
         super().__init__()
         self.elapsed = 0.0
         self.node = Node(NAME, grace=GRACE, lease=10.0, now=self.now)
-        self.node.roster._remembered = REMEMBERED
-        self.node.cluster.subscribed(self.now)
-        self.audience = Audience(OwnRoom(self.node))
-        self.truth = Truth(GRACE)
+        self.room = self.node.rooms.own
+        self.room.roster._remembered = REMEMBERED
+        self.breathes = False
+        self.do(self.node.subscribed(self.now))
+        self.audience = Audience(self.room)
+        self.truth = Truth(GRACE, lease=10.0)
         self.connected = 0
-        self.ended: set[str] = set()
+        self.accounts: dict[str, int] = {}
         self.generations: dict[str, int] = {}
         self.clients: list[Client] = []
         self.written: dict[str, Status] = {}
@@ -135,6 +138,9 @@ class OneNodeModel(RuleBasedStateMachine):
         """The session of a device: a new one when the last has ended."""
         return f"{username}'s {device} {self.generations.setdefault(username + device, 0)}"
 
+    def who(self, session: str, username: str) -> Who:
+        return Who(session, username, self.accounts.get(username, 1))
+
     def pick(self, pick: int) -> tuple[str, int] | None:
         sockets = [
             (session, connection)
@@ -144,10 +150,16 @@ class OneNodeModel(RuleBasedStateMachine):
         return sockets[pick % len(sockets)] if sockets else None
 
     def tick(self) -> None:
-        self.node.tick(self.now)
-        for text, to in self.node.take_letters():
-            if to in (None, NAME):
-                self.node.receive(text, self.now)
+        self.do(self.node.tick(self.now))
+
+    def do(self, commands: list[Command]) -> None:
+        for command in commands:
+            if isinstance(command, Send) and command.to in (None, NAME):
+                self.do(self.node.receive(command.text, self.now))
+            self.breathes = self.breathes or isinstance(command, Breathe)
+
+    def close(self, session: str, connection: int) -> None:
+        self.do(self.node.close(OWN, session, connection, self.now))
 
     # What people do
 
@@ -155,7 +167,7 @@ class OneNodeModel(RuleBasedStateMachine):
     def connect(self, username: str, device: str) -> None:
         self.connected += 1
         session = self.session(username, device)
-        self.node.open(session, username, self.connected, self.now)
+        self.do(self.node.open(OWN, self.who(session, username), self.connected, self.now))
         self.truth.open(session, username, self.connected)
         newcomer = Client(False, self.audience, self.now)
         newcomer.flush(self.update())
@@ -165,19 +177,19 @@ class OneNodeModel(RuleBasedStateMachine):
     @rule(pick=PICKS)
     def drop(self, pick: int) -> None:
         if socket := self.pick(pick):
-            self.node.close(*socket, self.now)
+            self.close(*socket)
             self.truth.close(*socket, self.elapsed)
 
     @rule(pick=PICKS)
     def drop_twice(self, pick: int) -> None:
         if socket := self.pick(pick):
             self.drop(pick)
-            self.node.close(*socket, self.now)
+            self.close(*socket)
 
     @rule(username=USERS, device=DEVICES)
     def open_page(self, username: str, device: str) -> None:
         session = self.session(username, device)
-        self.node.claim(session, username, self.now)
+        self.do(self.node.claim(OWN, self.who(session, username), self.now))
         self.truth.claim(session, username, self.elapsed)
 
     @rule(username=USERS, device=DEVICES)
@@ -197,26 +209,29 @@ class OneNodeModel(RuleBasedStateMachine):
         for session, held in list(self.truth.sessions.items()):
             if held.username == username:
                 self._end(session)
-        self.node.delete(username, self.now.unix)
+        account = self.accounts.get(username, 1)
+        self.do(self.node.delete(username, account, self.now.unix, self.now))
+        self.accounts[username] = account + 1
+        self.truth.choices.pop(username, None)
 
     def _end(self, session: str) -> None:
         held = self.truth.end(session)
-        self.node.end(session, self.now)
+        self.do(self.node.end(session, self.now.unix, self.now))
         # Its sockets are closed after that, and say so.
         for connection in held.connections if held else ():
-            self.node.close(session, connection, self.now)
+            self.close(session, connection)
 
     @rule(pick=PICKS, status=STATUSES)
     def say(self, pick: int, status: Status) -> None:
         if socket := self.pick(pick):
-            self.node.set_status(*socket, status, self.now)
+            self.do(self.node.set_status(OWN, *socket, status, self.now))
             self.truth.say(*socket, status)
 
     @rule(pick=PICKS, status=STATUSES)
     def choose(self, pick: int, status: Status) -> None:
         if socket := self.pick(pick):
             username = self.truth.sessions[socket[0]].username
-            self.node.choose(username, status, self.now)
+            self.do(self.node.choose(0, username, status, self.now))
             self.truth.choose(username, status)
 
     # Time
@@ -228,17 +243,22 @@ class OneNodeModel(RuleBasedStateMachine):
             self.tick()
         self.truth.pass_time(self.elapsed)
 
-    @rule(seconds=st.sampled_from([2, 7, 9, 30]), closed=st.sets(PICKS, max_size=3))
+    @rule(seconds=st.sampled_from([2, 7, 9, 13, 30]), closed=st.sets(PICKS, max_size=3))
     def pause(self, seconds: float, closed: set[int]) -> None:
-        """Stand still while some sockets are closed; what became of them shows soon after."""
+        """Stand still while some sockets are closed."""
         self.elapsed = round(self.elapsed + seconds, 1)
+        self.truth.pause(seconds, self.elapsed)
+        self.tick()
         for socket in {self.pick(pick) for pick in closed}:
             if socket is not None:
-                self.node.close(*socket, self.now)
-                # A grace that passed during the pause is not given again.
-                began = self.elapsed if seconds < GRACE else self.elapsed - GRACE
-                self.truth.close(*socket, began)
-        self.wait(0.6)
+                self.close(*socket)
+                self.truth.close(*socket, self.elapsed)
+                held = self.truth.sessions[socket[0]]
+                held.until = self.elapsed + self.truth.still_held(seconds)
+        assert self.breathes
+        self.breathes = False
+        self.do(self.node.woke(self.now))
+        self.wait(0.2)
 
     # Observers
 
@@ -316,14 +336,14 @@ class OneNodeModel(RuleBasedStateMachine):
         return Update(self.audience, degraded=False, heartbeat=20.0, now=self.now)
 
     def roster_here(self) -> Any:
-        return self.node.roster.here.items()
+        return self.room.roster.here.items()
 
     @rule()
     def write_down(self) -> None:
-        record = self.node.take_record()
-        for session in record.gone:
+        record = self.node.take_record(self.now)
+        for _, session in record.gone:
             self.written.pop(session, None)
-        self.written |= {session: entry.status for session, entry in record.here.items()}
+        self.written |= {stay.session: stay.status for stay in record.here}
         assert self.written.keys() == self.truth.sessions.keys(), "rule 9"
         for username, second in record.last_seen.items():
             assert second >= self.last_seen.get(username, 0), "last seen goes backwards"
@@ -335,22 +355,22 @@ class OneNodeModel(RuleBasedStateMachine):
     def roster_tells_the_truth(self) -> None:
         here = {name: person.status for name, person in self.roster_here()}
         assert here == self.truth.here(), "rules 1 to 4"
-        assert not self.node.cluster.degraded
+        assert not self.node.degraded
 
     @invariant()
     def nothing_is_left_over(self) -> None:
-        connections = self.node.connections
-        counted = sum(len(held.connections) for held in connections._sessions.values())
-        assert counted == sum(len(held.connections) for held in self.truth.sessions.values()), "I10"
-        roster = self.node.roster
-        assert roster._entries.keys() == roster.here.keys(), "I12"
+        members = [self.room.members.get(tag) for tag in self.room.members]
+        lines = sum(len(member.connections) for member in members if member is not None)
+        assert lines == sum(len(held.connections) for held in self.truth.sessions.values()), "I10"
+        roster = self.room.roster
+        assert roster._entries.keys() == roster.here.keys() == set(self.room.own), "I12"
         assert len(roster._gone) <= REMEMBERED and len(roster._deleted) <= REMEMBERED, "I12"
         assert not roster._gone.keys() & roster.here.keys(), "I12"
-        counts = Counter(person.status for person in roster.here.values())
-        assert +Counter(roster.counts) == counts
-        resting = {s for s, held in self.truth.sessions.items() if not held.connections}
-        assert connections._deadlines.keys() == resting, "I12"
-        assert connections._users.keys() == self.node.own == roster.here.keys(), "I12"
+        assert sum(roster.counts.values()) == len(roster.here), "I12"
+        resting = sum(not held.connections for held in self.truth.sessions.values())
+        assert len(self.node._departures._graces) == resting, "I12"
+        assert not len(self.node._departures), "I12"
+        assert self.node._sessions.keys() == self.truth.sessions.keys(), "I12"
 
     def teardown(self) -> None:
         self.flush(set(), None)

@@ -2,63 +2,121 @@
 
 from collections.abc import Callable
 
-from presence_server.presence.roster import Choice, Roster
+from presence_server.presence.choices import Choice
+from presence_server.presence.roster import Entry, Roster, Source, Status, Versions
 from tests.presence.judge import Observer
 
 A, B = "node a", "node b"
 
 
-def told(roster: Roster, version: int = 0) -> dict[str, tuple[str, int]]:
-    """What an observer who has a version is told."""
-    changes = roster.changes_since(version)
-    assert changes is not None
-    return {username: (person.status, person.since) for username, person in changes}
+class Table:
+    """A roster into which a test says what nodes say."""
+
+    def __init__(self, remembered: int = 20_000) -> None:
+        self.choices: dict[str, Choice] = {}
+        self.roster = Roster("", None, self.choices.get, remembered)
+
+    def place(
+        self,
+        node: str,
+        user: str,
+        status: Status,
+        since: int,
+        *,
+        session: str = "",
+        account: int = 1,
+        left: float | None = None,
+    ) -> None:
+        entry = Entry(user, account, status, since, left)
+        self.roster.place(Source(node, "", session or f"{user} at {node}"), entry)
+
+    def remove(self, node: str, user: str, since: int, *, session: str = "") -> None:
+        self.roster.remove(Source(node, "", session or f"{user} at {node}"), user, since)
+
+    def choose(self, user: str, choice: Choice) -> None:
+        self.choices[user] = choice
+        self.roster.settle(user, choice.since)
+
+    def status(self, user: str) -> str:
+        return self.roster.here[user].status
+
+    def told(self, version: int = 0) -> dict[str, tuple[str, int]]:
+        """What an observer who has a version is told."""
+        changes = self.roster.changes_since(version)
+        assert changes is not None
+        return {user: (person.status, person.since) for user, person in changes}
 
 
 def test_rule_1_a_user_is_here_while_any_node_says_so() -> None:
-    roster = Roster()
-    roster.place(A, "alice", "online", 100)
-    roster.place(B, "alice", "online", 101)
-    roster.remove(A, "alice", 105)
-    assert told(roster) == {"alice": ("online", 100)}
-    roster.remove(B, "alice", 106)
-    assert told(roster) == {"alice": ("offline", 106)}
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.place(B, "alice", "online", 100)
+    table.remove(A, "alice", 105)
+    assert table.told() == {"alice": ("online", 100)}
+    table.remove(B, "alice", 106)
+    assert table.told() == {"alice": ("offline", 106)}
 
 
 def test_r4_and_r5_only_what_is_merged_is_told() -> None:
-    roster = Roster()
-    roster.place(A, "alice", "online", 100)
-    version = roster.version
-    roster.place(B, "alice", "online", 100)
-    assert roster.version == version and told(roster, version) == {}
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    version = table.roster.version
+    table.place(B, "alice", "online", 100)
+    assert table.roster.version == version and table.told(version) == {}
 
 
-def test_a_user_is_away_when_all_nodes_say_so() -> None:
-    roster = Roster()
-    roster.place(A, "alice", "online", 100)
-    roster.place(B, "alice", "away", 101)
-    assert roster.here["alice"].status == "online"
-    roster.place(A, "alice", "away", 102)
-    assert told(roster) == {"alice": ("away", 102)}
+def test_a_user_is_away_when_all_sessions_are() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.place(B, "alice", "away", 101)
+    assert table.status("alice") == "online"
+    table.place(A, "alice", "away", 102)
+    assert table.told() == {"alice": ("away", 102)}
+
+
+def test_rule_15_online_beats_busy_and_busy_beats_away() -> None:
+    table = Table()
+    table.place(A, "alice", "away", 100)
+    table.place(B, "alice", "busy", 101)
+    assert table.status("alice") == "busy"
+    table.place(A, "alice", "online", 102)
+    assert table.status("alice") == "online"
+
+
+def test_of_one_session_only_the_open_lines_count() -> None:
+    """What closed at one node is in no grace while the other has a line."""
+    table = Table()
+    table.place(A, "alice", "online", 100, session="s", left=5.0)
+    table.place(B, "alice", "away", 101, session="s")
+    assert table.status("alice") == "away"
+    table.place(A, "alice", "online", 100, session="t", left=5.0)
+    assert table.status("alice") == "online", "that is another session"
+
+
+def test_a_session_without_lines_is_as_the_last_of_them_was() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100, session="s", left=5.0)
+    table.place(B, "alice", "away", 101, session="s", left=6.0)
+    assert table.status("alice") == "away"
 
 
 def test_a_node_removes_only_what_it_said_itself() -> None:
-    roster = Roster()
-    roster.place(A, "alice", "online", 100)
-    roster.remove(B, "alice", 101)
-    roster.remove(A, "bob", 101)
-    assert told(roster) == {"alice": ("online", 100)}
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.remove(B, "alice", 101)
+    table.remove(A, "bob", 101)
+    assert table.told() == {"alice": ("online", 100)}
 
 
 def test_each_change_is_told() -> None:
-    roster = Roster()
-    observer = Observer(roster)
+    table = Table()
+    observer = Observer(table.roster)
     changes: list[Callable[[], None]] = [
-        lambda: roster.place(A, "alice", "online", 100),
-        lambda: roster.place(A, "bob", "away", 101),
-        lambda: roster.remove(A, "alice", 102),
-        lambda: roster.place(A, "bob", "online", 103),
-        lambda: roster.delete("bob", 104),
+        lambda: table.place(A, "alice", "online", 100),
+        lambda: table.place(A, "bob", "away", 101),
+        lambda: table.remove(A, "alice", 102),
+        lambda: table.place(A, "bob", "online", 103),
+        lambda: table.roster.delete("bob", 1, 104),
     ]
     for change in changes:
         change()
@@ -68,55 +126,81 @@ def test_each_change_is_told() -> None:
 
 
 def test_changes_since_finds_all_who_changed() -> None:
-    roster = Roster()
+    table = Table()
     for second, username in enumerate(("alice", "bob", "carol")):
-        roster.place(A, username, "online", second)
-    version = roster.version
-    roster.place(A, "alice", "away", 10)
-    roster.remove(A, "carol", 11)
-    assert told(roster, version) == {"alice": ("away", 10), "carol": ("offline", 11)}
-    assert told(roster, version + 1) == {"carol": ("offline", 11)}
-    assert told(roster, version + 2) == {}
+        table.place(A, username, "online", second)
+    version = table.roster.version
+    table.place(A, "alice", "away", 10)
+    table.remove(A, "carol", 11)
+    assert table.told(version) == {"alice": ("away", 10), "carol": ("offline", 11)}
+    assert table.told(version + 1) == {"carol": ("offline", 11)}
+    assert table.told(version + 2) == {}
 
 
 def test_each_user_is_told_once_with_the_newest_state() -> None:
-    roster = Roster()
+    table = Table()
     for second in range(0, 100, 2):
-        roster.place(A, "alice", "online", second)
-        roster.remove(A, "alice", second + 1)
-    changes = roster.changes_since(3)
+        table.place(A, "alice", "online", second)
+        table.remove(A, "alice", second + 1)
+    changes = table.roster.changes_since(3)
     assert changes is not None and len(changes) == 1
-    assert told(roster, 3) == {"alice": ("offline", 99)}
+    assert table.told(3) == {"alice": ("offline", 99)}
 
 
-def test_rule_7_a_repeated_status_has_a_newer_since() -> None:
-    """Away and back within one second, and one flush."""
-    roster = Roster()
-    observer = Observer(roster)
-    roster.place(A, "alice", "online", 100)
-    observer.flush()
-    roster.remove(A, "alice", 100)
-    roster.place(A, "alice", "online", 100)
-    observer.flush()
-    assert observer.people["alice"].since > 100
+def test_rule_11_no_second_is_invented() -> None:
+    table = Table()
+    for status in ("online", "away", "online", "away"):
+        table.place(A, "alice", status, 100)
+    assert table.told() == {"alice": ("away", 100)}
+
+
+def test_rule_7_who_turned_away_and_back_within_a_second_is_no_news() -> None:
+    """It is to whoever was told in between."""
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    version = table.roster.version
+    table.place(A, "alice", "away", 100)
+    table.place(A, "alice", "online", 100)
+    assert table.told(version) == {}
+    assert table.told(version + 1) == {"alice": ("online", 100)}
+    table.place(A, "alice", "away", 101)
+    assert table.told(version) == {"alice": ("away", 101)}
+
+
+def test_the_same_holds_for_coming_and_going() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    version = table.roster.version
+    table.remove(A, "alice", 100)
+    table.place(A, "alice", "online", 100)
+    assert table.told(version) == {} and table.told(version - 1) == {"alice": ("online", 100)}
 
 
 def test_a_clock_that_goes_back_does_not_take_since_back() -> None:
-    roster = Roster()
-    roster.place(A, "alice", "online", 100)
-    roster.remove(A, "alice", 90)
-    assert told(roster) == {"alice": ("offline", 101)}
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.remove(A, "alice", 90)
+    assert table.told() == {"alice": ("offline", 100)}
+
+
+def test_who_says_a_later_second_is_followed_without_a_word() -> None:
+    """Two nodes that knew nothing of each other: all shall name one second."""
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    version = table.roster.version
+    table.place(B, "alice", "online", 103)
+    assert table.roster.here["alice"].since == 103 and table.told(version) == {}
 
 
 def test_a_cursor_from_before_what_is_remembered_gets_no_changes() -> None:
-    roster = Roster(remembered=2)
+    table = Table(remembered=2)
     for username in ("alice", "bob", "carol"):
-        roster.place(A, username, "online", 100)
-    version = roster.version
+        table.place(A, username, "online", 100)
+    version = table.roster.version
     for username in ("alice", "bob", "carol"):
-        roster.remove(A, username, 101)
-    assert roster.changes_since(version) is None
-    assert roster.changes_since(version + 1) is not None, "it has seen alice go"
+        table.remove(A, username, 101)
+    assert table.roster.changes_since(version) is None and not table.roster.remembers(version)
+    assert table.roster.changes_since(version + 1) is not None, "it has seen alice go"
 
 
 def test_a_version_that_never_was_gets_no_changes() -> None:
@@ -125,89 +209,133 @@ def test_a_version_that_never_was_gets_no_changes() -> None:
     assert roster.changes_since(1) is None and roster.changes_since(-1) is None
 
 
+def test_versions_grow_over_all_rooms() -> None:
+    """A room that is opened anew knows nothing of what was told in its former life."""
+    versions = Versions()
+    first = Roster("7/a", versions)
+    first.place(Source(A, "7/a", "s"), Entry("alice", 0, "online", 100))
+    second = Roster("7/b", versions)
+    assert second.version == 1 and not second.remembers(0)
+    second.place(Source(A, "7/b", "s"), Entry("alice", 0, "online", 100))
+    assert (first.version, second.version) == (1, 2) and first.remembers(2)
+    assert versions.take_changed() == {"7/a", "7/b"} and not versions.take_changed()
+
+
 def test_i12_no_more_than_some_who_left_are_remembered() -> None:
-    roster = Roster(remembered=10)
+    table = Table(remembered=10)
     for number in range(1000):
-        roster.place(A, f"user{number}", "online", 100)
-        roster.remove(A, f"user{number}", 101)
-        roster.delete(f"user{number}", 102)
-    assert not roster.here and not roster._entries
-    assert len(roster._gone) == 10 and len(roster._deleted) <= 10
+        table.place(A, f"user{number}", "online", 100)
+        table.remove(A, f"user{number}", 101)
+        table.roster.delete(f"user{number}", 1, 102)
+    roster = table.roster
+    assert not roster.here and roster.is_empty
+    assert len(roster._gone) == 10 and len(roster._deleted) <= 10 and len(roster._told) <= 10
 
 
 def test_coming_and_going_is_told_from_changes_of_status() -> None:
     """The tutorial's dialect knows only the former."""
-    roster = Roster()
-    roster.place(A, "alice", "online", 100)
-    came = roster.here["alice"].came
-    roster.place(A, "alice", "away", 101)
-    assert roster.here["alice"].came == came
-    roster.remove(A, "alice", 102)
-    roster.place(A, "alice", "online", 103)
-    assert roster.here["alice"].came > came
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    came = table.roster.here["alice"].came
+    table.place(A, "alice", "away", 101)
+    assert table.roster.here["alice"].came == came
+    table.remove(A, "alice", 102)
+    table.place(A, "alice", "online", 103)
+    assert table.roster.here["alice"].came > came
+
+
+# What is beside a status
+
+
+def about(table: Table) -> tuple[dict[str, object], int]:
+    person = table.roster.here["alice"]
+    return dict(person.about), person.about_version
+
+
+def test_the_newest_about_of_all_sessions_is_shown() -> None:
+    table = Table()
+    for order, node in ((2, A), (1, B)):
+        entry = Entry("alice", 0, "online", 100, None, 0, order, {"data": {"of": node}})
+        table.roster.place(Source(node, "", "s"), entry)
+    assert about(table) == ({"data": {"of": A}}, 1)
+    version = table.roster.version
+    entry = Entry("alice", 0, "online", 100, None, 0, 3, {"data": {}})
+    table.roster.place(Source(B, "", "s"), entry)
+    assert about(table) == ({"data": {}}, version + 1)
+    assert table.told(version) == {"alice": ("online", 100)}
+
+
+def test_a_change_of_status_leaves_the_about_as_it_was() -> None:
+    table = Table()
+    for status in ("online", "away"):
+        entry = Entry("alice", 0, status, 100, None, 0, 1, {"name": "A"})
+        table.roster.place(Source(A, "", "s"), entry)
+    assert about(table) == ({"name": "A"}, 1) and table.roster.version == 2
 
 
 # Choices
 
 
-def test_a_choice_of_away_holds_against_connections() -> None:
-    roster = Roster()
-    roster.place(A, "alice", "online", 100)
-    roster.place(A, "alice", "online", 100, Choice(105, "away"))
-    assert told(roster) == {"alice": ("away", 105)}
-    roster.place(B, "alice", "online", 110)
-    assert told(roster) == {"alice": ("away", 105)}
+def test_a_choice_holds_against_connections() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.choose("alice", Choice(1, 105_000, "away", since=105))
+    assert table.told() == {"alice": ("away", 105)}
+    table.place(B, "alice", "online", 110)
+    assert table.told() == {"alice": ("away", 105)}
 
 
-def test_the_newer_choice_holds_in_whatever_order_they_come() -> None:
-    away, online = Choice(105, "away"), Choice(106, "online")
-    for first, second in ((away, online), (online, away)):
-        roster = Roster()
-        roster.place(A, "alice", "online", 100, first)
-        roster.place(B, "alice", "online", 100, second)
-        assert roster.here["alice"].status == "online"
+def test_a_choice_has_words_and_an_end() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.choose("alice", Choice(1, 105_000, "busy", "lunch", 200, since=105))
+    assert about(table)[0] == {"text": "lunch", "until": 200}
+    table.choose("alice", Choice(1, 106_000, None, "back", since=106))
+    assert about(table)[0] == {"text": "back"} and table.roster.here["alice"].status == "online"
 
 
-def test_a_choice_goes_with_the_last_who_said_it() -> None:
-    roster = Roster()
-    roster.place(A, "alice", "online", 100, Choice(105, "away"))
-    roster.place(B, "alice", "online", 100)
-    roster.remove(A, "alice", 110)
-    assert told(roster) == {"alice": ("online", 110)}
+def test_who_is_invisible_is_offline_and_comes_back() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.choose("alice", Choice(1, 105_000, "invisible", since=105))
+    assert table.told() == {"alice": ("offline", 105)} and not table.roster.is_empty
+    table.place(B, "alice", "online", 107)
+    table.remove(B, "alice", 108)
+    assert table.told() == {"alice": ("offline", 105)}
+    table.choose("alice", Choice(1, 110_000, since=110))
+    assert table.told() == {"alice": ("online", 110)}
 
 
 # Deleted accounts
 
 
 def test_a_deleted_account_is_told_though_it_was_not_here() -> None:
-    roster = Roster()
-    roster.delete("alice", 100)
-    assert told(roster) == {"alice": ("deleted", 100)}
-    assert roster.left("alice") is None
+    table = Table()
+    table.roster.delete("alice", 1, 100)
+    assert table.told() == {"alice": ("deleted", 100)}
+    assert table.roster.left("alice") is None
 
 
 def test_what_is_said_of_a_deleted_account_afterwards_is_not_believed() -> None:
-    roster = Roster()
-    roster.place(A, "alice", "online", 90)
-    roster.delete("alice", 100)
-    roster.place(B, "alice", "online", 95)
-    roster.remove(A, "alice", 101)
-    assert told(roster) == {"alice": ("deleted", 100)}
+    table = Table()
+    table.place(A, "alice", "online", 90)
+    table.roster.delete("alice", 1, 100)
+    table.place(B, "alice", "online", 600)
+    table.remove(A, "alice", 101)
+    assert table.told() == {"alice": ("deleted", 100)}
 
 
-def test_a_new_account_of_a_deleted_name_is_here_like_any_other() -> None:
-    """Even within the same second, in which the old one came, went and was deleted."""
-    roster = Roster()
-    roster.place(A, "alice", "online", 100)
-    roster.remove(A, "alice", 100)
-    roster.delete("alice", 100)
-    roster.place(A, "alice", "online", 100)
-    assert roster.here["alice"].status == "online"
+def test_a_new_account_of_a_deleted_name_is_here_whatever_the_clocks_say() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 700)
+    table.roster.delete("alice", 1, 700)
+    table.place(B, "alice", "online", 100, account=2)
+    assert table.status("alice") == "online"
 
 
 def test_a_deletion_read_late_leaves_the_new_account_here() -> None:
-    roster = Roster()
-    roster.place(A, "alice", "online", 90)
-    roster.place(B, "alice", "away", 102)
-    roster.delete("alice", 100)
-    assert roster.here["alice"].status == "away"
+    table = Table()
+    table.place(A, "alice", "online", 90)
+    table.place(B, "alice", "away", 102, account=2)
+    table.roster.delete("alice", 1, 100)
+    assert table.status("alice") == "away"

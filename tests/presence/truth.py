@@ -27,8 +27,9 @@ class Held:
 class Truth:
     """Who is here by the rules."""
 
-    def __init__(self, grace: float) -> None:
+    def __init__(self, grace: float, lease: float = 10.0) -> None:
         self.grace = grace
+        self.lease = lease
         self.sessions: dict[str, Held] = {}
         self.choices: dict[str, Status] = {}
 
@@ -52,21 +53,30 @@ class Truth:
 
     def choose(self, username: str, status: Status) -> None:
         self.choices[username] = status
+        if status == "online":
+            del self.choices[username]
         for held in self.sessions.values():
             if held.username == username and status == "online":
                 held.resting = "online"
                 held.connections = dict.fromkeys(held.connections, "online")
 
     def end(self, session: str) -> Held | None:
-        held = self.sessions.pop(session, None)
-        for username in self.choices.keys() - self.here().keys():
-            del self.choices[username]
-        return held
+        return self.sessions.pop(session, None)
 
     def pass_time(self, now: float) -> None:
         for session, held in list(self.sessions.items()):
             if not held.connections and held.until <= now + 1e-6:
                 self.end(session)
+
+    def still_held(self, pause: float) -> float:
+        """For how long others may still show whom a server has that stood still for so long."""
+        return min(self.grace, max(0.0, self.lease + self.grace - pause))
+
+    def pause(self, seconds: float, now: float) -> None:
+        """The server stood still until now: graces count the time in which it ran."""
+        for held in self.sessions.values():
+            latest = max(held.until, now + self.still_held(seconds))
+            held.until = min(held.until + seconds, latest)
 
     def here(self) -> dict[str, Status]:
         here: dict[str, Status] = {}
@@ -74,8 +84,8 @@ class Truth:
             if here.get(held.username) != "online":
                 here[held.username] = held.status
         for username, choice in self.choices.items():
-            if choice == "away" and username in here:
-                here[username] = "away"
+            if username in here:
+                here[username] = choice
         return here
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from presence_server import relay
 from presence_server.accounts.keyring import open_keyring
+from presence_server.presence.choices import Choice
 from presence_server.presence.letters import (
     Ask,
     Batch,
@@ -17,10 +18,10 @@ from presence_server.presence.letters import (
     Part,
     People,
     encode_letter,
+    Said,
     parse_letter,
 )
 from presence_server.presence.messages import MessageError
-from presence_server.presence.roster import Choice
 from presence_server.relay.seal import Seal
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
@@ -29,12 +30,15 @@ from tests.relay.node import KEYS, Node
 
 LETTERS = 10_000
 NODE = "0123456789abcdef"
-PEOPLE = People({"evil": ("online", 1795420800)}, {"gone": 5}, {"evil": Choice(1, "away")})
+PEOPLE = People(
+    {"": {"its": Said("evil", 1, "online", 1795420800), "gone": 5}},
+    {0: {"evil": Choice(1, 1, "away")}},
+)
 GOOD = [
     encode_letter(letter)
     for letter in (
-        Beat(NODE, 1, 1.5),
-        Batch(NODE, 1, PEOPLE),
+        Beat(NODE, 1, 1, 1795420800, False, {}),
+        Batch(NODE, 1, 0, PEOPLE),
         Ask(NODE),
         Part(NODE, 1, 1, 0, 1, PEOPLE),
         Goodbye(NODE),
@@ -128,7 +132,10 @@ async def test_t34_perfect_letters_without_our_seal_show_nobody(
         await server_process(redis_url=own_redis.url, admin_port=0) for _ in range(2)
     ]
     alice, bob = await visit(here, "alice"), await visit(there, "bob")
-    perfect = [encode_letter(Beat(NODE, 1, 1.5)), encode_letter(Part(NODE, 1, 1, 0, 1, PEOPLE))]
+    perfect = [
+        encode_letter(Beat(NODE, 1, 1, 1795420800, False, {})),
+        encode_letter(Part(NODE, 1, 1, 0, 1, PEOPLE)),
+    ]
     ours = seal_of(here, own_redis)
     foreign_key = Seal([b"x" * 32], "some other namespace")
     another_site = Seal(open_keyring(here.folder / "presence.sqlite3.key").letter_keys, "0" * 32)
@@ -206,7 +213,10 @@ async def test_t34_made_up_nodes_end_nothing(
 ) -> None:
     here, there = [await server_process(redis_url=own_redis.url) for _ in range(2)]
     alice, bob = await visit(here, "alice"), await visit(there, "bob")
-    beats = (encode_letter(Beat(f"{number:016x}", 1, 1.0)).encode() for number in range(2000))
+    beats = (
+        encode_letter(Beat(f"{number:016x}", 1, 1, 1795420800, False, {})).encode()
+        for number in range(2000)
+    )
     async with alice.live() as of_alice:
         await of_alice.first()
         write_to_all(own_redis, sealed(beats, seal_of(here, own_redis)), 2000)

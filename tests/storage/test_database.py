@@ -247,7 +247,7 @@ async def test_one_line_when_it_ceases_to_serve_and_one_when_it_serves_again(
     assert [record.getMessage() for record in caplog.records] == [
         f"The database {db.name} is full."
     ]
-    assert db.failures == {"write": 6}
+    assert db.failures == {"write": 10}
     await users.create(db, "alice", "hash", NOW)
     await users.create(db, "bob", "hash", NOW)
     (again,) = caplog.records[1:]
@@ -287,6 +287,20 @@ async def test_whether_it_can_be_written_is_looked_into_once_a_second(
     monkeypatch.setattr(db, "check_writable", counted)
     assert await asyncio.gather(*(db.why_not_writable() for _ in range(50))) == 50 * [None]
     assert checks == 1
+
+
+async def test_a_failure_is_known_at_once_also_when_all_was_well_just_before(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await db.why_not_writable() is None
+
+    async def full(*values: object) -> None:
+        raise DatabaseUnavailable("It is full.")
+
+    monkeypatch.setattr(db._engine, "write", full)
+    with pytest.raises(DatabaseUnavailable):
+        await users.create(db, "alice", "hash", NOW)
+    assert await db.why_not_writable() == "It is full."
 
 
 async def test_a_check_reaches_the_disk(db: Database, path: Path) -> None:

@@ -332,7 +332,7 @@ async def test_our_own_mistakes_are_loud(db: Database, state: str) -> None:
         await db.read(reporting(state))
 
 
-@pytest.mark.parametrize("table", ["users", "sessions"])
+@pytest.mark.parametrize("table", ["users", "sessions", "endings", "here"])
 async def test_f17_a_check_notices_that_there_is_no_room_for_rows(
     db: Database, postgresql: PostgresUrl, table: str
 ) -> None:

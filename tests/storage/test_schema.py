@@ -153,6 +153,15 @@ async def test_f18_a_damaged_database(path: Path) -> None:
     assert "is not a database" in await refusal(path)
 
 
+async def test_a_database_that_has_lost_its_identity(path: Path) -> None:
+    async with open_database(path):
+        pass
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("DELETE FROM about")
+        other.commit()
+    assert "it has no identity" in await refusal(path)
+
+
 async def test_f18_a_database_of_a_newer_version(path: Path) -> None:
     async with open_database(path):
         pass

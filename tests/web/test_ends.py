@@ -5,16 +5,20 @@ import contextlib
 import gc
 import socket
 import struct
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from aiohttp import web
 
+from presence_server.accounts import passwords
 from presence_server.app import create_app
 from presence_server.config import Config
-from presence_server.web import forms
+from presence_server.keys import PASSWORDS, THROTTLE
+from presence_server.web import bodies
 from presence_server.web.intake import Intake
 from presence_server.web.runner import Runner
 from testing.raw_peer import RawPeer
@@ -55,19 +59,26 @@ FRAMES = {
 
 
 @pytest.fixture
-async def site(
+async def runner(
     config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[int]:
-    """The port of a server within this test, with connections as a real one has them."""
-    monkeypatch.setattr(forms, "BODY_TIMEOUT", 0.3)
+) -> AsyncIterator[Runner]:
+    """A server within this test, with connections as a real one has them."""
+    monkeypatch.setattr(bodies, "BODY_TIMEOUT", 0.3)
     settings = config(max_sockets_per_user=0, max_sockets_per_address=0)
     runner = Runner(create_app(settings), keepalive_timeout=0.6, shutdown_timeout=1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield runner.addresses[0][1]
+        yield runner
     finally:
         await runner.cleanup()
+
+
+@pytest.fixture
+def site(runner: Runner) -> int:
+    """Its port."""
+    port: int = runner.addresses[0][1]
+    return port
 
 
 async def _end(sock: socket.socket, end: str) -> None:
@@ -224,3 +235,30 @@ async def test_chunks_of_a_usual_size_are_read(site: int) -> None:
         # Read to its end: what is missing is the token.
         assert b" 403 " in await reader.readline()
     writer.close()
+
+
+async def test_no_log_in_waits_in_line_for_a_client_that_is_gone(
+    runner: Runner, site: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = threading.Event()
+
+    def slow(*values: object) -> bool:
+        assert opened.wait(10)
+        return False
+
+    async with Visitor.at(f"http://127.0.0.1:{site}") as alice:
+        token = quote_plus((await alice.get("/log_in/")).csrf_token)
+        (cookie,) = alice.http.cookie_jar
+        monkeypatch.setattr(passwords, "_matches", slow)
+        body = f"csrf_token={token}&username=alice&password=johnson123".encode()
+        head = _POST % b"/log_in/" + f"Cookie: {cookie.key}={cookie.value}\r\n".encode()
+        form = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        async with asyncio.TaskGroup() as tasks:
+            for end in ("closed", "reset", "half-closed") * 7:
+                tasks.create_task(_request(site, form, end))
+        line = runner.app[PASSWORDS]._lines[False]
+        throttle = runner.app[THROTTLE]
+        async with asyncio.timeout(5):
+            while line._length or throttle._waiting:
+                await asyncio.sleep(0.02)
+        opened.set()

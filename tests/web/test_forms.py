@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from presence_server.web import forms
+from presence_server.web import bodies
 from tests.conftest import Serve, Visit
 from testing.visitor import Visitor
 
@@ -82,7 +82,7 @@ async def post(visitor: Visitor, content_type: str | None, body: bytes, **header
             415,
         ),
         # What is too large.
-        (URLENCODED, b"username=" + b"a" * forms.LARGEST, 413),
+        (URLENCODED, b"username=" + b"a" * bodies.LARGEST, 413),
         (URLENCODED, b"a" * 1_000_000, 413),
         ("text/plain", b"a" * 1_000_000, 415),
     ],
@@ -100,7 +100,7 @@ async def test_t17_bodies(
 
 
 async def test_t16_a_body_of_the_largest_size_is_read(serve: Serve, visit: Visit) -> None:
-    body = b"username=".ljust(forms.LARGEST, b"a")
+    body = b"username=".ljust(bodies.LARGEST, b"a")
     assert await post(await visit(await serve()), URLENCODED, body) == 403
 
 
@@ -114,7 +114,7 @@ async def test_compressed_bodies_are_not_taken(serve: Serve, visit: Visit, encod
 async def test_d14_a_body_that_never_comes_is_not_waited_for(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr(forms, "BODY_TIMEOUT", 0.2)
+    monkeypatch.setattr(bodies, "BODY_TIMEOUT", 0.2)
     server = await serve()
     alice = await visit(server, "alice")
     cookie = "; ".join(f"{cookie.key}={cookie.value}" for cookie in alice.http.cookie_jar)

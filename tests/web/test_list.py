@@ -7,6 +7,8 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import users
+from presence_server.presence.members import Who
+from presence_server.presence.records import OWN
 from presence_server.storage.database import Transaction
 from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
 from tests.conftest import Serve, Visit
@@ -84,7 +86,7 @@ async def test_more_people_here_than_fit_lead_to_everybody(serve: Serve, visit: 
     await add(server, 130)
     me = await visit(server, "zoe")
     for number in range(120):
-        server.app[PRESENCE].claim(f"key {number}", f"user{number:06}")
+        server.app[PRESENCE].claim(OWN, Who(f"key {number}", f"user{number:06}"))
     screens = await walk(me, "/")
     assert screens[0][0] == "zoe"
     assert len(screens[0]) == 100
@@ -163,7 +165,7 @@ async def test_a_hundred_thousand_accounts_are_no_burden(serve: Serve, visit: Vi
     me = await visit(server, "michael")
     await add(server, 100_000)
     for number in range(0, 100_000, 10):
-        server.app[PRESENCE].claim(f"key {number}", f"user{number:06}")
+        server.app[PRESENCE].claim(OWN, Who(f"key {number}", f"user{number:06}"))
     times = []
     for _ in range(9):
         began = time.perf_counter()

@@ -3,6 +3,8 @@ import pytest
 from presence_server.accounts import sessions, users
 from presence_server.accounts.passwords import PasswordsBusy
 from presence_server.keys import DATABASE, ENDINGS, PASSWORDS, PRESENCE
+from presence_server.presence.members import Who
+from presence_server.presence.records import OWN
 from tests.conftest import Serve, Visit
 from testing.visitor import PASSWORD, Page, Visitor
 
@@ -308,5 +310,5 @@ async def test_t37_a_page_that_was_under_way_at_log_out_brings_nobody_back(
         await socket.sees("alice", "online")
         await alice.log_out()
         await socket.sees("alice", "offline")
-        server.app[PRESENCE].claim(session.key, session.username)
+        server.app[PRESENCE].claim(OWN, Who(session.key, "alice"))
         assert server.app[PRESENCE].status_of("alice") is None

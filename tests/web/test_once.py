@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp.test_utils import TestServer
@@ -136,3 +137,52 @@ async def test_answers_are_kept_in_bounds(
     assert (await alice.post("/sign_up/", {**fields, "username": "dave"})).status == 303
     # The first one's has had to go.
     assert (await alice.post("/sign_up/", fields)).status == 400
+
+
+async def test_whoever_has_let_go_of_the_first_answer_gets_it_all_the_same(
+    serve: Serve, visit: Visit
+) -> None:
+    server = await serve()
+    alice, token = await at_the_form(server, visit, "/log_in/")
+    host, port = alice.url.removeprefix("http://").split(":")
+    body = urlencode({**FORMS["/log_in/"], "csrf_token": token})
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(
+        f"POST /log_in/ HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie_of(alice)['Cookie']}\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+    )
+    await writer.drain()
+    writer.close()
+    answer = await alice.post("/log_in/", {**FORMS["/log_in/"], "csrf_token": token})
+    assert (answer.status, answer.location) == (303, "/")
+    assert (await alice.get("/")).status == 200
+    assert len(await sessions.of_user(server.app[DATABASE], 1)) == 1
+
+
+async def test_what_was_not_done_for_the_first_is_done_for_one_of_the_others(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve()
+    alice, token = await at_the_form(server, visit, "/sign_up/")
+    all_are_there = asyncio.Event()
+    verdicts: list[str] = []
+
+    async def busy_at_first(*_: object, **__: object) -> str:
+        verdicts.append("busy" if not verdicts else "hashed")
+        if verdicts == ["busy"]:
+            await all_are_there.wait()
+            raise PasswordsBusy
+        return "a hash"
+
+    monkeypatch.setattr(type(server.app[PASSWORDS]), "hash", busy_at_first)
+    fields = {**FORMS["/sign_up/"], "csrf_token": token}
+    tries = [asyncio.create_task(alice.post("/sign_up/", fields)) for _ in range(4)]
+    while not verdicts:
+        await asyncio.sleep(0)
+    # Of those who came while the first one waited some may only just be there.
+    await alice.get("/log_in/")
+    all_are_there.set()
+    statuses = sorted([(await each).status for each in tries])
+    assert statuses == [303, 303, 303, 503]
+    assert verdicts == ["busy", "hashed"]

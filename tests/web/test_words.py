@@ -202,6 +202,7 @@ async def test_whoever_looks_at_a_page_of_ours_is_here(
     server = await serve(grace=0.1)
     alice, bob = await visit(server, "alice"), await visit(server, "bob")
     async with bob.live() as socket:
+        await socket.first()
         await socket.sees("alice", "offline")
         await alice.get(path)
         await socket.sees("alice", "online")
@@ -242,3 +243,10 @@ async def test_errors_are_said_in_words_for_people(
     page = (await (await visit(await serve())).get(path)).text
     assert f'<h1 id="title">{title}</h1>' in page
     assert "Not Found" not in page and "Method Not Allowed" not in page
+
+
+async def test_nothing_of_the_librarys_own_words_is_shown(serve: Serve, visit: Visit) -> None:
+    alice = await visit(await serve())
+    page = await alice.post("/log_in/", {"username": "a" * 100_000})
+    assert page.status == 413
+    assert "That is more than this site accepts." in page.text and "Maximum" not in page.text

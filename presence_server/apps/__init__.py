@@ -1,0 +1,1 @@
+"""Other applications that show their users through this server: keys, tokens, limits."""

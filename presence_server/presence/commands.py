@@ -1,0 +1,36 @@
+"""What a node wants done by whoever drives it, in the order in which it is to be done."""
+
+from typing import NamedTuple
+
+
+class Send(NamedTuple):
+    """A letter for one node, or for all."""
+
+    text: str
+    to: str | None
+
+
+class Tell(NamedTuple):
+    """Something changed in these rooms, by their keys: observers are to be told."""
+
+    rooms: frozenset[str]
+
+
+class TickSoon(NamedTuple):
+    """There is something to say to other nodes: after a moment in which more may come."""
+
+
+class Resubscribe(NamedTuple):
+    """The relay brings nothing: make new connections."""
+
+
+class ReadEndings(NamedTuple):
+    """Sessions have ended: have them read now."""
+
+
+class Breathe(NamedTuple):
+    """This process stood still: let everything be seen to that came in meanwhile, closed sockets
+    first of all, and say so by Node.woke()."""
+
+
+Command = Send | Tell | TickSoon | Resubscribe | ReadEndings | Breathe

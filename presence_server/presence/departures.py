@@ -1,0 +1,156 @@
+"""Letting people go: when that is due, and what has to be known first.
+
+Whoever leaves one node may have come to another, and the letter that says so may still be on its
+way. So nobody is let go by the clock: first every other node that lives confirms a mark that was
+sent after the moment in question, over the relay or by what it writes down. One that does neither
+is waited for until its lease is over, for it may just not be heard.
+"""
+
+import math
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from presence_server.presence.deadlines import Deadlines
+from presence_server.presence.hearing import Contact, Hearing
+from presence_server.presence.moment import Moment
+from presence_server.presence.peers import Life, Peers
+from presence_server.presence.roster import Source
+from presence_server.presence.timing import (
+    ASKING,
+    ENDED_WAITS,
+    ENDED_WAITS_UNHEARD,
+    PATIENCE,
+    Timing,
+)
+
+# No mark: those who left it out are asked anew.
+NO_MARK = math.inf
+
+
+class Why(Enum):
+    GRACE = "the grace is over"
+    TOLD = "its node says so"
+    ENDED = "the session has ended"
+
+
+class Departure(NamedTuple):
+    """A session to be let go because of what was so at `at`, gone since the Unix second `since`.
+
+    `mark` is the one that its node had others confirm, if that told of it.
+    """
+
+    why: Why
+    at: float
+    since: int
+    mark: float = NO_MARK
+
+
+class Departures:
+    def __init__(self, timing: Timing, hearing: Hearing, peers: Peers, now: Moment) -> None:
+        self._timing = timing
+        self._hearing = hearing
+        self._peers = peers
+        self._graces: Deadlines[Source] = Deadlines()
+        self._pending: dict[Source, Departure] = {}
+        # Since when what other nodes wrote down has been read.
+        self.read_at = -math.inf
+        self._asked_at = now.elapsed - ASKING
+        # The newest mark that all had confirmed who were let go after it.
+        self.confirmed_mark = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def rest(self, source: Source, until: float) -> None:
+        """Let a grace begin."""
+        self._graces.put(source, until)
+
+    def rests(self, source: Source) -> bool:
+        return source in self._graces
+
+    def move_graces(self, grace: float, pause: float, now: Moment) -> None:
+        """This process stood still: a grace counts the time in which it ran, as far as others
+        still show whom it had."""
+        latest = now.elapsed + self._timing.still_held(grace, pause)
+        self._graces.move(lambda source, at: min(at + pause, max(at, latest)))
+
+    def add(self, source: Source, departure: Departure) -> None:
+        known = self._pending.get(source)
+        if known is None or (departure.why is Why.ENDED and known.why is not Why.ENDED):
+            self._pending[source] = departure
+            self._graces.drop(source)
+
+    def cancel(self, source: Source) -> None:
+        """It is here after all; but what has ended stays ended."""
+        self._graces.drop(source)
+        if not self.has_ended(source):
+            self._pending.pop(source, None)
+
+    def forget(self, source: Source) -> None:
+        self._graces.drop(source)
+        self._pending.pop(source, None)
+
+    def has_ended(self, source: Source) -> bool:
+        known = self._pending.get(source)
+        return known is not None and known.why is Why.ENDED
+
+    def take_overdue(self, now: Moment) -> Iterator[Source]:
+        """Those whose grace is over."""
+        if not self._hearing.is_waking:
+            yield from list(self._graces.take(now.elapsed))
+
+    def take(self, now: Moment) -> list[tuple[Source, Departure]]:
+        """Those who may go now."""
+        if not self._pending or self._hearing.is_waking:
+            return []
+        found = [(s, d) for s, d in self._pending.items() if self._may_go(s, d, now)]
+        for source, departure in found:
+            del self._pending[source]
+            if departure.why is Why.GRACE:
+                mark = self._hearing.first_mark_after(departure.at)
+                self.confirmed_mark = max(self.confirmed_mark, mark)
+        return found
+
+    def asks(self, now: Moment) -> bool:
+        """Whether a mark has to be confirmed that is yet to be sent."""
+        newest = max((departure.at for departure in self._pending.values()), default=-math.inf)
+        # A mark that is not confirmed for so long may have been lost.
+        wait = ASKING if newest > self._asked_at else PATIENCE
+        if newest == -math.inf or now.elapsed - self._asked_at < wait:
+            return False
+        self._asked_at = now.elapsed
+        return bool(self._peers.living())
+
+    def _may_go(self, source: Source, departure: Departure, now: Moment) -> bool:
+        at = departure.at
+        if departure.why is Why.TOLD and self._all_had_confirmed(source.node, departure.mark):
+            return True
+        if self._is_known(at):
+            return True
+        if departure.why is Why.ENDED:
+            hears = self._hearing.contact is Contact.HEARS
+            return now.elapsed >= at + (ENDED_WAITS if hears else ENDED_WAITS_UNHEARD)
+        # Whoever was heard in all this time would have said it by now.
+        hears = self._hearing.contact is Contact.HEARS
+        return hears and self._hearing.read_until >= at + self._timing.lease
+
+    def _all_had_confirmed(self, node: str, mark: float) -> bool:
+        """Whether all nodes said before a node's word what they knew when it sent its mark."""
+        hearing = self._hearing
+        if hearing.contact is not Contact.HEARS or hearing.read_until < hearing.awake_since:
+            return False
+        return all(
+            peer.life is Life.CURRENT and (name == node or peer.marks_heard.get(node, 0) >= mark)
+            for name, peer in self._peers.living()
+        )
+
+    def _is_known(self, at: float) -> bool:
+        """Whether all that any other node knew at a moment is known here."""
+        peers = [peer for _, peer in self._peers.living()]
+        if self._hearing.contact is not Contact.HEARS:
+            # There may be nodes that have not been heard at all, but none that does not write.
+            if self.read_at < at:
+                return False
+            peers = [p for p in peers if self.read_at - p.last_sign < self._timing.lease]
+        return all(peer.known_until >= at for peer in peers)

@@ -1,0 +1,259 @@
+"""What other nodes say of their people: by letters, by what they write down, by their silence."""
+
+import json
+from collections.abc import Sequence
+
+from presence_server.presence.departures import NO_MARK, Departure, Departures, Why
+from presence_server.presence.hearing import Contact, Hearing
+from presence_server.presence.letters import (
+    Batch,
+    Beat,
+    Chosen,
+    Goodbye,
+    Letter,
+    Part,
+    Said,
+    States,
+)
+from presence_server.presence.moment import Moment
+from presence_server.presence.peers import Life, Peer, Peers
+from presence_server.presence.records import OWN, Notes, Stay
+from presence_server.presence.room import tag_of
+from presence_server.presence.rooms import Rooms
+from presence_server.presence.roster import Entry, Source
+from presence_server.presence.timing import Timing
+
+# So many sessions that have ended are remembered: who stood still may still speak of them.
+_ENDED_REMEMBERED = 20_000
+
+
+class Others:
+    """The other nodes' people, kept in the rooms; which choices came with them is returned."""
+
+    def __init__(
+        self,
+        me: str,
+        timing: Timing,
+        rooms: Rooms,
+        peers: Peers,
+        hearing: Hearing,
+        departures: Departures,
+    ) -> None:
+        self._me = me
+        self._timing = timing
+        self._rooms = rooms
+        self._peers = peers
+        self._hearing = hearing
+        self._departures = departures
+        self._ended: dict[str, None] = {}
+        # Sessions that have a line at another node.
+        self._opened: list[Source] = []
+        # Nodes that are gone, whose notes are to be forgotten.
+        self._dropped: set[str] = set()
+
+    @property
+    def degraded(self) -> bool:
+        """Whether what is shown of other nodes' people is only what was last known."""
+        return self._hearing.contact is Contact.DEAF or self._peers.unconfirmed
+
+    def is_unheard(self, now: Moment) -> bool:
+        """Whether other nodes may say what cannot be heard, so that their notes matter."""
+        return self._hearing.contact is not Contact.HEARS or any(
+            peer.life is not Life.CURRENT or now.elapsed - peer.heard > self._timing.deaf
+            for _, peer in self._peers.living()
+        )
+
+    def take_opened(self) -> list[Source]:
+        """The sessions of which another node has said that they have a line there."""
+        opened, self._opened = self._opened, []
+        return opened
+
+    def take_dropped(self) -> set[str]:
+        dropped, self._dropped = self._dropped, set()
+        return dropped
+
+    # Letters
+
+    def hear(self, letter: Letter, now: Moment) -> Chosen:
+        peer = self._peers.find(letter.node, now)
+        if peer is None:
+            return {}
+        peer.heard = now.elapsed
+        match letter:
+            case Beat():
+                sent_at = self._hearing.sent_at(letter.heard.get(self._me, 0))
+                peer.hear_beat(letter, self._me, sent_at, now)
+                peer.note_version(letter.mark, self._hearing.said_version, now)
+            case Batch() if peer.hear_batch(letter):
+                self._take_in(letter.node, peer, letter.people.states, letter.mark, now)
+                return letter.people.choices
+            case Part():
+                people = peer.hear_part(letter)
+                if people is not None:
+                    self._replace(letter.node, peer, people.states, now)
+                    return people.choices
+            case Goodbye():
+                self._peers.leave(letter.node, peer)
+                self._begin_graces(letter.node, now)
+        return {}
+
+    def _take_in(self, node: str, peer: Peer, states: States, mark: int, now: Moment) -> None:
+        for room, some in states.items():
+            for tag, said in some.items():
+                source = Source(node, room, tag)
+                if isinstance(said, Said):
+                    self._place(source, peer, said, now)
+                else:
+                    since = min(said + peer.clock, now.unix)
+                    self._remove(source, Departure(Why.TOLD, now.elapsed, since, mark))
+
+    def _replace(self, node: str, peer: Peer, states: States, now: Moment) -> None:
+        for source, entry in self._rooms.view(node):
+            if source.tag not in states.get(source.room, {}):
+                since = entry.left_second or now.unix
+                self._remove(source, Departure(Why.TOLD, now.elapsed, since, NO_MARK))
+        self._take_in(node, peer, states, 0, now)
+
+    def _place(self, source: Source, peer: Peer, said: Said, now: Moment) -> None:
+        if source.room == OWN and source.tag in self._ended:
+            return
+        left = None if said.resting is None else now.elapsed - said.resting
+        since = min(said.since + peer.clock, now.unix + 1)
+        left_second = min(said.left + peer.clock, now.unix) if said.left else 0
+        entry = Entry(
+            said.user,
+            said.account,
+            said.status,
+            since,
+            left,
+            left_second,
+            said.order,
+            said.about,
+        )
+        self._departures.cancel(source)
+        self._rooms.place(source, entry)
+        if left is None:
+            self._opened.append(source)
+
+    def _remove(self, source: Source, departure: Departure) -> None:
+        room = self._rooms.get(source.room)
+        if room is not None and source.tag in room.views.get(source.node, {}):
+            self._departures.add(source, departure)
+
+    # Silence
+
+    def lost(self) -> None:
+        self._hearing.lost()
+        self._peers.lost()
+
+    def judge(self, now: Moment) -> None:
+        """See who has given no sign for a lease, as far as all has been read."""
+        heard = self._hearing.contact is not Contact.DEAF
+        for name in list(self._peers.fall_silent(self._hearing.read_until)) if heard else ():
+            self._begin_graces(name, now)
+        for name, peer in list(self._peers):
+            if peer.lives:
+                continue
+            peer.is_empty = next(self._rooms.view(name), None) is None
+            if peer.is_empty and now.elapsed >= peer.ended + self._timing.lease:
+                self._peers.forget(name)
+                self._dropped.add(name)
+
+    def _begin_graces(self, node: str, now: Moment) -> None:
+        """Nobody speaks for the node's people any more. A grace never begins twice."""
+        peer = self._peers.get(node)
+        assert peer is not None
+        peer.ended, peer.is_empty = now.elapsed, False
+        second = now.unix - int(max(0.0, now.elapsed - peer.last_sign))
+        for source, entry in self._rooms.view(node):
+            if entry.left is None:
+                entry = entry._replace(left=now.elapsed, left_second=second)
+                self._rooms.place(source, entry)
+            assert entry.left is not None
+            self._departures.rest(source, max(now.elapsed, entry.left + self._timing.grace))
+
+    def let_go(self, source: Source, departure: Departure) -> None:
+        self._rooms.drop(source, departure.since)
+
+    def overdue(self, source: Source, now: Moment) -> Departure | None:
+        """The departure of somebody whose grace is over."""
+        room = self._rooms.get(source.room)
+        entry = None if room is None else room.views.get(source.node, {}).get(source.tag)
+        if entry is None or entry.left is None:
+            return None
+        return Departure(Why.GRACE, now.elapsed, entry.left_second)
+
+    # What ends
+
+    def end(
+        self, room: str, tag: str, at: int, now: Moment, *, only_unheard: bool = False
+    ) -> None:
+        """A session has ended, whatever nodes that have not heard of it yet still say."""
+        for source in self._rooms.with_tag(room, tag):
+            peer = self._peers.get(source.node)
+            if not only_unheard or peer is None or peer.life is not Life.CURRENT:
+                self._departures.add(source, Departure(Why.ENDED, now.elapsed, at))
+
+    def remember_end(self, tag: str) -> None:
+        self._ended[tag] = None
+        if len(self._ended) > _ENDED_REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+
+    def has_ended(self, tag: str) -> bool:
+        return tag in self._ended
+
+    # Notes
+
+    def heed(self, notes: Notes, read_at: float, now: Moment) -> None:
+        """Take in what other nodes wrote down, read no sooner than `read_at`."""
+        for name, counter in notes.counters.items():
+            peer = None if name == self._me else self._peers.find_noted(name, counter, now)
+            if peer is None:
+                continue
+            moved = peer.count(counter, read_at, with_stays=notes.stays is not None)
+            if moved and peer.life is Life.SILENT:
+                peer.life = Life.NOTED
+        if notes.stays is None:
+            return
+        self._departures.read_at = max(self._departures.read_at, read_at)
+        for name, stays in notes.stays.items():
+            noted = self._peers.get(name)
+            if noted is not None:
+                noted.noted = stays
+        deaf = self._hearing.contact is Contact.DEAF
+        for name, peer in self._peers.living():
+            self._believe_notes(name, peer, now)
+            # It has stopped, or has been taken for dead: then it writes again.
+            is_gone = bool(peer.counters) and name not in notes.counters
+            if is_gone and (deaf or peer.life is Life.NOTED):
+                peer.life = Life.SILENT
+                self._begin_graces(name, now)
+
+    def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
+        # What was heard is newer, until it has surely been written.
+        if peer.noted is None or peer.life is Life.CURRENT and self._hears(peer, now):
+            return
+        if peer.written_at >= peer.heard:
+            stays, peer.noted = peer.noted, None
+            self._replace(name, peer, _states(stays, now), now)
+
+    def _hears(self, peer: Peer, now: Moment) -> bool:
+        heard_lately = now.elapsed - peer.heard <= self._timing.deaf
+        return self._hearing.contact is Contact.HEARS and heard_lately
+
+
+def _states(stays: Sequence[Stay], now: Moment) -> States:
+    states: States = {}
+    for stay in stays:
+        said = Said(
+            stay.user,
+            stay.account,
+            stay.status,
+            stay.since,
+            stay.resting,
+            0 if stay.resting is None else now.unix - int(stay.resting),
+            0,
+            json.loads(stay.about),
+        )
+        states.setdefault(stay.room, {})[tag_of(stay.room, stay.session)] = said
+    return states

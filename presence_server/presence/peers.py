@@ -1,0 +1,265 @@
+"""The other nodes: which live, how far each has been heard, and what it has confirmed."""
+
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+
+from presence_server.presence.letters import Batch, Beat, Part, People
+from presence_server.presence.moment import Moment
+from presence_server.presence.records import Stay
+from presence_server.presence.timing import PATIENCE
+
+# Whoever reaches the relay can invent nodes.
+MOST_PEERS = 256
+# Marks whose place among the letters is known; the least time between two, in seconds.
+_MARKS = 120
+_MARKS_APART = 0.5
+
+
+class Life(Enum):
+    NEW = "heard, but it has not answered yet: letters can outlive their sender"
+    CURRENT = "all that it has said is known"
+    BEHIND = "something that it has said was missed"
+    NOTED = "not heard on the relay; it goes on writing to the database"
+    SILENT = "neither heard nor writing for a lease: its people are in their grace"
+    LEFT = "it said goodbye: its people are in their grace"
+
+
+_LIVING = (Life.NEW, Life.CURRENT, Life.BEHIND, Life.NOTED)
+
+
+class Peer:
+    """One other node. Times are of the reader's clock."""
+
+    def __init__(self, life: Life, now: Moment) -> None:
+        self.life = life
+        self.heard = now.elapsed if life is Life.NEW else -math.inf
+        # Its last known write to the database.
+        self.wrote = -math.inf if life is Life.NEW else now.elapsed
+        # The newest batch that is known.
+        self.sequence = -1
+        self.asked: float | None = None
+        self.collecting: tuple[int, int] | None = None
+        self.parts: dict[int, People] = {}
+        # What it knew by then has been heard; and what it knew by then has been read.
+        self.confirmed_at = -math.inf
+        self.written_at = -math.inf
+        # Its newest mark, and whether it waits for that to be confirmed.
+        self.mark = 0
+        self.asks = False
+        # The newest marks of other nodes that it has heard.
+        self.marks_heard: Mapping[str, int] = {}
+        # Which version was known everywhere when a mark of it came in.
+        self.versions: deque[tuple[int, int, float]] = deque(maxlen=_MARKS)
+        # By how much the clocks seemed apart when its last beats were read.
+        self._clocks: deque[int] = deque(maxlen=8)
+        # Whether it has not spoken since an outage.
+        self.unconfirmed = False
+        # When it fell silent or left, and whether all of its people are gone since.
+        self.ended = -math.inf
+        self.is_empty = False
+        # What was read of its counter, and of its stays if that is not known in its place yet.
+        self.counters: deque[tuple[float, int]] = deque(maxlen=8)
+        self.noted: Sequence[Stay] | None = None
+
+    @property
+    def lives(self) -> bool:
+        return self.life in _LIVING
+
+    @property
+    def known_until(self) -> float:
+        """All that it knew by then is known here."""
+        confirmed_at = self.confirmed_at if self.life is Life.CURRENT else -math.inf
+        return max(confirmed_at, self.written_at)
+
+    @property
+    def clock(self) -> int:
+        """Seconds to add to its Unix seconds. A beat may be read late, and never early."""
+        apart = min(self._clocks, default=0)
+        return apart if abs(apart) > 2 else 0
+
+    @property
+    def last_sign(self) -> float:
+        return max(self.heard, self.wrote)
+
+    def hear_beat(self, beat: Beat, me: str, sent_at: float | None, now: Moment) -> None:
+        if self.life is Life.CURRENT and beat.sequence != self.sequence:
+            self.life = Life.BEHIND
+        self.mark, self.asks = max(self.mark, beat.mark), self.asks or beat.asks
+        self.marks_heard = beat.heard
+        if sent_at is not None:
+            self.confirmed_at = max(self.confirmed_at, sent_at)
+        self._clocks.append(now.unix - beat.unix)
+
+    def note_version(self, mark: int, version: int, now: Moment) -> None:
+        if not self.versions or now.elapsed - self.versions[-1][2] >= _MARKS_APART:
+            self.versions.append((mark, version, now.elapsed))
+
+    def hear_batch(self, batch: Batch) -> bool:
+        """Whether it is news."""
+        if self.life not in (Life.CURRENT, Life.BEHIND) or batch.sequence <= self.sequence:
+            return False
+        # A batch holds newest states, so it is right by itself even when one before it is missing.
+        if batch.sequence != self.sequence + 1:
+            self.life = Life.BEHIND
+        self.sequence = batch.sequence
+        return True
+
+    def hear_part(self, part: Part) -> People | None:
+        """All that the node has, when the last of the parts is there."""
+        if part.sequence < self.sequence:
+            return None
+        if self.collecting != (part.number, part.parts):
+            self.collecting, self.parts = (part.number, part.parts), {}
+        self.parts[part.part] = part.people
+        if len(self.parts) < part.parts:
+            return None
+        whole = People({}, {})
+        for people in self.parts.values():
+            for room, states in people.states.items():
+                whole.states.setdefault(room, {}).update(states)
+            for app, choices in people.choices.items():
+                whole.choices.setdefault(app, {}).update(choices)
+        self.collecting, self.parts = None, {}
+        self.sequence = part.sequence
+        self.life, self.asked, self.unconfirmed = Life.CURRENT, None, False
+        return whole
+
+    def count(self, counter: int, read_at: float, *, with_stays: bool) -> bool:
+        """Its counter was read, no sooner than `read_at`; True if it has written since the last."""
+        last = self.counters[-1] if self.counters else None
+        moved = last is not None and last[1] != counter
+        if moved and last is not None:
+            self.wrote = last[0]
+        self.counters.append((read_at, counter))
+        if with_stays:
+            # Of two writes the second began when whatever was known before was in it.
+            behind = [at for at, number in self.counters if number + 2 <= counter]
+            self.written_at = max([self.written_at, *behind])
+        return moved
+
+
+class Peers:
+    def __init__(self, me: str, lease: float) -> None:
+        self._me = me
+        self._lease = lease
+        self._peers: dict[str, Peer] = {}
+        # Nodes that said goodbye: an id is never used again, so what still arrives is old.
+        self._departed: dict[str, None] = {}
+        # Nodes that were given up, with the last that is known of their counters.
+        self._given_up: dict[str, int | None] = {}
+        # So often a snapshot was asked for.
+        self.resyncs = 0
+
+    def __iter__(self) -> Iterator[tuple[str, Peer]]:
+        return iter(self._peers.items())
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def get(self, name: str) -> Peer | None:
+        return self._peers.get(name)
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._peers)
+
+    @property
+    def heard(self) -> frozenset[str]:
+        """Those whose letters arrive."""
+        return frozenset(name for name, peer in self.living() if peer.life is not Life.NOTED)
+
+    def living(self) -> list[tuple[str, Peer]]:
+        return [(name, peer) for name, peer in self._peers.items() if peer.lives]
+
+    @property
+    def are_current(self) -> bool:
+        """Whether every node that lives has told all that it knows."""
+        return all(peer.life is Life.CURRENT for _, peer in self.living())
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether some node has not spoken since an outage, and might still."""
+        return any(peer.unconfirmed for _, peer in self.living())
+
+    def find(self, name: str, now: Moment, life: Life = Life.NEW) -> Peer | None:
+        """A node that has been heard or read of; None if it has left, or if there are too many."""
+        if name in self._departed:
+            return None
+        peer = self._peers.get(name)
+        if peer is None and len(self._peers) < MOST_PEERS:
+            peer = self._peers[name] = Peer(life, now)
+            self._given_up.pop(name, None)
+        return peer
+
+    def find_noted(self, name: str, counter: int, now: Moment) -> Peer | None:
+        """A node that has been read of: one that was given up only if it has written since."""
+        if name in self._given_up and self._given_up[name] in (None, counter):
+            self._given_up[name] = counter
+            return None
+        return self.find(name, now, Life.NOTED)
+
+    def leave(self, name: str, peer: Peer) -> None:
+        peer.life, peer.unconfirmed = Life.LEFT, False
+        self._departed[name] = None
+        if len(self._departed) > MOST_PEERS:
+            del self._departed[next(iter(self._departed))]
+
+    def forget(self, name: str) -> None:
+        peer = self._peers.pop(name)
+        self._given_up[name] = peer.counters[-1][1] if peer.counters else None
+        if len(self._given_up) > MOST_PEERS:
+            del self._given_up[next(iter(self._given_up))]
+
+    def are_leaving(self, but: str) -> bool:
+        """Whether people of some node other than this are in their grace."""
+        return any(
+            not (peer.lives or peer.is_empty)
+            for name, peer in self._peers.items()
+            if name != but
+        )
+
+    def lost(self) -> None:
+        """Nobody is heard: each has to speak again."""
+        for _, peer in self.living():
+            peer.unconfirmed = peer.life is not Life.NOTED
+
+    def renew(self, now: Moment) -> None:
+        """Nobody could be heard meanwhile: each node gets a whole lease from now."""
+        for _, peer in self.living():
+            peer.heard = now.elapsed
+            if peer.life is Life.CURRENT:
+                peer.life = Life.BEHIND
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the lease of some node is over by the clock."""
+        return any(
+            peer.life is not Life.NOTED and now - peer.heard >= self._lease
+            for _, peer in self.living()
+        )
+
+    def fall_silent(self, read_until: float) -> Iterator[str]:
+        """Those who have given no sign for a lease, as far as all has been read."""
+        for name, peer in self.living():
+            if peer.life is not Life.NOTED and read_until - peer.heard >= self._lease:
+                peer.life, peer.unconfirmed = Life.NOTED, False
+            if peer.life is Life.NOTED and read_until - peer.last_sign >= self._lease:
+                peer.life = Life.SILENT
+                yield name
+
+    def take_asks(self, now: Moment) -> Iterator[str]:
+        """Those to be asked for all that they know."""
+        for name, peer in self._peers.items():
+            waits = peer.life not in (Life.CURRENT, Life.LEFT)
+            heard = now.elapsed - peer.heard < self._lease
+            if waits and heard and (peer.asked is None or now.elapsed - peer.asked >= PATIENCE):
+                peer.asked = now.elapsed
+                self.resyncs += 1
+                yield name
+
+    def version_at(self, name: str, mark: int) -> int | None:
+        """What was known everywhere when a mark of a node came in, or somewhat less."""
+        peer = self._peers.get(name)
+        known = [] if peer is None else [v for m, v, _ in peer.versions if m <= mark]
+        return known[-1] if known else None

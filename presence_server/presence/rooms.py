@@ -1,0 +1,115 @@
+"""All rooms of a node: there while somebody is in them or looks."""
+
+from collections.abc import Iterator
+
+from presence_server.presence.choices import Choices
+from presence_server.presence.cursors import Cursors
+from presence_server.presence.records import OWN
+from presence_server.presence.room import Room, lobby_of
+from presence_server.presence.roster import Entry, Source, Versions
+
+
+class Rooms:
+    def __init__(self, node: str, versions: Versions, cursors: Cursors, choices: Choices) -> None:
+        self._node = node
+        self._versions = versions
+        self._cursors = cursors
+        self._choices = choices
+        self._rooms: dict[str, Room] = {}
+        # Rooms that have something to say, and those that may have become idle.
+        self._unsaid: set[str] = set()
+        self._perhaps_idle: set[str] = set()
+        self.own = self.open(OWN)
+
+    def __iter__(self) -> Iterator[Room]:
+        return iter(list(self._rooms.values()))
+
+    def __len__(self) -> int:
+        return len(self._rooms)
+
+    def get(self, key: str) -> Room | None:
+        return self._rooms.get(key)
+
+    def open(self, key: str) -> Room:
+        """The room, which is there from now on until it is idle."""
+        room = self._rooms.get(key)
+        if room is None:
+            lobby = lobby_of(key)
+            room = self._rooms[key] = Room(
+                key,
+                self._node,
+                self._versions,
+                self._cursors,
+                self._choices.holding,
+                None if lobby is None else self.open(lobby),
+            )
+            self._perhaps_idle.add(key)
+        return room
+
+    def touch(self, room: Room) -> None:
+        """Something was done in a room."""
+        if room.has_unsaid:
+            self._unsaid.add(room.key)
+        self._perhaps_idle.add(room.key)
+
+    def take_unsaid(self) -> list[Room]:
+        unsaid, self._unsaid = self._unsaid, set()
+        return [self._rooms[key] for key in unsaid if key in self._rooms]
+
+    @property
+    def has_unsaid(self) -> bool:
+        return bool(self._unsaid)
+
+    def close_idle(self) -> None:
+        """Let rooms go in which nobody is, and at which nobody looks."""
+        perhaps, self._perhaps_idle = self._perhaps_idle, set()
+        for key in perhaps:
+            room = self._rooms.get(key)
+            if room is not None and key != OWN and room.is_idle:
+                del self._rooms[key]
+                lobby = lobby_of(key)
+                if lobby is not None:
+                    self._perhaps_idle.add(lobby)
+
+    def of_user(self, app: int, user: str) -> list[Room]:
+        """The rooms in which some node has a user."""
+        if app == 0:
+            return [self.own]
+        lobby = self._rooms.get(f"{app}/lobby")
+        if lobby is None:
+            return []
+        keys = {source.room for source in lobby.roster.entries(user)} | {lobby.key}
+        return [room for key in keys if (room := self._rooms.get(key)) is not None]
+
+    # What other nodes say
+
+    def place(self, source: Source, entry: Entry) -> None:
+        room = self.open(source.room)
+        room.views.setdefault(source.node, {})[source.tag] = entry
+        room.put(source, entry)
+        room.follow(entry.user)
+        self.touch(room)
+
+    def drop(self, source: Source, since: int) -> None:
+        room = self._rooms.get(source.room)
+        view = {} if room is None else room.views.get(source.node, {})
+        entry = view.pop(source.tag, None)
+        if room is None or entry is None:
+            return
+        if not view:
+            del room.views[source.node]
+        room.drop(source, entry.user, since)
+        room.follow(entry.user)
+        self.touch(room)
+
+    def view(self, node: str) -> Iterator[tuple[Source, Entry]]:
+        """All that is shown of another node's people."""
+        for room in self:
+            for tag, entry in list(room.views.get(node, {}).items()):
+                yield Source(node, room.key, tag), entry
+
+    def with_tag(self, key: str, tag: str) -> list[Source]:
+        """Who says anything of a session."""
+        room = self._rooms.get(key)
+        views = {} if room is None else room.views
+        return [Source(node, key, tag) for node, view in views.items() if tag in view]

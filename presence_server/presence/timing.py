@@ -1,0 +1,57 @@
+"""The spans of time that depend on each other, in one place. All are in seconds."""
+
+from typing import NamedTuple
+
+# What is due by the clock is seen to at least so often.
+TICK = 0.1
+# Changes are gathered so long before they go to the other nodes.
+BATCHING = 0.025
+# A clock that went on so much without a tick means that this process stood still.
+PAUSE = 1.1
+# Marks that other nodes are asked to confirm lie so far apart at least.
+ASKING = 0.1
+# Until a snapshot that did not come is asked for again.
+PATIENCE = 1.0
+# Who is here is written down, and what others wrote is read, so often.
+NOTES = 0.5
+# Ended sessions are read so often.
+ENDINGS = 0.7
+# So long, at most, the end of a session waits for other nodes that do not answer; with the relay
+# away, for what they write down.
+ENDED_WAITS = 1.0
+ENDED_WAITS_UNHEARD = 2.5
+
+# Parts of a lease, from the contract: a beat every fifth of it, deaf after 0.3 of it.
+BEAT = 0.2
+DEAF = 0.3
+
+# A late tick is no pause, and a pause is noticed before anybody could be missed for it.
+assert 4 * (TICK + BATCHING) < PAUSE
+# A node hears itself more than once before it takes itself for deaf.
+assert BEAT < DEAF
+# A question and its answer fit in before the end of a session is told without it.
+assert ASKING + 2 * (TICK + BATCHING) < ENDED_WAITS
+# A node's counter moves by two, and that is read, within this time.
+assert 4 * NOTES < ENDED_WAITS_UNHEARD
+# An ended session loses its sockets within a second.
+assert ENDINGS + TICK < 1.0
+
+
+class Timing(NamedTuple):
+    """What is set: how long people are kept after their last line, nodes after their last word."""
+
+    grace: float
+    lease: float
+
+    @property
+    def beat(self) -> float:
+        return BEAT * self.lease
+
+    @property
+    def deaf(self) -> float:
+        return DEAF * self.lease
+
+    def still_held(self, grace: float, pause: float) -> float:
+        """How long after a pause of this process others may still show whom it had, at most a
+        grace: they let its people go a lease and a grace after they heard it last."""
+        return min(grace, max(0.0, self.lease + grace - pause))

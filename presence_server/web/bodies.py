@@ -1,0 +1,58 @@
+"""Reading the bodies of requests: whatever bytes come, the answer is a 4xx, never a 500."""
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from presence_server.presence.messages import MessageError, parse_object
+from presence_server.web.problems import Problem
+
+LARGEST = 16 * 1024  # bytes
+BODY_TIMEOUT = 10  # seconds
+
+
+async def read_body(request: web.Request) -> bytes:
+    if (request.content_length or 0) > LARGEST:
+        raise _too_large(request.content_length or 0)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > LARGEST:
+                    raise _too_large(len(body))
+    except TimeoutError as error:
+        slow = web.HTTPRequestTimeout()
+        slow.force_close()
+        raise slow from error
+    except (web.PayloadAccessError, web.RequestPayloadError) as error:
+        raise web.HTTPBadRequest() from error
+    return bytes(body)
+
+
+def is_utf8(request: web.Request) -> bool:
+    """Whether a body of text can be read as it comes."""
+    return (request.charset or "utf-8").lower() == "utf-8" and (
+        "Content-Encoding" not in request.headers
+    )
+
+
+async def read_json(request: web.Request) -> dict[str, Any]:
+    """The object in the body of a request to the API. Raises Problem."""
+    if request.content_type != "application/json" or not is_utf8(request):
+        raise Problem(415, "not_json", "The body must be application/json, in UTF-8.")
+    body = await read_body(request)
+    try:
+        return parse_object(body.decode())
+    except UnicodeDecodeError:
+        raise Problem(400, "bad_request", "The body is not UTF-8.") from None
+    except MessageError as error:
+        raise Problem(400, "bad_request", f"The body is no JSON object: {error}.") from None
+
+
+def _too_large(size: int) -> web.HTTPRequestEntityTooLarge:
+    # The rest of the body is not waited for.
+    refusal = web.HTTPRequestEntityTooLarge(LARGEST, size)
+    refusal.force_close()
+    return refusal

@@ -1,0 +1,55 @@
+"""What stands behind the ? of a request to the API. Each reader raises Problem."""
+
+import re
+
+from aiohttp import web
+
+from presence_server.apps.permissions import is_room
+from presence_server.apps.tokens import user_problem
+from presence_server.web.problems import Problem
+
+_DIGITS = re.compile(r"[0-9]{1,9}")
+
+
+def bad_request(detail: str) -> Problem:
+    return Problem(400, "bad_request", detail)
+
+
+def one(request: web.Request, name: str) -> str | None:
+    values = request.query.getall(name, ())
+    if len(values) > 1:
+        raise bad_request(f"{name} may stand there only once.")
+    return values[0] if values else None
+
+
+def whole(request: web.Request, name: str, least: int, most: int) -> int | None:
+    text = one(request, name)
+    if text is None:
+        return None
+    if _DIGITS.fullmatch(text) is None or not least <= int(text) <= most:
+        raise bad_request(f"{name} must be a whole number from {least} to {most}.")
+    return int(text)
+
+
+def switch(request: web.Request, name: str, word: str) -> bool:
+    """Whether it stands there, with the one word that it may have."""
+    text = one(request, name)
+    if text not in (None, word):
+        raise bad_request(f"{name} must be {word}, or not there at all.")
+    return text is not None
+
+
+def room_in_path(request: web.Request) -> str:
+    room = request.match_info["room"]
+    if not is_room(room):
+        raise bad_request(
+            "The name of a room has 1 to 128 letters, digits and characters of _=@.,;:- only."
+        )
+    return room
+
+
+def user_in_path(request: web.Request) -> str:
+    user = request.match_info["user"]
+    if problem := user_problem(user):
+        raise bad_request(f"The path names {problem}.")
+    return user

@@ -1,0 +1,223 @@
+"""What floods cost: memory, descriptors and tasks are back after them, and nobody else waits.
+
+In `make test` each lasts a moment; `make fuzz` makes them longer and says what was measured.
+"""
+
+import asyncio
+import os
+import re
+import resource
+import statistics
+import sys
+import time
+from asyncio.subprocess import PIPE
+from contextlib import AsyncExitStack
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import aiohttp
+import psutil  # type: ignore[import-untyped]  # its types are a package of their own
+import pytest
+
+from presence_server.resources import ROOT
+from testing.install_nginx import MISSING, nginx_binary
+from testing.meters import resident_bytes
+from testing.processes import ServerProcess
+from testing.raw_peer import RawPeer
+from testing.redis_server import lasting_port
+from testing.visitor import Visitor
+from tests.conftest import ServerProcesses, Visit
+from tests.fuzz.floods import FLOODS
+from tests.fuzz.hostile import frame
+from tests.operations.nginx import SITE, Nginx, make_certificate, replaced
+
+SECONDS = float(os.environ.get("FLOOD_SECONDS", "3"))
+# What the first flood fills for good: buffers of the allocator, caches of addresses and paths.
+WARM_UP = 2.0
+MIB = 2**20
+MOST_GROWTH = 30 * MIB
+SPARE = 5
+BACK_WITHIN = 25.0
+# Later by so much than at a server beside it, which nobody floods: the machine has other work.
+LATE = 0.4
+PINGS = 4
+# Of descriptors, as on a machine where nobody has raised it.
+FEW = 1024
+
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
+
+
+class Watch:
+    """What a server holds, and how long others who have sockets there wait for an answer."""
+
+    def __init__(self, server: ServerProcess) -> None:
+        self._server = server
+        self._process = psutil.Process(server.pid)
+        self.most: dict[str, int] = {}
+
+    async def held(self) -> dict[str, int]:
+        async with aiohttp.request("GET", f"{self._server.admin_url}/metrics") as answer:
+            found = re.search(r"^presence_tasks (\S+)$", await answer.text(), re.MULTILINE)
+        assert found is not None
+        return {
+            "memory": resident_bytes(self._server.pid),
+            "descriptors": self._process.num_fds(),
+            "tasks": round(float(found[1])),
+        }
+
+    async def note(self) -> None:
+        """Note the most of each, for ever."""
+        while True:
+            held = await self.held()
+            self.most = {name: max(held[name], self.most.get(name, 0)) for name in held}
+            await asyncio.sleep(0.3)
+
+    async def back(self, before: dict[str, int]) -> dict[str, int]:
+        """What is held once it is as it was before, or when that takes too long."""
+        until = time.monotonic() + BACK_WITHIN
+        while True:
+            held = await self.held()
+            if _grown(before, held) == {} or time.monotonic() > until:
+                return held
+            await asyncio.sleep(0.5)
+
+
+async def ping(peer: RawPeer, delays: list[float]) -> None:
+    """Ask on an open socket, for ever, as often as may be."""
+    while True:
+        asked = time.monotonic()
+        peer.write(frame(9, b"?"))
+        while (await peer.frame())[0] != 0x8A:
+            pass
+        delays.append(time.monotonic() - asked)
+        await asyncio.sleep(0.11)
+
+
+def _grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    slack = {"memory": MOST_GROWTH, "descriptors": SPARE, "tasks": SPARE}
+    return {name: after[name] for name in before if after[name] > before[name] + slack[name]}
+
+
+async def flood(name: str, port: int, seconds: float, mallory: Visitor, *flags: str) -> int:
+    """Run it in a process of its own, and return how often it did what it does."""
+    if name == "log-ins hung up" and (await mallory.get("/")).status == 200:
+        # Each would end the session that the form came with.
+        await mallory.log_out()
+    token = quote_plus((await mallory.get("/log_in/")).csrf_token)
+    (cookie,) = mallory.http.cookie_jar
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.fuzz.floods", name, str(port), str(seconds)),
+        *(f"{cookie.key}={cookie.value}", token, *flags),
+        cwd=ROOT,
+        stdout=PIPE,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return int(out)
+
+
+async def stands(
+    name: str,
+    server: ServerProcess,
+    beside: ServerProcess,
+    visit: Visit,
+    port: int | None = None,
+    *flags: str,
+) -> None:
+    """Flood the server, or what listens on the port before it."""
+    port = server.port if port is None else port
+    watch = Watch(server)
+    mallory, alice = await visit(server, "mallory"), await visit(server, "alice")
+    bob = await visit(beside)
+    await bob.log_in("alice")
+    here: list[float] = []
+    there: list[float] = []
+    before = await watch.held()
+    await flood(name, port, WARM_UP, mallory, *flags)
+    await asyncio.sleep(1.5)
+    before["memory"] = (await watch.held())["memory"]
+    async with AsyncExitStack() as stack:
+        work = [asyncio.create_task(watch.note())]
+        for visitor, delays in ((alice, here), (bob, there)) * PINGS:
+            peer = await stack.enter_async_context(RawPeer.of(visitor))
+            work.append(asyncio.create_task(ping(peer, delays)))
+        acts = await flood(name, port, SECONDS, mallory, *flags)
+        for task in work:
+            task.cancel()
+        await asyncio.wait(work)
+        assert all(task.cancelled() for task in work), work
+    after = await watch.back(before)
+    late, late_there = (statistics.quantiles(delays, n=100)[98] for delays in (here, there))
+    print(
+        f"\n{name}{' by nginx' if flags else ''}: {acts} in {SECONDS:.0f} s; "
+        + ", ".join(
+            f"{what} {before[what] // unit} -> {watch.most[what] // unit} -> {after[what] // unit}"
+            for what, unit in (("memory", MIB), ("descriptors", 1), ("tasks", 1))
+        )
+        + f"; others waited {statistics.median(here) * 1000:.0f} ms, p99 {late * 1000:.0f},"
+        f" at the server beside it {statistics.median(there) * 1000:.0f}, {late_there * 1000:.0f}"
+    )
+    assert _grown(before, after) == {}, (before, after)
+    assert late < late_there + LATE
+    assert "Traceback" not in server.log and " status=500 " not in server.log
+    assert (await alice.get("/")).status == 200
+
+
+@pytest.mark.parametrize("name", [name for name in FLOODS if name != "slow heads"])
+async def test_floods(name: str, server_process: ServerProcesses, visit: Visit) -> None:
+    server = await server_process(admin_port=0, heartbeat=120, bcrypt_cost=10)
+    await stands(name, server, await server_process(heartbeat=120), visit)
+
+
+async def test_slow_ones_from_a_few_addresses_leave_room_for_others(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(admin_port=0, heartbeat=120)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (FEW, FEW))
+    mallory = await visit(server, "mallory")
+    attack = asyncio.create_task(flood("slow heads", server.port, SECONDS + 4, mallory))
+    await asyncio.sleep(3)
+    waited = []
+    for _ in range(20):
+        asked = time.monotonic()
+        async with Visitor.at(server.url) as newcomer:
+            assert (await newcomer.get("/log_in/")).status == 200
+        waited.append(time.monotonic() - asked)
+        await asyncio.sleep(SECONDS / 20)
+    descriptors = psutil.Process(server.pid).num_fds()
+    await attack
+    print(f"\nslow heads: {descriptors} descriptors; newcomers waited {max(waited):.2f} s at most")
+    # Till the slow ones' time is over it would be 15.
+    assert max(waited) < 5
+    assert "no connection can be accepted" not in server.log
+
+
+@pytest.mark.skipif(nginx_binary() is None and "CI" not in os.environ, reason=MISSING)
+@pytest.mark.parametrize("name", ["half bodies", "pages not read", "log-ins hung up"])
+async def test_floods_through_nginx(
+    name: str, server_process: ServerProcesses, visit: Visit, tmp_path: Path
+) -> None:
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    certificate, key = make_certificate(folder)
+    nginx = Nginx(folder)
+    server = await server_process(
+        port=lasting_port(),
+        admin_port=0,
+        heartbeat=120,
+        bcrypt_cost=10,
+        trusted_proxies="127.0.0.1",
+    )
+    changes = {
+        "/etc/ssl/certs/presence-server.pem": str(certificate),
+        "/etc/ssl/private/presence-server.key": str(key),
+        "127.0.0.1:8001": f"127.0.0.1:{server.port}",
+        "127.0.0.1:8002": f"127.0.0.1:{server.port}",
+    }
+    assert nginx.configure(replaced(SITE, changes)) is None
+    try:
+        await nginx.start()
+        beside = await server_process(heartbeat=120)
+        await stands(name, server, beside, visit, nginx.port, "tls")
+    finally:
+        nginx.stop()

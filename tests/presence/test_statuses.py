@@ -1,0 +1,233 @@
+"""Rules 10, 11, 12 and 15: a status is as right as being here."""
+
+import pytest
+
+from presence_server.presence.choices import ChosenStatus
+from tests.presence.simulation import EPOCH
+from tests.presence.test_cluster import watched
+
+
+def test_an_away_user_who_moves_to_another_node_within_the_grace_causes_no_event() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.say(0, tab, "away")
+    world.wait(1)
+    world.drop(tab)
+    world.wait(1)
+    world.connect(1, "alice")
+    world.wait(2)
+    assert all(judge.told(slot, "alice") == ["online", "away"] for slot in range(3))
+    judge.settle()
+
+
+def test_so_does_one_who_comes_back_before_the_old_line_is_known_to_be_dead() -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.say(0, tab, "away")
+    world.wait(1)
+    world.connect(1, "alice")
+    world.wait(3)
+    world.drop(tab)
+    world.wait(20)
+    assert all(judge.told(slot, "alice")[-1] == "away" for slot in range(3))
+    assert judge.told(2, "alice").count("away") == 1
+    judge.settle()
+
+
+def test_how_a_connection_begins_can_be_said() -> None:
+    world, judge = watched()
+    world.connect(0, "alice", status="away")
+    world.wait(1)
+    assert [judge.told(slot, "alice") for slot in range(3)] == [["away"]] * 3
+    judge.settle()
+
+
+def test_of_one_session_with_tabs_at_two_nodes_the_open_one_counts() -> None:
+    world, judge = watched()
+    online = world.connect(0, "alice")
+    world.connect(1, "alice", status="away")
+    world.wait(1)
+    world.drop(online)
+    took = world.wait_for(lambda: world.here(2) == {"alice": "away"}, at_most=1)
+    assert took <= 0.3, "the other line is open: no grace keeps the status of this one"
+    world.wait(20)
+    assert judge.told(2, "alice") == ["online", "away"]
+    judge.settle()
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_a_choice_outlives_a_restart(hosts: int) -> None:
+    world, judge = watched(hosts)
+    world.connect(0, "alice")
+    world.wait(1)
+    world.choose(0, "alice", "away")
+    world.wait(1)
+    world.stop(0)
+    world.start(0)
+    world.wait(1)
+    again = world.connect(0, "alice")
+    # What every page says as soon as its socket is live.
+    world.say(0, again, "online")
+    world.wait(20)
+    assert [world.here(slot) for slot in range(hosts)] == [{"alice": "away"}] * hosts
+    assert "offline" not in judge.told(hosts - 1, "alice")
+    judge.settle()
+
+
+def test_a_choice_outlives_a_kill() -> None:
+    world, judge = watched(1)
+    world.connect(0, "alice")
+    world.wait(1)
+    world.choose(0, "alice", "busy")
+    world.wait(1)
+    world.kill(0)
+    world.wait(30)
+    world.start(0)
+    world.wait(1)
+    world.connect(0, "alice")
+    world.wait(1)
+    assert world.here(0) == {"alice": "busy"}
+    judge.settle()
+
+
+def test_a_choice_goes_with_one_who_moves_to_a_node_that_lives() -> None:
+    world, judge = watched(2)
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.choose(0, "alice", "away")
+    world.wait(1)
+    world.drop(tab)
+    world.wait(1)
+    again = world.connect(1, "alice")
+    world.say(1, again, "online")
+    world.wait(30)
+    assert world.here(0)["alice"] == "away" and world.here(1)["alice"] == "away"
+    judge.settle()
+
+
+def test_a_choice_outlives_being_offline() -> None:
+    world, judge = watched(2)
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.choose(0, "alice", "busy")
+    world.wait(1)
+    world.drop(tab)
+    world.wait(60)
+    world.connect(1, "alice")
+    world.wait(1)
+    assert judge.told(0, "alice") == ["online", "busy", "offline", "busy"]
+    judge.settle()
+
+
+def test_a_choice_ends_at_its_time_also_while_away_and_over_restarts() -> None:
+    world, judge = watched(2)
+    world.connect(0, "alice")
+    world.wait(1)
+    world.choose(0, "alice", "busy", text="lunch", until=EPOCH + 30)
+    world.wait(1)
+    world.stop(1)
+    world.start(1)
+    world.wait(3)
+    for slot in range(2):
+        person = world.person(slot, "alice")
+        assert person is not None and person.status == "busy"
+        assert person.about == {"text": "lunch", "until": EPOCH + 30}
+    world.witness.chose("alice", None, 30.0)
+    world.wait(31 - world.now)
+    for slot in range(2):
+        person = world.person(slot, "alice")
+        assert person is not None and person.status == "online"
+        assert person.since == EPOCH + 30 and not person.about
+    judge.settle()
+
+
+def test_online_ends_a_choice_made_elsewhere() -> None:
+    world, judge = watched(2)
+    world.connect(0, "alice")
+    world.connect(1, "alice", "phone")
+    world.wait(1)
+    world.choose(0, "alice", "busy")
+    world.wait(1)
+    world.choose(1, "alice", "online")
+    world.wait(1)
+    assert [world.here(slot) for slot in range(2)] == [{"alice": "online"}] * 2
+    judge.settle()
+
+
+def test_invisible_is_total() -> None:
+    world, judge = watched(2)
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.choose(0, "alice", "invisible")
+    world.wait(1)
+    assert [world.here(slot) for slot in range(2)] == [{}, {}]
+    record = world.hosts[0].node.take_record(world.hosts[0].now)
+    gone = world.hosts[1].node.rooms.own.roster.gone("alice")
+    assert gone is not None and gone.since == EPOCH + 2 and not gone.about
+    world.wait(10)
+    world.drop(tab)
+    world.wait(20)
+    world.connect(1, "alice")
+    world.wait(5)
+    later = world.hosts[0].node.take_record(world.hosts[0].now)
+    assert not record.last_seen and not later.last_seen, "it was written down when it began"
+    assert all(judge.told(slot, "alice") == ["online", "offline"] for slot in range(2))
+    world.choose(1, "alice", None)
+    world.wait(1)
+    assert world.here(0) == {"alice": "online"}
+
+
+@pytest.mark.parametrize("status", ["busy", "away"])
+def test_a_choice_beats_what_connections_say(status: ChosenStatus) -> None:
+    world, judge = watched(2)
+    tab = world.connect(0, "alice")
+    world.choose(0, "alice", status)
+    world.wait(1)
+    for said in ("away", "online"):
+        world.say(0, tab, said)
+        world.wait(1)
+        assert world.here(1) == {"alice": status}
+    judge.settle()
+
+
+def test_going_away_is_told_at_once_also_just_after_another_node_started() -> None:
+    world, judge = watched(2)
+    tab = world.connect(0, "alice")
+    world.wait(3)
+    world.stop(1)
+    world.start(1)
+    world.wait(1)
+    world.say(0, tab, "away")
+    world.wait(1)
+    assert [world.here(slot) for slot in range(2)] == [{"alice": "away"}] * 2
+    judge.settle()
+
+
+def test_since_is_never_in_the_future_and_invents_no_seconds() -> None:
+    world, judge = watched(1)
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    for _ in range(60):
+        world.say(0, tab, "away")
+        world.wait(0.5)
+        world.say(0, tab, "online")
+        world.wait(0.5)
+    person = world.person(0, "alice")
+    assert person is not None and person.since <= EPOCH + world.now
+    judge.settle()
+
+
+def test_nothing_is_told_of_who_does_nothing() -> None:
+    """Whatever restarts, moves or starts elsewhere."""
+    world, judge = watched(3)
+    world.connect(0, "alice", status="away")
+    world.connect(1, "bob")
+    world.wait(30)
+    for _ in range(3):
+        world.stop(2)
+        world.wait(1)
+        world.start(2)
+        world.wait(20)
+    assert judge.told(0, "alice") == ["away"] and judge.told(0, "bob") == ["online"]
+    assert judge.told(2, "alice") == ["away"] and judge.told(2, "bob") == ["online"]

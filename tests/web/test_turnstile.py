@@ -1,0 +1,35 @@
+"""How many requests begin in one turn of the event loop."""
+
+import asyncio
+
+from presence_server.web.turnstile import _IN_ONE_TURN, Turnstile
+
+
+async def test_a_crowd_comes_in_by_turns_and_in_its_order() -> None:
+    turnstile = Turnstile()
+    turn, entered = 0, []
+
+    async def enter(number: int) -> None:
+        await turnstile.enter(lambda: False)
+        entered.append((turn, number))
+
+    crowd = [asyncio.ensure_future(enter(number)) for number in range(20 * _IN_ONE_TURN)]
+    while not all(task.done() for task in crowd):
+        await asyncio.sleep(0)
+        turn += 1
+    assert [number for _, number in entered] == list(range(len(crowd)))
+    in_each = [[at for at, _ in entered].count(one) for one in range(turn + 1)]
+    assert max(in_each) <= _IN_ONE_TURN
+    # And who comes alone comes in at once.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.wait_for(turnstile.enter(lambda: False), 1)
+
+
+async def test_those_who_are_gone_take_no_room() -> None:
+    turnstile = Turnstile()
+    gone = [asyncio.ensure_future(turnstile.enter(lambda: True)) for _ in range(1000)]
+    last = asyncio.ensure_future(turnstile.enter(lambda: False))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert last.done() and all(task.done() for task in gone)

@@ -8,7 +8,8 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import sessions, users
-from presence_server.keys import DATABASE
+from presence_server.accounts.lines import PasswordsBusy
+from presence_server.keys import DATABASE, PASSWORDS
 from presence_server.web import once
 from testing.visitor import PASSWORD, Page, Visitor
 from tests.conftest import Serve, Visit

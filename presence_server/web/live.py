@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import cast
 
 import aiohttp_session
@@ -12,7 +11,7 @@ from presence_server.collector import untie
 from presence_server.identity import Identity
 from presence_server.keys import IDENTITY, METRICS, PRESENCE, SEATS
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
-from presence_server.live.farewells import BINARY, NO_MESSAGE, SESSION_ENDED, TOO_MUCH
+from presence_server.live.farewells import BINARY, NO_MESSAGE, SESSION_ENDED, TOO_MUCH, Farewell
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.live.wire import WebSocketWire
@@ -88,17 +87,13 @@ async def _serve(request: web.Request, identity: Identity) -> web.WebSocketRespo
         wire=wire,
         view=frozenset() if begins_with_nobody else None,
     )
-
-    def cut_flood() -> None:
-        if not ws.closed:
-            presence.hub.dismiss(observer, TOO_MUCH)
-
-    _count_arrivals(request, cut_flood)
+    line = _Line(ws, wire, observer, presence)
+    cast(Connection, request.protocol).on_frames = line.take_in
     status = _STATUSES.get(request.query.get("status"))
     if not presence.connect(observer, identity.who, request.query.get("cursor"), status):
         presence.hub.dismiss(observer, SESSION_ENDED)
     try:
-        await _read(ws, wire, observer, presence)
+        await line.read()
     finally:
         dismissed = observer.dismissed
         presence.disconnect(observer)
@@ -110,21 +105,6 @@ async def _serve(request: web.Request, identity: Identity) -> web.WebSocketRespo
             transport.abort()
         untie(ws.exception())
     return ws
-
-
-def _count_arrivals(request: web.Request, flooded: Callable[[], None]) -> None:
-    """Frames of no meaning are nowhere seen but on the line."""
-    loop = asyncio.get_running_loop()
-    arrivals = Arrivals(loop.time())
-
-    def taken(size: int) -> int:
-        parsed = arrivals.take(size, loop.time())
-        if parsed < size:
-            # A turn later: what is parsed may end the socket for a better reason.
-            loop.call_soon(loop.call_soon, flooded)
-        return parsed
-
-    cast(Connection, request.protocol).on_frames = taken
 
 
 def _response() -> web.WebSocketResponse:
@@ -142,41 +122,72 @@ def _response() -> web.WebSocketResponse:
     )
 
 
-async def _read(
-    ws: web.WebSocketResponse, wire: WebSocketWire, observer: Observer, presence: PresenceService
-) -> None:
-    began, messages, control_frames = 0.0, 0, 0
-    # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
-    async for message in ws:
-        if observer.dismissed:
-            continue
-        now = time.monotonic()
-        if now - began > _PER_SECONDS:
-            began, messages, control_frames = now, 0, 0
-        if message.type is WSMsgType.PING or message.type is WSMsgType.PONG:
-            control_frames += 1
-        else:
-            messages += 1
-        if messages > _MOST_MESSAGES or control_frames > _MOST_CONTROL_FRAMES:
-            presence.hub.dismiss(observer, TOO_MUCH)
-        elif message.type is WSMsgType.PING:
-            await ws.pong(message.data)
-        elif message.type is WSMsgType.PONG:
-            wire.pong(message.data)
-        else:
-            _take(message, observer, presence)
+class _Line:
+    """What a client sends: counted, read, and handed over."""
 
+    __slots__ = ("_ws", "_wire", "_observer", "_presence", "_arrivals")
 
-def _take(message: WSMessage, observer: Observer, presence: PresenceService) -> None:
-    if message.type is WSMsgType.BINARY:
-        presence.hub.dismiss(observer, BINARY)
-    elif message.type is WSMsgType.TEXT:
-        try:
-            said = parse_client_message(message.data, int(time.time()))
-        except MessageError:
-            presence.hub.dismiss(observer, NO_MESSAGE)
-            return
-        if isinstance(said, StatusMessage):
-            presence.hear(observer, said)
-        elif isinstance(said, WatchMessage):
-            presence.hub.watch(observer, said.users, said.cursor)
+    def __init__(
+        self,
+        ws: web.WebSocketResponse,
+        wire: WebSocketWire,
+        observer: Observer,
+        presence: PresenceService,
+    ) -> None:
+        self._ws = ws
+        self._wire = wire
+        self._observer = observer
+        self._presence = presence
+        self._arrivals = Arrivals(time.monotonic())
+
+    def take_in(self, size: int) -> int:
+        """How many bytes of a read are to be parsed: frames of no meaning are seen nowhere else."""
+        parsed = self._arrivals.take(size, time.monotonic())
+        if parsed < size:
+            # A turn later: what is parsed may end the socket for a better reason.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._cut_flood)
+        return parsed
+
+    def _cut_flood(self) -> None:
+        if not self._ws.closed:
+            self._dismiss(TOO_MUCH)
+
+    async def read(self) -> None:
+        began, messages, control_frames = 0.0, 0, 0
+        # Goes on after a dismissal until the close is through: only reading brings the answer.
+        async for message in self._ws:
+            if self._observer.dismissed:
+                continue
+            now = time.monotonic()
+            if now - began > _PER_SECONDS:
+                began, messages, control_frames = now, 0, 0
+            if message.type is WSMsgType.PING or message.type is WSMsgType.PONG:
+                control_frames += 1
+            else:
+                messages += 1
+            if messages > _MOST_MESSAGES or control_frames > _MOST_CONTROL_FRAMES:
+                self._dismiss(TOO_MUCH)
+            elif message.type is WSMsgType.PING:
+                await self._ws.pong(message.data)
+            elif message.type is WSMsgType.PONG:
+                self._wire.pong(message.data)
+            else:
+                self._take(message)
+
+    def _take(self, message: WSMessage) -> None:
+        if message.type is WSMsgType.BINARY:
+            self._dismiss(BINARY)
+        elif message.type is WSMsgType.TEXT:
+            try:
+                said = parse_client_message(message.data, int(time.time()))
+            except MessageError:
+                self._dismiss(NO_MESSAGE)
+                return
+            if isinstance(said, StatusMessage):
+                self._presence.hear(self._observer, said)
+            elif isinstance(said, WatchMessage):
+                self._presence.hub.watch(self._observer, said.users, said.cursor)
+
+    def _dismiss(self, farewell: Farewell) -> None:
+        self._presence.hub.dismiss(self._observer, farewell)

@@ -194,7 +194,7 @@ class LiveSocket(Socket):
             self.people.clear()
             self.since.clear()
         if message["type"] in ("snapshot", "changes"):
-            for status in ("online", "away"):
+            for status in ("online", "busy", "away"):
                 for username, since in message.get(status, {}).items():
                     self.people[username] = status
                     self.since[username] = since

@@ -1,48 +1,58 @@
 """The observers of one room: who is told of everybody, and who of some."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from presence_server.live.dialects import Dialect
 from presence_server.live.observer import Observer, Room
+from presence_server.live.wire import Message, Wire
 from presence_server.presence.roster import Person
-
-Changes = list[tuple[str, Person]]
 
 # So many who are told of some are told in a second how many are here; more wait longer for it.
 _COUNTED_PER_SECOND = 2_000
 
+Changes = list[tuple[str, Person]]
+# What is made for one serves all that have the same dialect, and wires of the same kind.
+Kind = tuple[Dialect, Callable[[Message], bytes]]
 
-class Latest(NamedTuple):
-    """What changed between the flush before and this one, by their versions."""
 
-    since: int
-    until: int
-    changes: Changes
+class Told(NamedTuple):
+    """What a flush said: the version, and whether other nodes could not be heard."""
+
+    version: int
+    degraded: bool
+
+
+class Due(NamedTuple):
+    """Who is to be told something: those who all miss the same, and those who miss their own."""
+
+    even: Sequence[tuple[Kind, Sequence[Wire]]]
+    own: Sequence[Observer]
 
 
 class Audience:
-    """Those who are told of everybody have a version of their own.
+    """Most observers know what the last flush said, and none of them needs to be looked at for it.
 
-    Those who are told of some are found by whom they watch, and are not looked at as long as
-    nothing concerns them. So they are up to date with the last flush, unless they are `late`: new,
-    or passed over, or brought up to date while others in the same flush were still to come.
+    They are told of everybody, and are `even`; or of some, and are found by whom they watch, when
+    it concerns them. The others are `late`: new, or passed over, or brought up to date in the
+    middle of a flush; of these each has a version of its own.
     """
 
     def __init__(self, room: Room) -> None:
         self.room = room
         self._observers: dict[Observer, None] = {}
-        self._of_everybody: dict[Observer, None] = {}
+        self._even: dict[Kind, dict[Wire, Observer]] = {}
         self._of_some: dict[Observer, None] = {}
         # By user, those who are told of some and watch that one.
         self._watchers: dict[str, set[Observer]] = {}
-        self._late: set[Observer] = set()
-        # Those to whom something is to be said even if nothing changes.
+        self._late: dict[Observer, None] = {}
+        # The late to whom something is to be said even if nothing changes.
         self._behind: dict[Observer, None] = {}
-        # What the last flush said.
-        self._version = room.roster.version
-        self.latest: Latest | None = None
-        self._degraded = False
+        # What this flush says, and what the one before it said.
+        self.told = self.before = Told(room.roster.version, False)
+        # What changed between the two, once somebody has needed it.
+        self._changes: Changes | None = None
         self._counts: Mapping[str, int] = {}
         self._count_due = 0.0
 
@@ -56,58 +66,71 @@ class Audience:
         return tuple(self._observers)
 
     def add(self, observer: Observer) -> None:
-        self._observers[observer] = self._behind[observer] = None
+        self._observers[observer] = None
         self._index(observer)
 
     def remove(self, observer: Observer) -> None:
         self._drop_index(observer)
         del self._observers[observer]
-        self._behind.pop(observer, None)
 
     def watch(self, observer: Observer, users: frozenset[str] | None) -> None:
         """Tell it of these from now on; who does this says how far it has come."""
+        if observer not in self._late:
+            observer.degraded = self.told.degraded
         self._drop_index(observer)
         # Thousands watch the same people.
         observer.view = None if users is None else frozenset(map(sys.intern, users))
         self._index(observer)
-        self._behind[observer] = None
+
+    def observers_at(self, kind: Kind, wires: Iterable[Wire]) -> list[Observer]:
+        """Those of the even who are still there."""
+        even = self._even.get(kind, {})
+        return [even[wire] for wire in wires if wire in even]
 
     def pass_over(self, observer: Observer) -> None:
         """It is not told now what it is due."""
-        if observer.view is not None:
-            self._late.add(observer)
+        if observer not in self._late:
+            self._leave_even(observer)
+            self._late[observer] = None
+            observer.version, observer.degraded = self.before
 
     def catch_up(self, observer: Observer) -> None:
-        """It is to be told what it missed."""
-        self._behind[observer] = None
+        """It is to be told what it missed, if it missed something."""
+        if observer in self._late:
+            self._behind[observer] = None
 
     def brought_to(self, observer: Observer, version: int) -> None:
         """It has been told all that concerns it until then."""
         observer.version = version
-        if version == self._version:
-            self._late.discard(observer)
-        else:
-            self._late.add(observer)
+        if (version, observer.degraded) != self.told:
+            self._late[observer] = None
+            return
+        self._late.pop(observer, None)
+        if observer.view is None:
+            self._even.setdefault(_kind(observer), {})[observer.wire] = observer
 
     def version_of(self, observer: Observer) -> int | None:
-        if observer.view is None or observer in self._late:
-            return observer.version
-        return self._version
+        return observer.version if observer in self._late else self.told.version
 
-    def take_due(self, degraded: bool) -> Sequence[Observer]:
-        """Those to whom something is to be said now."""
-        before, self._version = self._version, self.room.roster.version
-        due, self._behind, self.latest = self._behind, {}, None
-        if degraded != self._degraded:
-            self._degraded = degraded
-            due = dict(self._observers)
-        elif before != self._version:
-            due.update(self._of_everybody)
-            due.update(dict.fromkeys(self._concerned(before)))
-        for observer in due:
-            if observer.view is not None and observer not in self._late:
-                observer.version = before
-        return tuple(due)
+    def take_due(self, degraded: bool) -> Due:
+        self.before, self.told = self.told, Told(self.room.roster.version, degraded)
+        own, self._behind, self._changes = self._behind, {}, None
+        if self.told == self.before:
+            return Due([], tuple(own))
+        own.update(self._late)
+        everybody = self.told.degraded != self.before.degraded
+        own.update(self._of_some if everybody else dict.fromkeys(self._concerned()))
+        for observer in own:
+            if observer not in self._late:
+                observer.version, observer.degraded = self.before
+        even = [(kind, tuple(wires)) for kind, wires in self._even.items() if wires]
+        return Due(even, tuple(own))
+
+    def changes(self) -> Changes | None:
+        """What changed since the flush before; None: more than is known."""
+        if self._changes is None:
+            self._changes = self.room.roster.changes_since(self.before.version)
+        return self._changes
 
     def take_uncounted(self, now: float) -> Sequence[Observer]:
         """Those to whom it is to be said now how many are here."""
@@ -118,31 +141,35 @@ class Audience:
         self._count_due = now + len(self._of_some) / _COUNTED_PER_SECOND
         return [observer for observer in self._of_some if observer.greeted]
 
-    def _concerned(self, version: int) -> set[Observer]:
-        """Those who are told of some, and watch somebody who changed after a version."""
+    def _concerned(self) -> Iterable[Observer]:
+        """Those who are told of some, and watch somebody who changed."""
         if not self._of_some:
-            return set()
-        changes = self.room.roster.changes_since(version)
+            return ()
+        changes = self.changes()
         if changes is None:
-            return set(self._of_some)
-        self.latest = Latest(version, self._version, changes)
+            return self._of_some
         return {observer for user, _ in changes for observer in self._watchers.get(user, ())}
 
     def _index(self, observer: Observer) -> None:
-        if observer.view is None:
-            self._of_everybody[observer] = None
-            return
-        self._of_some[observer] = None
-        self._late.add(observer)
-        for user in observer.view:
-            self._watchers.setdefault(user, set()).add(observer)
+        self._late[observer] = self._behind[observer] = None
+        if observer.view is not None:
+            self._of_some[observer] = None
+            for user in observer.view:
+                self._watchers.setdefault(user, set()).add(observer)
 
     def _drop_index(self, observer: Observer) -> None:
-        self._of_everybody.pop(observer, None)
-        self._of_some.pop(observer, None)
-        self._late.discard(observer)
+        self._leave_even(observer)
+        for kept in (self._of_some, self._late, self._behind):
+            kept.pop(observer, None)
         for user in observer.view or ():
             watchers = self._watchers[user]
             watchers.discard(observer)
             if not watchers:
                 del self._watchers[user]
+
+    def _leave_even(self, observer: Observer) -> None:
+        self._even.get(_kind(observer), {}).pop(observer.wire, None)
+
+
+def _kind(observer: Observer) -> Kind:
+    return observer.dialect, observer.wire.frame

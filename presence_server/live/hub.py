@@ -5,18 +5,20 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic, thread_time
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from presence_server.background import Background
-from presence_server.live.audience import Audience
+from presence_server.live.audience import Audience, Kind
 from presence_server.live.farewells import RESTARTING, SESSION_ENDED, SILENT, TOO_SLOW, Farewell
 from presence_server.live.heartbeat import Heartbeat
-from presence_server.live.lagging import LAGGING, Lagging
+from presence_server.live.lagging import Lagging
 from presence_server.live.observer import Observer
 from presence_server.live.pacing import Budget
 from presence_server.live.update import Forgotten, Update
+from presence_server.live.wire import MOST_WAITING, Wire
 from presence_server.presence.moment import Moment
 
 # So many observers are written to between two turns of the event loop.
@@ -29,6 +31,8 @@ _COUNT_EVERY = 1.0
 _CLOSING = 1.0
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Flush(NamedTuple):
@@ -55,6 +59,8 @@ class Hub:
         self._wake = asyncio.Event()
         self._degraded = False
         self._changed_at: float | None = None
+        # What the flush has done that is under way.
+        self._cost = 0.0
         self._writes = 0
         self._written = 0
         # So many observers have been dismissed, by their close code.
@@ -188,35 +194,72 @@ class Hub:
         began = monotonic()
         changed_at, self._changed_at = self._changed_at or began, None
         self._writes = self._written = 0
+        self._cost = 0.0
         due, self._due = self._due, {}
-        cost = 0.0
-        async for observers, update in self._due_in(due.values()):
-            # Of this flush's own time: while it leaves turns to others they spend theirs.
-            cpu = thread_time()
-            self._send(observers, update)
-            cost += thread_time() - cpu
-        budget.spend(cost, monotonic())
+        for audience in due.values():
+            await self._flush_room(audience)
+        budget.spend(self._cost, monotonic())
         if self._writes:
             ended = monotonic()
             self.observe(Flush(ended - changed_at, ended - began, self._writes, self._written))
 
-    async def _due_in(
-        self, audiences: Iterable[Audience]
-    ) -> AsyncIterator[tuple[Sequence[Observer], Update]]:
-        for audience in audiences:
-            due = audience.take_due(self._degraded)
-            update = self._update(audience)
-            async for observers in _in_turns(due):
-                yield observers, update
+    async def _flush_room(self, audience: Audience) -> None:
+        due = audience.take_due(self._degraded)
+        update = self._update(audience)
+        # All of it before anybody else has a turn: it tells what is so now.
+        same = [(kind, wires, self._same(update, kind, wires)) for kind, wires in due.even]
+        for kind, all_wires, data in same:
+            async for wires in _in_turns(all_wires if data else ()):
+                with self._on_our_time():
+                    self._send_same(audience, kind, wires, data)
+        async for observers in _in_turns(due.own):
+            with self._on_our_time():
+                self._send_own(observers, update)
 
-    def _send(self, observers: Sequence[Observer], update: Update) -> None:
-        turn, lagging = self.heartbeat.turn, self._lagging
+    @contextmanager
+    def _on_our_time(self) -> Iterator[None]:
+        # While a flush leaves turns to others they spend theirs.
+        began = thread_time()
+        yield
+        self._cost += thread_time() - began
+
+    def _same(self, update: Update, kind: Kind, wires: Sequence[Wire]) -> bytes:
+        try:
+            return update.same(kind)
+        except Forgotten:
+            for observer in update.audience.observers_at(kind, wires):
+                self.dismiss(observer, TOO_SLOW)
+            return b""
+
+    def _send_same(
+        self, audience: Audience, kind: Kind, wires: Sequence[Wire], data: bytes
+    ) -> None:
+        """To those who knew what the flush before said."""
+        turn = self.heartbeat.turn
+        missed = [wire for wire in wires if not wire.offer(data, turn)]
+        for observer in audience.observers_at(kind, missed):
+            audience.pass_over(observer)
+            self._lagging.watch(observer)
+        if len(data) > MOST_WAITING:
+            for observer in audience.observers_at(kind, wires):
+                self._watch_if_lagging(observer)
+        self._writes += len(wires) - len(missed)
+        self._written += (len(wires) - len(missed)) * len(data)
+
+    def _watch_if_lagging(self, observer: Observer) -> None:
+        # Nothing may happen any more for which it would be passed over.
+        if observer.wire.waiting() > MOST_WAITING:
+            self._lagging.watch(observer)
+
+    def _send_own(self, observers: Sequence[Observer], update: Update) -> None:
+        """To those who miss something of their own."""
         for observer in observers:
+            wire = observer.wire
             if observer.dismissed:
                 continue
-            if observer.wire.waiting() > LAGGING:
+            if wire.waiting() > MOST_WAITING:
                 update.audience.pass_over(observer)
-                lagging.pass_over(observer)
+                self._lagging.watch(observer)
                 continue
             try:
                 data = update.missing(observer)
@@ -224,14 +267,11 @@ class Hub:
                 self.dismiss(observer, TOO_SLOW)
                 continue
             if data:
-                observer.wire.write(data)
-                observer.wire.sent = turn
+                wire.write(data, self.heartbeat.turn)
                 self._writes += 1
                 self._written += len(data)
-            if len(data) > LAGGING and observer.wire.waiting() > LAGGING:
-                # Nothing may happen any more that would pass it over.
-                update.audience.pass_over(observer)
-                lagging.pass_over(observer)
+            if len(data) > MOST_WAITING:
+                self._watch_if_lagging(observer)
 
     async def _watch_lagging(self) -> None:
         while True:
@@ -248,11 +288,11 @@ class Hub:
         while True:
             await asyncio.sleep(_COUNT_EVERY)
             for audience in list(self._audiences.values()):
-                update = self._update(audience)
+                update, turn = self._update(audience), self.heartbeat.turn
                 async for observers in _in_turns(audience.take_uncounted(monotonic())):
                     for observer in observers:
                         if not observer.dismissed and observer not in self._lagging:
-                            observer.wire.write(update.count(observer))
+                            observer.wire.write(update.count(observer), turn)
 
     async def _keep_alive(self) -> None:
         while True:
@@ -273,8 +313,7 @@ class Hub:
         wire, turn = observer.wire, self.heartbeat.turn
         # A page cannot see protocol pings: it takes silence for a dead line.
         if turn - wire.sent >= self.heartbeat.turns and observer.greeted:
-            wire.write(update.alive(observer))
-            wire.sent = turn
+            wire.write(update.alive(observer), turn)
         if not wire.keep_alive(self.heartbeat):
             self._cut(observer)
 
@@ -297,9 +336,9 @@ def _unobserved(flush: Flush) -> None:
     """Nobody measures."""
 
 
-async def _in_turns(observers: Sequence[Observer]) -> AsyncIterator[Sequence[Observer]]:
+async def _in_turns(all_of_them: Sequence[T]) -> AsyncIterator[Sequence[T]]:
     """Some of them at a time, with turns of the event loop for everybody else between."""
-    for start in range(0, len(observers), _AT_ONCE):
+    for start in range(0, len(all_of_them), _AT_ONCE):
         if start:
             await asyncio.sleep(0)
-        yield observers[start : start + _AT_ONCE]
+        yield all_of_them[start : start + _AT_ONCE]

@@ -4,9 +4,8 @@ from time import monotonic
 from typing import NamedTuple
 
 from presence_server.live.observer import Observer
+from presence_server.live.wire import MOST_WAITING
 
-# An observer with more bytes than this waiting is passed over until it has taken them in.
-LAGGING = 64 * 1024
 # Seconds without any progress after which an observer is stuck.
 _TOO_LONG = 10.0
 
@@ -30,8 +29,8 @@ class Lagging:
     def __contains__(self, observer: Observer) -> bool:
         return observer in self._observers
 
-    def pass_over(self, observer: Observer) -> None:
-        """From now on it is watched, until it has caught up or is stuck."""
+    def watch(self, observer: Observer) -> None:
+        """It is watched from now on, until it has caught up or is stuck."""
         if observer not in self._observers:
             self._observers[observer] = _Progress(observer.wire.waiting(), monotonic())
 
@@ -41,7 +40,7 @@ class Lagging:
     def take_caught_up(self) -> list[Observer]:
         """Those who lag no more."""
         caught_up = [
-            observer for observer in self._observers if observer.wire.waiting() <= LAGGING
+            observer for observer in self._observers if observer.wire.waiting() <= MOST_WAITING
         ]
         for observer in caught_up:
             self.forget(observer)

@@ -1,8 +1,9 @@
 """What one flush, or one turn of the heartbeat, says in a room: what is equal is made once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from presence_server.live.audience import Audience, Changes
+from presence_server.live.audience import Audience, Changes, Kind
+from presence_server.live.dialects import Dialect
 from presence_server.live.observer import Observer
 from presence_server.live.wire import Message
 from presence_server.presence.moment import Moment
@@ -24,26 +25,37 @@ class Update:
         # Frames, and the version that is told with them.
         self._made: dict[tuple[object, ...], tuple[bytes, int]] = {}
 
-    def missing(self, observer: Observer) -> bytes:
-        """What brings an observer up to date, which it is from now on.
+    def same(self, kind: Kind) -> bytes:
+        """What those miss who knew what the flush before said; raises Forgotten."""
+        dialect, frame = kind
+        before, told = self.audience.before, self.audience.told
+        said: list[Message] = []
+        if before.version != told.version:
+            changes = self.audience.changes()
+            if changes is None and not dialect.resumes:
+                raise Forgotten
+            if changes is None:
+                said += self._snapshot(dialect)
+            elif changes:
+                said += dialect.changes(self._cursor(told.version), before.version, changes)
+        if before.degraded != told.degraded:
+            said += dialect.degraded(told.degraded, self._room.own)
+        return b"".join(map(frame, said))
 
-        Its version may then be newer than that of others of the same flush: people go on coming and
-        going while a flush leaves turns to others.
+    def missing(self, observer: Observer) -> bytes:
+        """What brings an observer up to date that misses something of its own.
+
+        It may then know more than others of the same flush: people go on coming and going while a
+        flush leaves turns to others.
         """
-        if observer.view is not None:
-            data = self._missing_of_some(observer)
-        elif observer.version != self._room.roster.version or not observer.greeted:
-            key = (observer.dialect, observer.wire.frame, observer.version)
-            made = self._made.get(key)
-            if made is None:
-                made = self._made[key] = self._make(observer)
-            data, observer.version = made
-        else:
-            data = b""
+        data = self._missing(observer)
         observer.greeted = True
         if observer.degraded != self._degraded:
             observer.degraded = self._degraded
             data += self._silence(observer)
+        version = observer.version
+        assert version is not None
+        self.audience.brought_to(observer, version)
         return data
 
     def alive(self, observer: Observer) -> bytes:
@@ -59,58 +71,63 @@ class Update:
         counts = self._room.roster.counts
         return self._shared(observer, "count", 0, lambda: observer.dialect.count(counts))
 
-    def _make(self, observer: Observer) -> tuple[bytes, int]:
-        roster, version, dialect = self._room.roster, observer.version, observer.dialect
-        cursor = self._cursor(roster.version)
-        changes = None if version is None else roster.changes_since(version)
-        if version is not None and changes is not None:
-            said = dialect.changes(cursor, version, changes)
-        elif version is None or dialect.resumes:
-            said = dialect.snapshot(cursor, self._heartbeat, roster.here)
-        else:
-            raise Forgotten
-        return _framed(said, observer), roster.version
-
-    def _missing_of_some(self, observer: Observer) -> bytes:
+    def _missing(self, observer: Observer) -> bytes:
+        version, view = observer.version, observer.view
         changes, newest = self._news(observer)
         if changes is not None and not changes and observer.greeted:
-            self.audience.brought_to(observer, newest)
+            observer.version = newest
             return b""
-        concerned: object = observer.view
-        if changes is not None:
+        concerned: object = view
+        if view is not None and changes is not None:
             concerned = tuple(user for user, _ in changes)
-        key = (observer.dialect, observer.wire.frame, observer.version, concerned)
+        key = (observer.dialect, observer.wire.frame, version, concerned)
         if key not in self._made:
-            self._made[key] = self._make_of_some(observer, changes, newest), newest
-        data, told = self._made[key]
-        if changes is None or not observer.greeted:
+            self._made[key] = self._make(observer, changes, newest), newest
+        data, observer.version = self._made[key]
+        if view is not None and (changes is None or not observer.greeted):
             data += self.count(observer)
-        self.audience.brought_to(observer, told)
         return data
 
     def _news(self, observer: Observer) -> tuple[Changes | None, int]:
-        """What changed of those whom it watches, and until which version; None: a snapshot.
+        """What changed that concerns it, and until which version; None: a snapshot.
 
-        Costs as much as there are changes, or as many as it watches: the fewer.
+        For one that is told of some it costs as much as there are changes, or as many as it
+        watches: the fewer.
         """
         roster, view, version = self._room.roster, observer.view, observer.version
-        assert view is not None
         if version is None:
             return None, roster.version
-        latest = self.audience.latest
-        if latest and version == latest.since and len(latest.changes) <= len(view):
-            return [change for change in latest.changes if change[0] in view], latest.until
+        if view is None:
+            return roster.changes_since(version), roster.version
+        if version == self.audience.before.version:
+            changes = self.audience.changes()
+            if changes is not None and len(changes) <= len(view):
+                told = self.audience.told.version
+                return [change for change in changes if change[0] in view], told
         return roster.changes_of(view, version), roster.version
 
-    def _make_of_some(self, observer: Observer, changes: Changes | None, newest: int) -> bytes:
-        roster, dialect, cursor = self._room.roster, observer.dialect, self._cursor(newest)
-        if changes is not None and observer.version is not None:
-            return _framed(dialect.changes(cursor, observer.version, changes), observer)
-        here = {user: roster.here[user] for user in observer.view or () if user in roster.here}
-        return _framed(dialect.snapshot(cursor, self._heartbeat, here), observer)
+    def _make(self, observer: Observer, changes: Changes | None, newest: int) -> bytes:
+        dialect, version = observer.dialect, observer.version
+        if changes is not None and version is not None:
+            said = dialect.changes(self._cursor(newest), version, changes)
+        elif version is None or dialect.resumes:
+            said = self._snapshot(dialect, observer.view)
+        else:
+            raise Forgotten
+        return b"".join(map(observer.wire.frame, said))
+
+    def _snapshot(
+        self, dialect: Dialect, view: frozenset[str] | None = None
+    ) -> Sequence[Message]:
+        roster = self._room.roster
+        here = roster.here
+        if view is not None:
+            here = {user: here[user] for user in view if user in here}
+        return dialect.snapshot(self._cursor(roster.version), self._heartbeat, here)
 
     def _silence(self, observer: Observer) -> bytes:
-        view, own = observer.view, self._room.own
+        view = observer.view
+        own: Collection[str] = self._room.own
         if view is not None:
             own = [user for user in view if user in own]
         return self._shared(
@@ -120,14 +137,11 @@ class Update:
     def _shared(
         self, observer: Observer, what: str, of: object, say: Callable[[], Sequence[Message]]
     ) -> bytes:
-        key = (what, observer.dialect, observer.wire.frame, of)
+        frame = observer.wire.frame
+        key = (what, observer.dialect, frame, of)
         if key not in self._made:
-            self._made[key] = _framed(say(), observer), 0
+            self._made[key] = b"".join(map(frame, say())), 0
         return self._made[key][0]
 
     def _cursor(self, version: int) -> str:
         return self._room.cursor(version, self._now)
-
-
-def _framed(said: Sequence[Message], observer: Observer) -> bytes:
-    return b"".join(map(observer.wire.frame, said))

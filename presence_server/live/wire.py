@@ -20,6 +20,8 @@ EVENT_STREAM_HEADERS = {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
 }
+# While more bytes than this wait for a peer to read, it is passed over.
+MOST_WAITING = 64 * 1024
 # Seconds of quiet after which a stream gets a comment.
 _QUIET = 15.0
 
@@ -44,8 +46,11 @@ class Wire(Protocol):
     @property
     def frame(self) -> Callable[[Message], bytes]: ...
 
-    def write(self, data: bytes) -> None:
-        """Send what `frame` made; nothing happens when the line is closing."""
+    def write(self, data: bytes, turn: int) -> None:
+        """Send what `frame` made, in this turn; nothing happens when the line is closing."""
+
+    def offer(self, data: bytes, turn: int) -> bool:
+        """The same, unless too much waits already: then False."""
 
     def waiting(self) -> int:
         """How many bytes wait in this process for the peer to read."""
@@ -63,21 +68,39 @@ class Wire(Protocol):
 
 
 class _TransportWire:
-    __slots__ = ("_transport", "sent")
+    __slots__ = ("_transport", "_closed", "sent")
 
     def __init__(self, transport: asyncio.Transport, turn: int) -> None:
         self._transport = transport
+        self._closed = False
         self.sent = turn
 
-    def write(self, data: bytes) -> None:
-        if not self._transport.is_closing():
+    def write(self, data: bytes, turn: int) -> None:
+        if not self._closed and not self._transport.is_closing():
             self._transport.write(data)
+            self.sent = turn
+
+    def offer(self, data: bytes, turn: int) -> bool:
+        # Called for everybody in every flush.
+        transport = self._transport
+        if transport.get_write_buffer_size() > MOST_WAITING:
+            return False
+        if not self._closed and not transport.is_closing():
+            transport.write(data)
+            self.sent = turn
+        return True
 
     def waiting(self) -> int:
         return self._transport.get_write_buffer_size()
 
     def abort(self) -> None:
+        self._closed = True
         self._transport.abort()
+
+    def _end(self, data: bytes) -> None:
+        """The last that is written."""
+        self.write(data, self.sent)
+        self._closed = True
 
 
 class WebSocketWire(_TransportWire):
@@ -110,7 +133,9 @@ class WebSocketWire(_TransportWire):
             return since < heartbeat.patience
         if since >= heartbeat.turns - 1:
             self._pinged, self._unanswered = heartbeat.turn, heartbeat.payload
-            self.write(struct.pack("!BB", _PING, len(heartbeat.payload)) + heartbeat.payload)
+            if not self._closed and not self._transport.is_closing():
+                head = struct.pack("!BB", _PING, len(heartbeat.payload))
+                self._transport.write(head + heartbeat.payload)
         return True
 
     def excuse(self, heartbeat: Heartbeat) -> None:
@@ -125,7 +150,7 @@ class WebSocketWire(_TransportWire):
         # transport.close() would leave the peer no time to answer.
         words = farewell.words.encode()
         head = struct.pack("!BBH", _CLOSE, 2 + len(words), farewell.code)
-        self.write(bye + head + words)
+        self._end(bye + head + words)
 
 
 class EventStreamWire(_TransportWire):
@@ -145,8 +170,7 @@ class EventStreamWire(_TransportWire):
 
     def keep_alive(self, heartbeat: Heartbeat) -> bool:
         if heartbeat.turn - self.sent >= heartbeat.turns_in(_QUIET):
-            self.write(_COMMENT)
-            self.sent = heartbeat.turn
+            self.write(_COMMENT, heartbeat.turn)
         return True
 
     def excuse(self, heartbeat: Heartbeat) -> None:
@@ -155,7 +179,7 @@ class EventStreamWire(_TransportWire):
     def close(self, farewell: Farewell, bye: bytes, retry_after: float | None) -> None:
         if retry_after is not None:
             bye = _chunk(f"retry: {retry_after * 1000:.0f}\n\n") + bye
-        self.write(bye + _LAST_CHUNK)
+        self._end(bye + _LAST_CHUNK)
         self._transport.close()
 
 

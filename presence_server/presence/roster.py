@@ -237,8 +237,8 @@ class Roster:
         was_here = before is not None and before.status in PRECEDENCE
         came = before.came if before is not None and was_here else version
         about_version = version
-        if before is not None and was_here and before.about == about:
-            about_version = before.about_version
+        if (NOTHING if before is None else before.about) == about:
+            about_version = 0 if before is None else before.about_version
         self._here[user] = Person(
             status, _later(since, before), version, came, about, about_version
         )
@@ -253,7 +253,11 @@ class Roster:
     def _leave(self, user: str, state: State, since: int) -> None:
         before = self._take_out(user)
         self.version = version = self._versions.next(self._room)
-        self._gone[user] = Person(state, _later(since, before), version, version)
+        # Who has not been told that they went still knows what was beside their status.
+        about_version = 0 if before is None else version if before.about else before.about_version
+        self._gone[user] = Person(
+            state, _later(since, before), version, version, about_version=about_version
+        )
         self._note(user, before, self._gone[user])
         if len(self._gone) > self._remembered:
             oldest = next(iter(self._gone))

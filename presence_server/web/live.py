@@ -42,7 +42,7 @@ _CLOSING = 1.0
 _RETRY_SEAT = "10"
 
 # How a connection may begin that is not simply online.
-_STATUSES: dict[str | None, Status] = {"away": "away"}
+_STATUSES: dict[str | None, Status] = {"away": "away", "busy": "busy"}
 
 
 async def live(request: web.Request) -> web.StreamResponse:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable
 from socket import SO_SNDBUF, SOL_SOCKET
 from typing import Any, cast
@@ -41,6 +42,8 @@ _MOST_UNWANTED = 256 * 1024
 _AT_ONCE = 64 * 1024
 # Bytes that the kernel keeps for a line that does not read; by itself it would let it be megabytes.
 _SEND_BUFFER = 64 * 1024
+# An empty deque takes 600 bytes.
+_NO_MESSAGES: deque[Any] = deque(maxlen=0)
 # What the access log needs when a socket has ended.
 _LOGGED = ("User-Agent", "X-Forwarded-For")
 
@@ -203,6 +206,8 @@ class Connection(RequestHandler):
         if self.transport is not None:
             sock = self.transport.get_extra_info("socket")
             sock.setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)
+        # Nobody asks for anything else on it.
+        self._messages = _NO_MESSAGES
         self._waiting.leave(self)
         self._stop_timer()
         self._forget_headers()

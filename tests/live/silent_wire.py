@@ -12,7 +12,7 @@ from presence_server.live.heartbeat import Heartbeat
 from presence_server.live.hub import Flush, Hub
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
-from presence_server.live.wire import WebSocketWire
+from presence_server.live.wire import MOST_WAITING, WebSocketWire
 from presence_server.presence.moment import Moment
 from presence_server.presence.roster import Entry, Roster, Source, Status
 
@@ -32,8 +32,15 @@ class SilentWire:
         self.closed_with: list[Farewell] = []
         self.aborted = False
 
-    def write(self, data: bytes) -> None:
-        self.written.append(data)
+    def write(self, data: bytes, turn: int) -> None:
+        if not self.closed_with:
+            self.written.append(data)
+
+    def offer(self, data: bytes, turn: int) -> bool:
+        if self.waiting() > MOST_WAITING:
+            return False
+        self.write(data, turn)
+        return True
 
     def waiting(self) -> int:
         return self.unread

@@ -10,6 +10,7 @@ from presence_server.live.dialects import TUTORIAL
 from presence_server.live.farewells import NOT_ALLOWED, RESTARTING, SESSION_ENDED, TOO_SLOW
 from presence_server.live.hub import Hub
 from presence_server.presence.roster import Status
+from presence_server.live.wire import MOST_WAITING
 from tests.live.silent_wire import NOW, SmallRoom, flushed, observer, running
 
 
@@ -103,7 +104,7 @@ async def test_one_who_lags_is_passed_over_and_then_told_all_at_once() -> None:
         hub.add(line)
         hub.add(beside)
         await flushed(hub)
-        wire.unread = lagging.LAGGING + 1
+        wire.unread = MOST_WAITING + 1
         statuses: tuple[Status, ...] = ("online", "away")
         for status in statuses:
             room.place("bob", status)
@@ -122,7 +123,7 @@ async def test_one_who_is_stuck_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     line, wire = observer(room)
     async with running(hub):
         hub.add(line)
-        wire.unread = 10 * lagging.LAGGING
+        wire.unread = 10 * MOST_WAITING
         async with asyncio.timeout(5):
             while not wire.closed_with:
                 await asyncio.sleep(0.01)

@@ -128,6 +128,21 @@ async def test_many_at_once_do_not_get_past_a_limit(
     assert statuses == [101] * 3 + [429] * 9
 
 
+@pytest.mark.parametrize("status", ["away", "busy"])
+async def test_a_connection_begins_as_it_says(serve: Serve, visit: Visit, status: str) -> None:
+    server = await serve(grace=0)
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    async with bob.live() as watching:
+        await watching.first()
+        before = len(watching.received)
+        async with alice.live(query=f"status={status}"):
+            await watching.sees("alice", status)
+        told = [m for m in watching.received[before:] if "alice" in m.get("online", {})]
+        assert told == []
+    async with alice.live(query="status=invisible"), bob.live() as watching:
+        await watching.sees("alice", "online")
+
+
 DEEP = "[" * 2000 + "]" * 2000
 BAD_MESSAGES = [
     ("not json", 1007),

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from presence_server.live import audience as audiences
-from presence_server.live import lagging
 from presence_server.live.audience import Audience
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
@@ -15,6 +14,7 @@ from presence_server.live.update import Update
 from presence_server.presence.moment import Moment
 from presence_server.presence.roster import Roster, Source
 from tests.conftest import Serve, Visit
+from presence_server.live.wire import MOST_WAITING
 from tests.live.silent_wire import SmallRoom, Told, flushed, observer, running
 
 NOW = Moment(0.0, 1_800_000_000)
@@ -37,11 +37,15 @@ class Stage:
         due = self.audience.take_due(degraded)
         update = Update(self.audience, degraded=degraded, heartbeat=20, now=NOW)
         told = set()
-        for line in due:
+        for kind, wires in due.even:
+            for line in self.audience.observers_at(kind, wires):
+                line.wire.write(update.same(kind), 1)
+                told.add(line)
+        for line in due.own:
             if line in passed_over:
                 self.audience.pass_over(line)
             elif data := update.missing(line):
-                line.wire.write(data)
+                line.wire.write(data, 1)
                 told.add(line)
         return told
 
@@ -126,8 +130,8 @@ def test_what_changes_in_the_middle_of_a_flush_is_told_once(stage: Stage) -> Non
         due = stage.audience.take_due(False)
         update = Update(stage.audience, degraded=False, heartbeat=20, now=NOW)
         stage.room.place("carol", "away" if how == "late" else "online")
-        for one in due:
-            one.wire.write(update.missing(one))
+        for one in due.own:
+            one.wire.write(update.missing(one), 1)
         stage.flush()
         stage.flush()
         users = [users for _, users in told(wire)]
@@ -254,7 +258,7 @@ async def test_one_who_lags_is_told_of_its_view_when_it_has_read() -> None:
         for one in (line, beside):
             hub.add(one)
         await flushed(hub)
-        wire.unread = lagging.LAGGING + 1
+        wire.unread = MOST_WAITING + 1
         room.place("bob")
         hub.changed([""])
         assert (await flushed(hub)).writes == 1

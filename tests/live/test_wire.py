@@ -21,6 +21,9 @@ class Transport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def is_closing(self) -> bool:
         return self.closing
 
@@ -54,8 +57,20 @@ def test_nothing_is_written_to_a_line_that_is_closing() -> None:
     for make in (WebSocketWire, EventStreamWire):
         transport = Transport()
         transport.closing = True
-        make(transport, 1).write(b"data")
+        make(transport, 1).write(b"data", 1)
+        assert make(transport, 1).offer(b"data", 1)
         assert transport.written == b""
+
+
+def test_nothing_follows_a_close() -> None:
+    for make in (WebSocketWire, EventStreamWire):
+        transport = Transport()
+        wire = make(transport, 1)
+        wire.close(SESSION_ENDED, b"bye", None)
+        transport.closing = False
+        transport.take()
+        wire.write(b"data", 2)
+        assert wire.offer(b"data", 2) and transport.written == b""
 
 
 def test_a_websocket_closes_with_words() -> None:

@@ -7,13 +7,13 @@ cursors from before what it remembers occur all the time.
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from presence_server.live.audience import Audience
+from presence_server.live.audience import Audience, Due, Kind
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL
 from presence_server.live.observer import Observer
 from presence_server.live.update import Forgotten, Update
@@ -36,6 +36,7 @@ USERS = st.sampled_from(["alice", "bob", "carol", "dave"])
 DEVICES = st.sampled_from(["laptop", "phone"])
 STATUSES: st.SearchStrategy[Status] = st.sampled_from(["online", "away"])
 PICKS = st.integers(0, 100)
+NONE: Mapping[Kind, bytes | None] = {}
 
 
 class Client(Believer):
@@ -73,9 +74,17 @@ class Client(Believer):
         self.audience.watch(self.observer, view)
         self.observer.version = version
 
-    def flush(self, update: Update) -> None:
+    def is_due(self, due: Due) -> bool:
+        even = {wire for _, wires in due.even for wire in wires}
+        return self.observer.wire in even or self.observer in due.own
+
+    def flush(self, update: Update, same: Mapping[Kind, bytes | None] = NONE) -> None:
         first = self.observer.version is None
-        for message in read_frames(update.missing(self.observer)):
+        kind = self.observer.dialect, self.observer.wire.frame
+        data = same[kind] if kind in same else update.missing(self.observer)
+        if data is None:
+            raise Forgotten
+        for message in read_frames(data):
             if message.get("type") == "count":
                 assert self.view is not None
                 continue
@@ -301,7 +310,8 @@ class OneNodeModel(RuleBasedStateMachine):
     def _flush(self, lag: list[Client], meanwhile: str | None) -> None:
         due = self.audience.take_due(False)
         update = self.update()
-        told = [client for client in self.clients if client.observer in due]
+        same = {kind: self._same(update, kind) for kind, _ in due.even}
+        told = [client for client in self.clients if client.is_due(due)]
         for number, client in enumerate(told):
             if meanwhile is not None and number == len(told) // 2:
                 self.log_out_and_in(meanwhile, "laptop")
@@ -310,11 +320,17 @@ class OneNodeModel(RuleBasedStateMachine):
                 self.audience.pass_over(client.observer)
                 continue
             try:
-                client.flush(update)
+                client.flush(update, {} if client.observer in due.own else same)
             except Forgotten:
                 # The hub cuts it, and it comes anew.
                 client.reconnect(self.now)
                 client.flush(update)
+
+    def _same(self, update: Update, kind: Kind) -> bytes | None:
+        try:
+            return update.same(kind)
+        except Forgotten:
+            return None
 
     def update(self) -> Update:
         return Update(self.audience, degraded=False, heartbeat=20.0, now=self.now)

@@ -265,6 +265,19 @@ def test_the_newest_about_of_all_sessions_is_shown() -> None:
     assert table.told(version) == {"alice": ("online", 100)}
 
 
+def test_who_comes_without_an_about_is_told_so_to_those_who_know_another() -> None:
+    table = Table()
+    table.place(A, "bob", "online", 100)
+    assert table.roster.here["bob"].about_version == 0
+    entry = Entry("alice", 0, "online", 100, None, 0, 1, {"text": "lunch"})
+    table.roster.place(Source(A, "", "s"), entry)
+    knew_her = table.roster.version
+    table.roster.remove(Source(A, "", "s"), "alice", 101)
+    saw_her_go = table.roster.version
+    table.place(A, "alice", "online", 102)
+    assert about(table)[0] == {} and knew_her < about(table)[1] <= saw_her_go
+
+
 def test_a_change_of_status_leaves_the_about_as_it_was() -> None:
     table = Table()
     for status in ("online", "away"):

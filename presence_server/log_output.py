@@ -30,7 +30,7 @@ class Output(logging.Handler):
         self._waiting: list[str] = []
         self._characters = 0
         self._writing = False
-        self._closed = False
+        self._ended = False
         # Nothing that hangs may keep the process alive.
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
@@ -55,7 +55,7 @@ class Output(logging.Handler):
     def close(self) -> None:
         self.flush()
         with self._changed:
-            self._closed = True
+            self._ended = True
             self._changed.notify_all()
         super().close()
 
@@ -63,11 +63,11 @@ class Output(logging.Handler):
         return not (self._waiting or self._writing)
 
     def _run(self) -> None:
-        while not self._closed:
+        while not self._ended:
             with self._changed:
                 self._writing = False
                 self._changed.notify_all()
-                self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._changed.wait_for(lambda: self._waiting or self._ended)
                 lines, self._waiting, self._characters = self._waiting, [], 0
                 self._writing = True
             self._write(lines)

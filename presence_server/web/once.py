@@ -51,20 +51,15 @@ class Once:
             if form is None:
                 # The handler says what is wrong with it.
                 return await handler(request)
-            if form in self._answers:
-                return await self._repeated(form, handler, request)
+            while form in self._answers:
+                if (known := await asyncio.shield(self._answers[form])) is not None:
+                    await cookies.replace(request, known.cookie)
+                    return known.response()
             fields = await read_form(request)
             each_time = bool(but) and but.items() <= fields.items()
             return await self._first(form, handler, request, 0 if each_time else _REMEMBERED)
 
         return answer
-
-    async def _repeated(self, form: str, handler: Handler, request: web.Request) -> web.Response:
-        answer = await asyncio.shield(self._answers[form])
-        if answer is None:
-            return await handler(request)
-        await cookies.replace(request, answer.cookie)
-        return answer.response()
 
     async def _first(
         self, form: str, handler: Handler, request: web.Request, remembered: float
@@ -78,7 +73,9 @@ class Once:
             answer = await _answered(handler, request)
             return answer.response()
         finally:
-            waiting.set_result(answer)
+            # Nothing is done for whoever has gone while there is a line: the next one must try.
+            done = answer is not None and answer.status < 500
+            waiting.set_result(answer if done else None)
             if answer is not None and answer.status == 303:
                 loop.call_later(remembered, self._forget, form, waiting)
             else:

@@ -1,5 +1,6 @@
 """Hostile inputs by name: whole requests as bytes, and what a client sends on a live socket."""
 
+import base64
 from collections.abc import Callable, Iterator
 from urllib.parse import quote_plus
 
@@ -63,6 +64,7 @@ HEADERS = (
     "Host",
     "Cookie",
     "Origin",
+    "Referer",
     "Sec-Fetch-Site",
     "X-Forwarded-For",
     "Content-Type",
@@ -97,6 +99,17 @@ VALUES = {
     "doubled": b"a\r\n%s: b",
     "control": b"\x01\x7f",
     "known": b"websocket, close, chunked, gzip",
+    "broken address": b"http://[::1",
+    "bad port": b"http://x:99999/",
+    "address with bytes": b"http://x\xff/",
+    "key of bytes": b"\xff" * 24,
+}
+UPGRADE = {
+    "Connection": b"Upgrade",
+    "Upgrade": b"websocket",
+    "Sec-WebSocket-Version": b"13",
+    "Sec-WebSocket-Key": base64.b64encode(b"k" * 16),
+    "Sec-WebSocket-Protocol": b"presence.v1",
 }
 BELOW_HTTP = {
     "nothing": b"",
@@ -187,13 +200,16 @@ def named_requests(
     for header in HEADERS:
         for what, value in VALUES.items():
             filled_value = value.replace(b"%s", header.encode())
-            yield f"{header}: {what}", request(
-                "GET", b"/users/", {**headers(), header: filled_value}
+            changed = {header: filled_value}
+            yield f"upgrade with {header}: {what}", request(
+                "GET", b"/users/", {**headers(), **UPGRADE, **changed}
             )
+            stranger = {**headers(), "Cookie": b""}
+            yield f"{header}: {what}", request("GET", b"/log_in/", {**stranger, **changed})
             yield f"POST with {header}: {what}", request(
                 "POST",
                 b"/sign_up/",
-                {**headers(), "Content-Length": b"3", header: filled_value},
+                {**headers(), "Content-Length": b"3", **changed},
                 b"a=b",
             )
     for what, data in BELOW_HTTP.items():

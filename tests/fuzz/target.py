@@ -1,7 +1,6 @@
 """The server under attack, and what must be true of it afterwards."""
 
 import asyncio
-import base64
 import json
 import re
 from collections.abc import AsyncIterator
@@ -23,13 +22,6 @@ WITHIN = 20.0
 SPARE = 3
 _TASKS = re.compile(r"^presence_tasks (\S+)$", re.MULTILINE)
 _ADDRESSES = 0x0A000000
-_UPGRADE = {
-    "Connection": b"Upgrade",
-    "Upgrade": b"websocket",
-    "Sec-WebSocket-Version": b"13",
-    "Sec-WebSocket-Key": base64.b64encode(b"k" * 16),
-    "Sec-WebSocket-Protocol": b"presence.v1",
-}
 
 
 class Target:
@@ -97,7 +89,7 @@ class Target:
         the server waits for more, or just ends the line."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
         try:
-            upgrade = hostile.request("GET", b"/users/", {**self.headers(), **_UPGRADE})
+            upgrade = hostile.request("GET", b"/users/", {**self.headers(), **hostile.UPGRADE})
             writer.write(upgrade)
             async with asyncio.timeout(WITHIN):
                 head = await reader.readuntil(b"\r\n\r\n")

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from presence_server.presence.node import Node
-from presence_server.presence.room import tag_of
-from presence_server.presence.roster import Roster
 
 
 def leaves_name_a_user() -> None:
@@ -24,20 +22,6 @@ def leaves_name_a_user() -> None:
     Node.close = close_all  # type: ignore[method-assign]
 
 
-def no_grace() -> None:
-    """Rule 3: gone with the last tab."""
-    close = Node.close
-
-    def close_at_once(self: Node, room: str, session: str, connection: int, now: Any) -> Any:
-        commands = close(self, room, session, connection, now)
-        member = self.rooms.own.members.get(tag_of(room, session))
-        if member is not None and not member.is_open:
-            commands += self.leave(room, session, now)
-        return commands
-
-    Node.close = close_at_once  # type: ignore[method-assign]
-
-
 def grace_survives_its_session() -> None:
     """Rule 4: sockets are closed, but the user stays."""
 
@@ -47,25 +31,8 @@ def grace_survives_its_session() -> None:
     Node.end = end  # type: ignore[method-assign]
 
 
-def changes_are_forgotten() -> None:
-    """Rule 7: who comes with a cursor misses something."""
-    changes_since = Roster.changes_since
-
-    def some(self: Roster, version: int) -> Any:
-        changes = changes_since(self, version)
-        return changes and changes[1:]
-
-    Roster.changes_since = some  # type: ignore[method-assign]
-
-
 BREACHES: dict[str, Callable[[], None]] = {
-    breach.__name__: breach
-    for breach in (
-        leaves_name_a_user,
-        no_grace,
-        grace_survives_its_session,
-        changes_are_forgotten,
-    )
+    breach.__name__: breach for breach in (leaves_name_a_user, grace_survives_its_session)
 }
 
 

@@ -18,17 +18,25 @@ class Site(NamedTuple):
 OpenSite = Callable[..., Awaitable[Site]]
 
 
-@pytest.fixture(params=["in-process", "redis", "two processes"])
+TWO_PROCESSES = "two processes"
+
+every_way = pytest.mark.parametrize(
+    "open_site", ["in-process", "redis", TWO_PROCESSES], indirect=True
+)
+
+
+@pytest.fixture
 def open_site(
     request: pytest.FixtureRequest, server_process: ServerProcesses, redis_server: RedisServer
 ) -> OpenSite:
-    """Opens a site with settings of one's own, in each of the ways to run one."""
+    """Opens a site with settings of one's own: of two processes, or in `every_way` to run one."""
+    way = getattr(request, "param", TWO_PROCESSES)
 
     async def open(**flags: object) -> Site:
-        if request.param != "in-process":
+        if way != "in-process":
             flags["redis_url"] = redis_server.url
         here = await server_process(**flags)
-        if request.param != "two processes":
+        if way != TWO_PROCESSES:
             return Site(here, here)
         return Site(here, await server_process(**flags))
 

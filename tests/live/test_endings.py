@@ -56,18 +56,24 @@ def by_command(*command: str) -> End:
     return end
 
 
-ENDS: dict[str, End] = {
+ON_THE_SITE: dict[str, End] = {
     "log-out": log_out,
     "password": change_password,
     "deletion": delete_account,
+}
+ENDS: dict[str, End] = {
+    **ON_THE_SITE,
     "disabled by command": by_command("user", "disable"),
     "deleted by command": by_command("user", "delete"),
     "ended by command": by_command("sessions", "end"),
 }
 
 
-@pytest.mark.parametrize("redis_is_there", [True, False], ids=["Redis", "without Redis"])
-@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize(
+    ("how", "redis_is_there"),
+    # A command nudges nobody: it is the same with Redis.
+    [*((how, True) for how in ON_THE_SITE), *((how, False) for how in ENDS)],
+)
 async def test_t5_t6_an_ended_session_is_worthless_on_every_node(
     server_process: ServerProcesses,
     visit: Visit,

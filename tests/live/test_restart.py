@@ -19,7 +19,6 @@ async def settled(socket: LiveSocket) -> None:
     await socket.message(lambda message: message["type"] == "alive")
 
 
-@pytest.mark.both_databases
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
 async def test_nobody_who_returns_within_the_grace_is_shown_offline(
     server_process: ServerProcesses, visit: Visit, end: str

@@ -1,4 +1,4 @@
-"""The rules of presence as people see them, however the site is run."""
+"""The rules of presence as people see them; what all else rests on however the site is run."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 
 from tests.conftest import Visit
-from tests.live.conftest import OpenSite
+from tests.live.conftest import OpenSite, every_way
 from testing.processes import ServerProcess
 from testing.visitor import LiveSocket, Message
 
@@ -41,6 +41,7 @@ def all_is_told(visit: Visit) -> AllIsTold:
     return wait
 
 
+@every_way
 async def test_both_see_each_other_come_and_go(open_site: OpenSite, visit: Visit) -> None:
     site = await open_site(grace=0.2)
     alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
@@ -55,6 +56,7 @@ async def test_both_see_each_other_come_and_go(open_site: OpenSite, visit: Visit
             await of_alice.sees("bob", "online")
 
 
+@every_way
 async def test_the_tutorials_socket_tells_the_same(open_site: OpenSite, visit: Visit) -> None:
     site = await open_site(grace=0.2)
     alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
@@ -115,6 +117,7 @@ async def test_tabs_at_different_nodes_are_one_user(
         await of_alice.sees("bob", "offline")
 
 
+@every_way
 async def test_a_reload_within_the_grace_is_no_event(
     open_site: OpenSite, visit: Visit, all_is_told: AllIsTold
 ) -> None:
@@ -143,6 +146,7 @@ async def test_the_grace_ends(open_site: OpenSite, visit: Visit) -> None:
         assert abs(of_alice.received[-1]["offline"]["bob"] - closed_at) <= 1
 
 
+@every_way
 async def test_logging_out_is_seen_at_once_and_closes_the_sockets(
     open_site: OpenSite, visit: Visit
 ) -> None:
@@ -251,6 +255,7 @@ async def test_a_choice_holds_for_all_connections_of_a_user(
         await of_alice.sees("bob", "online")
 
 
+@every_way
 async def test_who_comes_back_with_a_cursor_gets_just_what_was_missed(
     open_site: OpenSite, visit: Visit
 ) -> None:

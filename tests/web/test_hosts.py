@@ -136,3 +136,13 @@ async def test_t36_a_foreign_name_gets_no_socket_and_is_not_repeated(
     assert answer.status == 421
     assert "evil" not in answer.text
     assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "referer",
+    ["http://[::1", "http://[x]/", "http://x:99999/", "http://x:y/", "http://x\xff/", "//", "\xff"],
+)
+async def test_a_referer_that_is_no_address_leads_from_nowhere(
+    serve: Serve, referer: str
+) -> None:
+    assert await status(await serve(), f"x\r\nReferer: {referer}") == 200

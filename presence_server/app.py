@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
 
 import aiohttp_session
 from aiohttp import web
@@ -11,6 +12,9 @@ from aiohttp import web
 from presence_server import relay
 from presence_server.storage.database import open_database
 from presence_server.apps.known import KnownApps
+from presence_server.apps.limits import AppLines
+from presence_server.apps.lines import Lines
+from presence_server.apps.rooms import AppRooms
 from presence_server.accounts.keyring import open_keyring
 from presence_server.accounts.upkeep import keep_up
 from presence_server.accounts.passwords import Passwords
@@ -20,14 +24,17 @@ from presence_server.config import Config
 from presence_server.endings import Ending, Endings, EndingsReader, Reason
 from presence_server.keys import (
     APPS,
+    APP_LINES,
     CONFIG,
     COOKIE_NAME,
     DATABASE,
     ENDINGS,
     KEYRING,
+    LINES,
     METRICS,
     PASSWORDS,
     PRESENCE,
+    ROOMS,
     SEATS,
     SITE,
     STOPPING,
@@ -35,14 +42,24 @@ from presence_server.keys import (
     THROTTLE,
 )
 from presence_server.live.service import PresenceService
-from presence_server.live.seats import Seats
+from presence_server.live.seats import Seats, capacity
 from presence_server.metrics import Metrics
 from presence_server.resources import STATIC, TEMPLATES
 from presence_server.store import Store
 from presence_server.watchdog import Watchdog
-from presence_server.web import account, api, operations, operators, pages
+from presence_server.web import (
+    account,
+    api,
+    api_description,
+    backends,
+    operations,
+    operators,
+    pages,
+    rooms,
+)
 from presence_server.web.cookies import CookieStorage, cookie_name
 from presence_server.web.bodies import LARGEST
+from presence_server.web.cors import allow_origins, preflight
 from presence_server.web.hosts import known_host, operators_only
 from presence_server.web.identity import identity
 from presence_server.web.live import live
@@ -74,6 +91,7 @@ def create_app(config: Config) -> web.Application:
     set_up_templates(app, TEMPLATES, static, config.base_path)
     app.on_response_prepare.append(below_base_path)
     app.on_response_prepare.append(secure_headers)
+    app.on_response_prepare.append(allow_origins)
     aiohttp_session.setup(app, CookieStorage(config))
     # Outermost first; the session's own stands before these.
     app.middlewares.extend([error_pages, known_host, same_origin, identity])
@@ -99,6 +117,17 @@ def _routes(static: StaticFiles) -> list[web.RouteDef]:
         web.get("/account/{form:password|end|delete}", account.show_account_instead),
         web.get("/users/", live),
         web.get("/api/users", api.list_users),
+        web.get("/api/v1/rooms", backends.list_rooms),
+        web.get("/api/v1/rooms/{room}", rooms.read_room),
+        web.options("/api/v1/rooms/{room}", preflight),
+        web.post("/api/v1/rooms/{room}/me", rooms.say),
+        web.options("/api/v1/rooms/{room}/me", preflight),
+        web.put("/api/v1/rooms/{room}/users/{user}", backends.place),
+        web.delete("/api/v1/rooms/{room}/users/{user}", backends.revoke),
+        web.post("/api/v1/users/query", backends.query_users),
+        web.get("/api/v1/users/{user}", backends.read_user),
+        web.delete("/api/v1/users/{user}", backends.revoke),
+        web.get("/api/v1/openapi.json", api_description.serve),
         web.get("/healthz", operations.healthz),
         web.get("/readyz", operations.readyz),
         web.get("/static/{version}/{name:.+}", static.serve),
@@ -136,9 +165,9 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         app[DATABASE].observe = app[METRICS].time_database
         app[KEYRING] = open_keyring(key_file)
         app[APPS] = KnownApps(app[DATABASE], app[KEYRING])
-        await app[APPS].open()
         app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))
         app[THROTTLE] = Throttle()
+        app[APP_LINES] = AppLines(capacity)
         app[SEATS] = Seats(config.max_sockets_per_user, config.max_sockets_per_address)
         app[PRESENCE] = await _open_presence(app, stack)
         yield
@@ -164,9 +193,16 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         database,
         due=presence.endings_due,
         end=presence.end,
-        heed={Reason.DELETED: delete},
+        heed={Reason.DELETED: delete, Reason.REVOKED: partial(_revoke, app)},
     )
     await endings.open()
+    # What is revoked from now on both of them are told.
+    await app[APPS].open()
+    app[ROOMS] = AppRooms(presence)
+    lines = app[LINES] = Lines(app[APPS], app[ROOMS], presence.hub)
+    presence.hear_words = lines.hear_words
+    app[APPS].changed = lines.heed_apps
+    lines.heed_apps()
     app[ENDINGS] = Endings(database, presence.session_ended)
     store = app[STORE] = Store(
         database,
@@ -196,7 +232,15 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         await presence.settle()
     # Before the others have answered nobody can tell who is a dead node's.
     await store.take_over_dead()
+    # Some may have been of an app that is no more.
+    lines.heed_apps()
     return presence
+
+
+def _revoke(app: web.Application, ending: Ending) -> None:
+    app[APPS].revoke(ending)
+    user, until = ending.username or "", ending.issued_before or ending.ended_at
+    app[LINES].revoke(ending.app, user, ending.room, until)
 
 
 async def _say_goodbye(app: web.Application) -> None:

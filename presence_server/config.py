@@ -56,6 +56,7 @@ class Config:
     trusted_proxies: tuple[Network, ...] = _FOLLOWS
     max_sockets_per_user: int = 20
     max_sockets_per_address: int = 200
+    max_people_per_room: int = 100_000
     log_format: str = "text"
     admin_port: int | None = None
     admin_host: str = "127.0.0.1"

@@ -9,6 +9,9 @@ from presence_server.accounts.keyring import Keyring
 from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
 from presence_server.apps.known import KnownApps
+from presence_server.apps.limits import AppLines
+from presence_server.apps.lines import Lines
+from presence_server.apps.rooms import AppRooms
 from presence_server.config import Config
 from presence_server.endings import Endings
 from presence_server.identity import Identity
@@ -18,17 +21,20 @@ from presence_server.metrics import Metrics
 from presence_server.store import Store
 
 APPS = web.AppKey("APPS", KnownApps)
+APP_LINES = web.AppKey("APP_LINES", AppLines)
 CONFIG = web.AppKey("CONFIG", Config)
 # Known when the database is open.
 COOKIE_NAME = web.AppKey("COOKIE_NAME", str)
 DATABASE = web.AppKey("DATABASE", Database)
 ENDINGS = web.AppKey("ENDINGS", Endings)
+LINES = web.AppKey("LINES", Lines)
 METRICS = web.AppKey("METRICS", Metrics)
 KEYRING = web.AppKey("KEYRING", Keyring)
 # The application that an operators' listener tells of.
 SITE = web.AppKey("SITE", web.Application)
 PASSWORDS = web.AppKey("PASSWORDS", Passwords)
 PRESENCE = web.AppKey("PRESENCE", PresenceService)
+ROOMS = web.AppKey("ROOMS", AppRooms)
 SEATS = web.AppKey("SEATS", Seats)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)
 STORE = web.AppKey("STORE", Store)

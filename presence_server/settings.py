@@ -290,6 +290,13 @@ SETTINGS = (
         "open pages an address may have; 0 = no limit",
         "N",
     ),
+    Setting(
+        "max_people_per_room",
+        _whole(1),
+        "a whole number, 1 or more",
+        "people that may be in one room of an app",
+        "N",
+    ),
     Setting("log_format", _one_of("text", "json"), "text or json", "form of the log", "text|json"),
     Setting(
         "admin_port",

@@ -6,9 +6,11 @@ import logging
 from collections.abc import Callable, Iterable
 
 from presence_server.accounts.keyring import Keyring, Unreadable
+from presence_server import endings
 from presence_server.apps import register
 from presence_server.apps.register import App, Key, Secrets
-from presence_server.apps.tokens import SigningKey, Token, read_token
+from presence_server.apps.tokens import SigningKey, Token, TokenRefused, read_token
+from presence_server.endings import Ending, Reason
 from presence_server.storage.database import Database, DatabaseUnavailable
 
 # Seconds. A change must be heeded within one.
@@ -25,6 +27,8 @@ class KnownApps:
         self._keyring = keyring
         self._apps: dict[int, App] = {}
         self._secrets: dict[str, tuple[SigningKey, Secrets]] = {}
+        # Up to which second tokens are refused, by app, user and room; None: in all rooms.
+        self._issued_before: dict[tuple[int, str, str | None], int] = {}
         self._unreadable: set[str] = set()
         self._change = -1
         self._reading = asyncio.Lock()
@@ -33,6 +37,9 @@ class KnownApps:
 
     async def open(self) -> None:
         await register.reseal(self._database, self._keyring)
+        for ending in await endings.after(self._database, 0):
+            if ending.reason == Reason.REVOKED:
+                self.revoke(ending)
         await self.read()
 
     async def run(self) -> None:
@@ -73,7 +80,23 @@ class KnownApps:
 
     def token(self, text: str, now: float) -> Token:
         """Check a token. Raises TokenRefused."""
-        return read_token(text, self._signing_key, now)
+        token = read_token(text, self._signing_key, now)
+        if self.is_revoked(token):
+            raise TokenRefused("revoked", "The user was revoked after the token was issued.")
+        return token
+
+    def revoke(self, ending: Ending) -> None:
+        """Heed that the tokens of a user hold no longer that were issued up to a second."""
+        who = ending.app, ending.username or "", ending.room
+        until = ending.issued_before or ending.ended_at
+        self._issued_before[who] = max(until, self._issued_before.get(who, until))
+
+    def is_revoked(self, token: Token, room: str | None = None) -> bool:
+        """Whether its user was revoked since it was issued: altogether, or in one room."""
+        return any(
+            token.issued_at <= self._issued_before.get((token.app, token.user, where), -1)
+            for where in {None, room}
+        )
 
     def has_key(self, token: Token) -> bool:
         """Whether the key that it was signed with still holds."""

@@ -56,6 +56,11 @@ class Token:
     info: Mapping[str, Any] | None
     may_be_invisible: bool
 
+    def ends_at(self, now: float) -> float:
+        """When a line ends that begins or goes on now: the leeway is for those whose clock is
+        behind, and a token may have come within it."""
+        return self.expires_at if self.expires_at > now else self.expires_at + LEEWAY
+
 
 def read_token(text: str, find_key: Callable[[str], SigningKey | None], now: float) -> Token:
     """Check a token wholly, but for whether its user was revoked. Raises TokenRefused."""

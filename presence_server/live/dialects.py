@@ -36,6 +36,9 @@ class Dialect(Protocol):
 
     def count(self, counts: Mapping[str, int]) -> Sequence[Message]: ...
 
+    def expiring(self, seconds: int) -> Sequence[Message]:
+        """For how long the peer's token still holds."""
+
     def bye(self, farewell: Farewell, retry_after: float | None) -> Sequence[Message]: ...
 
 
@@ -63,6 +66,9 @@ class PresenceV1:
 
     def count(self, counts: Mapping[str, int]) -> Sequence[Message]:
         return (Message(messages.encode_count(counts), "count"),)
+
+    def expiring(self, seconds: int) -> Sequence[Message]:
+        return (Message(messages.encode_expiring(seconds), "expiring"),)
 
     def bye(self, farewell: Farewell, retry_after: float | None) -> Sequence[Message]:
         if farewell.reason is None:
@@ -94,6 +100,9 @@ class Tutorial:
         return ()
 
     def count(self, counts: Mapping[str, int]) -> Sequence[Message]:
+        return ()
+
+    def expiring(self, seconds: int) -> Sequence[Message]:
         return ()
 
     def bye(self, farewell: Farewell, retry_after: float | None) -> Sequence[Message]:

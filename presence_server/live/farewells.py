@@ -26,6 +26,8 @@ BINARY = Farewell(1003, "messages are text")
 NO_MESSAGE = Farewell(1007, "not a message of this protocol")
 TOO_MUCH = Farewell(1008, "too many messages, or too many bytes")
 
+LEFT = Farewell(1000, "as you said")
+
 SESSION_ENDED = Farewell(4401, "the session has ended", "session_ended")
 TOKEN_INVALID = Farewell(4401, "the token is not valid", "token_invalid")
 TOKEN_EXPIRED = Farewell(4401, "the token has expired", "token_expired")

@@ -15,11 +15,12 @@ from presence_server.live.audience import Audience, Kind
 from presence_server.live.farewells import RESTARTING, SESSION_ENDED, SILENT, TOO_SLOW, Farewell
 from presence_server.live.heartbeat import Heartbeat
 from presence_server.live.lagging import Lagging
-from presence_server.live.observer import Observer
+from presence_server.live.observer import Observer, Room
 from presence_server.live.pacing import Budget
 from presence_server.live.update import Forgotten, Update
-from presence_server.live.wire import MOST_WAITING, Wire
+from presence_server.live.wire import MOST_WAITING, Message, Wire
 from presence_server.presence.moment import Moment
+from presence_server.presence.records import OWN
 
 # So many observers are written to between two turns of the event loop.
 _AT_ONCE = 100
@@ -76,8 +77,12 @@ class Hub:
         return len(self._lagging)
 
     def sessions(self) -> list[str]:
-        """The sessions that have an open line here."""
-        return list(self._sessions)
+        """The sessions of own accounts that have an open line here."""
+        return [
+            session
+            for session, observers in self._sessions.items()
+            if observers[0].room.key == OWN
+        ]
 
     def add(self, observer: Observer) -> None:
         """Take an observer in; its first message comes with the next flush."""
@@ -107,6 +112,20 @@ class Hub:
         audience.watch(observer, users)
         observer.version = observer.room.resume(cursor, _now()) if cursor else None
         self._is_due(audience)
+
+    def move(self, observer: Observer, before: Room) -> None:
+        """It is told of another room than before from now on, from its beginning."""
+        if observer.dismissed:
+            return
+        self._take_out_of(self._audiences[before.key], observer)
+        observer.version, observer.greeted = None, False
+        self.add(observer)
+
+    def say(self, observer: Observer, said: Sequence[Message]) -> None:
+        """Say something to one of them alone."""
+        if not observer.dismissed:
+            data = b"".join(map(observer.wire.frame, said))
+            observer.wire.write(data, self.heartbeat.turn)
 
     def changed(self, rooms: Iterable[str]) -> None:
         """Something happened in these rooms, by their keys."""
@@ -172,11 +191,13 @@ class Hub:
 
     def _take_out(self, observer: Observer) -> None:
         audience = self._audience_of(observer)
-        if audience is None:
-            return
+        if audience is not None:
+            self._take_out_of(audience, observer)
+
+    def _take_out_of(self, audience: Audience, observer: Observer) -> None:
         audience.remove(observer)
         if not audience:
-            del self._audiences[observer.room.key]
+            del self._audiences[audience.room.key]
         self._lagging.forget(observer)
         self._sessions[observer.session].remove(observer)
         if not self._sessions[observer.session]:

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from presence_server.background import Background
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
 from presence_server.presence.commands import (
     Breathe,
+    Hear,
     Command,
     ReadEndings,
     Resubscribe,
@@ -91,6 +92,8 @@ class PresenceService:
         self._endings_due = asyncio.Event()
         self._in_touch = asyncio.Event()
         self._breathe = asyncio.Event()
+        # Told what users say at other nodes for lines that may be here.
+        self.hear_words: Callable[[str, str, Mapping[str, Any]], None] = _unheard
         self.refused_letters = 0
         self.stalls = 0
 
@@ -152,8 +155,18 @@ class PresenceService:
         self.hub.add(observer)
         return True
 
+    def appear(self, room: str, who: Who, status: Status | None = None) -> int:
+        """Let somebody be seen who is told of nothing: the number of their connection."""
+        self._opened += 1
+        self.carry_out(self.node.open(room, who, self._opened, _now(), status))
+        return self._opened
+
     def say_status(self, room: str, session: str, connection: int, status: Status) -> None:
         self.carry_out(self.node.set_status(room, session, connection, status, _now()))
+
+    def leave(self, room: str, session: str) -> None:
+        """Let somebody go from a room at once."""
+        self.carry_out(self.node.leave(room, session, _now()))
 
     def disconnect(self, observer: Observer) -> None:
         self.hub.remove(observer)
@@ -282,6 +295,8 @@ class PresenceService:
                     self.relay.resubscribe()
                 case ReadEndings():
                     self._endings_due.set()
+                case Hear(room, user, words):
+                    self.hear_words(room, user, words)
                 case Breathe():
                     self._breathe.set()
         self.hub.set_degraded(self.node.degraded)
@@ -341,3 +356,7 @@ class PresenceService:
 
 def _now() -> Moment:
     return Moment(time.monotonic(), int(time.time()))
+
+
+def _unheard(room: str, user: str, words: Mapping[str, Any]) -> None:
+    """Nobody has lines here for whom others could speak."""

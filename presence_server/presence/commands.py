@@ -1,6 +1,7 @@
 """What a node wants done by whoever drives it, in the order in which it is to be done."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 
 class Send(NamedTuple):
@@ -28,9 +29,17 @@ class ReadEndings(NamedTuple):
     """Sessions have ended: have them read now."""
 
 
+class Hear(NamedTuple):
+    """A user said something for a room at another node: this one may have the line."""
+
+    room: str
+    user: str
+    words: Mapping[str, Any]
+
+
 class Breathe(NamedTuple):
     """This process stood still: let everything be seen to that came in meanwhile, closed sockets
     first of all, and say so by Node.woke()."""
 
 
-Command = Send | Tell | TickSoon | Resubscribe | ReadEndings | Breathe
+Command = Send | Tell | TickSoon | Resubscribe | ReadEndings | Hear | Breathe

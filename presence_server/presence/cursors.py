@@ -55,7 +55,7 @@ class Cursors:
             # The other node may have let somebody go already who is shown here, and comes back.
             return None
         # Others conclude the same, but perhaps as much later as they were out of touch.
-        since = now.elapsed - 2 * (self._timing.lease + self._timing.grace) - 10
+        since = now.elapsed - 2 * (self._timing.lease + self._timing.longest_grace) - 10
         while self._concluded and self._concluded[0][0] < since:
             self._concluded.popleft()
         return min([version, *(before for _, before in self._concluded)])

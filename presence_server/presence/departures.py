@@ -69,11 +69,15 @@ class Departures:
     def rests(self, source: Source) -> bool:
         return source in self._graces
 
-    def move_graces(self, grace: float, pause: float, now: Moment) -> None:
+    def move_graces(self, pause: float, now: Moment) -> None:
         """This process stood still: a grace counts the time in which it ran, as far as others
         still show whom it had."""
-        latest = now.elapsed + self._timing.still_held(grace, pause)
-        self._graces.move(lambda source, at: min(at + pause, max(at, latest)))
+
+        def moved(source: Source, at: float) -> float:
+            held = self._timing.still_held(self._timing.grace_in(source.room), pause)
+            return min(at + pause, max(at, now.elapsed + held))
+
+        self._graces.move(moved)
 
     def add(self, source: Source, departure: Departure) -> None:
         known = self._pending.get(source)

@@ -113,10 +113,19 @@ class Ended(NamedTuple):
     node: str
 
 
-Letter = Beat | Batch | Ask | Part | Goodbye | Ended
+class Words(NamedTuple):
+    """A user of an app said something of themself for a room, and any node may have the line."""
+
+    node: str
+    room: str
+    user: str
+    words: dict[str, Any]
+
+
+Letter = Beat | Batch | Ask | Part | Goodbye | Ended | Words
 
 _KINDS: dict[str, type[Letter]] = {
-    kind.__name__.lower(): kind for kind in (Beat, Batch, Ask, Part, Goodbye, Ended)
+    kind.__name__.lower(): kind for kind in (Beat, Batch, Ask, Part, Goodbye, Ended, Words)
 }
 
 
@@ -304,6 +313,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "part": _read_whole,
     "parts": _read_parts,
     "people": _read_people,
+    "room": _read_room,
+    "user": _read_name,
+    "words": _read_object,
 }
 
 _encode: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":")).encode

@@ -36,6 +36,13 @@ class Member:
         self.about = who.about
         self.order = 0
 
+    def extend(self, until: int | None) -> None:
+        """It may be taken over for as long as any of what has brought it here holds."""
+        known = self.who.until
+        if known is not None:
+            later = None if until is None else max(known, until)
+            self.who = self.who._replace(until=later)
+
     @property
     def status(self) -> Status:
         if not self.connections:
@@ -76,6 +83,8 @@ class Members:
         if member is None:
             member = self._members[tag] = Member(who, now)
             self._users.setdefault(who.user, {})[tag] = member
+        else:
+            member.extend(who.until)
         return member
 
     def open(self, tag: str, who: Who, connection: int, status: Status, now: Moment) -> None:

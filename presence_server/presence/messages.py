@@ -91,7 +91,10 @@ def encode_changes(cursor: str, changes: Sequence[tuple[str, Person]], since: in
     about = {
         user: person.about
         for user, person in changes
-        if person.about_version > since and person.status in _HERE
+        if person.about_version > since
+        and person.status in _HERE
+        # Of who has just come nothing is known that would have to be emptied.
+        and (person.about or person.came <= since)
     }
     return _encode_with_people(head, changes, about)
 
@@ -113,6 +116,11 @@ def encode_count(counts: Mapping[str, int]) -> str:
     return _encode({"type": "count", **{status: counts.get(status, 0) for status in _HERE}})
 
 
+def encode_expiring(seconds: int) -> str:
+    """How long a token still holds."""
+    return _encode({"type": "expiring", "in": seconds})
+
+
 def encode_bye(reason: str, retry_after: float | None) -> str:
     bye: dict[str, Any] = {"type": "bye", "reason": reason}
     if retry_after is not None:
@@ -132,8 +140,13 @@ def parse_client_message(text: str, now: int) -> ClientMessage | None:
     """
     message = parse_object(text)
     kind = _text_field(message, "type")
-    parse = None if kind is None else _PARSERS.get(kind)
-    return None if parse is None else parse(message, now)
+    return None if kind is None else parse_client_fields(kind, message, now)
+
+
+def parse_client_fields(kind: str, fields: Mapping[str, Any], now: int) -> ClientMessage | None:
+    """The same of a message whose type stands elsewhere."""
+    parse = _PARSERS.get(kind)
+    return None if parse is None else parse(fields, now)
 
 
 def _parse_status(message: Mapping[str, Any], now: int) -> StatusMessage | None:
@@ -157,13 +170,15 @@ def _until(message: Mapping[str, Any], now: int) -> int | None:
     return until
 
 
-def _parse_data(message: Mapping[str, Any], now: int) -> DataMessage | None:
-    if "data" not in message:
-        return None
-    data = message["data"]
+def check_data(data: Any) -> dict[str, Any]:
+    """Raises MessageError for what cannot be shown of a user in a room."""
     if not isinstance(data, dict) or _size(data) > MOST_DATA:
         raise MessageError(f"data is no object of at most {MOST_DATA} bytes")
-    return DataMessage(data)
+    return data
+
+
+def _parse_data(message: Mapping[str, Any], now: int) -> DataMessage | None:
+    return DataMessage(check_data(message["data"])) if "data" in message else None
 
 
 def _parse_watch(message: Mapping[str, Any], now: int) -> WatchMessage | None:

@@ -12,6 +12,7 @@ from presence_server.presence.choices import Choice, Choices, ChosenStatus
 from presence_server.presence.commands import (
     Breathe,
     Command,
+    Hear,
     ReadEndings,
     Resubscribe,
     Send,
@@ -27,6 +28,7 @@ from presence_server.presence.letters import (
     Ended,
     Goodbye,
     Letter,
+    Words,
     parse_letter,
 )
 from presence_server.presence.letters import Chosen as ChosenByApp
@@ -36,7 +38,7 @@ from presence_server.presence.others import Others
 from presence_server.presence.outbox import Outbox
 from presence_server.presence.peers import Peers
 from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
-from presence_server.presence.room import Room, app_of, lobby_of, tag_of
+from presence_server.presence.room import Room, app_of, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.roster import Source, Status, Versions, counted, merged_status
 from presence_server.presence.timing import Timing
@@ -123,11 +125,17 @@ class Node:
         """Count a session as here although it has no connection (yet), for one grace or a time."""
         self._notice_pause(now)
         place, tag = self.rooms.open(room), tag_of(room, who.session)
-        seconds = self.timing.grace if ttl is None else ttl
-        if seconds > 0 and place.members.rest(tag, who, status, now):
+        grace = self.timing.grace_in(room)
+        # As if its last connection were to close when only a grace is left.
+        left = now if ttl is None else Moment(now.elapsed + ttl - grace, now.unix + int(ttl))
+        lasts = (grace if ttl is None else ttl) > 0
+        if lasts and place.members.rest(tag, who, status, left):
+            if ttl is not None:
+                # Of claims of a user in the same room the newest holds, at whichever node.
+                self._show(place, tag, who.about, now)
             source = Source(self.name, room, tag)
             self._departures.cancel(source)
-            self._departures.rest(source, now.elapsed + seconds)
+            self._departures.rest(source, left.elapsed + grace)
             self._say(place, who.session, now.unix)
         return self._take_commands()
 
@@ -153,16 +161,23 @@ class Node:
             self._say(place, session, now.unix)
         return self._take_commands()
 
+    def extend(self, room: str, session: str, until: int) -> list[Command]:
+        """What has brought a session here holds until another second."""
+        member = self.rooms.open(room).members.get(tag_of(room, session))
+        if member is not None:
+            member.extend(until)
+            self._touched.add((room, session))
+        return self._take_commands()
+
     def describe(
         self, room: str, session: str, about: Mapping[str, Any], now: Moment
     ) -> list[Command]:
         """Show something else beside a session's status."""
         place = self.rooms.open(room)
-        member = place.members.get(tag_of(room, session))
+        tag = tag_of(room, session)
+        member = place.members.get(tag)
         if member is not None and member.about != about:
-            entries = place.roster.entries(member.who.user).values()
-            newest = max((entry.order for entry in entries), default=0)
-            member.about, member.order = about, max(now.unix, newest + 1)
+            self._show(place, tag, about, now)
             self._say(place, session, now.unix)
         return self._take_commands()
 
@@ -189,6 +204,13 @@ class Node:
             self._choices_touched.add((app, user))
         return self._take_commands()
 
+    def say_words(
+        self, room: str, user: str, words: Mapping[str, Any], now: Moment
+    ) -> list[Command]:
+        """Pass on what a user said for a room, to the nodes that may have the line."""
+        self._outbox.say(Words(self.name, room, user, dict(words)))
+        return self._take_commands()
+
     def end(self, session: str, at: int, now: Moment) -> list[Command]:
         """A session of an own account has ended, in the second `at` and on all nodes: what it held
         is gone at once."""
@@ -203,9 +225,10 @@ class Node:
     ) -> list[Command]:
         """A user of an app must go, from one of its rooms or from all; they may come back."""
         for place in self.rooms.of_user(app, user):
-            if room is None or place.key in (room, lobby_of(room)):
-                self.others.end(place.key, user, now.unix, now, only_unheard=True)
-                self._end_here(place, user, now.unix, now)
+            if room in (None, place.key):
+                for tag in {source.tag for source in place.roster.entries(user)}:
+                    self.others.end(place.key, tag, now.unix, now, only_unheard=True)
+                    self._end_here(place, tag, now.unix, now)
         return self._take_commands()
 
     def delete(self, user: str, account: int, at: int, now: Moment) -> list[Command]:
@@ -359,12 +382,20 @@ class Node:
                 del self._sessions[session]
         self.rooms.touch(room)
 
+    def _show(self, room: Room, tag: str, about: Mapping[str, Any], now: Moment) -> None:
+        """Let this be newer than all that others say of the user."""
+        member = room.members.get(tag)
+        assert member is not None
+        entries = room.roster.entries(member.who.user).values()
+        newest = max((entry.order for entry in entries), default=0)
+        member.about, member.order = about, max(now.unix, newest + 1)
+
     def _begin_grace(self, room: Room, tag: str, now: Moment) -> None:
         member = room.members.get(tag)
         source = Source(self.name, room.key, tag)
         if member is None or member.is_open or self._departures.has_ended(source):
             return
-        grace = self.timing.grace
+        grace = self.timing.grace_in(room.key)
         if self.hearing.is_waking:
             grace = self.timing.still_held(grace, self.hearing.paused_for)
         self._departures.rest(source, now.elapsed + grace)
@@ -377,7 +408,8 @@ class Node:
             return
         resting = stay.resting or 0.0
         left = Moment(now.elapsed - resting, now.unix - int(max(0.0, resting)))
-        if resting >= self.timing.grace:
+        grace = self.timing.grace_in(stay.room)
+        if resting >= grace:
             self._touched.add((stay.room, stay.session))
             self._note_last_seen(stay.room, stay.user, left.unix)
             return
@@ -385,7 +417,7 @@ class Node:
         who = Who(stay.session, stay.user, stay.account, about, stay.until)
         room.members.rest(tag, who, stay.status, left)
         self._say(room, stay.session, min(stay.since, now.unix))
-        until = now.elapsed + self.timing.grace - resting
+        until = now.elapsed + grace - resting
         self._departures.rest(Source(self.name, room.key, tag), until)
 
     def _end_here(self, room: Room, tag: str, at: int, now: Moment) -> None:
@@ -424,7 +456,7 @@ class Node:
         """See whether this process stood still, before anything that came in meanwhile counts."""
         pause = self.hearing.notice(now, tick=tick)
         if pause:
-            self._departures.move_graces(self.timing.grace, pause, now)
+            self._departures.move_graces(pause, now)
             self._commands.append(Breathe())
 
     def _hear_oneself(self, beat: Beat, now: Moment) -> None:
@@ -440,6 +472,8 @@ class Node:
             self._commands.append(TickSoon())
         elif isinstance(letter, Ended):
             self._commands.append(ReadEndings())
+        elif isinstance(letter, Words):
+            self._commands.append(Hear(letter.room, letter.user, letter.words))
         elif isinstance(letter, Beat) and letter.asks:
             self._commands.append(TickSoon())
         self._supersede(now)
@@ -450,11 +484,14 @@ class Node:
                 self._choose(app, user, choice, now)
 
     def _supersede(self, now: Moment) -> None:
-        """Who has a line at another node is no longer in a grace here."""
+        """Who has a line at another node, or a newer claim, is no longer in a grace here."""
         for source in self.others.take_opened():
             room = self.rooms.get(source.room)
             member = None if room is None else room.members.get(source.tag)
-            if room is not None and member is not None and not member.is_open:
+            if room is None or member is None or member.is_open:
+                continue
+            entry = room.views.get(source.node, {}).get(source.tag)
+            if entry is not None and (entry.left is None or entry.order > member.order):
                 mine = Source(self.name, source.room, source.tag)
                 if not self._departures.has_ended(mine):
                     self._release(room, source.tag, member.left.unix)

@@ -18,7 +18,7 @@ from presence_server.presence.letters import (
 from presence_server.presence.moment import Moment
 from presence_server.presence.peers import Life, Peer, Peers
 from presence_server.presence.records import OWN, Notes, Stay
-from presence_server.presence.room import tag_of
+from presence_server.presence.room import is_claim, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.roster import Entry, Source
 from presence_server.presence.timing import Timing
@@ -46,7 +46,7 @@ class Others:
         self._hearing = hearing
         self._departures = departures
         self._ended: dict[str, None] = {}
-        # Sessions that have a line at another node.
+        # Sessions that have a line at another node, or a claim.
         self._opened: list[Source] = []
         # Nodes that are gone, whose notes are to be forgotten.
         self._dropped: set[str] = set()
@@ -132,7 +132,7 @@ class Others:
         )
         self._departures.cancel(source)
         self._rooms.place(source, entry)
-        if left is None:
+        if left is None or is_claim(source.tag):
             self._opened.append(source)
 
     def _remove(self, source: Source, departure: Departure) -> None:
@@ -170,7 +170,8 @@ class Others:
                 entry = entry._replace(left=now.elapsed, left_second=second)
                 self._rooms.place(source, entry)
             assert entry.left is not None
-            self._departures.rest(source, max(now.elapsed, entry.left + self._timing.grace))
+            grace = self._timing.grace_in(source.room)
+            self._departures.rest(source, max(now.elapsed, entry.left + grace))
 
     def let_go(self, source: Source, departure: Departure) -> None:
         self._rooms.drop(source, departure.since)

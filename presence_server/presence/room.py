@@ -11,6 +11,8 @@ from presence_server.presence.records import OWN
 from presence_server.presence.roster import Entry, Roster, Source, Versions
 
 LOBBY = "lobby"
+# Behind the number of an app, before a user: what they are here by.
+LINE, CLAIM = ":", "."
 # Of the key of a session's row so much is enough to tell it from all others.
 _TAG = 20
 
@@ -28,7 +30,13 @@ def lobby_of(room: str) -> str | None:
 
 def tag_of(room: str, session: str) -> str:
     """What a session is called between nodes."""
-    return session[:_TAG] if room == OWN else session.partition(":")[2]
+    # In an app it is the user, behind a sign that tells lines from claims.
+    return session[:_TAG] if room == OWN else session.lstrip("0123456789")
+
+
+def is_claim(tag: str) -> bool:
+    """Whether a user of an app is here by it without a line."""
+    return tag.startswith(CLAIM)
 
 
 class Room:

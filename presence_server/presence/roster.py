@@ -131,6 +131,16 @@ class Roster:
         person = self._gone.get(user)
         return person.since if person is not None and person.status == "offline" else None
 
+    def left_since(self, second: int) -> dict[str, int]:
+        """Who is offline since a second or later, the newest first, as far as is remembered."""
+        found = {}
+        for user, person in reversed(self._gone.items()):
+            if person.since < second:
+                break
+            if person.status == "offline":
+                found[user] = person.since
+        return found
+
     def entries(self, user: str) -> Mapping[Source, Entry]:
         return self._entries.get(user, {})
 

@@ -1,6 +1,6 @@
 """The spans of time that depend on each other, in one place. All are in seconds."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
 
 # What is due by the clock is seen to at least so often.
 TICK = 0.1
@@ -37,11 +37,14 @@ assert 4 * NOTES < ENDED_WAITS_UNHEARD
 assert ENDINGS + TICK < 1.0
 
 
-class Timing(NamedTuple):
+class Timing:
     """What is set: how long people are kept after their last line, nodes after their last word."""
 
-    grace: float
-    lease: float
+    def __init__(self, grace: float, lease: float) -> None:
+        self.grace = grace
+        self.lease = lease
+        # By the first part of the keys of rooms.
+        self._of_apps: dict[str, float] = {}
 
     @property
     def beat(self) -> float:
@@ -50,6 +53,18 @@ class Timing(NamedTuple):
     @property
     def deaf(self) -> float:
         return DEAF * self.lease
+
+    @property
+    def longest_grace(self) -> float:
+        return max(self.grace, *self._of_apps.values(), 0.0)
+
+    def grace_in(self, room: str) -> float:
+        """An app may have a grace of its own."""
+        return self._of_apps.get(room.partition("/")[0], self.grace)
+
+    def set_graces(self, of_apps: Mapping[int, float]) -> None:
+        """From now on; a grace that has begun ends as it was to."""
+        self._of_apps = {str(app): grace for app, grace in of_apps.items()}
 
     def still_held(self, grace: float, pause: float) -> float:
         """How long after a pause of this process others may still show whom it had, at most a

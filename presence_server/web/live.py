@@ -1,43 +1,22 @@
 """The live socket: what is checked before the upgrade, and what a client may send after it."""
 
-import asyncio
-import time
-from typing import cast
+from functools import partial
 
-import aiohttp_session
-from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import web
 
-from presence_server.collector import untie
 from presence_server.identity import Identity
 from presence_server.keys import IDENTITY, METRICS, PRESENCE, SEATS
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
-from presence_server.live.farewells import BINARY, NO_MESSAGE, SESSION_ENDED, TOO_MUCH, Farewell
+from presence_server.live.farewells import SESSION_ENDED
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
-from presence_server.live.wire import WebSocketWire
-from presence_server.presence.messages import (
-    SUBPROTOCOL,
-    MessageError,
-    StatusMessage,
-    WatchMessage,
-    parse_client_message,
-)
+from presence_server.presence.messages import ClientMessage, StatusMessage, WatchMessage
 from presence_server.presence.roster import Status
-from presence_server.web.arrivals import Arrivals
 from presence_server.web.hosts import has_our_origin
 from presence_server.web.proxies import client_address
-from presence_server.web.runner import Connection
+from presence_server.web.sockets import end_socket, open_web_socket, read_messages
 from presence_server.web.upgrade import asks_for_upgrade, check_upgrade
 
-# aiohttp refuses a message of this size by itself.
-_TOO_BIG = 16 * 1024 + 1
-# So many messages in so many seconds are more than a page has reason to send.
-_MOST_MESSAGES = 20
-_PER_SECONDS = 10.0
-# The same for pings and pongs.
-_MOST_CONTROL_FRAMES = 100
-# Seconds that a peer has to answer a close.
-_CLOSING = 1.0
 _RETRY_SEAT = "10"
 
 # How a connection may begin that is not simply online.
@@ -69,14 +48,8 @@ async def live(request: web.Request) -> web.StreamResponse:
 
 
 async def _serve(request: web.Request, identity: Identity) -> web.WebSocketResponse:
-    ws = _response()
-    await ws.prepare(request)
-    # Neither is needed again, and both would take memory for as long as the socket is open.
-    ws.headers.clear()
-    request.pop(aiohttp_session.SESSION_KEY)
-    transport = cast(asyncio.Transport, request.transport)
+    ws, wire = await open_web_socket(request)
     presence = request.app[PRESENCE]
-    wire = WebSocketWire(transport, presence.hub.heartbeat.turn)
     dialect: Dialect = TUTORIAL if ws.ws_protocol is None else PRESENCE_V1
     begins_with_nobody = dialect.resumes and request.query.get("watch") == "some"
     observer = Observer(
@@ -87,107 +60,20 @@ async def _serve(request: web.Request, identity: Identity) -> web.WebSocketRespo
         wire=wire,
         view=frozenset() if begins_with_nobody else None,
     )
-    line = _Line(ws, wire, observer, presence)
-    cast(Connection, request.protocol).on_frames = line.take_in
     status = _STATUSES.get(request.query.get("status"))
     if not presence.connect(observer, identity.who, request.query.get("cursor"), status):
         presence.hub.dismiss(observer, SESSION_ENDED)
     try:
-        await line.read()
+        await read_messages(request, ws, wire, observer, partial(_hear, observer, presence))
     finally:
         dismissed = observer.dismissed
         presence.disconnect(observer)
-        if dismissed:
-            # Or aiohttp would send another close frame.
-            transport.close()
-        elif ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
-            # aiohttp would wait until all that is on its way has gone out.
-            transport.abort()
-        untie(ws.exception())
+        end_socket(request, ws, dismissed=dismissed)
     return ws
 
 
-def _response() -> web.WebSocketResponse:
-    # Without a heartbeat: the hub keeps lines alive.
-    return web.WebSocketResponse(
-        # A context for deflate takes 100 KiB a connection, for messages of some ten bytes.
-        compress=False,
-        max_msg_size=_TOO_BIG,
-        protocols=(SUBPROTOCOL,),
-        timeout=_CLOSING,
-        # Each ping costs a pong: they are counted first.
-        autoping=False,
-        # A close of ours is answered by the peer, and needs no further answer.
-        autoclose=False,
-    )
-
-
-class _Line:
-    """What a client sends: counted, read, and handed over."""
-
-    __slots__ = ("_ws", "_wire", "_observer", "_presence", "_arrivals")
-
-    def __init__(
-        self,
-        ws: web.WebSocketResponse,
-        wire: WebSocketWire,
-        observer: Observer,
-        presence: PresenceService,
-    ) -> None:
-        self._ws = ws
-        self._wire = wire
-        self._observer = observer
-        self._presence = presence
-        self._arrivals = Arrivals(time.monotonic())
-
-    def take_in(self, size: int) -> int:
-        """How many bytes of a read are to be parsed: frames of no meaning are seen nowhere else."""
-        parsed = self._arrivals.take(size, time.monotonic())
-        if parsed < size:
-            # A turn later: what is parsed may end the socket for a better reason.
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._cut_flood)
-        return parsed
-
-    def _cut_flood(self) -> None:
-        if not self._ws.closed:
-            self._dismiss(TOO_MUCH)
-
-    async def read(self) -> None:
-        began, messages, control_frames = 0.0, 0, 0
-        # Goes on after a dismissal until the close is through: only reading brings the answer.
-        async for message in self._ws:
-            if self._observer.dismissed:
-                continue
-            now = time.monotonic()
-            if now - began > _PER_SECONDS:
-                began, messages, control_frames = now, 0, 0
-            if message.type is WSMsgType.PING or message.type is WSMsgType.PONG:
-                control_frames += 1
-            else:
-                messages += 1
-            if messages > _MOST_MESSAGES or control_frames > _MOST_CONTROL_FRAMES:
-                self._dismiss(TOO_MUCH)
-            elif message.type is WSMsgType.PING:
-                await self._ws.pong(message.data)
-            elif message.type is WSMsgType.PONG:
-                self._wire.pong(message.data)
-            else:
-                self._take(message)
-
-    def _take(self, message: WSMessage) -> None:
-        if message.type is WSMsgType.BINARY:
-            self._dismiss(BINARY)
-        elif message.type is WSMsgType.TEXT:
-            try:
-                said = parse_client_message(message.data, int(time.time()))
-            except MessageError:
-                self._dismiss(NO_MESSAGE)
-                return
-            if isinstance(said, StatusMessage):
-                self._presence.hear(self._observer, said)
-            elif isinstance(said, WatchMessage):
-                self._presence.hub.watch(self._observer, said.users, said.cursor)
-
-    def _dismiss(self, farewell: Farewell) -> None:
-        self._presence.hub.dismiss(self._observer, farewell)
+def _hear(observer: Observer, presence: PresenceService, said: ClientMessage) -> None:
+    if isinstance(said, StatusMessage):
+        presence.hear(observer, said)
+    elif isinstance(said, WatchMessage):
+        presence.hub.watch(observer, said.users, said.cursor)

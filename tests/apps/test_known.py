@@ -9,10 +9,12 @@ import pytest
 from cryptography.fernet import Fernet
 
 from presence_server.accounts.keyring import Keyring
+from presence_server import endings
 from presence_server.apps import register
 from presence_server.apps.known import KnownApps
 from presence_server.apps.register import AppSettings, Secrets
 from presence_server.apps.tokens import SigningKey, TokenRefused, make_token
+from presence_server.endings import Ending, Reason
 from presence_server.storage.database import Database
 
 pytestmark = pytest.mark.both_databases
@@ -49,6 +51,17 @@ def add(db: Database, keyring: Keyring) -> Add:
 def token(secrets: Secrets, user: str = "u", age: int = 0) -> str:
     key = SigningKey(0, secrets.key, secrets.secret)
     return make_token(key, user, {"doc": "join"}, int(time.time()) - age, 600)
+
+
+def revocation(app: int, user: str, until: int, room: str | None = None) -> Ending:
+    return Ending(
+        reason=Reason.REVOKED,
+        app=app,
+        username=user,
+        room=room,
+        issued_before=until,
+        ended_at=until,
+    )
 
 
 def refusal(known: KnownApps, text: str) -> str | None:
@@ -99,6 +112,49 @@ async def test_a_key_opens_its_own_app_with_its_own_secret(known: KnownApps, add
     wrong = ("", ".", one.key, f"{one.key}.", f"{one.key}.{two.secret}", f".{one.secret}")
     for text in (*wrong, f"{one.key}.{one.secret} ", f"{one.key}.\udc80", "x" * 10_000):
         assert known.of_key(text) is None
+
+
+async def test_a_revocation_is_of_one_user_of_one_app_up_to_a_second(
+    known: KnownApps, add: Add
+) -> None:
+    one, two = await add("one"), await add("two")
+    await known.read()
+    app, now = known.named("one"), int(time.time())
+    assert app
+    held = known.token(token(one, age=1), now)
+    known.revoke(revocation(app.id, "u", now))
+    # What is read twice, or late, makes nothing younger.
+    known.revoke(revocation(app.id, "u", now - 100))
+    assert refusal(known, token(one, age=1)) == "revoked"
+    assert known.is_revoked(held)
+    assert refusal(known, token(one, "other", age=1)) is None
+    assert refusal(known, token(two, age=1)) is None
+    assert refusal(known, token(one, age=-5)) is None
+
+
+async def test_a_revocation_may_be_of_one_room(known: KnownApps, add: Add) -> None:
+    made, now = await add("wiki"), int(time.time())
+    await known.read()
+    app = known.named("wiki")
+    assert app
+    held = known.token(token(made, age=1), now)
+    known.revoke(revocation(app.id, "u", now, room="doc"))
+    assert known.is_revoked(held, "doc")
+    assert not known.is_revoked(held, "other") and not known.is_revoked(held)
+    assert refusal(known, token(made, age=1)) is None
+
+
+async def test_revocations_outlive_a_restart(
+    known: KnownApps, db: Database, keyring: Keyring, add: Add
+) -> None:
+    made, now = await add("wiki"), int(time.time())
+    await known.read()
+    app = known.named("wiki")
+    assert app
+    await db.write(lambda t: endings.record(t, [revocation(app.id, "u", now)]))
+    restarted = KnownApps(db, keyring)
+    await restarted.open()
+    assert refusal(restarted, token(made, age=1)) == "revoked"
 
 
 async def test_a_key_of_another_key_file_is_said_once_and_opens_nothing(

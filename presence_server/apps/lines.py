@@ -1,0 +1,340 @@
+"""The open lines of apps' users at this node, and what is done over each."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from presence_server.apps.known import KnownApps
+from presence_server.apps.permissions import Permission
+from presence_server.apps.rooms import AppRooms, key_of, session_of, without_nothing
+from presence_server.apps.saying import Said, read_said, words_of
+from presence_server.apps.tokens import Token, TokenRefused
+from presence_server.live.farewells import (
+    LEFT,
+    NOT_ALLOWED,
+    REVOKED,
+    TOKEN_EXPIRED,
+    TOKEN_INVALID,
+    Farewell,
+)
+from presence_server.live.hub import Hub
+from presence_server.live.observer import Observer
+from presence_server.live.wire import EventStreamWire
+from presence_server.presence.members import Who
+from presence_server.presence.messages import (
+    ClientMessage,
+    DataMessage,
+    LeaveMessage,
+    MessageError,
+    StatusMessage,
+    TokenMessage,
+    WatchMessage,
+)
+from presence_server.presence.roster import Status
+
+# Seconds before its end in which a line is told that its token ends.
+_WARNING = 60
+_LOOK_AGAIN = 0.1
+# A page says that it leaves, and its socket closes, in whichever order.
+_CLOSES_WITHIN = 5.0
+
+log = logging.getLogger(__name__)
+
+REFUSALS = {
+    "token_invalid": TOKEN_INVALID,
+    "token_expired": TOKEN_EXPIRED,
+    "revoked": REVOKED,
+}
+
+
+class Line:
+    """A line to one room. `name` is how its own client calls it, if it does."""
+
+    __slots__ = ("token", "room", "observer", "name", "connection", "timer")
+
+    def __init__(self, token: Token, room: str, observer: Observer, name: str | None) -> None:
+        self.token = token
+        self.room = room
+        self.observer = observer
+        self.name = name
+        # Its number among the connections of this node; 0 while its user is not seen by it.
+        self.connection = 0
+        self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def app(self) -> int:
+        return self.token.app
+
+    @property
+    def user(self) -> str:
+        return self.token.user
+
+    @property
+    def key(self) -> str:
+        return key_of(self.token.app, self.room)
+
+    @property
+    def session(self) -> str:
+        return session_of(self.token.app, self.token.user)
+
+    @property
+    def permission(self) -> Permission | None:
+        return self.token.permissions.of(self.room)
+
+
+class Lines:
+    def __init__(self, apps: KnownApps, rooms: AppRooms, hub: Hub) -> None:
+        self._apps = apps
+        self._rooms = rooms
+        self._hub = hub
+        self._lines: defaultdict[tuple[int, str], set[Line]] = defaultdict(set)
+        # Until when a line of theirs that closes does so for good, by app, user and room.
+        self._leaving: dict[tuple[int, str, str], float] = {}
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter([line for lines in self._lines.values() for line in lines])
+
+    def of_user(self, app: int, user: str, room: str | None = None) -> list[Line]:
+        """A user's lines to one room, or to all."""
+        lines = self._lines.get((app, user), ())
+        return [line for line in lines if room in (None, line.room)]
+
+    # Their life
+
+    def open(self, line: Line, cursor: str | None, status: Status | None) -> None:
+        self._lines[line.app, line.user].add(line)
+        self._rooms.observe(line.observer, cursor)
+        permission = line.permission
+        if permission is None or self._apps.is_revoked(line.token, line.room):
+            # It was so while the upgrade was under way.
+            self.dismiss(line, REVOKED)
+            return
+        if permission.is_seen:
+            self._appear(line, status)
+        self._plan(line)
+
+    def close(self, line: Line) -> None:
+        """Its connection is gone; its user stays for a grace."""
+        self._forget(line)
+        if self._leaving.pop((line.app, line.user, line.room), 0.0) > time.monotonic():
+            self._vanish(line)
+        else:
+            self._disappear(line)
+        self._rooms.stop_observing(line.observer)
+
+    def dismiss(self, line: Line, farewell: Farewell) -> None:
+        self._hub.dismiss(line.observer, farewell)
+
+    def leave(self, line: Line) -> None:
+        """Its user goes from the room, as far as that is for this line to say."""
+        self._vanish(line)
+        self.dismiss(line, LEFT)
+
+    # What comes over them
+
+    def hear(self, line: Line, message: ClientMessage) -> None:
+        match message:
+            case TokenMessage(text):
+                self._renew(line, text)
+            case WatchMessage() if line.permission is not None and line.permission.sees:
+                self._hub.watch(line.observer, message.users, message.cursor)
+            case StatusMessage() if self._may_say(line, message):
+                self.say_status(line, message)
+            case DataMessage(data) if line.connection:
+                self.describe(line, data=data)
+            case LeaveMessage():
+                self.leave(line)
+            case _:
+                self.dismiss(line, NOT_ALLOWED)
+
+    def say_status(self, line: Line, message: StatusMessage) -> None:
+        status = message.status
+        if message.whole_user:
+            self._rooms.choose(line.app, line.user, message)
+        elif status != "invisible":
+            self._rooms.set_status(line.key, line.session, line.connection, status)
+
+    def describe(self, line: Line, **changed: Any) -> None:
+        self._rooms.describe(line.key, line.session, line.user, changed)
+
+    def _may_say(self, line: Line, message: StatusMessage) -> bool:
+        allowed = message.status != "invisible" or line.token.may_be_invisible
+        return bool(line.connection) and allowed
+
+    def _renew(self, line: Line, text: str) -> None:
+        try:
+            token = self._apps.token(text, time.time())
+        except TokenRefused as refused:
+            self.dismiss(line, REFUSALS[refused.reason])
+            return
+        if (token.app, token.user) != (line.app, line.user):
+            self.dismiss(line, TOKEN_INVALID)
+            return
+        if self._apps.is_revoked(token, line.room):
+            self.dismiss(line, REVOKED)
+            return
+        before, line.token = line.permission, token
+        self._allow(line, before)
+
+    def _allow(self, line: Line, before: Permission | None) -> None:
+        permission = line.permission
+        if permission is None:
+            self._vanish(line)
+            self.dismiss(line, NOT_ALLOWED)
+            return
+        if before is None or before.sees != permission.sees:
+            self._rooms.observe_instead(line.observer, line.key if permission.sees else None)
+        if permission.is_seen:
+            self._appear(line, None)
+        elif line.connection:
+            self._vanish(line)
+        self._plan(line)
+
+    # What is said without them
+
+    def say(self, token: Token, room: str, said: Said) -> bool:
+        """Take in what a user said for a room; False when the line it is for cannot be reached."""
+        if said.choice is not None:
+            self._rooms.choose(token.app, token.user, said.choice, keep=said.keeps_status)
+        words = words_of(said)
+        if not words:
+            return True
+        found = self._say_here(token.app, token.user, room, said)
+        if found and (said.line is not None or words.keys() == {"data"}):
+            return True
+        if self._rooms.degraded and not found:
+            return False
+        self._rooms.pass_on(token.app, room, token.user, words)
+        return True
+
+    def hear_words(self, key: str, user: str, words: Mapping[str, Any]) -> None:
+        """Another node was told what may be for a line here."""
+        app, _, room = key.partition("/")
+        try:
+            said = read_said(words, int(time.time()))
+        except MessageError as error:
+            log.debug("words that another node passed on cannot be: %s", error)
+            return
+        self._say_here(int(app), user, room, said)
+
+    def _say_here(self, app: int, user: str, room: str, said: Said) -> bool:
+        """Whether there was a line here that it is for."""
+        lines = [line for line in self.of_user(app, user, room) if line.connection]
+        meant = _meant(lines, said.line)
+        for line in meant:
+            if said.status is not None:
+                self.say_status(line, said.status)
+        if lines and said.data is not None:
+            self.describe(lines[0], data=said.data.data)
+        if said.leave:
+            self._leave_unheard(app, user, room, lines, meant)
+        return bool(meant)
+
+    def _leave_unheard(
+        self, app: int, user: str, room: str, lines: Sequence[Line], meant: Sequence[Line]
+    ) -> None:
+        if not lines:
+            # The line was quicker to close.
+            self._rooms.leave(key_of(app, room), session_of(app, user))
+        elif len(meant) == 1 or all(map(_is_stream, meant)):
+            for line in meant:
+                self.leave(line)
+        else:
+            # Which of several sockets it is shows when it closes.
+            self._leaving[app, user, room] = time.monotonic() + _CLOSES_WITHIN
+
+    # What ends them
+
+    def revoke(self, app: int, user: str, room: str | None, issued_before: int) -> None:
+        """Nothing that was issued up to then keeps a user here; with what is newer they stay."""
+        stays = False
+        for line in self.of_user(app, user, room):
+            if line.token.issued_at <= issued_before:
+                self.dismiss(line, REVOKED)
+            else:
+                stays = True
+        if not stays:
+            self._rooms.end_user(app, user, room)
+
+    def heed_apps(self) -> None:
+        """Apps or their keys have changed: whoever came by one that is gone has to go."""
+        for line in self:
+            if self._apps.get(line.app) is None:
+                self.dismiss(line, REVOKED)
+            elif not self._apps.has_key(line.token):
+                # With a token of the new key it will be as if it had never been away.
+                self.dismiss(line, TOKEN_INVALID)
+        apps = self._apps.all()
+        self._rooms.end_apps_but({app.id for app in apps})
+        graces = {app.id: app.settings.grace for app in apps if app.settings.grace is not None}
+        self._rooms.set_graces(graces)
+
+    # How
+
+    def _appear(self, line: Line, status: Status | None) -> None:
+        if not line.connection:
+            about = without_nothing({"info": line.token.info})
+            until = int(line.token.expires_at)
+            who = Who(line.session, line.user, about=about, until=until)
+            line.connection = self._rooms.appear(line.key, who, status)
+        else:
+            self._rooms.extend(line.key, line.session, int(line.token.expires_at))
+        # Of a user's tokens the one issued last says what is shown.
+        lines = self.of_user(line.app, line.user)
+        newest = max(lines, key=lambda other: other.token.issued_at).token
+        for other in lines:
+            if other.connection:
+                self.describe(other, info=newest.info)
+
+    def _disappear(self, line: Line) -> None:
+        if line.connection:
+            connection, line.connection = line.connection, 0
+            self._rooms.disappear(line.key, line.session, connection)
+
+    def _vanish(self, line: Line) -> None:
+        """Its user is no longer seen by this line, without a grace."""
+        self._disappear(line)
+        if not any(other.connection for other in self.of_user(line.app, line.user, line.room)):
+            self._rooms.leave(line.key, line.session)
+
+    def _forget(self, line: Line) -> None:
+        if line.timer is not None:
+            line.timer.cancel()
+        lines = self._lines[line.app, line.user]
+        lines.discard(line)
+        if not lines:
+            del self._lines[line.app, line.user]
+
+    def _plan(self, line: Line) -> None:
+        """See to the end of its token: a word before it, and then the end of the line."""
+        ends_at = line.token.ends_at(time.time())
+        self._at(line, ends_at - _WARNING, self._warn, line, ends_at)
+
+    def _warn(self, line: Line, ends_at: float) -> None:
+        if not line.observer.greeted:
+            # The first message says who is here.
+            self._at(line, time.time() + _LOOK_AGAIN, self._warn, line, ends_at)
+            return
+        seconds = max(0, round(ends_at - time.time()))
+        self._hub.say(line.observer, line.observer.dialect.expiring(seconds))
+        self._at(line, ends_at, self.dismiss, line, TOKEN_EXPIRED)
+
+    def _at(self, line: Line, second: float, act: Callable[..., None], *values: Any) -> None:
+        if line.timer is not None:
+            line.timer.cancel()
+        wait = max(0.0, second - time.time())
+        line.timer = asyncio.get_running_loop().call_later(wait, act, *values)
+
+
+def _meant(lines: Sequence[Line], name: str | None) -> Sequence[Line]:
+    """Whose client spoke: the one that is named, or those that cannot speak for themselves."""
+    if name is not None:
+        return [line for line in lines if line.name == name]
+    return list(filter(_is_stream, lines)) or lines
+
+
+def _is_stream(line: Line) -> bool:
+    return isinstance(line.observer.wire, EventStreamWire)

@@ -1,0 +1,201 @@
+"""The rooms of apps at this node: who is there, and what is done with a user in one of them."""
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from presence_server.live.observer import Observer
+from presence_server.live.service import PresenceService
+from presence_server.presence.commands import Command
+from presence_server.presence.members import Who
+from presence_server.presence.messages import StatusMessage
+from presence_server.presence.moment import Moment
+from presence_server.presence.room import CLAIM, LINE, LOBBY, Room
+from presence_server.presence.roster import NOTHING, Roster, Status
+
+# What stands beside a status and is nothing that lines say: it belongs to a choice.
+_OF_CHOICES = ("text", "until")
+
+
+def key_of(app: int, room: str) -> str:
+    return f"{app}/{room}"
+
+
+def session_of(app: int, user: str) -> str:
+    """To an app the session is the user."""
+    return f"{app}{LINE}{user}"
+
+
+def claim_of(app: int, user: str) -> str:
+    """What keeps a user here who needs no line for it: as good as another session."""
+    return f"{app}{CLAIM}{user}"
+
+
+class _Blind:
+    """What an observer is told of who may not see the room."""
+
+    key = "blind"
+    roster = Roster()
+    own: Collection[str] = ()
+
+    def cursor(self, version: int, now: Moment) -> str:
+        return "blind"
+
+    def resume(self, cursor: str, now: Moment) -> int | None:
+        return None
+
+
+BLIND = _Blind()
+
+
+class AppRooms:
+    def __init__(self, presence: PresenceService) -> None:
+        self._presence = presence
+        self._node = presence.node
+
+    # Questions
+
+    @property
+    def degraded(self) -> bool:
+        return self._presence.degraded
+
+    def get(self, app: int, name: str) -> Room:
+        return self._node.rooms.open(key_of(app, name))
+
+    def cursor(self, room: Room) -> str:
+        return room.cursor(room.roster.version, _now())
+
+    def counts(self, app: int, prefix: str = "") -> dict[str, int]:
+        """How many people are in each of an app's rooms that have any."""
+        start, before = key_of(app, prefix), len(key_of(app, ""))
+        return {
+            room.key[before:]: len(room.roster.here)
+            for room in self._node.rooms
+            if room.key.startswith(start) and room.roster.here
+        }
+
+    def of_user(self, app: int, user: str) -> list[str]:
+        """The rooms in which others see a user; the lobby only if it is the only one."""
+        found = [room for room in self._node.rooms.of_user(app, user) if user in room.roster.here]
+        names = sorted(room.key.partition("/")[2] for room in found)
+        return [name for name in names if name != LOBBY] or names
+
+    def whereabouts(self, app: int, user: str) -> dict[str, Any]:
+        """How a user is in the app as a whole, as others see them."""
+        roster = self.get(app, LOBBY).roster
+        person = roster.here.get(user)
+        if person is None:
+            left = roster.left(user)
+            return {"status": "offline", "since": left, "last_seen": left, "rooms": []}
+        words = {name: person.about[name] for name in _OF_CHOICES if name in person.about}
+        return {
+            "status": person.status,
+            "since": person.since,
+            "last_seen": int(time.time()),
+            **words,
+            "rooms": self.of_user(app, user),
+        }
+
+    # Lines
+
+    def observe(self, observer: Observer, cursor: str | None) -> None:
+        """Tell an observer of its room."""
+        if observer.room is not BLIND:
+            room = self._node.watch(observer.room.key)
+            observer.room = room
+            if cursor:
+                observer.version = room.resume(cursor, _now())
+        self._presence.hub.add(observer)
+
+    def observe_instead(self, observer: Observer, key: str | None) -> None:
+        """Tell it of this room from now on; of none if there is no key."""
+        before = observer.room
+        observer.room = BLIND if key is None else self._node.watch(key)
+        self._presence.hub.move(observer, before)
+        self._unwatch(before.key)
+
+    def stop_observing(self, observer: Observer) -> None:
+        self._presence.hub.remove(observer)
+        self._unwatch(observer.room.key)
+
+    def appear(self, key: str, who: Who, status: Status | None) -> int:
+        """Let a user be seen by one more line: its number."""
+        return self._presence.appear(key, who, status)
+
+    def extend(self, key: str, session: str, until: int) -> None:
+        """A user's token holds until then."""
+        self._do(lambda now: self._node.extend(key, session, until))
+
+    def disappear(self, key: str, session: str, connection: int) -> None:
+        """One of a user's lines is gone; without any the user stays for a grace."""
+        self._do(lambda now: self._node.close(key, session, connection, now))
+
+    # Users
+
+    def leave(self, key: str, session: str) -> None:
+        self._presence.leave(key, session)
+
+    def set_status(self, key: str, session: str, connection: int, status: Status) -> None:
+        self._presence.say_status(key, session, connection, status)
+
+    def choose(self, app: int, user: str, said: StatusMessage, *, keep: bool = False) -> None:
+        """What a user says of themself holds in all rooms of the app.
+
+        With `keep` it is only words: the status that was chosen before goes on.
+        """
+        before = self._node.choices.holding(app, user) if keep else None
+        status = before.status if before else said.status
+        text, until = said.text or "", said.until
+        self._do(lambda now: self._node.choose(app, user, status, now, text=text, until=until))
+
+    def pass_on(self, app: int, room: str, user: str, words: Mapping[str, Any]) -> None:
+        """Let other nodes hear what a user said, whose line may be there."""
+        self._do(lambda now: self._node.say_words(key_of(app, room), user, words, now))
+
+    def describe(self, key: str, session: str, user: str, changed: Mapping[str, Any]) -> None:
+        """Show something else beside a status: what is empty is taken away."""
+        about = without_nothing({**self._shown(key, user), **changed})
+        self._do(lambda now: self._node.describe(key, session, about, now))
+
+    def place(
+        self, app: int, room: str, user: str, status: Status, ttl: int, about: Mapping[str, Any]
+    ) -> None:
+        """Let a user be here for a while who has no line."""
+        key, until = key_of(app, room), int(time.time()) + ttl
+        shown = without_nothing({**self._shown(key, user), **about})
+        who = Who(claim_of(app, user), user, about=shown, until=until)
+        self._do(lambda now: self._node.claim(key, who, now, status=status, ttl=ttl))
+
+    def end_user(self, app: int, user: str, room: str | None = None) -> None:
+        key = None if room is None else key_of(app, room)
+        self._do(lambda now: self._node.end_user(app, user, now, room=key))
+
+    def set_graces(self, of_apps: Mapping[int, float]) -> None:
+        self._node.timing.set_graces(of_apps)
+
+    def end_apps_but(self, apps: Collection[int]) -> None:
+        """Let everybody go who belongs to another app."""
+        for room in self._node.rooms:
+            if room.app and room.app not in apps:
+                for user in {*room.members.users, *room.roster.here}:
+                    self.end_user(room.app, user)
+
+    def _shown(self, key: str, user: str) -> Mapping[str, Any]:
+        """What lines and claims say of a user, whether others see it or not."""
+        entries = self._node.rooms.open(key).roster.entries(user).values()
+        return max(entries, key=lambda entry: entry.order).about if entries else NOTHING
+
+    def _unwatch(self, key: str) -> None:
+        if key != BLIND.key:
+            self._node.unwatch(key)
+
+    def _do(self, act: Callable[[Moment], list[Command]]) -> None:
+        self._presence.carry_out(act(_now()))
+
+
+def without_nothing(about: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in about.items() if value}
+
+
+def _now() -> Moment:
+    return Moment(time.monotonic(), int(time.time()))

@@ -1,0 +1,94 @@
+"""What the backend of an app asks and does, with its key."""
+
+import time
+from typing import Any
+
+from aiohttp import web
+
+from presence_server import endings
+from presence_server.apps.tokens import info_problem, user_problem
+from presence_server.endings import Ending, Reason
+from presence_server.keys import APPS, ENDINGS, ROOMS
+from presence_server.presence.messages import MessageError, check_data
+from presence_server.presence.roster import PRECEDENCE
+from presence_server.web.bearers import identify_backend
+from presence_server.web.bodies import read_json
+from presence_server.web.queries import bad_request, one, room_in_path, user_in_path, whole
+from presence_server.web.room_lines import check_space
+from presence_server.web.rooms import MOST, USUAL, page
+
+_MOST_ASKED = 1_000
+_SHORTEST_TTL, _LONGEST_TTL = 10, 3_600  # seconds
+
+
+async def list_rooms(request: web.Request) -> web.Response:
+    app = identify_backend(request)
+    prefix, after = one(request, "prefix") or "", one(request, "after")
+    limit = whole(request, "limit", 1, MOST) or USUAL
+    counts = request.app[ROOMS].counts(app.id, prefix)
+    names = page(counts, after, limit)[:limit]
+    return web.json_response([{"room": name, "count": counts[name]} for name in names])
+
+
+async def read_user(request: web.Request) -> web.Response:
+    app = identify_backend(request)
+    user = user_in_path(request)
+    return web.json_response(request.app[ROOMS].whereabouts(app.id, user))
+
+
+async def query_users(request: web.Request) -> web.Response:
+    app = identify_backend(request)
+    users = (await read_json(request)).get("users")
+    if not isinstance(users, list) or len(users) > _MOST_ASKED:
+        raise bad_request(f"users must be a list of at most {_MOST_ASKED}.")
+    for user in users:
+        if problem := user_problem(user):
+            raise bad_request(f"users names {problem}.")
+    whereabouts = request.app[ROOMS].whereabouts
+    return web.json_response({"users": {user: whereabouts(app.id, user) for user in users}})
+
+
+async def revoke(request: web.Request) -> web.Response:
+    """DELETE of a user, from one room or from all."""
+    app = identify_backend(request)
+    room = room_in_path(request) if "room" in request.match_info else None
+    user, now = user_in_path(request), int(time.time())
+    ending = Ending(
+        reason=Reason.REVOKED,
+        app=app.id,
+        room=room,
+        username=user,
+        issued_before=now,
+        ended_at=now,
+    )
+    await request.app[ENDINGS].write(lambda transaction: endings.record(transaction, [ending]))
+    # What is asked of this node from now on is so, whenever it reads what it wrote.
+    request.app[APPS].revoke(ending)
+    return web.Response(status=204)
+
+
+async def place(request: web.Request) -> web.Response:
+    """PUT of a user who has no line."""
+    app = identify_backend(request)
+    room, user = room_in_path(request), user_in_path(request)
+    body = await read_json(request)
+    status, ttl = body.get("status", "online"), body.get("ttl")
+    if status not in PRECEDENCE:
+        raise bad_request("status must be online, busy or away.")
+    if type(ttl) is not int or not _SHORTEST_TTL <= ttl <= _LONGEST_TTL:
+        raise bad_request(f"ttl must be a whole number from {_SHORTEST_TTL} to {_LONGEST_TTL}.")
+    check_space(request, app.id, user, room)
+    request.app[ROOMS].place(app.id, room, user, status, ttl, _about(body))
+    return web.Response(status=204)
+
+
+def _about(body: dict[str, Any]) -> dict[str, Any]:
+    about: dict[str, Any] = {name: body[name] for name in ("info", "data") if name in body}
+    if "info" in about and (problem := info_problem(about["info"])):
+        raise bad_request(f"The body has {problem}.")
+    try:
+        if "data" in about:
+            check_data(about["data"])
+    except MessageError as error:
+        raise bad_request(f"The body cannot be: {error}.") from None
+    return about

@@ -1,0 +1,191 @@
+"""The lines of apps' users: what is checked before one opens, and how it is refused."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, cast
+
+from aiohttp import web
+
+from presence_server.apps.lines import REFUSALS, Line
+from presence_server.apps.permissions import Permission
+from presence_server.apps.rooms import BLIND, session_of
+from presence_server.apps.saying import LONGEST_LINE_NAME, is_line_name
+from presence_server.apps.tokens import Token
+from presence_server.keys import APPS, APP_LINES, CONFIG, LINES, METRICS, PRESENCE, ROOMS, SEATS
+from presence_server.live.dialects import PRESENCE_V1
+from presence_server.live.farewells import FULL, NOT_ALLOWED, Farewell
+from presence_server.live.observer import Observer
+from presence_server.live.wire import Wire
+from presence_server.presence.messages import ClientMessage
+from presence_server.presence.roster import Status
+from presence_server.web.bearers import identify_user
+from presence_server.web.event_stream import open_event_stream
+from presence_server.web.problems import Problem
+from presence_server.web.proxies import client_address
+from presence_server.web.queries import bad_request, one, room_in_path, switch
+from presence_server.web.runner import Connection
+from presence_server.web.sockets import end_socket, open_web_socket, read_messages
+from presence_server.web.upgrade import check_upgrade
+
+_MOST_ROOMS = 50
+_RETRY_SEAT = 10  # seconds
+_STATUSES: dict[str | None, Status | None] = {
+    None: None, "online": "online", "busy": "busy", "away": "away"
+}
+
+
+class _Asked(NamedTuple):
+    """A line that may be opened."""
+
+    token: Token
+    permission: Permission
+    room: str
+    cursor: str | None
+    status: Status | None
+    watches_some: bool
+    name: str | None
+
+
+async def open_socket(request: web.Request) -> web.StreamResponse:
+    """A page cannot read why an upgrade failed: so it succeeds, and the refusal is said then."""
+    check_upgrade(request)
+    try:
+        asked = _ask(request)
+    except Problem as problem:
+        if problem.close_code is None:
+            raise
+        return await _refuse(request, problem)
+    with _seated(request, session_of(asked.token.app, asked.token.user), asked.token.app):
+        ws, wire = await open_web_socket(request)
+        lines, line = request.app[LINES], _line(request, asked, wire)
+        lines.open(line, asked.cursor, asked.status)
+
+        def take(message: ClientMessage) -> None:
+            lines.hear(line, message)
+
+        try:
+            await read_messages(request, ws, wire, line.observer, take)
+        finally:
+            dismissed = line.observer.dismissed
+            lines.close(line)
+            end_socket(request, ws, dismissed=dismissed)
+    return ws
+
+
+async def open_events(request: web.Request) -> web.StreamResponse:
+    asked = _ask(request)
+    with _seated(request, session_of(asked.token.app, asked.token.user), asked.token.app):
+        response, wire = await open_event_stream(request)
+        lines, line = request.app[LINES], _line(request, asked, wire)
+        lines.open(line, asked.cursor, asked.status)
+        try:
+            await cast(Connection, request.protocol).gone
+        finally:
+            lines.close(line)
+    return response
+
+
+async def _refuse(request: web.Request, problem: Problem) -> web.StreamResponse:
+    # Of refusals, too, an address has only so many at a time.
+    with _seated(request, f"refused {client_address(request)}"):
+        ws, wire = await open_web_socket(request)
+        observer = Observer(session="", user="", room=BLIND, dialect=PRESENCE_V1, wire=wire)
+        hub = request.app[PRESENCE].hub
+        hub.dismiss(observer, _farewell(problem))
+        try:
+            await read_messages(request, ws, wire, observer, _unheard)
+        finally:
+            hub.remove(observer)
+            end_socket(request, ws, dismissed=True)
+    return ws
+
+
+def _unheard(message: ClientMessage) -> None:
+    """What is said over a line that was refused."""
+
+
+def _farewell(problem: Problem) -> Farewell:
+    if problem.status == 401:
+        return REFUSALS[problem.code]
+    known = {403: NOT_ALLOWED, 409: FULL}.get(problem.status)
+    code = problem.close_code or 1008
+    return known or Farewell(code, problem.detail[:100], problem.code)
+
+
+def _ask(request: web.Request) -> _Asked:
+    room = room_in_path(request)
+    token = identify_user(request)
+    permission = permission_in(request, token, room)
+    if permission.is_seen:
+        check_space(request, token.app, token.user, room)
+    status, name = one(request, "status"), one(request, "line")
+    if status not in _STATUSES:
+        raise bad_request("status must be online, busy or away.")
+    if name is not None and not is_line_name(name):
+        raise bad_request(f"line must have 1 to {LONGEST_LINE_NAME} characters.")
+    return _Asked(
+        token,
+        permission,
+        room,
+        # An EventSource that comes back keeps the cursor that its address began with.
+        request.headers.get("Last-Event-ID") or request.query.get("cursor"),
+        _STATUSES[status],
+        switch(request, "watch", "some"),
+        name,
+    )
+
+
+def permission_in(request: web.Request, token: Token, room: str) -> Permission:
+    """What a token allows in a room. Raises Problem when that is nothing."""
+    permission = token.permissions.of(room)
+    if permission is None:
+        raise Problem(403, "not_allowed", "The token does not open this room.")
+    if request.app[APPS].is_revoked(token, room):
+        raise Problem(401, "revoked", "The user was sent from this room after it was issued.")
+    return permission
+
+
+def check_space(request: web.Request, app: int, user: str, room: str) -> None:
+    """Raises Problem when a user can be in no further room, or the room has no more place."""
+    rooms = request.app[ROOMS]
+    here = rooms.get(app, room).roster.here
+    if user in here:
+        return
+    if len(here) >= request.app[CONFIG].max_people_per_room:
+        raise Problem(409, "full", "The room is full.")
+    if len(rooms.of_user(app, user)) >= _MOST_ROOMS:
+        raise Problem(409, "full", f"The user is in {_MOST_ROOMS} rooms.")
+
+
+def _line(request: web.Request, asked: _Asked, wire: Wire) -> Line:
+    token = asked.token
+    observer = Observer(
+        session=session_of(token.app, token.user),
+        user=token.user,
+        room=request.app[ROOMS].get(token.app, asked.room) if asked.permission.sees else BLIND,
+        dialect=PRESENCE_V1,
+        wire=wire,
+    )
+    return Line(token, asked.room, observer, asked.name)
+
+
+@contextmanager
+def _seated(request: web.Request, user: str, app: int | None = None) -> Iterator[None]:
+    """Hold a seat while a line is open. Raises Problem when there is none."""
+    seats, of_app, address = request.app[SEATS], request.app[APP_LINES], client_address(request)
+    limit: str | None = seats.refusal(user, address)
+    if limit is None and app is not None and of_app.is_full(app):
+        limit = "app"
+    if limit is not None:
+        request.app[METRICS].refused_sockets.labels(limit).inc()
+        status, code = (503, "busy") if limit == "process" else (429, "too_many")
+        raise Problem(status, code, f"Too many lines of this {limit} are open.", _RETRY_SEAT)
+    seats.take(user, address)
+    if app is not None:
+        of_app.take(app)
+    try:
+        yield
+    finally:
+        seats.give_back(user, address)
+        if app is not None:
+            of_app.give_back(app)

@@ -1,0 +1,92 @@
+"""`/api/v1/rooms/{room}`: who is there, asked once, as a stream of events or over a socket; and
+what its users say who have no socket to write to."""
+
+import heapq
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from presence_server.apps.register import App
+from presence_server.apps.saying import read_said
+from presence_server.keys import LINES, ROOMS
+from presence_server.presence.messages import MessageError
+from presence_server.presence.roster import Person
+from presence_server.web.bearers import identify, identify_user, wants_events
+from presence_server.web.bodies import read_json
+from presence_server.web.problems import Problem
+from presence_server.web.queries import bad_request, one, room_in_path, switch, whole
+from presence_server.web.room_lines import open_events, open_socket, permission_in
+from presence_server.web.upgrade import asks_for_upgrade
+
+USUAL = 200
+MOST = 1_000
+_LONGEST_LEFT = 3_600  # seconds
+
+
+async def read_room(request: web.Request) -> web.StreamResponse:
+    if asks_for_upgrade(request):
+        return await open_socket(request)
+    if wants_events(request):
+        return await open_events(request)
+    return _answer(request)
+
+
+async def say(request: web.Request) -> web.Response:
+    """POST …/me: what a line would say."""
+    token = identify_user(request)
+    room = room_in_path(request)
+    body = await read_json(request)
+    permission = permission_in(request, token, room)
+    if not permission.is_seen:
+        raise Problem(403, "not_allowed", "The token does not let its user be seen in this room.")
+    try:
+        said = read_said(body, int(time.time()))
+    except MessageError as error:
+        raise bad_request(f"The body cannot be: {error}.") from None
+    choice = said.choice
+    if choice is not None and choice.status == "invisible" and not token.may_be_invisible:
+        raise Problem(403, "not_allowed", "The token does not let its user be invisible.")
+    if not request.app[LINES].say(token, room, said):
+        raise Problem(503, "busy", "The server that has the user's line cannot be reached.", 1)
+    return web.Response(status=204)
+
+
+def _answer(request: web.Request) -> web.Response:
+    asking = identify(request)
+    name = room_in_path(request)
+    if isinstance(asking, App):
+        app = asking.id
+    else:
+        app = asking.app
+        if not permission_in(request, asking, name).sees:
+            raise Problem(403, "not_allowed", "The token does not let its user see this room.")
+    limit = whole(request, "limit", 1, MOST) or USUAL
+    after, left = one(request, "after"), whole(request, "left", 1, _LONGEST_LEFT)
+    rooms = request.app[ROOMS]
+    room = rooms.get(app, name)
+    here = room.roster.here
+    answer: dict[str, Any] = {
+        "room": name,
+        "cursor": rooms.cursor(room),
+        "count": len(here),
+        "degraded": rooms.degraded,
+    }
+    if not switch(request, "count", "1"):
+        ids = page(here, after, limit)
+        answer["users"] = {user: _person(here[user]) for user in ids[:limit]}
+        answer["next"] = ids[limit - 1] if len(ids) > limit else None
+    if left is not None:
+        answer["left"] = room.roster.left_since(int(time.time()) - left)
+    return web.json_response(answer)
+
+
+def page(names: Collection[str], after: str | None, limit: int) -> list[str]:
+    """The first names behind `after`, and one more if there is one."""
+    behind = names if after is None else (name for name in names if name > after)
+    return heapq.nsmallest(limit + 1, behind)
+
+
+def _person(person: Person) -> Mapping[str, Any]:
+    return {"status": person.status, "since": person.since, **person.about}

@@ -1,0 +1,136 @@
+"""What all WebSockets have in common: how they open, what may come over them, how they end."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+import aiohttp_session
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+
+from presence_server.collector import untie
+from presence_server.keys import PRESENCE
+from presence_server.live.farewells import BINARY, NO_MESSAGE, TOO_MUCH
+from presence_server.live.hub import Hub
+from presence_server.live.observer import Observer
+from presence_server.live.wire import WebSocketWire
+from presence_server.presence.messages import (
+    SUBPROTOCOL,
+    ClientMessage,
+    MessageError,
+    parse_client_message,
+)
+from presence_server.web.arrivals import Arrivals
+from presence_server.web.runner import Connection
+
+# aiohttp refuses a message of this size by itself.
+_TOO_BIG = 16 * 1024 + 1
+# So many messages in so many seconds are more than a page has reason to send.
+_MOST_MESSAGES = 20
+_PER_SECONDS = 10.0
+# The same for pings and pongs.
+_MOST_CONTROL_FRAMES = 100
+# Seconds that a peer has to answer a close.
+_CLOSING = 1.0
+
+
+async def open_web_socket(request: web.Request) -> tuple[web.WebSocketResponse, WebSocketWire]:
+    ws = _response()
+    await ws.prepare(request)
+    # Neither is needed again, and both would take memory for as long as the socket is open.
+    ws.headers.clear()
+    request.pop(aiohttp_session.SESSION_KEY, None)
+    transport = cast(asyncio.Transport, request.transport)
+    return ws, WebSocketWire(transport, request.app[PRESENCE].hub.heartbeat.turn)
+
+
+async def read_messages(
+    request: web.Request,
+    ws: web.WebSocketResponse,
+    wire: WebSocketWire,
+    observer: Observer,
+    take: Callable[[ClientMessage], None],
+) -> None:
+    """Have what the peer sends taken in, until the line has ended."""
+    hub = request.app[PRESENCE].hub
+    flooded = partial(_cut_flood, ws, observer, hub)
+    arrivals = Arrivals(time.monotonic())
+    cast(Connection, request.protocol).on_frames = partial(_taken, arrivals, flooded)
+    began, messages, control_frames = 0.0, 0, 0
+    # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
+    async for message in ws:
+        if observer.dismissed:
+            continue
+        now = time.monotonic()
+        if now - began > _PER_SECONDS:
+            began, messages, control_frames = now, 0, 0
+        if message.type is WSMsgType.PING or message.type is WSMsgType.PONG:
+            control_frames += 1
+        else:
+            messages += 1
+        if messages > _MOST_MESSAGES or control_frames > _MOST_CONTROL_FRAMES:
+            hub.dismiss(observer, TOO_MUCH)
+        elif message.type is WSMsgType.PING:
+            await ws.pong(message.data)
+        elif message.type is WSMsgType.PONG:
+            wire.pong(message.data)
+        else:
+            _take(message, observer, hub, take)
+
+
+def end_socket(request: web.Request, ws: web.WebSocketResponse, *, dismissed: bool) -> None:
+    """Close what is left of it, once it belongs to nobody any more."""
+    transport = request.transport
+    if transport is not None and dismissed:
+        # Or aiohttp would send another close frame.
+        transport.close()
+    elif transport is not None and ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
+        # aiohttp would wait until all that is on its way has gone out.
+        transport.abort()
+    untie(ws.exception())
+
+
+def _cut_flood(ws: web.WebSocketResponse, observer: Observer, hub: Hub) -> None:
+    if not ws.closed:
+        hub.dismiss(observer, TOO_MUCH)
+
+
+def _taken(arrivals: Arrivals, flooded: Callable[[], None], size: int) -> int:
+    """How many bytes of a read are to be parsed: frames of no meaning are seen nowhere else."""
+    parsed = arrivals.take(size, time.monotonic())
+    if parsed < size:
+        # A turn later: what is parsed may end the socket for a better reason.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, flooded)
+    return parsed
+
+
+def _response() -> web.WebSocketResponse:
+    # Without a heartbeat: the hub keeps lines alive.
+    return web.WebSocketResponse(
+        # A context for deflate takes 100 KiB a connection, for messages of some ten bytes.
+        compress=False,
+        max_msg_size=_TOO_BIG,
+        protocols=(SUBPROTOCOL,),
+        timeout=_CLOSING,
+        # Each ping costs a pong: they are counted first.
+        autoping=False,
+        # A close of ours is answered by the peer, and needs no further answer.
+        autoclose=False,
+    )
+
+
+def _take(
+    message: WSMessage, observer: Observer, hub: Hub, take: Callable[[ClientMessage], None]
+) -> None:
+    if message.type is WSMsgType.BINARY:
+        hub.dismiss(observer, BINARY)
+    elif message.type is WSMsgType.TEXT:
+        try:
+            said = parse_client_message(message.data, int(time.time()))
+        except MessageError:
+            hub.dismiss(observer, NO_MESSAGE)
+            return
+        if said is not None:
+            take(said)

@@ -1,0 +1,59 @@
+"""Applications at servers inside the test, and at server processes."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestServer
+
+from presence_server.accounts.keyring import open_keyring
+from presence_server.apps import register
+from presence_server.apps.register import AppSettings
+from presence_server.config import PostgresUrl
+from presence_server.keys import APPS
+from presence_server.storage.database import open_database
+from testing.app_client import AppClient
+from testing.processes import KEYS
+from tests.conftest import Serve
+
+AddApp = Callable[..., Awaitable[AppClient]]
+ORIGIN = "https://wiki.example"
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as http:
+        yield http
+
+
+@pytest.fixture
+def add_app(
+    place: Path | PostgresUrl, tmp_path: Path, http: aiohttp.ClientSession
+) -> AddApp:
+    """Makes an app as `app add` does, and its client at a URL."""
+
+    async def add(url: str, name: str = "wiki", **settings: Any) -> AppClient:
+        given = AppSettings(**{"origins": (ORIGIN,), **settings})
+        async with open_database(place) as db:
+            keyring = open_keyring(tmp_path / KEYS)
+            made = await register.add(db, keyring, name, given, int(time.time()))
+        secrets = {"name": name, "key": made.key, "secret": made.secret}
+        return AppClient(url, http, secrets)
+
+    return add
+
+
+@pytest.fixture
+async def server(serve: Serve) -> TestServer:
+    return await serve(grace=0.5)
+
+
+@pytest.fixture
+async def app(server: TestServer, add_app: AddApp) -> AppClient:
+    """An app that the server knows."""
+    client = await add_app(str(server.make_url("")).rstrip("/"))
+    await server.app[APPS].read()
+    return client

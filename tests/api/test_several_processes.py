@@ -1,0 +1,233 @@
+"""Two servers on one Redis, and one that is restarted: people of apps as people of our own."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from testing.app_client import AppClient
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer
+from tests.api.conftest import AddApp
+from tests.conftest import ServerProcesses
+
+GRACE = 2
+
+
+async def known(app: AppClient) -> AppClient:
+    """The client, once its server knows the app: within a second."""
+    async with asyncio.timeout(2):
+        while (await app.ask("GET", "/rooms")).status != 200:
+            await asyncio.sleep(0.05)
+    return app
+
+
+@pytest.fixture
+async def two(
+    server_process: ServerProcesses, redis_server: RedisServer, add_app: AddApp
+) -> tuple[AppClient, AppClient, list[ServerProcess]]:
+    flags = {"redis_url": redis_server.url, "grace": GRACE, "lease": 2}
+    servers = [await server_process(**flags) for _ in range(2)]
+    one = await known(await add_app(servers[0].url))
+    return one, await known(one.at(servers[1].url)), servers
+
+
+Two = tuple[AppClient, AppClient, list[ServerProcess]]
+
+
+async def test_one_roster_on_two_servers(two: Two) -> None:
+    one, other, _ = two
+    async with one.line("watcher") as watcher, other.line("alice") as alice:
+        await watcher.sees("alice", "online")
+        await alice.sees("watcher", "online")
+        assert await one.here() == await other.here() == {"watcher": "online", "alice": "online"}
+        await alice.send({"type": "data", "data": {"row": 1}})
+        await watcher.message(lambda message: '"row": 1' in json.dumps(message))
+        await one.put("doc", "bot", status="busy", ttl=60)
+        await alice.sees("bot", "busy")
+        # The newest word of a backend holds, wherever it was said.
+        await other.put("doc", "bot", status="away", ttl=10)
+        await watcher.sees("bot", "away")
+        before = len(watcher.received)
+        async with one.line("alice"):
+            await alice.raw.close()
+            async with other.line("bob"):
+                await watcher.sees("bob", "online")
+        assert not any("alice" in str(m) for m in watcher.received[before:])
+
+
+async def test_what_is_said_at_one_server_reaches_the_line_at_the_other(two: Two) -> None:
+    one, other, _ = two
+    async with one.line("watcher") as watcher, one.events("alice") as alice:
+        await alice.event()
+        await watcher.sees("alice", "online")
+        for said, shown in (({"status": "away"}, "away"), ({"status": "online"}, "online")):
+            assert (await other.say("alice", **said)).status == 204
+            await watcher.sees("alice", shown)
+        assert (await other.say("alice", data={"row": 2})).status == 204
+        await watcher.message(lambda message: '"row": 2' in json.dumps(message))
+        assert (await other.say("alice", status="busy", text="lunch")).status == 204
+        await watcher.sees("alice", "busy")
+        started = time.monotonic()
+        assert (await other.say("alice", leave=True)).status == 204
+        await watcher.sees("alice", "offline")
+        assert time.monotonic() - started < GRACE
+
+
+@pytest.mark.parametrize("redis_is_there", [True, False])
+async def test_a_revocation_reaches_every_server_within_a_second(
+    server_process: ServerProcesses,
+    own_redis: RedisServer,
+    add_app: AddApp,
+    redis_is_there: bool,
+) -> None:
+    flags = {"redis_url": own_redis.url, "grace": 30, "lease": 2}
+    servers = [await server_process(**flags) for _ in range(2)]
+    one = await known(await add_app(servers[0].url))
+    other = await known(one.at(servers[1].url))
+    token = other.token("alice")
+    async with other.line("watcher") as watcher, other.line("alice", token=token) as alice:
+        await watcher.sees("alice", "online")
+        if not redis_is_there:
+            own_redis.kill()
+            await watcher.until(lambda: watcher.degraded)
+        started = time.monotonic()
+        assert (await one.ask("DELETE", "/users/alice")).status == 204
+        assert await alice.closed() == 4401
+        assert time.monotonic() - started < 1.2
+        await watcher.sees("alice", "offline", within=4)
+        refused = await other.ask("GET", "/rooms/doc", bearer=token)
+        assert refused.status == 401 and refused.json["code"] == "revoked"
+
+
+async def test_a_line_that_cannot_be_reached_is_said_so(
+    server_process: ServerProcesses, own_redis: RedisServer, add_app: AddApp
+) -> None:
+    flags = {"redis_url": own_redis.url, "grace": 30, "lease": 2}
+    servers = [await server_process(**flags) for _ in range(2)]
+    one = await known(await add_app(servers[0].url))
+    other = await known(one.at(servers[1].url))
+    async with one.events("alice") as alice, other.line("watcher") as watcher:
+        await alice.event()
+        await watcher.sees("alice", "online")
+        own_redis.kill()
+        await watcher.until(lambda: watcher.degraded)
+        answer = await other.say("alice", status="away")
+        assert answer.status == 503 and "Retry-After" in answer.headers
+        assert (await one.say("alice", status="away")).status == 204
+        assert (await other.room())["degraded"] is True
+        # Nobody is gone who may only not be heard.
+        assert "alice" in await other.here()
+
+
+@pytest.fixture
+async def restarted(
+    server_process: ServerProcesses, add_app: AddApp
+) -> AsyncIterator[tuple[AppClient, Callable[[], Awaitable[AppClient]]]]:
+    """An app at a server, and what restarts it."""
+    server = await server_process(grace=GRACE)
+    app = await known(await add_app(server.url))
+
+    async def restart(properly: bool = True) -> AppClient:
+        if properly:
+            assert await server.terminate() == 0
+        else:
+            await server.kill()
+        await server.start()
+        return app.at(server.url)
+
+    yield app, restart
+
+
+Restarted = tuple[AppClient, Callable[..., Awaitable[AppClient]]]
+
+
+@pytest.mark.parametrize("properly", [True, False])
+async def test_a_restart_of_the_only_server_shows_nobody_offline(
+    restarted: Restarted, properly: bool
+) -> None:
+    app, restart = restarted
+    token = app.token("alice", info={"name": "Alice"})
+    async with app.line("alice", token=token) as alice, app.line("bob") as bob:
+        await alice.sees("bob", "online")
+        await bob.send({"type": "status", "status": "busy", "scope": "user", "text": "lunch"})
+        await alice.sees("bob", "busy")
+        await app.put("doc", "bot", status="away", info={"name": "Bot"}, ttl=3600)
+        await alice.sees("bot", "away")
+        before = (await app.room())["users"]
+        # Until it is written down.
+        await asyncio.sleep(1.2)
+    again = await restart(properly)
+    async with again.line("watcher") as watcher:
+        await watcher.first()
+        assert {user: watcher.people.get(user) for user in before} == {
+            "alice": "online", "bob": "busy", "bot": "away"
+        }
+        after = (await again.room())["users"]
+        assert {user: after[user] for user in before} == before
+        async with again.line("alice"):
+            await watcher.sees("bob", "offline", within=GRACE + 3)
+            assert watcher.people.get("alice") == "online"
+        # A claim lasts as long as was said, not one grace.
+        await watcher.sees("alice", "offline", within=GRACE + 3)
+        assert watcher.people.get("bot") == "away"
+        # A choice lasts while its user is away.
+        async with again.line("bob"):
+            await watcher.sees("bob", "busy")
+
+
+async def test_nobody_is_taken_over_beyond_the_end_of_their_token(restarted: Restarted) -> None:
+    app, restart = restarted
+    ending = app.token("alice", exp=int(time.time()) + 2)
+    async with app.line("alice", token=ending) as alice, app.line("bob") as bob:
+        await bob.sees("alice", "online")
+        await alice.first()
+        await asyncio.sleep(1.2)
+    again = await restart()
+    await asyncio.sleep(max(0.0, float(jwt_end(ending)) - time.time()))
+    async with asyncio.timeout(GRACE + 2):
+        while "alice" in await again.here():
+            await asyncio.sleep(0.1)
+
+
+def jwt_end(token: str) -> int:
+    import jwt
+
+    exp: int = jwt.decode(token, options={"verify_signature": False})["exp"]
+    return exp
+
+
+async def test_a_revocation_outlives_a_restart(restarted: Restarted) -> None:
+    app, restart = restarted
+    token = app.token("alice")
+    async with app.line("alice", token=token) as alice:
+        await alice.first()
+        await asyncio.sleep(1.2)
+        assert (await app.ask("DELETE", "/users/alice")).status == 204
+        assert await alice.closed() == 4401
+    again = await restart()
+    assert await again.here() == {}
+    refused = await again.ask("GET", "/rooms/doc", bearer=token)
+    assert refused.status == 401 and refused.json["code"] == "revoked"
+
+
+async def test_no_token_or_key_is_logged(
+    server_process: ServerProcesses, add_app: AddApp
+) -> None:
+    server = await server_process(log_format="json")
+    app = await known(await add_app(server.url))
+    token = app.token("alice", info={"name": "a secret name"})
+    async with app.line("alice", token=token) as alice, app.events("alice", token=token) as events:
+        await alice.first()
+        await events.event()
+        await alice.send({"type": "token", "token": app.token("alice")})
+        await app.say("alice", bearer=token, status="away")
+        await app.ask("GET", f"/rooms/doc?token={token}", bearer="")
+        async with app.line("bob", token=token[:-4] + "AAAA") as refused:
+            await refused.closed()
+    assert await server.terminate() == 0
+    assert '"/api/v1/rooms/doc"' in server.log
+    for part in (*token.split("."), app.secret, "a secret name"):
+        assert part not in server.log

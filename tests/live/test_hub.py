@@ -163,15 +163,16 @@ async def test_a_session_ends_in_one_room_or_in_all() -> None:
     hub, rooms = Hub(20), [SmallRoom("1/a"), SmallRoom("1/b")]
     (a, at_a), (b, at_b) = [observer(room, session="1:alice") for room in rooms]
     other, at_other = observer(rooms[0], session="1:bob")
-    for line in (a, b, other):
+    own, _ = observer(SmallRoom(), session="of an account")
+    for line in (a, b, other, own):
         hub.add(line)
     hub.end_session("1:alice", "1/a")
     assert (at_a.closed_with, at_b.closed_with) == ([SESSION_ENDED], [])
     hub.end_session("1:alice")
     assert at_b.closed_with == [SESSION_ENDED]
     assert at_other.closed_with == []
-    assert hub.sessions() == ["1:bob"]
-    for line in (a, b, other):
+    assert len(hub) == 2 and hub.sessions() == ["of an account"]
+    for line in (a, b, other, own):
         hub.remove(line)
     assert hub.sessions() == [] and len(hub) == 0
 

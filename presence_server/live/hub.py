@@ -276,7 +276,8 @@ class Hub:
         """To those who miss something of their own."""
         for observer in observers:
             wire = observer.wire
-            if observer.dismissed:
+            if observer not in update.audience:
+                # Gone, or elsewhere, since the flush began.
                 continue
             if wire.waiting() > MOST_WAITING:
                 update.audience.pass_over(observer)
@@ -312,7 +313,7 @@ class Hub:
                 update, turn = self._update(audience), self.heartbeat.turn
                 async for observers in _in_turns(audience.take_uncounted(monotonic())):
                     for observer in observers:
-                        if not observer.dismissed and observer not in self._lagging:
+                        if observer in audience and observer not in self._lagging:
                             observer.wire.write(update.count(observer), turn)
 
     async def _keep_alive(self) -> None:
@@ -326,7 +327,7 @@ class Hub:
                         self._keep_one_alive(observer, update)
 
     def _keep_one_alive(self, observer: Observer, update: Update) -> None:
-        if observer.dismissed:
+        if observer not in update.audience:
             return
         if observer in self._lagging:
             observer.wire.excuse(self.heartbeat)

@@ -59,9 +59,10 @@ class Update:
         return data
 
     def alive(self, observer: Observer) -> bytes:
-        """That nothing happened; the observer has had a first message."""
+        """That nothing happened; nothing is said to one that waits for a snapshot."""
         version = self.audience.version_of(observer)
-        assert version is not None
+        if version is None:
+            return b""
         return self._shared(
             observer, "alive", version, lambda: observer.dialect.alive(self._cursor(version))
         )

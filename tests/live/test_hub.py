@@ -96,6 +96,31 @@ async def test_who_goes_during_a_flush_is_told_nothing_more() -> None:
     assert len(hub) == 148 and hub.lagging == 0
 
 
+async def test_who_moves_during_a_flush_is_told_of_the_other_room_only() -> None:
+    hub, rooms = Hub(20), [SmallRoom("1/a"), SmallRoom("1/b")]
+    rooms[1].place("zoe")
+    lines = [observer(rooms[0]) for _ in range(150)]
+    for line, _ in lines:
+        hub.add(line)
+    moved, wire = lines[-1]
+
+    async def move() -> None:
+        moved.room = rooms[1]
+        hub.move(moved, rooms[0])
+
+    async with running(hub):
+        await asyncio.sleep(0)
+        moving = asyncio.create_task(move())
+        await flushed(hub)
+        await moving
+        await flushed(hub)
+        rooms[0].place("bob")
+        hub.changed(["1/a"])
+        assert (await flushed(hub)).writes == 149
+    (told,) = wire.messages()
+    assert told["type"] == "snapshot" and told["online"].keys() == {"zoe"}
+
+
 async def test_one_who_lags_is_passed_over_and_then_told_all_at_once() -> None:
     hub, room = Hub(20), SmallRoom()
     line, wire = observer(room)

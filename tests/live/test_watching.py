@@ -160,6 +160,16 @@ def test_other_people_are_watched_from_now_on(stage: Stage) -> None:
     assert told(wire) == [("changes", {"dave"})]
 
 
+def test_one_who_waits_for_a_snapshot_is_not_told_that_nothing_happened(stage: Stage) -> None:
+    line, _ = stage.watching("bob")
+    stage.flush()
+    update = Update(stage.audience, degraded=False, heartbeat=20, now=NOW)
+    assert b'"alive"' in update.alive(line)
+    stage.audience.watch(line, frozenset({"carol"}))
+    line.version = None
+    assert Update(stage.audience, degraded=False, heartbeat=20, now=NOW).alive(line) == b""
+
+
 def test_a_view_is_resumed_with_what_changed_of_it(stage: Stage) -> None:
     stage.room.place("bob")
     version = stage.room.roster.version

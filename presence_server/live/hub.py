@@ -124,7 +124,8 @@ class Hub:
     def say(self, observer: Observer, said: Sequence[Message]) -> None:
         """Say something to one of them alone."""
         if not observer.dismissed:
-            observer.wire.write(b"".join(map(observer.wire.frame, said)))
+            wire = observer.wire
+            wire.write(b"".join(map(wire.frame, said)), self.heartbeat.turn)
 
     def changed(self, rooms: Iterable[str]) -> None:
         """Something happened in these rooms, by their keys."""

@@ -12,7 +12,7 @@ from aiohttp import web
 from presence_server import relay
 from presence_server.storage.database import open_database
 from presence_server.apps.known import KnownApps
-from presence_server.apps.limits import AppLines
+from presence_server.apps.limits import ApiRates, AppLines
 from presence_server.apps.lines import Lines
 from presence_server.apps.rooms import AppRooms
 from presence_server.accounts.keyring import open_keyring
@@ -23,6 +23,7 @@ from presence_server.background import Background
 from presence_server.config import Config
 from presence_server.endings import Ending, Endings, EndingsReader, Reason
 from presence_server.keys import (
+    API_RATES,
     APPS,
     APP_LINES,
     CONFIG,
@@ -58,6 +59,7 @@ from presence_server.web import (
     rooms,
 )
 from presence_server.web.cookies import CookieStorage, cookie_name
+from presence_server.web.bearers import count_requests
 from presence_server.web.bodies import LARGEST
 from presence_server.web.cors import allow_origins, preflight
 from presence_server.web.hosts import known_host, operators_only
@@ -92,6 +94,7 @@ def create_app(config: Config) -> web.Application:
     app.on_response_prepare.append(below_base_path)
     app.on_response_prepare.append(secure_headers)
     app.on_response_prepare.append(allow_origins)
+    app.on_response_prepare.append(count_requests)
     aiohttp_session.setup(app, CookieStorage(config))
     # Outermost first; the session's own stands before these.
     app.middlewares.extend([error_pages, known_host, same_origin, identity])
@@ -167,6 +170,7 @@ async def _services(app: web.Application) -> AsyncIterator[None]:
         app[APPS] = KnownApps(app[DATABASE], app[KEYRING])
         app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))
         app[THROTTLE] = Throttle()
+        app[API_RATES] = ApiRates()
         app[APP_LINES] = AppLines(capacity)
         app[SEATS] = Seats(config.max_sockets_per_user, config.max_sockets_per_address)
         app[PRESENCE] = await _open_presence(app, stack)
@@ -213,6 +217,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     )
     await store.open()
     app[METRICS].watch(presence, database)
+    app[METRICS].watch_apps(partial(_people_of_apps, app), partial(_lines_of_apps, app))
     watchdog = Watchdog(app[METRICS].loop_lag.observe)
     tasks = await stack.enter_async_context(Background())
     running = [
@@ -241,6 +246,16 @@ def _revoke(app: web.Application, ending: Ending) -> None:
     app[APPS].revoke(ending)
     user, until = ending.username or "", ending.issued_before or ending.ended_at
     app[LINES].revoke(ending.app, user, ending.room, until)
+
+
+def _people_of_apps(app: web.Application) -> dict[str, int]:
+    people = app[ROOMS].people
+    return {known.name: people(known.id) for known in app[APPS].all()}
+
+
+def _lines_of_apps(app: web.Application) -> dict[str, int]:
+    lines = app[APP_LINES].open()
+    return {known.name: lines.get(known.id, 0) for known in app[APPS].all()}
 
 
 async def _say_goodbye(app: web.Application) -> None:

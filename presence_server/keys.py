@@ -9,7 +9,7 @@ from presence_server.accounts.keyring import Keyring
 from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
 from presence_server.apps.known import KnownApps
-from presence_server.apps.limits import AppLines
+from presence_server.apps.limits import ApiRates, AppLines
 from presence_server.apps.lines import Lines
 from presence_server.apps.rooms import AppRooms
 from presence_server.config import Config
@@ -21,6 +21,7 @@ from presence_server.metrics import Metrics
 from presence_server.store import Store
 
 APPS = web.AppKey("APPS", KnownApps)
+API_RATES = web.AppKey("API_RATES", ApiRates)
 APP_LINES = web.AppKey("APP_LINES", AppLines)
 CONFIG = web.AppKey("CONFIG", Config)
 # Known when the database is open.

@@ -1,7 +1,7 @@
 """What operators watch: measured as it happens, or read from the running node when asked."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import (
@@ -35,6 +35,12 @@ class Metrics:
         self.refused_sockets = self._counter(
             "refused_sockets", "Sockets refused by a limit", "limit"
         )
+        self.api_requests = Counter(
+            "presence_api_requests",
+            "Requests to the API by app and class of answer",
+            ["app", "answer"],
+            registry=self._registry,
+        )
         self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop is")
         self._database = self._histogram("database_seconds", "Time in the database", "kind")
         self._flush_seconds = self._histogram("flush_seconds", "Time that a flush takes")
@@ -52,6 +58,12 @@ class Metrics:
         """Measure this node's flushes, and read its numbers each time somebody asks."""
         presence.hub.observe = self._flushed
         self._registry.register(_Node(presence, database))
+
+    def watch_apps(
+        self, people: Callable[[], Mapping[str, int]], lines: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """Read, each time somebody asks, how many people and lines each app has."""
+        self._registry.register(_Apps(people, lines))
 
     def time_database(self, kind: str, seconds: float) -> None:
         self._database.labels(kind).observe(seconds)
@@ -88,7 +100,7 @@ class _Node(Collector):
         presence, node = self._presence, self._presence.node
         people = GaugeMetricFamily("presence_people", "Users by status", labels=["status"])
         statuses = [person.status for person in presence.here.values()]
-        for status in ("online", "away"):
+        for status in ("online", "busy", "away"):
             people.add_metric([status], statuses.count(status))
         yield people
         yield _gauge("sockets", "Open sockets", len(presence.hub))
@@ -114,6 +126,26 @@ class _Node(Collector):
         yield _counts(
             "database_failures", "Times that it could not serve", "kind", self._database.failures
         )
+
+
+class _Apps(Collector):
+    """By app: apps are few, and rooms and users are not."""
+
+    def __init__(
+        self, people: Callable[[], Mapping[str, int]], lines: Callable[[], Mapping[str, int]]
+    ) -> None:
+        self._people = people
+        self._lines = lines
+
+    def collect(self) -> Iterator[Metric]:
+        for name, text, read in (
+            ("app_people", "People in any room of an app", self._people),
+            ("app_lines", "Open lines of an app's users", self._lines),
+        ):
+            metric = GaugeMetricFamily(f"presence_{name}", text, labels=["app"])
+            for app, number in read().items():
+                metric.add_metric([app], number)
+            yield metric
 
 
 def _timers() -> int:

@@ -4,6 +4,12 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 
+# What is asked over HTTP by all of an app's users together, and by its backend; lines aside. A
+# processor serves some thousands a second.
+_OF_APP = 1_000, 500.0
+# By one user: as much as a socket may say.
+_OF_USER = 20, 2.0
+
 # Of all the lines that a process can hold, one app may have this share.
 _SHARE = 0.8
 
@@ -60,3 +66,18 @@ class Rate:
         if len(self._full_at) > self._most_keys:
             self._full_at.popitem(last=False)
         return 0.0
+
+
+class ApiRates:
+    """What is asked of the API over HTTP. Each method: seconds to wait, 0 if it may be answered."""
+
+    def __init__(self) -> None:
+        self._backends = Rate(*_OF_APP)
+        self._people = Rate(*_OF_APP)
+        self._users = Rate(*_OF_USER)
+
+    def backend(self, app: int) -> float:
+        return self._backends.take(app)
+
+    def user(self, app: int, user: str) -> float:
+        return self._users.take((app, user)) or self._people.take(app)

@@ -74,6 +74,11 @@ class AppRooms:
             if room.key.startswith(start) and room.roster.here
         }
 
+    def people(self, app: int) -> int:
+        """How many are in any room of an app."""
+        lobby = self._node.rooms.get(key_of(app, LOBBY))
+        return 0 if lobby is None else len(lobby.roster.here)
+
     def of_user(self, app: int, user: str) -> list[str]:
         """The rooms in which others see a user; the lobby only if it is the only one."""
         found = [room for room in self._node.rooms.of_user(app, user) if user in room.roster.here]

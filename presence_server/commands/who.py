@@ -6,6 +6,7 @@ import sys
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from presence_server.commands.database import printable, second
@@ -19,10 +20,16 @@ _OTHER = "is that the admin port of a presence server?"
 
 
 def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
-    return subparsers.add_parser("who", help="list who is here (needs the server's --admin-port)")
+    parser = subparsers.add_parser("who", help="list who is here (needs the server's --admin-port)")
+    parser.add_argument("--app", metavar="NAME", help="of an app: who is in any of its rooms")
+    parser.add_argument("--room", metavar="ROOM", help="who is in this one of its rooms")
+    return parser
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
+    if args.room is not None and args.app is None:
+        print("Name the app, too: --app NAME --room ROOM.", file=sys.stderr)
+        return 2
     if config.admin_port is None:
         print(
             "Start the server with --admin-port (or PRESENCE_ADMIN_PORT), and say the same here.",
@@ -30,12 +37,15 @@ def run(args: argparse.Namespace, config: Config) -> int:
         )
         return 2
     host = f"[{config.admin_host}]" if ":" in config.admin_host else config.admin_host
-    url = f"http://{host}:{config.admin_port}/roster"
+    url = f"http://{host}:{config.admin_port}/roster{_query(args)}"
     try:
         with urlopen(url, timeout=_PATIENCE) as answer:
             _print(json.load(answer))
     except HTTPError as error:
-        print(f"{url} answers {error.code}: {_OTHER}", file=sys.stderr)
+        if error.code == 404 and args.app is not None:
+            print(f"There is no app {printable(args.app)}, or no such room.", file=sys.stderr)
+        else:
+            print(f"{url} answers {error.code}: {_OTHER}", file=sys.stderr)
         return 1
     except (HTTPException, ValueError, LookupError, TypeError):
         print(f"{url} answers something else: {_OTHER}", file=sys.stderr)
@@ -44,6 +54,11 @@ def run(args: argparse.Namespace, config: Config) -> int:
         print(f"No server answers at {url}: {_reason(error)}.", file=sys.stderr)
         return 1
     return 0
+
+
+def _query(args: argparse.Namespace) -> str:
+    asked = {name: vars(args)[name] for name in ("app", "room") if vars(args)[name] is not None}
+    return f"?{urlencode(asked)}" if asked else ""
 
 
 def _reason(error: OSError) -> str:

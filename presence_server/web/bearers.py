@@ -7,8 +7,9 @@ from aiohttp import web
 
 from presence_server.apps.register import App
 from presence_server.apps.tokens import Token, TokenRefused
-from presence_server.keys import APPS
-from presence_server.web.problems import Problem
+from presence_server.keys import API_RATES, APPS, METRICS
+from presence_server.web.hosts import site_path
+from presence_server.web.problems import Problem, is_of_api
 from presence_server.web.upgrade import asks_for_upgrade
 
 EVENT_STREAM = "text/event-stream"
@@ -26,7 +27,23 @@ def wants_events(request: web.Request) -> bool:
 
 
 def identify(request: web.Request) -> Token | App:
-    """Who asks. Raises Problem."""
+    """Who asks, and not too often. Raises Problem."""
+    asking, rates = _identify(request), request.app[API_RATES]
+    if isinstance(asking, App):
+        wait = rates.backend(asking.id)
+    else:
+        wait = rates.user(asking.app, asking.user)
+    if wait:
+        raise Problem(429, "too_many", "That was asked too often.", wait)
+    return asking
+
+
+def identify_line(request: web.Request) -> Token:
+    """Who wants a line; of these only so many may be open. Raises Problem."""
+    return _of_user(_identify(request))
+
+
+def _identify(request: web.Request) -> Token | App:
     text = _credentials(request)
     if _is_key(text):
         app = request.app[APPS].of_key(text)
@@ -44,7 +61,10 @@ def identify(request: web.Request) -> Token | App:
 
 def identify_user(request: web.Request) -> Token:
     """The token of whoever asks, who must be a user. Raises Problem."""
-    asking = identify(request)
+    return _of_user(identify(request))
+
+
+def _of_user(asking: Token | App) -> Token:
     if isinstance(asking, App):
         raise Problem(403, "not_allowed", "This takes the token of a user, not the key of an app.")
     return asking
@@ -56,6 +76,18 @@ def identify_backend(request: web.Request) -> App:
     if isinstance(asking, Token):
         raise Problem(403, "not_allowed", "This takes the key of an app, not the token of a user.")
     return asking
+
+
+async def count_requests(request: web.Request, response: web.StreamResponse) -> None:
+    """A signal handler for on_response_prepare."""
+    if not is_of_api(site_path(request)):
+        return
+    apps, token, app = request.app[APPS], request.get(TOKEN), request.get(BACKEND)
+    if token is not None:
+        app = apps.get(token.app)
+    name = "" if app is None else app.name
+    answer = f"{response.status // 100}xx"
+    request.app[METRICS].api_requests.labels(name, answer).inc()
 
 
 def shows_key(request: web.Request) -> bool:

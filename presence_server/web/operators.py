@@ -3,7 +3,10 @@
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from presence_server.keys import METRICS, PRESENCE, SITE
+from presence_server.apps.permissions import is_room
+from presence_server.keys import APPS, METRICS, PRESENCE, ROOMS, SITE
+from presence_server.presence.room import LOBBY
+from presence_server.web.access_log import printable
 from presence_server.web.operations import reasons_not_ready
 
 
@@ -24,10 +27,18 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def roster(request: web.Request) -> web.Response:
-    presence = request.app[SITE][PRESENCE]
+    """Who is here; with `app`, and `room` or without it the lobby, who is in a room of an app."""
+    site = request.app[SITE]
+    presence, name = site[PRESENCE], request.query.get("app")
+    here = presence.here
+    if name is not None:
+        app, room = site[APPS].named(name), request.query.get("room", LOBBY)
+        if app is None or not is_room(room):
+            raise web.HTTPNotFound(text=f"There is no app {printable(name)}, or no such room.\n")
+        here = site[ROOMS].get(app.id, room).roster.here
     people = {
         username: {"status": person.status, "since": person.since}
-        for username, person in sorted(presence.here.items(), key=lambda item: item[0].lower())
+        for username, person in sorted(here.items(), key=lambda item: item[0].lower())
     }
     return web.json_response(
         {

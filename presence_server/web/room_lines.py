@@ -18,7 +18,7 @@ from presence_server.live.observer import Observer
 from presence_server.live.wire import Wire
 from presence_server.presence.messages import ClientMessage
 from presence_server.presence.roster import Status
-from presence_server.web.bearers import identify_user
+from presence_server.web.bearers import identify_line
 from presence_server.web.event_stream import open_event_stream
 from presence_server.web.problems import Problem
 from presence_server.web.proxies import client_address
@@ -114,7 +114,7 @@ def _farewell(problem: Problem) -> Farewell:
 
 def _ask(request: web.Request) -> _Asked:
     room = room_in_path(request)
-    token = identify_user(request)
+    token = identify_line(request)
     permission = permission_in(request, token, room)
     if permission.is_seen:
         check_space(request, token.app, token.user, room)
@@ -165,6 +165,7 @@ def _line(request: web.Request, asked: _Asked, wire: Wire) -> Line:
         room=request.app[ROOMS].get(token.app, asked.room) if asked.permission.sees else BLIND,
         dialect=PRESENCE_V1,
         wire=wire,
+        view=frozenset() if asked.watches_some else None,
     )
     return Line(token, asked.room, observer, asked.name)
 

@@ -5,11 +5,13 @@ import time
 
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
 
-from presence_server.keys import APPS
-from testing.app_client import AppClient
+from presence_server.apps.limits import Rate
+from presence_server.keys import API_RATES, APP_LINES, APPS
+from testing.app_client import Answer, AppClient
 from tests.api.conftest import AddApp
 from tests.api.test_rooms import is_problem
 
@@ -142,3 +144,55 @@ async def test_an_app_may_have_a_grace_of_its_own(
         assert time.monotonic() - closed < 1.5
         await other.sees("alice", "offline")
         assert 1.9 < time.monotonic() - closed < 3.5
+
+
+async def test_one_app_cannot_take_all_the_time(
+    app: AppClient, add_app: AddApp, server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await add_app(app.url, "board")
+    await server.app[APPS].read()
+    rates = server.app[API_RATES]
+    monkeypatch.setattr(rates, "_backends", Rate(5, 1.0))
+    monkeypatch.setattr(rates, "_people", Rate(5, 1.0))
+
+    async def by_key(app: AppClient) -> Answer:
+        return await app.ask("GET", "/rooms")
+
+    async def by_token(app: AppClient) -> Answer:
+        return await app.ask("GET", "/rooms/doc", bearer=app.token(f"u{time.monotonic()}"))
+
+    for ask in (by_key, by_token):
+        answers = [await ask(app) for _ in range(8)]
+        refused = [answer for answer in answers if answer.status == 429]
+        assert 1 <= len(refused) <= 3
+        assert is_problem(refused[0], 429, "too_many") and "Retry-After" in refused[0].headers
+        assert (await ask(other)).status == 200
+    # Lines are limited by how many there are.
+    for number in range(8):
+        async with app.line(f"v{number}") as line:
+            assert (await line.first())["type"] == "snapshot"
+
+
+async def test_one_user_cannot_take_all_that_their_app_may(app: AppClient) -> None:
+    answers = [(await app.say("alice", status="away")).status for _ in range(30)]
+    assert answers.count(204) >= 20 and 429 in answers
+    assert (await app.say("bob", status="away")).status == 204
+
+
+async def test_one_app_cannot_have_all_lines(
+    app: AppClient, add_app: AddApp, server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = await add_app(app.url, "board")
+    await server.app[APPS].read()
+    monkeypatch.setattr(server.app[APP_LINES], "_capacity", lambda: 1)
+    async with app.line("alice") as alice:
+        await alice.first()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with app.line("bob"):
+                pass
+        assert refused.value.status == 429
+        assert refused.value.headers is not None and refused.value.headers["Retry-After"] == "10"
+        async with other.line("bob") as bob:
+            await bob.first()
+    async with app.line("bob") as bob:
+        await bob.first()

@@ -1,5 +1,6 @@
 """Sockets of apps' users: who sees whom, how lines begin, are refused, renewed and ended."""
 
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -98,3 +99,180 @@ async def test_no_token_a_key_or_a_bad_name_is_refused(app: AppClient) -> None:
     assert await refused(app, token=f"{app.key}.{app.secret}") == (4403, "not_allowed")
     assert await refused(app, room="a%20b") == (1007, "bad_request")
     assert await refused(app, query="?status=dancing") == (1007, "bad_request")
+
+
+async def test_who_watches_some_is_told_of_them_and_counts_the_rest(app: AppClient) -> None:
+    async with app.line("alice") as alice, app.line("bob") as bob:
+        await alice.sees("bob", "online")
+        async with app.line("carol", query="?watch=some") as carol:
+            first = await carol.first()
+            assert first["type"] == "snapshot" and "online" not in first
+            await carol.send({"type": "watch", "users": ["bob", "nobody"]})
+            await carol.sees("bob", "online")
+            await carol.message(
+                lambda m: m["type"] == "count" and m["online"] == 3 and m["busy"] == 0
+            )
+            await bob.send({"type": "status", "status": "away"})
+            await carol.sees("bob", "away")
+            await carol.message(lambda m: m["type"] == "count" and m["away"] == 1)
+            assert "alice" not in carol.people
+            await carol.send({"type": "watch", "users": None})
+            await carol.sees("alice", "online")
+
+
+async def test_a_stream_may_watch_some_too(app: AppClient) -> None:
+    async with app.line("bob") as bob, app.events("carol", query="?watch=some") as carol:
+        await bob.sees("carol", "online")
+        first = await carol.event()
+        assert first["type"] == "snapshot" and "online" not in first
+
+
+async def test_how_a_line_begins(app: AppClient) -> None:
+    async with app.line("watcher") as watcher:
+        for status in ("away", "busy", "online"):
+            async with app.line(status, query=f"?status={status}"):
+                await watcher.sees(status, status)
+        said = [m.get("online", {}) for m in watcher.received if m["type"] == "changes"]
+        assert not any("away" in users or "busy" in users for users in said)
+
+
+async def test_a_choice_holds_in_all_rooms_and_for_those_to_come(app: AppClient) -> None:
+    token = app.token("alice", {"*": "join"})
+    async with app.line("watcher", "b") as watcher:
+        async with app.line("alice", "a", token=token) as alice:
+            await alice.send({"type": "status", "status": "busy", "scope": "user"})
+            await alice.sees("alice", "busy")
+            await alice.send({"type": "leave"})
+            await alice.closed()
+        async with app.line("alice", "b", token=token) as alice:
+            await watcher.sees("alice", "busy")
+            await alice.send({"type": "status", "status": "online"})
+            await alice.send({"type": "status", "status": "online", "scope": "user"})
+            await watcher.sees("alice", "online")
+
+
+async def test_a_text_ends_by_itself(app: AppClient) -> None:
+    async with app.line("alice") as alice, app.line("bob") as bob:
+        until = int(time.time()) + 2
+        words = {"scope": "user", "text": "tea", "until": until}
+        await alice.send({"type": "status", "status": "busy", **words})
+        await bob.sees("alice", "busy")
+        assert (await app.room())["users"]["alice"]["text"] == "tea"
+        await bob.sees("alice", "online", within=5)
+        assert "text" not in (await app.room())["users"]["alice"]
+
+
+async def test_who_is_invisible_is_nowhere(app: AppClient) -> None:
+    token = app.token("alice", invisible=True)
+    async with app.line("watcher") as watcher, app.line("alice", token=token) as alice:
+        await watcher.sees("alice", "online")
+        await alice.send({"type": "status", "status": "invisible", "scope": "user"})
+        await watcher.sees("alice", "offline")
+        assert list(await app.here()) == ["watcher"]
+        assert list(await app.here("lobby")) == ["watcher"]
+        assert (await app.ask("GET", "/rooms?prefix=doc")).json == [{"room": "doc", "count": 1}]
+        gone = (await app.ask("GET", "/users/alice")).json
+        assert (gone["status"], gone["rooms"]) == ("offline", [])
+        # She still sees, and whatever her pages say tells nothing.
+        before = len(watcher.received)
+        await alice.send({"type": "data", "data": {"x": 1}})
+        await alice.send({"type": "status", "status": "away"})
+        async with app.line("alice", token=token) as again, app.line("bob"):
+            await again.sees("bob", "online")
+            await watcher.sees("bob", "online")
+        assert not any("alice" in str(message) for message in watcher.received[before:])
+        await alice.send({"type": "status", "status": "online", "scope": "user"})
+        await watcher.until(lambda: "alice" in watcher.people)
+    async with app.line("bob") as bob:
+        await bob.first()
+        await bob.send({"type": "status", "status": "invisible", "scope": "user"})
+        assert await bob.closed() == 4403
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "data", "data": {"x": 1}},
+        {"type": "status", "status": "away"},
+        {"type": "status", "status": "busy", "scope": "user"},
+    ],
+)
+async def test_a_watcher_says_nothing_of_itself(
+    app: AppClient, message: dict[str, object]
+) -> None:
+    watching = app.token("watcher", {"doc": "watch"})
+    async with app.line("watcher", token=watching) as watcher:
+        await watcher.first()
+        await watcher.send(message)
+        assert await watcher.closed() == 4403
+        assert watcher.received[-1] == {"type": "bye", "reason": "not_allowed"}
+
+
+async def test_data_is_of_the_user_in_the_room_and_goes_with_them(app: AppClient) -> None:
+    token = app.token("alice", {"*": "join"})
+    async with app.line("bob") as bob, app.line("alice", "other", token=token) as elsewhere:
+        await elsewhere.first()
+        async with app.line("alice", token=token) as one, app.line("alice", token=token) as two:
+            await two.first()
+            await one.send({"type": "data", "data": {"n": 1}})
+            await bob.message(lambda m: m.get("about") == {"alice": {"data": {"n": 1}}})
+            # The newest wins, from whichever line.
+            await two.send({"type": "data", "data": {"n": 2}})
+            await bob.message(lambda m: m.get("about") == {"alice": {"data": {"n": 2}}})
+            await one.send({"type": "data", "data": {}})
+            await bob.message(lambda m: m.get("about") == {"alice": {}})
+            await one.send({"type": "data", "data": {"n": 3}})
+            await bob.message(lambda m: m.get("about") == {"alice": {"data": {"n": 3}}})
+        assert "data" not in (await app.room("other"))["users"]["alice"]
+        await bob.sees("alice", "offline")
+        async with app.line("alice", token=token):
+            await bob.sees("alice", "online")
+            assert "data" not in (await app.room())["users"]["alice"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("nonsense", 1007), ("[]", 1007), ('{"type": 7}', 1007),
+        ('{"type": "data", "data": 1}', 1007),
+        ('{"type": "data", "data": {"x": "' + "y" * 512 + '"}}', 1007),
+        ('{"type": "status", "scope": "user", "status": "busy", "text": 7}', 1007),
+        ('{"type": "watch", "users": 7}', 1007),
+        ('{"type": "token", "token": "' + "x" * 17_000 + '"}', 1009),
+    ],
+)
+async def test_what_is_no_message_ends_the_line(app: AppClient, text: str, code: int) -> None:
+    async with app.line("alice") as alice:
+        await alice.first()
+        await alice.raw.send_str(text)
+        assert await alice.closed() == code
+
+
+async def test_unknown_types_and_statuses_are_passed_over(app: AppClient) -> None:
+    async with app.line("alice") as alice:
+        for message in ({"type": "dance"}, {"type": "status", "status": "dancing"}, {"x": 1}):
+            await alice.send(message)
+        await alice.send({"type": "status", "status": "away", "new": 1})
+        await alice.sees("alice", "away")
+
+
+async def test_the_newest_token_says_what_is_shown(app: AppClient) -> None:
+    now = int(time.time())
+    new = app.token("alice", iat=now, info={"name": "New"})
+    old = app.token("alice", iat=now - 100, exp=now + 500, info={"name": "Old"})
+
+    async def shown() -> object:
+        return (await app.room())["users"]["alice"]["info"]
+
+    async with app.line("alice", token=old) as one:
+        await one.first()
+        assert await shown() == {"name": "Old"}
+        async with app.line("alice", token=new) as two:
+            await two.first()
+            assert await shown() == {"name": "New"}
+            async with app.line("alice", token=old) as three:
+                await three.first()
+                assert await shown() == {"name": "New"}
+            newest = app.token("alice", iat=now + 1, info={"name": "Newest"})
+            await one.send({"type": "token", "token": newest})
+            await one.message(lambda m: "Newest" in str(m.get("about")))

@@ -5,10 +5,11 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import jwt
 import pytest
 
 from testing.app_client import AppClient
-from testing.processes import ServerProcess
+from testing.processes import ServerProcess, launch
 from testing.redis_server import RedisServer
 from tests.api.conftest import AddApp
 from tests.conftest import ServerProcesses
@@ -193,8 +194,6 @@ async def test_nobody_is_taken_over_beyond_the_end_of_their_token(restarted: Res
 
 
 def jwt_end(token: str) -> int:
-    import jwt
-
     exp: int = jwt.decode(token, options={"verify_signature": False})["exp"]
     return exp
 
@@ -231,3 +230,39 @@ async def test_no_token_or_key_is_logged(
     assert '"/api/v1/rooms/doc"' in server.log
     for part in (*token.split("."), app.secret, "a secret name"):
         assert part not in server.log
+
+
+async def test_what_operators_read_of_apps(
+    server_process: ServerProcesses, add_app: AddApp
+) -> None:
+    server = await server_process(admin_port=0)
+    app = await known(await add_app(server.url))
+    async with app.line("alice") as alice, app.line("bob", "other") as bob:
+        await alice.first()
+        await bob.first()
+        async with app.http.get(f"{server.admin_url}/metrics") as response:
+            text = await response.text()
+        for line in (
+            'presence_app_people{app="wiki"} 2.0',
+            'presence_app_lines{app="wiki"} 2.0',
+            'presence_api_requests_total{answer="1xx",app="wiki"} 2.0',
+        ):
+            assert line in text
+        port = server.admin_url.rpartition(":")[2]
+        for flags, people in (
+            (("--app", "wiki", "--room", "doc"), ["alice"]),
+            (("--app", "wiki"), ["alice", "bob"]),
+            ((), []),
+        ):
+            out = await run_who(server, f"--admin-port={port}", *flags)
+            assert [line.split()[0] for line in out.splitlines()] == people
+        unknown = await run_who(server, f"--admin-port={port}", "--app", "nothing", status=1)
+        assert unknown == ""
+
+
+async def run_who(server: ServerProcess, *flags: str, status: int = 0) -> str:
+    log = server.folder / "who.log"
+    process = await launch("who", *flags, log_file=log)
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == status, log.read_text()
+    return out.decode()

@@ -5,7 +5,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run install test check browser nginx postgresql node bench compare soak drill fuzz model screenshots pins clean
+.PHONY: run install quick test check browser nginx postgresql node bench compare soak drill fuzz model \
+	mutants screenshots pins clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -34,6 +35,11 @@ install:
 test: check browser nginx postgresql node
 	$(BIN)/python -m pytest -n 3 -m 'not alone' $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5
+
+# What is worth a run after every few lines: style, types, layers, rules, pages.
+quick: check
+	MODEL_SHARE=0.1 $(BIN)/python -m pytest -n 2 -m 'not alone and not slow' -k 'not postgresql' \
+		tests/presence tests/web tests/test_endings.py tests/test_store.py
 
 check: .venv/.done-test
 	$(BIN)/python -m flake8
@@ -80,6 +86,13 @@ model: .venv/.done-test
 	MODEL_RUNS=$(or $(RUNS),5000) $(BIN)/python -m pytest tests/presence -k model $(ARGS)
 	$(BIN)/python -m tests.live.walk --walks 10
 
+# Changes the code in thousands of small ways: does a test notice each? Goes on where it was stopped.
+# One of them: make mutants ARGS='presence_server.presence.roster*'; then: .venv/bin/mutmut browse
+mutants: .venv/.done-test
+	@$(BIN)/python -m pip install $(HASHED) -r requirements-mutants.txt
+	MODEL_SHARE=0.02 $(BIN)/python -m mutmut run --max-children 2 $(ARGS)
+	@$(BIN)/python -m testing.mutation_score
+
 # The pictures of the README.
 screenshots: browser
 	$(BIN)/python -m tests.screenshots
@@ -88,11 +101,12 @@ screenshots: browser
 pins:
 	uv pip compile $(PINS) setup.cfg requirements-build.in --output-file requirements.txt
 	uv pip compile $(PINS) --extra test setup.cfg --output-file requirements-test.txt
+	uv pip compile $(PINS) requirements-mutants.in --output-file requirements-mutants.txt
 PINS := --quiet --universal --generate-hashes --python-version 3.11 --constraint constraints.txt \
 	--no-annotate --no-header --no-emit-index-url --upgrade
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist mutants *.egg-info .mypy_cache .pytest_cache .hypothesis .import_linter_cache
 
 # What others made comes by its hashes; what is here has none, and is built with what came by them.
 HASHED := --quiet --disable-pip-version-check --require-hashes --no-deps

@@ -127,9 +127,13 @@ async def serve_app() -> AsyncIterator[ServeApp]:
     async with AsyncExitStack() as started:
 
         async def start(
-            app: web.Application, port: int = 0, ssl: SSLContext | None = None
+            app: web.Application,
+            port: int = 0,
+            ssl: SSLContext | None = None,
+            keep_alive: float = 75,
         ) -> TestServer:
             server = _ServerInside(app, port=port)
+            server.keep_alive = keep_alive
             await server.start_server(ssl=ssl)
             started.push_async_callback(server.close)
             return server
@@ -138,8 +142,10 @@ async def serve_app() -> AsyncIterator[ServeApp]:
 
 
 class _ServerInside(TestServer):
+    keep_alive: float
+
     async def _make_runner(self, **kwargs: Any) -> Runner:
-        return Runner(self.app, keepalive_timeout=75, shutdown_timeout=1)
+        return Runner(self.app, keepalive_timeout=self.keep_alive, shutdown_timeout=1)
 
 
 @pytest.fixture

@@ -17,7 +17,9 @@ def pins(name: str) -> dict[str, str]:
     return {re.sub(r"[-_.]+", "-", package).lower(): version for package, version in found}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-test.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-test.txt", "requirements-mutants.txt"]
+)
 def test_what_is_installed_is_pinned_and_has_hashes(name: str) -> None:
     text = re.sub(r"^#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE)
     entries = text.replace("\\\n", " ").splitlines()
@@ -30,6 +32,8 @@ def test_all_say_the_same_versions() -> None:
     versions = pins("constraints.txt")
     assert pins("requirements-test.txt") == versions
     assert pins("requirements.txt").items() <= versions.items()
+    shared = pins("requirements-mutants.txt").items() & versions.items()
+    assert {name for name, _ in shared} == pins("requirements-mutants.txt").keys() & versions.keys()
 
 
 def test_the_build_backend_is_pinned_too() -> None:

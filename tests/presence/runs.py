@@ -2,6 +2,8 @@
 
     make model RUNS=5000 ARGS=--hypothesis-seed=7
 
+`make quick` and `make mutants` do a part of the few runs.
+
 A run that fails is printed as the steps that led there, as few as hypothesis finds, together with
 what makes it run again.
 """
@@ -12,13 +14,14 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 _RUNS = int(os.environ.get("MODEL_RUNS", "0"))
+_SHARE = float(os.environ.get("MODEL_SHARE", "1"))
 
 unbounded = pytest.mark.timeout(0 if _RUNS else 240)
 
 
 def model_runs(fast: int) -> settings:
     return settings(
-        max_examples=_RUNS or fast,
+        max_examples=_RUNS or max(1, round(_SHARE * fast)),
         derandomize=not _RUNS,
         stateful_step_count=30,
         deadline=None,

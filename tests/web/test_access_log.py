@@ -4,13 +4,10 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
 
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
 from testing.visitor import PASSWORD, Visitor
-
-pytestmark = pytest.mark.both_databases
 
 ODD_REQUESTS = [
     b"GET /a HTTP/1.1\r\nHost: x\r\nUser-Agent: \xff\xfe\x80\r\n\r\n",

@@ -12,8 +12,6 @@ from presence_server.keys import COOKIE_NAME, DATABASE, KEYRING
 from tests.conftest import Serve, Visit
 from testing.visitor import PASSWORD, Page, Visitor
 
-pytestmark = pytest.mark.both_databases
-
 NAME = re.compile(r"presence_[0-9a-f]{8}")
 HTTPS = {"public_url": "https://presence.example"}
 PUBLIC_HOST = b"presence.example"

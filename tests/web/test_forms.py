@@ -11,8 +11,6 @@ from presence_server.web import bodies
 from tests.conftest import Serve, Visit
 from testing.visitor import Visitor
 
-pytestmark = pytest.mark.both_databases
-
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 

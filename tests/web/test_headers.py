@@ -11,8 +11,6 @@ from presence_server.keys import DATABASE
 from tests.conftest import Serve, ServerProcesses, Visit
 from testing.visitor import Visitor
 
-pytestmark = pytest.mark.both_databases
-
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",

@@ -7,8 +7,6 @@ from aiohttp.test_utils import TestServer
 
 from tests.conftest import Serve, Visit
 
-pytestmark = pytest.mark.both_databases
-
 PUBLIC = {"public_url": "https://presence.example"}
 
 

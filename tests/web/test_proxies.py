@@ -7,8 +7,6 @@ from presence_server.web.devices import device_name
 from tests.conftest import Serve, Visit
 from testing.visitor import PASSWORD
 
-pytestmark = pytest.mark.both_databases
-
 
 @pytest.mark.parametrize(
     ("trusted", "forwarded", "address"),

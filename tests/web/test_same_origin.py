@@ -11,8 +11,6 @@ from presence_server.keys import DATABASE, KEYRING
 from tests.conftest import Serve, Visit
 from testing.visitor import PASSWORD, Visitor
 
-pytestmark = pytest.mark.both_databases
-
 FOREIGN: list[dict[str, str]] = [
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},

@@ -6,8 +6,6 @@ import pytest
 from presence_server.resources import STATIC
 from tests.conftest import Serve, Visit
 
-pytestmark = pytest.mark.both_databases
-
 
 async def test_files_that_pages_link_to_are_kept_for_ever(serve: Serve, visit: Visit) -> None:
     visitor = await visit(await serve(), "alice")

@@ -8,8 +8,6 @@ import pytest
 from tests.conftest import ServerProcesses, Visit
 from testing.visitor import Visitor
 
-pytestmark = pytest.mark.both_databases
-
 SAMPLES = 60
 # An unlucky run of a busy machine is not yet a difference.
 ATTEMPTS = 3

@@ -11,7 +11,7 @@ from presence_server.apps import register
 from presence_server.apps.register import App, Key, Secrets
 from presence_server.apps.tokens import SigningKey, Token, TokenRefused, read_token
 from presence_server.endings import Ending, Reason
-from presence_server.storage.database import Database, DatabaseUnavailable
+from presence_server.storage.database import Database
 
 # Seconds. A change must be heeded within one.
 _READ_EVERY = 0.5
@@ -46,11 +46,8 @@ class KnownApps:
         """Heed changes for ever."""
         while True:
             await asyncio.sleep(_READ_EVERY)
-            try:
-                await self.read()
-            except DatabaseUnavailable as error:
-                # The ledger complains of it; what is known goes on to hold.
-                log.debug("apps not read: %s", error)
+            # What is known goes on to hold while the database cannot serve.
+            await self._database.attempt(self.read())
 
     async def read(self) -> None:
         """Heed what has changed up to now: worth calling after a change of one's own."""

@@ -186,3 +186,23 @@ async def test_what_is_known_holds_while_the_database_is_away(
     assert not task.done()
     assert refusal(known, token(made)) is None
     task.cancel()
+
+
+async def test_whatever_the_database_says_is_outlived(
+    db: Database, known: KnownApps, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def refuse(*values: object) -> None:
+        asked.append(values)
+        raise ArithmeticError("nobody knows why")
+
+    monkeypatch.setattr("presence_server.apps.known._READ_EVERY", 0.05)
+    with monkeypatch.context() as broken:
+        broken.setattr(db._engine, "read", refuse)
+        async with asyncio.timeout(5):
+            while not asked:
+                await asyncio.sleep(0.05)
+    await add("later")
+    await until(lambda: known.named("later") is not None)
+    assert db.failures["unexpected"] > 0

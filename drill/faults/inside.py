@@ -18,9 +18,11 @@ TASKS = (
     "presence",
     "hub",
     "flush",
-    "say alive",
-    "watch lagging sockets",
+    "count",
+    "heartbeat",
+    "watch lagging observers",
     "presence clock",
+    "presence after pauses",
     "relay",
     "relay: publish",
     "relay: listen",
@@ -30,6 +32,7 @@ TASKS = (
     "write who is here",
     "read notes",
     "upkeep of sessions",
+    "apps",
     "watchdog",
 )
 FAILED = 1

@@ -120,6 +120,7 @@ class _Node(Collector):
         yield _count("relay_received", "Letters that the relay brought", relay.received)
         yield _count("relay_dropped", "Letters dropped because too many waited", relay.dropped)
         yield _count("relay_forged", "Letters without our seal, dropped", relay.forged)
+        yield _count("relay_repeated", "Letters sent again by others, dropped", relay.repeated)
         yield _count("relay_resubscribed", "New subscriptions", relay.resubscribed)
         yield _count("log_lines_dropped", "Lines of the log that were not written", logs.dropped())
         yield _counts("dismissed", "Sockets closed by the server", "code", presence.hub.dismissed)

@@ -14,7 +14,8 @@ __all__ = ["Relay", "RelayRefused", "open_relay"]
 class Relay(Protocol):
     """Carries text between nodes: to all of them, or to one.
 
-    It loses messages during an outage and says so; what one node sent it never reorders.
+    It loses messages during an outage and says so; what one node sent it never reorders, and brings
+    once, while that node lives.
     """
 
     @property
@@ -33,6 +34,10 @@ class Relay(Protocol):
     @property
     def forged(self) -> int:
         """What was received and dropped, because no node of ours had sealed it."""
+
+    @property
+    def repeated(self) -> int:
+        """What was received and dropped, because it had come before or its sender is gone."""
 
     @property
     def resubscribed(self) -> int: ...
@@ -71,4 +76,4 @@ def open_relay(
     namespace; nodes that hear each other have the first of each other's keys."""
     if url is None:
         return MemoryRelay(node)
-    return RedisRelay(RedisServer(url), namespace, node, Seal(keys, namespace))
+    return RedisRelay(RedisServer(url), namespace, node, Seal(keys))

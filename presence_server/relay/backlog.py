@@ -2,9 +2,18 @@
 
 import asyncio
 from collections import deque
+from typing import NamedTuple
 
 MAX_MESSAGES = 10_000
 MAX_CHARACTERS = 8 * 1024 * 1024
+
+
+class Message(NamedTuple):
+    """For one node, or for all; `kind` is for whoever takes it."""
+
+    to: str | None
+    text: str
+    kind: str = ""
 
 
 class Backlog:
@@ -16,15 +25,15 @@ class Backlog:
         self.dropped = 0
         self._max_messages = max_messages
         self._max_characters = max_characters
-        self._messages: deque[tuple[str | None, str]] = deque()
+        self._messages: deque[Message] = deque()
         self._characters = 0
         self._waiting = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._messages)
 
-    def put(self, text: str, to: str | None = None) -> None:
-        self._messages.append((to, text))
+    def put(self, text: str, to: str | None = None, kind: str = "") -> None:
+        self._messages.append(Message(to, text, kind))
         self._characters += len(text)
         while len(self._messages) > self._max_messages or self._characters > self._max_characters:
             self._pop()
@@ -37,12 +46,12 @@ class Backlog:
             self._waiting.clear()
             await self._waiting.wait()
 
-    def take(self, most: int, characters: int) -> list[tuple[str | None, str]]:
+    def take(self, most: int, characters: int) -> list[Message]:
         """The oldest messages: at least one, then as many as fit within both bounds."""
         batch = [self._pop()]
-        size = len(batch[0][1])
+        size = len(batch[0].text)
         while self._messages and len(batch) < most:
-            size += len(self._messages[0][1])
+            size += len(self._messages[0].text)
             if size > characters:
                 break
             batch.append(self._pop())
@@ -53,7 +62,7 @@ class Backlog:
         self._messages.clear()
         self._characters = 0
 
-    def _pop(self) -> tuple[str | None, str]:
+    def _pop(self) -> Message:
         message = self._messages.popleft()
-        self._characters -= len(message[1])
+        self._characters -= len(message.text)
         return message

@@ -21,7 +21,7 @@ class MemoryRelay:
     def __init__(self, node: str, bus: MemoryBus | None = None) -> None:
         self.sent = 0
         self.received = 0
-        self.forged = 0
+        self.forged = self.repeated = 0
         self.resubscribed = 0
         self._node = node
         self._bus = bus or MemoryBus()
@@ -48,7 +48,7 @@ class MemoryRelay:
     def resubscribe(self) -> None:
         if self.connected and not self._resubscribing:
             self._resubscribing = True
-            self._inbox.put("", RESUBSCRIBE)
+            self._inbox.put("", kind=RESUBSCRIBE)
 
     async def run(
         self,
@@ -61,15 +61,15 @@ class MemoryRelay:
             subscribed()
             while True:
                 await self._inbox.wait()
-                for order, text in self._inbox.take(BATCH_MESSAGES, BATCH_CHARACTERS):
-                    if order == RESUBSCRIBE:
+                for message in self._inbox.take(BATCH_MESSAGES, BATCH_CHARACTERS):
+                    if message.kind == RESUBSCRIBE:
                         self._resubscribing = False
                         lost()
                         self.resubscribed += 1
                         subscribed()
                     else:
                         self.received += 1
-                        deliver(text)
+                        deliver(message.text)
                 await asyncio.sleep(0)
         finally:
             del self._bus.relays[self._node]

@@ -13,7 +13,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from presence_server.background import Background
-from presence_server.relay.backlog import Backlog
+from presence_server.relay.backlog import Backlog, Message
+from presence_server.relay.door import LETTER, Door
 from presence_server.relay.redis_server import TIMEOUT, NoContact, RedisServer, abort
 from presence_server.relay.seal import Seal
 
@@ -40,7 +41,7 @@ class RedisRelay:
         self.sent = 0
         self.received = 0
         self.forged = 0
-        self._seal = seal
+        self._door = Door(node, seal, self._say)
         self._forgery_told_at = -math.inf
         self._subscriptions = 0
         self._server = server
@@ -69,6 +70,10 @@ class RedisRelay:
     def dropped(self) -> int:
         return self._backlog.dropped
 
+    @property
+    def repeated(self) -> int:
+        return self._door.repeated
+
     async def check(self) -> bool:
         try:
             async with self._server.connection() as connection:
@@ -87,7 +92,11 @@ class RedisRelay:
 
     def send(self, text: str, to: str | None = None) -> None:
         self._idle.clear()
-        self._backlog.put(text, to)
+        self._backlog.put(text, to, LETTER)
+
+    def _say(self, kind: str, text: str, to: str) -> None:
+        self._idle.clear()
+        self._backlog.put(text, to, kind)
 
     def resubscribe(self) -> None:
         # An old master that was never told answers both connections and carries nothing.
@@ -146,13 +155,12 @@ class RedisRelay:
                 async with asyncio.timeout(BATCH_TIMEOUT):
                     await connection.send_packed_command(
                         connection.pack_commands(
-                            ("PUBLISH", self._channel(to), self._seal.close(text))
-                            for to, text in batch
+                            ("PUBLISH", *self._written(message)) for message in batch
                         )
                     )
                     for _ in batch:
                         await connection.read_response()
-            self.sent += len(batch)
+            self.sent += sum(message.kind == LETTER for message in batch)
             self._on_its_way = 0
             pause.reset()
             if not self._backlog:
@@ -194,23 +202,30 @@ class RedisRelay:
         # and subscribes again behind our back, which loses messages without a word.
         with self._server.contact():
             await connection.send_command("SUBSCRIBE", self._everyone, self._own)
+        read = 0
         while True:
             reply = await self._read(connection)
             self._missed_pings = 0
             if reply[0] == b"message":
-                self.received += 1
-                text = self._seal.open(reply[2])
-                if text is None:
-                    self._refuse()
-                else:
-                    deliver(text)
-                if self.received % BREATH_MESSAGES == 0:
+                read += 1
+                self._let_in(reply[1], reply[2], deliver)
+                if read % BREATH_MESSAGES == 0:
                     await asyncio.sleep(0)
             elif reply[0] == b"subscribe" and reply[2] == 2:
                 self._subscribed = True
                 self._subscriptions += 1
                 self._contact.made("listening")
+                self._door.subscribed()
                 subscribed()
+
+    def _let_in(self, channel: bytes, sealed: bytes, deliver: Callable[[str], None]) -> None:
+        texts = self._door.read(sealed, channel, monotonic())
+        if texts is None:
+            self._refuse()
+            return
+        self.received += len(texts)
+        for text in texts:
+            deliver(text)
 
     def _refuse(self) -> None:
         self.forged += 1
@@ -223,8 +238,10 @@ class RedisRelay:
             )
             self._forgery_told_at = monotonic()
 
-    def _channel(self, to: str | None) -> str:
-        return f"{self._everyone}:{to}" if to else self._everyone
+    def _written(self, message: Message) -> tuple[str, bytes]:
+        to, text, kind = message
+        channel = f"{self._everyone}:{to}" if to else self._everyone
+        return channel, self._door.write(text, channel, monotonic(), kind)
 
     async def _read(self, connection: AbstractConnection) -> Any:
         # Without a timeout of its own, which would cost more than the message: _watch sees to it.

@@ -335,13 +335,10 @@ class Roster {
   }
 }
 
-function isSame(one, other) {
-  return JSON.stringify(sorted(one)) === JSON.stringify(sorted(other));
-}
+const FIELDS = ["status", "since", "name", "info", "data", "text", "until"];
 
-function sorted(value) {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
-  return Object.keys(value).sort().map((key) => [key, sorted(value[key])]);
+function isSame(one, other) {
+  return FIELDS.every((field) => JSON.stringify(one[field]) === JSON.stringify(other[field]));
 }
 
 const FINAL = new Set(["ended", "closed"]);
@@ -444,7 +441,8 @@ class Line {
     clearTimeout(this.#timer);
     this.#dueAt = this.#suspectSince = null;
     this.#say("connecting", this.reason);
-    const attempt = (this.#wire = new Attempt());
+    // Stands for the line while it waits for its token.
+    const attempt = (this.#wire = { speaks: false, close() {} });
     let token = null;
     try {
       token = this.#token && (await this.#token.get(this.#ender.signal));
@@ -636,13 +634,6 @@ class Line {
     this.reason = reason;
     if (state !== before || state === "waiting" || state === "refused") this.#options.onState();
   }
-}
-
-// Stands for a line that waits for its token.
-class Attempt {
-  speaks = false;
-
-  close() {}
 }
 
 // A token, from where it comes until where it ends.
@@ -930,44 +921,37 @@ const WORDS = {
   },
 };
 
+// No status by colour alone: a disc, one with a bar, a half one and a ring.
 const STYLE = `
-:host { display: block; --_online: var(--presence-online, light-dark(#15803d, #4ade80));
-  --_busy: var(--presence-busy, light-dark(#b91c1c, #f87171));
-  --_away: var(--presence-away, light-dark(#a16207, #facc15));
-  --_offline: var(--presence-offline, light-dark(#6b7280, #9ca3af));
-  --_size: var(--presence-size, 2em); color-scheme: light dark; }
+:host { display: block; color-scheme: light dark;
+  --on: var(--presence-online, light-dark(#15803d, #4ade80));
+  --busy: var(--presence-busy, light-dark(#b91c1c, #f87171));
+  --away: var(--presence-away, light-dark(#a16207, #facc15));
+  --size: var(--presence-size, 2em); }
 :host([hidden]) { display: none; }
 :host(presence-avatars), :host(presence-dot) { display: inline-block; }
 ul { list-style: none; margin: 0; padding: 0; }
-[part~=person] { display: flex; align-items: center; gap: .5em; padding-block: .15em; }
-[part~=text] { opacity: .8; overflow-wrap: anywhere; }
-[part~=dot] { flex: none; inline-size: .7em; block-size: .7em; box-sizing: border-box;
-  border: .16em solid var(--_offline); border-radius: 50%; display: inline-block; }
-[part~=online] { border-color: var(--_online); background: var(--_online); }
-[part~=busy] { border-color: var(--_busy); background: linear-gradient(var(--_busy) 0 38%,
-  Canvas 38% 62%, var(--_busy) 62%); }
-[part~=away] { border-color: var(--_away); background: linear-gradient(90deg,
-  var(--_away) 50%, transparent 50%); }
+[part=person] { display: flex; align-items: center; gap: .5em; padding-block: .15em; }
+[part~=dot] { flex: none; display: inline-block; inline-size: .7em; block-size: .7em;
+  box-sizing: border-box; border: .15em solid; border-radius: 50%; }
+[part~=dot][part~=online] { color: var(--on); background: currentColor; }
+[part~=dot][part~=busy] { color: var(--busy);
+  background: linear-gradient(currentColor 38%, Canvas 0 62%, currentColor 0); }
+[part~=dot][part~=away] { color: var(--away);
+  background: linear-gradient(90deg, currentColor 50%, Canvas 0); }
 .stale [part~=dot] { border-style: dotted; background: none; }
 .faces { display: flex; }
-.faces > li { margin-inline-end: -.35em; }
-[part~=avatar] { inline-size: var(--_size); block-size: var(--_size); border-radius: 50%;
-  display: grid; place-items: center; overflow: hidden; box-sizing: border-box;
-  border: 2px solid Canvas; font-size: calc(var(--_size) * .4); font-weight: 600; color: #fff;
-  background: #475569; }
+.faces li { margin-inline-end: -.35em; }
+[part~=avatar] { display: grid; place-items: center; overflow: hidden; box-sizing: border-box;
+  inline-size: var(--size); block-size: var(--size); font: 600 calc(var(--size) * .4) sans-serif;
+  border: 2px solid Canvas; border-radius: 50%; color: #fff; background: #475569; }
+[part~=avatar][part~=away] { opacity: .6; }
 .hue0 { background: #1d4ed8; } .hue1 { background: #7e22ce; } .hue2 { background: #be123c; }
 .hue3 { background: #0f766e; } .hue4 { background: #a16207; } .hue5 { background: #4d7c0f; }
-[part~=avatar][data-status=away] { opacity: .6; }
-[part~=avatar] img { inline-size: 100%; block-size: 100%; object-fit: cover; }
-[part~=note] { margin: .25em 0 0; font-size: .875em; }
-.unseen { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden;
-  clip-path: inset(50%); white-space: nowrap; }
+img { inline-size: 100%; block-size: 100%; object-fit: cover; }
+.unseen { position: absolute; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (forced-colors: active) {
-  [part~=dot] { forced-color-adjust: none; border-color: CanvasText; }
-  [part~=online] { background: CanvasText; }
-  [part~=busy] { background: linear-gradient(CanvasText 0 38%, Canvas 38% 62%, CanvasText 62%); }
-  [part~=away] { background: linear-gradient(90deg, CanvasText 50%, Canvas 50%); }
-  [part~=offline] { background: Canvas; }
+  [part~=dot][part] { forced-color-adjust: none; color: CanvasText; }
 }`;
 
 let sheet = null;
@@ -1083,11 +1067,23 @@ class PresenceElement extends Base {
     this.dispatchEvent(new Event("change"));
   }
 
+  /** The language around this element; a shadow root's is that of its host. */
+  get language() {
+    for (let at = this; at; at = at.getRootNode().host) {
+      const found = at.closest("[lang]")?.getAttribute("lang");
+      if (found) return found;
+    }
+    return "en";
+  }
+
   /** One of the few words; the author's own stand in `words`, as JSON. */
   word(name, n) {
-    const lang = (this.closest("[lang]")?.lang || "en").toLowerCase().split("-")[0];
-    const word = parse(this.getAttribute("words"))?.[name] ?? (WORDS[lang] ?? WORDS.en)[name];
-    return n === undefined ? word : word.replace("{n}", n.toLocaleString(lang));
+    const word = this.#own[name] ?? (WORDS[this.language.slice(0, 2)] ?? WORDS.en)[name];
+    return word.replace("{n}", n);
+  }
+
+  get #own() {
+    return parse(this.getAttribute("words")) ?? {};
   }
 }
 
@@ -1108,8 +1104,9 @@ function nameOf(id, person) {
 
 // Keeps the children of a list in the order of `ids`, and touches none that need not be touched.
 function keep(list, ids, rows, make, fill) {
+  const kept = new Set(ids);
   for (const [id, row] of rows) {
-    if (ids.includes(id)) continue;
+    if (kept.has(id)) continue;
     row.remove();
     rows.delete(id);
   }
@@ -1131,28 +1128,37 @@ function firstByName(people, most, lang) {
   return named.slice(0, most).map(([, id]) => id);
 }
 
-class PresenceList extends PresenceElement {
+// Elements that show everybody, one item each.
+class People extends PresenceElement {
   users = null;
-  #rows = new Map();
-  #list = null;
-  #note = null;
+  #items = new Map();
 
   get max() {
-    return Math.max(1, Math.trunc(Number(this.getAttribute("max"))) || 200);
+    return Math.max(1, Math.trunc(Number(this.getAttribute("max"))) || this.most);
   }
 
+  /** Returns how many do not show. */
+  drawPeople(list, room) {
+    list.setAttribute("role", "list");
+    list.setAttribute("aria-label", this.getAttribute("aria-label") ?? this.word("people"));
+    const ids = firstByName(room.people, this.max, this.language);
+    keep(list, ids, this.#items, this.make, (item, id) => this.fill(item, id, room.people.get(id)));
+    return room.count - ids.length;
+  }
+}
+
+class PresenceList extends People {
+  most = 200;
+  make = makeRow;
+  #list = element("ul", "list");
+  #note = element("p", "note");
+
   draw(box, room) {
-    if (this.#list === null) {
-      this.#list = element("ul", "list");
-      this.#list.setAttribute("role", "list");
-      this.#note = element("p", "note");
+    if (!this.#list.isConnected) {
       this.#note.setAttribute("role", "status");
       box.replaceChildren(this.#list, this.#note);
     }
-    this.#list.setAttribute("aria-label", this.getAttribute("aria-label") ?? this.word("people"));
-    const ids = firstByName(room.people, this.max, this.closest("[lang]")?.lang);
-    keep(this.#list, ids, this.#rows, makeRow, (row, id) => this.#fill(row, id, room));
-    setText(this.#note, this.#words(room, room.people.size - ids.length));
+    setText(this.#note, this.#words(room, this.drawPeople(this.#list, room)));
   }
 
   #words(room, hidden) {
@@ -1161,8 +1167,7 @@ class PresenceList extends PresenceElement {
     return hidden > 0 ? this.word("more", hidden) : "";
   }
 
-  #fill(row, id, room) {
-    const person = room.people.get(id);
+  fill(row, id, person) {
     const [dot, name, status, text] = row.children;
     dot.setAttribute("part", `dot ${person.status}`);
     setText(name.firstElementChild, nameOf(id, person));
@@ -1185,48 +1190,33 @@ function makeRow() {
 
 const HUES = 6;
 
-class PresenceAvatars extends PresenceElement {
-  users = null;
-  #faces = new Map();
-  #list = null;
-  #more = null;
-
-  get max() {
-    return Math.max(1, Math.trunc(Number(this.getAttribute("max"))) || 5);
-  }
+class PresenceAvatars extends People {
+  most = 5;
+  make = makeFace;
+  #list = element("ul", "list");
+  #more = element("li", "more avatar");
 
   draw(box, room) {
-    if (this.#list === null) {
-      this.#list = element("ul", "list");
+    if (!this.#list.isConnected) {
       this.#list.className = "faces";
-      this.#list.setAttribute("role", "list");
-      this.#more = element("li", "more avatar");
       box.replaceChildren(this.#list);
     }
-    this.#list.setAttribute("aria-label", this.getAttribute("aria-label") ?? this.word("people"));
-    const ids = firstByName(room.people, this.max, this.closest("[lang]")?.lang);
     this.#more.remove();
-    keep(this.#list, ids, this.#faces, makeFace, (face, id) => this.#fill(face, id, room));
-    this.#drawMore(room.count - ids.length);
+    const hidden = this.drawPeople(this.#list, room);
+    if (hidden > 0) this.#list.append(this.#fillMore(hidden));
   }
 
-  #drawMore(hidden) {
-    if (hidden <= 0) return;
-    const words = this.word("more", hidden);
-    this.#more.replaceChildren(
-      hide(element("span", "", `+${hidden.toLocaleString()}`)),
-      unseen(words),
-    );
-    this.#more.title = words;
-    this.#list.append(this.#more);
+  #fillMore(hidden) {
+    const words = (this.#more.title = this.word("more", hidden));
+    this.#more.replaceChildren(hide(element("span", "", `+${hidden}`)), unseen(words));
+    return this.#more;
   }
 
-  #fill(item, id, room) {
-    const person = room.people.get(id);
+  fill(item, id, person) {
     const [face, words] = item.children;
     const name = nameOf(id, person);
     const said = `${name}: ${this.word(person.status)}${person.text ? `, ${person.text}` : ""}`;
-    face.dataset.status = person.status;
+    face.setAttribute("part", `avatar ${person.status}`);
     face.className = `hue${hueOf(id)}`;
     item.title = said;
     setText(words, said);
@@ -1278,8 +1268,8 @@ function unseen(text) {
 }
 
 class PresenceDot extends PresenceElement {
-  #dot = null;
-  #words = null;
+  #dot = hide(element("span", "dot"));
+  #words = unseen("");
 
   get users() {
     const user = this.getAttribute("user");
@@ -1287,18 +1277,14 @@ class PresenceDot extends PresenceElement {
   }
 
   draw(box, room) {
-    if (this.#dot === null) {
-      this.#dot = hide(element("span", "dot"));
-      this.#words = unseen("");
-      box.replaceChildren(this.#dot, this.#words);
-    }
+    if (!this.#dot.isConnected) box.replaceChildren(this.#dot, this.#words);
     const [id] = this.users;
     const person = room.people.get(id);
     const status = person?.status ?? "offline";
+    const said = `${nameOf(id, person)}: ${this.word(status)}`;
     this.#dot.setAttribute("part", `dot ${status}`);
-    const said = `${nameOf(id ?? "", person)}: ${this.word(status)}`;
+    this.#dot.title = said;
     setText(this.#words, room.stale ? `${said}. ${this.word("stale")}` : said);
-    if (!this.hasAttribute("title")) this.#dot.title = said;
   }
 }
 

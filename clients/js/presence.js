@@ -1,251 +1,228 @@
-// Who is here, live: rooms of a presence_server, and elements that show them.
-// One ES module without dependencies; runs as it stands in pages, in workers and in Node.
+// Who is here, live: rooms of a presence_server, and elements that show them. One ES module without
+// dependencies; runs as it stands in pages, workers and Node. What is public: presence.d.ts.
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
 const FORGIVEN_AFTER = 60_000; // a line that lived so long pays no price for earlier failures
 const LONGEST_OPENING = 15_000;
-const FAILED_OPENS = 2; // then the next transport is tried
+const FAILED_OPENS = 2; // of sockets, by a server that answers: then events
 const LOOK_EVERY = 1_000;
 const LATE_MESSAGES = 1_000; // after sleep, what has arrived already is handled before we judge
-const CLOCKS_APART = 5_000; // the machine slept, or somebody set its clock
+const SLEEP = 2_000; // the clock ran on by so much more than our own count
+const HEARTBEAT = 20_000; // until the server says its own
 const RENEW_AT = 0.8; // of a token's life
-const HEARTBEAT = 20_000; // until the server has said its own
 const LONGEST_TIMER = 2 ** 31 - 1;
 const MOST_WATCHED = 500;
+const MOST_DATA = 512; // bytes
 
-/** Thrown by `getToken` when there is no token any more: the room ends and does not try again. */
+const HERE = ["online", "busy", "away"];
+const GONE = ["offline", "deleted"];
+const FINAL = ["ended", "closed"];
+const TOKEN_OVER = ["token_expired", "token_invalid", "revoked"];
+// Another try would be answered the same.
+const HOPELESS = ["session_ended", "not_allowed", "bad_request", "no_token"];
+
 export class TokenError extends Error {
   name = "TokenError";
 }
 
-/** The people of a room changed, or what is known of them: Maps from id to person. */
-export class PresenceChange extends Event {
-  constructor(added, updated, removed) {
-    super("change");
-    this.added = added;
-    this.updated = updated;
-    this.removed = removed;
-  }
-}
-
-/** The rooms of one server, for one user. */
 export class Presence {
   #url;
-  #options;
+  #getToken;
 
-  /**
-   * `url`: where the server is, with its path when it has one. `getToken({room, reason, signal})`
-   * gives a promise of a token for that room; it is called anew when one is over or was refused.
-   */
-  constructor(url, options = {}) {
-    this.#url = String(url).replace(/\/+$/, "");
-    this.#options = options;
+  constructor(url, { getToken } = {}) {
+    this.#url = new URL(String(url).replace(/\/*$/, "/"), globalThis.location?.href);
+    this.#getToken = getToken;
   }
 
-  /** A line of its own to the room. `status` is how it begins, `watch` whom to be told of. */
-  room(name, options = {}) {
-    const address = new URL(`${this.#url}/api/v1/rooms/${encodeURIComponent(name)}`, here());
-    const getToken = this.#options.getToken;
-    if (typeof getToken !== "function") throw new TypeError("getToken is missing");
-    return new Room(address, name, { ...this.#options, ...options });
+  room(name, options) {
+    if (typeof this.#getToken !== "function") throw new TypeError("getToken is missing");
+    const address = new URL(`api/v1/rooms/${encodeURIComponent(name)}`, this.#url);
+    const token = new Token(this.#getToken, name);
+    return new Room(name, { address, probe: `${address}?count=1`, token }, options);
   }
 
-  /** The server's own accounts, for pages of the server itself: by cookie instead of a token. */
-  list(options = {}) {
-    const address = new URL(`${this.#url}/users/`, here());
-    return new Room(address, "", { ...this.#options, ...options, getToken: null });
+  list(options) {
+    const address = new URL("users/", this.#url);
+    return new Room("", { address, probe: new URL("api/users?limit=1", this.#url) }, options);
   }
 }
 
-function here() {
-  return globalThis.location?.href;
-}
-
-/**
- * Who is in one room.
- *
- * `state` is "connecting", "live", "waiting" (the line is lost, `nextTry` says when it is tried
- * again), "refused" (the server answers but lets nobody in now), "ended" (for good: no token, no
- * permission, logged out) or "closed" (by `close()`). What is known stays known in all of them;
- * `stale` says that it may not be true now. Events: "change" (a PresenceChange) and "state".
- */
 export class Room extends EventTarget {
+  #name;
   #line;
   #roster = new Roster();
   #changes = new Changes();
-  #degraded = false;
   #counts = null;
-  #watched;
-  #said = {};
-  #queued = false;
+  #status; // of this line
+  #data;
+  #choice = null; // of the user, not said yet
+  #said; // what the server knows of these from this line
+  #planned = false;
 
-  constructor(address, name, options) {
+  constructor(name, target, { status = "online", watch = null } = {}) {
     super();
-    this.name = name;
-    this.#watched = options.watch === undefined ? null : watchable(options.watch);
-    this.#said.status = options.status;
-    this.#line = new Line(address, {
-      ...options,
-      room: name,
-      query: () => this.#query(),
-      onMessage: (message) => this.#receive(message),
-      onState: () => this.#stateChanged(),
+    this.#name = name;
+    this.#status = status;
+    this.#roster.want(watchable(watch), this.#changes);
+    this.#line = new Line(target);
+    this.#line.open({
+      query: (speaks) => this.#query(speaks),
+      onLive: () => this.#begin(),
+      onMessage: (message) => this.#hear(message),
+      onState: () => this.#say(),
     });
-    this.#line.open();
   }
 
-  /** Map from id to {status, since, name?, info?, data?, text?, until?}; only to be read. */
+  get name() {
+    return this.#name;
+  }
+
   get people() {
     return this.#roster.people;
   }
 
-  /** How many are here; also those whom one does not watch. */
   get count() {
-    if (this.#counts === null) return this.people.size;
-    return this.#counts.online + this.#counts.busy + this.#counts.away;
+    if (this.#counts === null) return this.#roster.all.size;
+    return HERE.reduce((sum, status) => sum + (this.#counts[status] ?? 0), 0);
   }
 
   get state() {
     return this.#line.state;
   }
 
-  /** Why it is in that state, in the server's word, or null. */
   get reason() {
     return this.#line.reason;
   }
 
-  /** Milliseconds until the next try; null when none is due. */
   get nextTry() {
     return this.#line.nextTry;
   }
 
-  /** The server cannot hear its other nodes: their people are shown as last known. */
   get degraded() {
-    return this.#degraded;
+    return this.#roster.degraded;
   }
 
-  /** Whether what is shown was true once and may not be now. */
   get stale() {
-    return this.state !== "live" && this.#roster.known;
+    return this.#roster.known && this.state !== "live";
   }
 
-  /** Whether this person is shown as last known only. */
   isLastKnown(id) {
-    return this.stale || this.#roster.isLastKnown(id);
+    return this.people.has(id) && (this.stale || this.#roster.doubts(id));
   }
 
-  /**
-   * How this line is: "online", "busy" or "away". With `{scope: "user", text, until}` it is a choice
-   * for all of the user's lines, and "invisible" where the token allows it.
-   */
-  setStatus(status, words = {}) {
-    if (words.scope !== "user") this.#said.status = status;
-    this.#line.say({ ...words, type: "status", status });
+  setStatus(status, { text, until, scope } = {}) {
+    const chosen = scope === "user" || text !== undefined || !["online", "away"].includes(status);
+    if (chosen) this.#choice = { type: "status", status, scope: "user", text, until };
+    else this.#status = status;
+    this.#say();
   }
 
-  /** Up to 512 bytes of JSON beside the user in this room; `{}` empties it. */
   setData(data) {
-    this.#said.data = data;
-    this.#line.say({ type: "data", data });
+    const text = JSON.stringify(data);
+    const size = new TextEncoder().encode(text).length;
+    if (size > MOST_DATA) throw new RangeError(`data has ${size} bytes, ${MOST_DATA} are allowed`);
+    this.#data = JSON.parse(text);
+    this.#say();
   }
 
-  /** Be told of these users only (500 at most), or of everybody (`null`). */
   watch(users) {
-    const watched = watchable(users);
-    if (sameSet(watched, this.#watched)) return;
-    this.#watched = watched;
-    this.#line.forgetCursor();
-    if (this.#line.speaks) this.#line.say({ type: "watch", users: watched && [...watched] });
-    else this.#line.reopen();
+    const before = this.#roster.wanted;
+    const wanted = watchable(users);
+    if (isSameSet(before, wanted)) return;
+    this.#roster.want(wanted, this.#changes);
+    this.#line.cursor = this.#counts = null;
+    this.#say();
   }
 
-  /** Tries at once instead of waiting; an open line is looked at. */
   tryNow() {
     this.#line.tryNow();
   }
 
-  /** Gone from this room at once, without the grace that a lost line has. */
   leave() {
     this.#line.say({ type: "leave" });
     this.close();
   }
 
-  /** Closes the line and undoes every timer and listener; twice is no error. */
   close() {
-    this.#line.close();
+    this.#line.finish("closed", null);
   }
 
-  #query() {
+  #query(speaks) {
+    const { wanted } = this.#roster;
     const query = {};
-    if (this.#said.status && this.#said.status !== "online") query.status = this.#said.status;
-    if (this.#watched !== null) query.watch = "some";
+    if (this.#status !== "online") query.status = this.#status;
+    // Events cannot be told later whom one wants: all come, and some are shown.
+    if (speaks && wanted) query.watch = "some";
+    this.#said = { status: this.#status, data: undefined, wanted: wanted && [] };
     return query;
   }
 
-  #receive(message) {
+  // A new line has not been told that other nodes are silent.
+  #begin() {
+    this.#counts = null;
+    this.#roster.degraded = false;
+  }
+
+  // What has changed since it was said last; while there is no line it waits, the newest of it.
+  #say() {
+    this.#plan();
+    if (this.state !== "live") return;
+    const [line, said] = [this.#line, this.#said];
+    const { wanted } = this.#roster;
+    this.#said = { status: this.#status, data: this.#data, wanted };
+    if (wanted !== said.wanted && line.speaks) {
+      line.say({ type: "watch", users: wanted && [...wanted] });
+    }
+    if (this.#data !== said.data) line.say({ type: "data", data: this.#data });
+    if (this.#status !== said.status) line.say({ type: "status", status: this.#status });
+    if (this.#choice) line.say(this.#choice);
+    this.#choice = null;
+  }
+
+  #hear(message) {
     const { type } = message;
     if (type === "snapshot" || type === "changes") this.#roster.apply(message, this.#changes);
-    else if (type === "degraded") this.#setDegraded(message.value === true);
+    else if (type === "degraded") this.#roster.degraded = message.value === true;
     else if (type === "own") this.#roster.confirm(message.usernames);
-    else if (type === "count") this.#counts = message;
+    else if (type === "count" && this.#roster.wanted) this.#counts = message;
     else return;
-    this.#announce();
+    this.#plan();
   }
 
-  #setDegraded(value) {
-    this.#degraded = this.#roster.degraded = value;
-  }
-
-  #stateChanged() {
-    if (this.state === "live") this.#greet();
-    this.dispatchEvent(new Event("state"));
-    this.#announce();
-  }
-
-  // A new line knows neither what the former was told nor that other nodes were silent.
-  #greet() {
-    this.#setDegraded(false);
-    if (this.#watched === null) this.#counts = null;
-    else if (this.#line.speaks) this.#line.say({ type: "watch", users: [...this.#watched] });
-    if (this.#said.data !== undefined) this.#line.say({ type: "data", data: this.#said.data });
-  }
-
-  // Several messages of one turn are one event.
-  #announce() {
-    if (this.#queued) return;
-    this.#queued = true;
+  // What happens in one turn is one event.
+  #plan() {
+    if (this.#planned) return;
+    this.#planned = true;
     queueMicrotask(() => {
-      this.#queued = false;
-      const { added, updated, removed } = this.#changes;
+      this.#planned = false;
+      const changes = this.#changes;
       this.#changes = new Changes();
-      this.dispatchEvent(new PresenceChange(added, updated, removed));
+      this.dispatchEvent(Object.assign(new Event("change"), changes));
     });
   }
 }
 
 function watchable(users) {
-  if (users === null) return null;
-  const watched = new Set(users);
-  if (watched.size > MOST_WATCHED) throw new RangeError(`at most ${MOST_WATCHED} can be watched`);
-  return watched;
+  const wanted = users && new Set(users);
+  if (wanted?.size > MOST_WATCHED) throw new RangeError(`at most ${MOST_WATCHED} can be watched`);
+  return wanted;
 }
 
-function sameSet(one, other) {
-  if (one === null || other === null) return one === other;
+function isSameSet(one, other) {
+  if (!one || !other) return one === other;
   return one.size === other.size && [...one].every((id) => other.has(id));
 }
 
-// What changed since the last event. Who came and went in between was never there.
+// Since the last event. Who came and went in between was never there.
 class Changes {
   added = new Map();
   updated = new Map();
   removed = new Map();
 
   put(id, person, before) {
-    if (before !== undefined && !this.added.has(id)) this.updated.set(id, person);
-    else if (this.removed.delete(id)) this.updated.set(id, person);
-    else this.added.set(id, person);
+    const isNew = before ? this.added.has(id) : !this.removed.delete(id);
+    (isNew ? this.added : this.updated).set(id, person);
   }
 
   remove(id, person) {
@@ -254,15 +231,18 @@ class Changes {
   }
 }
 
-const HERE = ["online", "busy", "away"];
-const GONE = ["offline", "deleted"];
-
 // Who is here, as the server said it. Nothing else may answer that question.
 class Roster {
-  people = new Map();
+  all = new Map();
+  people = this.all; // those of them whom one wants
+  wanted = null;
   known = false;
   #degraded = false;
-  #confirmed = new Set(); // known to be true although other nodes are silent
+  #confirmed = new Set(); // true although other nodes are silent
+
+  get degraded() {
+    return this.#degraded;
+  }
 
   set degraded(value) {
     if (value !== this.#degraded) this.#confirmed.clear();
@@ -273,447 +253,428 @@ class Roster {
     for (const id of ids) this.#confirmed.add(id);
   }
 
-  isLastKnown(id) {
-    return this.#degraded && this.people.has(id) && !this.#confirmed.has(id);
+  doubts(id) {
+    return this.#degraded && !this.#confirmed.has(id);
   }
 
-  /** Takes in a snapshot or changes, and notes in `changes` what they change. */
+  want(wanted, changes) {
+    const before = this.people;
+    this.wanted = wanted;
+    this.people = wanted ? new Map([...this.all].filter(([id]) => wanted.has(id))) : this.all;
+    for (const [id, person] of before) if (!this.people.has(id)) changes.remove(id, person);
+    for (const [id, person] of this.people) if (!before.has(id)) changes.put(id, person);
+  }
+
   apply(message, changes) {
     this.known = true;
+    const isWhole = message.type === "snapshot";
     const about = new Map(Object.entries(message.about ?? {}));
-    if (message.type === "snapshot") this.#forgetAllBut(message, changes);
-    for (const status of HERE) {
-      for (const [id, since] of Object.entries(message[status] ?? {})) {
-        this.#put(id, { ...this.#aboutOf(id, about, message), status, since }, changes);
-        about.delete(id);
-      }
+    const here = entries(message, HERE);
+    if (isWhole) this.#keep(new Set(here.map(([id]) => id)), changes);
+    for (const [id, since, status] of here) {
+      // What stands beside a status holds until it is replaced; a snapshot says all of it.
+      const words = about.get(id) ?? (isWhole ? {} : this.all.get(id));
+      this.#put(id, { ...words, status, since }, changes);
+      about.delete(id);
     }
-    for (const status of GONE) {
-      for (const [id, since] of Object.entries(message[status] ?? {})) {
-        this.#remove(id, { ...about.get(id), status, since }, changes);
-      }
+    for (const [id, since, status] of entries(message, GONE)) {
+      this.#remove(id, { ...this.all.get(id), ...about.get(id), status, since }, changes);
     }
-    for (const [id, words] of about) this.#describe(id, words, changes);
+    for (const [id, words] of about) {
+      const { status, since } = this.all.get(id) ?? {};
+      if (status) this.#put(id, { ...words, status, since }, changes);
+    }
   }
 
-  // What stands beside a status replaces the former; a snapshot says all of it.
-  #aboutOf(id, about, { type }) {
-    if (about.has(id)) return about.get(id);
-    return type === "snapshot" ? {} : this.people.get(id);
+  // Whoever a snapshot does not name has left; when, it does not say.
+  #keep(named, changes) {
+    for (const [id, person] of this.all) {
+      if (!named.has(id)) this.#remove(id, { ...person, status: "offline", since: null }, changes);
+    }
   }
 
   #put(id, person, changes) {
     this.#confirmed.add(id);
-    const before = this.people.get(id);
-    if (before !== undefined && isSame(before, person)) return;
+    const before = this.all.get(id);
+    if (before && JSON.stringify(before) === JSON.stringify(person)) return;
+    this.all.set(id, person);
+    if (this.wanted && !this.wanted.has(id)) return;
     this.people.set(id, person);
     changes.put(id, person, before);
   }
 
-  #describe(id, words, changes) {
-    const before = this.people.get(id);
-    if (before) this.#put(id, { ...words, status: before.status, since: before.since }, changes);
-  }
-
+  // Also of somebody who was not here: since when, or that there is no such account any more.
   #remove(id, person, changes) {
-    const before = this.people.get(id);
-    if (before === undefined) {
-      // Somebody who was not here: when that was, or that there is no such account any more.
-      changes.removed.set(id, person);
-      return;
-    }
+    this.all.delete(id);
     this.people.delete(id);
-    changes.remove(id, { ...before, ...person });
-  }
-
-  // Whoever a snapshot does not name has left; when, it does not say.
-  #forgetAllBut(message, changes) {
-    const named = new Set(HERE.flatMap((status) => Object.keys(message[status] ?? {})));
-    for (const [id, before] of this.people) {
-      if (!named.has(id)) this.#remove(id, { ...before, status: "offline", since: null }, changes);
-    }
+    if (!this.wanted || this.wanted.has(id)) changes.remove(id, person);
   }
 }
 
-const FIELDS = ["status", "since", "name", "info", "data", "text", "until"];
-
-function isSame(one, other) {
-  return FIELDS.every((field) => JSON.stringify(one[field]) === JSON.stringify(other[field]));
+function entries(message, statuses) {
+  return statuses.flatMap((status) =>
+    Object.entries(message[status] ?? {}).map(([id, since]) => [id, since, status]),
+  );
 }
 
-const FINAL = new Set(["ended", "closed"]);
-// Nothing that a page could do by itself helps against these.
-const ENDING = new Set(["session_ended", "revoked", "not_allowed"]);
-const TOKEN_OVER = new Set(["token_expired", "token_invalid"]);
-
-// One line to one address, by whichever transport works: opened, watched and opened again.
-// No wait is measured by the wall clock, which people and time servers set.
+// One line to one address, opened, watched and opened again. No wait is measured by the wall clock,
+// which people and time servers set.
 class Line {
-  state = "closed";
+  state = "connecting";
   reason = null;
+  cursor = null;
   #address;
-  #options;
+  #probe;
   #token;
+  #on;
+  #ender = new AbortController();
+  #name = Math.random().toString(36).slice(2); // among the lines of the same user
   #wire = null;
-  #cursor = null;
-  #heartbeat;
+  #lived = false; // it has said something
+  #bye = null;
+  #heartbeat = HEARTBEAT;
   #failures = 0;
   #failedOpens = 0;
-  #lived = false;
-  #transport = 0;
+  #refused = false; // the server answers, and opens no line
   #openedAt = 0;
   #heardAt = 0;
   #suspectSince = null;
   #dueAt = null;
-  #notBefore = 0;
+  #notBefore = 0; // the server asked for that
   #apart = clocksApart();
   #timer = null;
-  #ender = null;
+  #renewal = null;
 
-  constructor(address, options) {
+  constructor({ address, probe, token }) {
     this.#address = address;
-    this.#options = { random: Math.random, transports: TRANSPORTS, ...options };
-    this.#heartbeat = (options.heartbeat ?? HEARTBEAT / 1000) * 1000;
-    this.#token = options.getToken ? new Token(options, (error) => this.#renewed(error)) : null;
+    this.#probe = probe;
+    this.#token = token;
   }
 
   get nextTry() {
     return this.#dueAt === null ? null : Math.max(0, this.#dueAt - now());
   }
 
-  /** Whether the line takes messages as well as giving them; else they are posted. */
+  // Whether it takes messages as well as giving them; else they are posted.
   get speaks() {
-    return this.#wire?.speaks ?? true;
+    return this.#wire instanceof SocketWire;
   }
 
-  open() {
-    this.#ender = new AbortController();
-    this.#listen(this.#ender.signal);
+  open(on) {
+    this.#on = on;
     const every = setInterval(() => this.#look(), LOOK_EVERY);
     every.unref?.();
     this.#ender.signal.addEventListener("abort", () => clearInterval(every));
+    const { document } = globalThis;
+    this.#listen(globalThis, "online", () => this.tryNow());
+    this.#listen(globalThis, "offline", () => this.#check());
+    this.#listen(globalThis, "pagehide", () => this.#hide());
+    this.#listen(globalThis, "pageshow", () => this.tryNow());
+    this.#listen(document, "freeze", () => this.#hide());
+    this.#listen(document, "resume", () => this.tryNow());
+    this.#listen(document, "visibilitychange", () => document.visibilityState === "visible" && this.tryNow());
     this.#try();
+  }
+
+  #listen(target, type, act) {
+    target?.addEventListener?.(type, act, { signal: this.#ender.signal });
   }
 
   say(message) {
     if (this.state !== "live") return;
-    if (this.#wire.speaks) this.#wire.send(message);
-    else if (message.type !== "watch") this.#post(message);
-  }
-
-  forgetCursor() {
-    this.#cursor = null;
-  }
-
-  reopen() {
-    if (FINAL.has(this.state)) return;
-    this.#drop();
-    this.#try();
+    if (this.speaks) this.#wire.send(message);
+    else this.#post(message);
   }
 
   tryNow() {
-    if (FINAL.has(this.state)) return;
+    if (FINAL.includes(this.state)) return;
     if (this.#wire) this.#look();
-    else if (this.#dueAt !== null && now() >= this.#notBefore) this.#try();
+    else if (now() >= this.#notBefore) this.#try();
+    else this.#tryIn(this.#notBefore - now());
   }
 
-  close() {
-    this.#finish("closed", null);
-  }
-
-  #listen(signal) {
-    const options = { signal };
-    const target = globalThis.addEventListener ? globalThis : null;
-    target?.addEventListener("online", () => this.tryNow(), options);
-    target?.addEventListener("offline", () => this.#doubt(), options);
-    target?.addEventListener("pagehide", () => this.#hide(), options);
-    target?.addEventListener("pageshow", () => this.tryNow(), options);
-    globalThis.document?.addEventListener("freeze", () => this.#hide(), options);
-    globalThis.document?.addEventListener("resume", () => this.tryNow(), options);
-    globalThis.document?.addEventListener(
-      "visibilitychange",
-      () => document.visibilityState === "visible" && this.tryNow(),
-      options,
-    );
+  finish(state, reason) {
+    if (this.state === "closed") return;
+    this.#drop();
+    this.#ender.abort();
+    this.#token?.close();
+    this.#tell(state, reason);
   }
 
   async #try() {
-    clearTimeout(this.#timer);
-    this.#dueAt = this.#suspectSince = null;
-    this.#say("connecting", this.reason);
-    // Stands for the line while it waits for its token.
-    const attempt = (this.#wire = { speaks: false, close() {} });
-    let token = null;
-    try {
-      token = this.#token && (await this.#token.get(this.#ender.signal));
-    } catch (error) {
-      if (attempt === this.#wire) this.#noToken(error);
-      return;
-    }
-    if (attempt === this.#wire) this.#connect(token);
-  }
-
-  #noToken(error) {
-    this.#wire = null;
-    if (error instanceof TokenError) this.#finish("ended", "no_token");
-    else this.#wait("waiting", "no_token");
+    this.#drop();
+    this.#heardAt = Infinity;
+    const attempt = (this.#wire = { close() {} }); // until there is a token
+    this.#tell("connecting", this.reason);
+    const token = await this.#token?.get().catch((error) => error);
+    if (attempt !== this.#wire) return;
+    if (token instanceof Error) this.#lose({ error: token });
+    else this.#connect(token);
   }
 
   #connect(token) {
-    const transports = this.#options.transports;
-    this.#openedAt = this.#heardAt = now();
-    this.#lived = false;
-    const Transport = transports[this.#token ? this.#transport % transports.length : 0];
-    const wire = new Transport(this.#target(), token, {
-      onMessage: (message) => wire === this.#wire && this.#hear(message),
-      onQuiet: () => wire === this.#wire && (this.#heardAt = now()),
-      onClose: (ending) => wire === this.#wire && this.#lose(ending),
+    const query = { cursor: this.cursor, ...this.#on.query(!this.#usesEvents) };
+    if (this.#token) query.line = this.#name;
+    const target = new URL(this.#address);
+    for (const name in query) if (query[name] !== null) target.searchParams.set(name, query[name]);
+    const ifCurrent = (act) => (value) => wire === this.#wire && act(value);
+    const Wire = this.#usesEvents ? EventsWire : SocketWire;
+    const wire = new Wire(target, token, {
+      onMessage: ifCurrent((message) => this.#hear(message)),
+      onQuiet: ifCurrent(() => (this.#heardAt = now())),
+      onClose: ifCurrent((ending) => this.#lose(ending)),
     });
     this.#wire = wire;
+    this.#openedAt = this.#heardAt = now();
+    if (token) this.#renewIn(this.#token.life * RENEW_AT);
   }
 
-  #target() {
-    const target = new URL(this.#address);
-    const query = this.#options.query();
-    if (this.#cursor !== null) query.cursor = this.#cursor;
-    for (const [name, value] of Object.entries(query)) target.searchParams.set(name, value);
-    return target;
+  get #usesEvents() {
+    return Boolean(this.#token) && (this.#failedOpens >= FAILED_OPENS || !globalThis.WebSocket);
   }
 
   #hear(message) {
     this.#heardAt = now();
     this.#suspectSince = null;
-    if (typeof message.cursor === "string") this.#cursor = message.cursor;
-    if (typeof message.heartbeat === "number") this.#heartbeat = message.heartbeat * 1000;
     if (message.type === "bye") {
-      this.reason = message.reason ?? null;
-      if (typeof message.retry_after === "number") this.#holdOff(message.retry_after);
+      this.#bye = message.reason;
+      if (message.retry_after > 0) this.#notBefore = now() + message.retry_after * 1000;
       return;
     }
+    if (message.cursor) this.cursor = message.cursor;
+    if (message.heartbeat) this.#heartbeat = message.heartbeat * 1000;
+    // At some time in its last minute, so that not all pages ask at once.
+    if (message.type === "expiring") this.#renewIn((Math.random() * message.in * 1000) / 2);
+    const isFirst = !this.#lived;
     this.#lived = true;
-    this.#failedOpens = 0;
-    if (message.type === "expiring") this.#token?.renew();
-    if (this.state !== "live") this.#say("live", null);
-    this.#options.onMessage(message);
+    this.#tell("live", null);
+    if (isFirst) this.#on.onLive();
+    this.#on.onMessage(message);
   }
 
-  #holdOff(seconds) {
-    this.#notBefore = now() + seconds * 1000;
+  // As much as is known of why: {code, status, reason, retryAfter, error}.
+  #lose({ error, ...ending }) {
+    const lived = this.#lived;
+    const failedOpen = this.speaks && !lived && !this.#bye && !(ending.code > 4000);
+    if (lived && now() - this.#openedAt > FORGIVEN_AFTER) this.#failures = 0;
+    if (lived) this.#failedOpens = 0;
+    // Perhaps a socket comes through by now; one more failure leads back to events.
+    if (this.#wire instanceof EventsWire) this.#failedOpens = FAILED_OPENS - 1;
+    ending.reason ??= error ? reasonOf(error) : this.#bye;
+    if (TOKEN_OVER.includes(ending.reason)) ending.code = 4401;
+    this.#drop();
+    if (!failedOpen) this.#judge(ending);
+    if (FINAL.includes(this.state)) return;
+    if (lived && ending.code === 4401) this.#try();
+    else this.#wait();
+    if (failedOpen) this.#learn();
   }
 
-  // `ending`: {code, status, reason, retryAfter}, as much of it as the transport knows.
-  #lose({ code, status, reason = this.reason, retryAfter }) {
-    this.#wire = null;
-    if (retryAfter) this.#holdOff(retryAfter);
-    if (code === 4401 && reason === null) reason = this.#token ? "token_invalid" : "session_ended";
-    if (ENDING.has(reason) || status === 403 || code === 4403) {
-      this.#finish("ended", reason ?? "not_allowed");
-      return;
+  #judge({ code, status, reason, retryAfter }) {
+    if (retryAfter > 0) this.#notBefore = now() + retryAfter * 1000;
+    const isUnknown = code === 4401 || status === 401;
+    if (isUnknown) reason ??= this.#token ? "token_invalid" : "session_ended";
+    if (isUnknown) this.#token?.refuse(reason);
+    if (code === 4403 || status === 403) reason ??= "not_allowed";
+    this.#refused = code === 4409 || (status !== undefined && !isUnknown);
+    this.reason = reason ?? null;
+    if (HOPELESS.includes(reason)) this.finish("ended", reason);
+  }
+
+  // No page can read why an upgrade failed.
+  async #learn() {
+    const answer = await this.#ask();
+    if (this.#dueAt === null) return;
+    this.#refused = false;
+    if (answer) this.#judge(answer);
+    if (answer?.status === 200) this.#failedOpens += 1;
+    if (!FINAL.includes(this.state)) this.#tryIn(Math.max(this.nextTry, this.#notBefore - now()));
+  }
+
+  // Null when there is no network.
+  async #ask() {
+    try {
+      const response = await fetch(this.#probe, { headers: this.#headers, cache: "no-store" });
+      return await answerOf(response);
+    } catch {
+      return null;
     }
-    const refused = TOKEN_OVER.has(reason) || status === 401;
-    if (refused) this.#token?.refuse(reason ?? "token_invalid");
-    if (refused && this.#lived && this.#token) this.#try();
-    else this.#wait(this.#stateAfter(code, status), reason);
-    if (!this.#lived && !refused && code !== 4409) this.#learn();
   }
 
-  #stateAfter(code, status) {
-    if (this.#lived && now() - this.#openedAt > FORGIVEN_AFTER) this.#failures = 0;
-    return code === 4409 || status !== undefined ? "refused" : "waiting";
+  get #headers() {
+    return this.#token ? { Authorization: `Bearer ${this.#token.value}` } : {};
   }
 
-  // A line that never came to life: perhaps something between here and there lets none through.
-  #learn() {
-    this.#failedOpens += 1;
-    if (this.#failedOpens >= FAILED_OPENS) {
-      this.#failedOpens = 0;
-      this.#transport += 1;
-    }
-    this.#options.onFailedOpen?.();
-  }
-
-  #wait(state, reason) {
+  #wait() {
     const spread = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(this.#failures, 16));
-    const delay = Math.max(this.#options.random() * spread, this.#notBefore - now());
     this.#failures += 1;
-    this.#dueAt = now() + delay;
-    this.#timer = setTimeout(() => this.#try(), delay);
-    this.#say(state, reason);
+    this.#tryIn(Math.max(Math.random() * spread, this.#notBefore - now()));
   }
 
-  // The server says something at least once per heartbeat. Silence for longer means a dead line.
+  #tryIn(delay) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#try(), delay);
+    this.#dueAt = now() + delay;
+    this.#tell(this.#refused ? "refused" : "waiting", this.reason);
+  }
+
+  // The server says something at least once per heartbeat: silence for longer is a dead line.
   #look() {
-    if (this.#slept()) this.#doubt();
+    const apart = clocksApart();
+    const slept = apart - this.#apart > SLEEP;
+    this.#apart = apart;
     if (this.#wire === null) {
       // The timer of the next try slept, too.
-      if (this.#dueAt !== null && now() >= this.#dueAt) this.#try();
-      return;
+      if (this.#dueAt !== null && (slept || now() >= this.#dueAt)) this.tryNow();
+    } else if (this.#suspectSince === null) {
+      const bound = this.#lived ? this.#heartbeat * 1.5 + LOOK_EVERY : LONGEST_OPENING;
+      if (slept || now() - this.#heardAt > bound) this.#doubt();
+    } else if (now() - this.#suspectSince >= LATE_MESSAGES) {
+      if (this.#lived) this.#try();
+      else this.#lose({});
     }
-    const bound = this.#lived ? this.#heartbeat * 1.5 + LOOK_EVERY : LONGEST_OPENING;
-    if (this.#suspectSince === null && now() - this.#heardAt > bound) this.#doubt();
-    else if (this.#suspectSince !== null && now() - this.#suspectSince >= LATE_MESSAGES) {
-      this.#giveUp();
-    }
-  }
-
-  #giveUp() {
-    const lived = this.#lived;
-    this.#drop();
-    if (lived) {
-      this.#try();
-    } else {
-      this.#wait("waiting", this.reason);
-      this.#learn();
-    }
-  }
-
-  // Time went by that this page has not lived through: its line may be long dead.
-  #slept() {
-    const apart = clocksApart();
-    const slept = Math.abs(apart - this.#apart) > CLOCKS_APART;
-    this.#apart = apart;
-    return slept;
   }
 
   #doubt() {
-    if (this.#wire === null || this.#suspectSince !== null) return;
+    if (this.#heardAt === Infinity) return;
     this.#suspectSince = now();
-    if (this.state === "live") this.#say("connecting", null);
+    setTimeout(() => this.#look(), LATE_MESSAGES);
+    if (this.#lived) this.#tell("connecting", null);
   }
 
-  // Gone to the back-forward cache or frozen: whoever shows us meanwhile would show a ghost.
+  // The browser takes the network for lost. It may be wrong: a server can be on this machine.
+  async #check() {
+    const wire = this.#wire;
+    if (wire && (await this.#ask()) === null && wire === this.#wire) this.#lose({});
+  }
+
+  // Frozen, or in the cache for the way back: nobody sees the page, and it would stay for ever.
   #hide() {
-    if (FINAL.has(this.state)) return;
     this.#drop();
-    this.#dueAt = this.#notBefore = now();
-    this.#say("connecting", null);
+    if (!FINAL.includes(this.state)) this.#tell("connecting", this.reason);
   }
 
-  #renewed(error) {
-    if (error instanceof TokenError) this.#finish("ended", "no_token");
-    else if (this.#wire?.speaks) this.say({ type: "token", token: this.#token.value });
-    // A line that cannot be told goes on with the new token from the cursor of the old.
-    else if (this.state === "live") this.reopen();
+  #renewIn(delay) {
+    clearTimeout(this.#renewal);
+    this.#renewal = setTimeout(() => this.#renew(), Math.min(delay, LONGEST_TIMER));
+  }
+
+  async #renew(failures = 0) {
+    const wire = this.#wire;
+    const token = await this.#token.renew().catch((error) => error);
+    if (wire !== this.#wire || wire === null) return;
+    if (token instanceof TokenError) {
+      this.finish("ended", reasonOf(token));
+    } else if (token instanceof Error) {
+      const delay = Math.random() * Math.min(LONGEST_WAIT, 1000 * 2 ** failures);
+      this.#renewal = setTimeout(() => this.#renew(failures + 1), delay);
+      reasonOf(token);
+    } else if (this.speaks && this.#lived) {
+      wire.send({ type: "token", token });
+      this.#renewIn(this.#token.life * RENEW_AT);
+    } else {
+      // Events go on under the new token from the cursor of the old.
+      this.#try();
+    }
   }
 
   async #post({ type, ...fields }) {
-    const body = type === "leave" ? { leave: true } : fields;
-    const headers = { "Content-Type": "application/json" };
-    if (this.#token) headers.Authorization = `Bearer ${this.#token.value}`;
+    const said = type === "leave" ? { leave: true } : fields;
     try {
-      await fetch(new URL(`${this.#address.href}/me`), {
+      const response = await fetch(`${this.#address}/me`, {
         method: "POST",
-        headers,
-        body: JSON.stringify(body),
+        headers: { ...this.#headers, "Content-Type": "application/json" },
+        body: JSON.stringify({ ...said, line: this.#name }),
         keepalive: true,
       });
+      if (!response.ok) console.warn(`presence: ${response.status} for ${type}`);
     } catch {
-      // Said again with the next line, if it still holds then.
+      // What still holds is said again over the next line.
     }
   }
 
   #drop() {
     clearTimeout(this.#timer);
-    this.#dueAt = this.#suspectSince = null;
-    const wire = this.#wire;
+    clearTimeout(this.#renewal);
+    this.#dueAt = this.#suspectSince = this.#bye = null;
+    this.#lived = false;
+    this.#wire?.close();
     this.#wire = null;
-    wire?.close();
   }
 
-  #finish(state, reason) {
-    if (this.state === "closed") return;
-    this.#drop();
-    this.#ender?.abort();
-    this.#token?.close();
-    this.#say(state, reason);
-  }
-
-  #say(state, reason) {
-    const before = this.state;
+  #tell(state, reason) {
+    const isSame = state === this.state && this.#dueAt === null;
     this.state = state;
     this.reason = reason;
-    if (state !== before || state === "waiting" || state === "refused") this.#options.onState();
+    if (!isSame) this.#on.onState();
   }
 }
 
-// A token, from where it comes until where it ends.
+function reasonOf(error) {
+  if (error instanceof TokenError) return "no_token";
+  console.warn("presence: getToken failed", error);
+  return "token_failed";
+}
+
+// Tokens of one room, the last one kept until it ends.
 class Token {
   value = null;
-  #options;
-  #onRenewed;
-  #reason = "first";
+  life = 0;
+  #getToken;
+  #room;
   #goodUntil = 0;
-  #timer = null;
+  #reason = "first";
+  #revoked = null;
+  #asking = null;
   #ender = new AbortController();
-  #underWay = null;
-  #failures = 0;
 
-  constructor(options, onRenewed) {
-    this.#options = options;
-    this.#onRenewed = onRenewed;
+  constructor(getToken, room) {
+    this.#getToken = getToken;
+    this.#room = room;
   }
 
-  /** The token there is, or a new one. */
   async get() {
-    if (this.value === null || now() >= this.#goodUntil) await this.#fetch();
-    return this.value;
+    return now() < this.#goodUntil ? this.value : this.#next();
   }
 
-  /** The server does not take it: the next one must be another. */
-  refuse(reason) {
-    this.#reason = reason;
-    this.value = null;
-  }
-
-  async renew() {
-    if (this.#underWay || this.#ender.signal.aborted) return;
+  renew() {
     this.#reason = "expiring";
-    try {
-      await this.#fetch();
-      this.#failures = 0;
-      this.#onRenewed(null);
-    } catch (error) {
-      if (error instanceof TokenError) this.#onRenewed(error);
-      else this.#plan(this.#options.random() * Math.min(LONGEST_WAIT, 1000 * 2 ** this.#failures++));
-    }
+    return this.#next();
+  }
+
+  refuse(reason) {
+    this.#goodUntil = 0;
+    this.#reason = reason;
+    if (reason === "revoked") this.#revoked = this.value;
   }
 
   close() {
-    clearTimeout(this.#timer);
     this.#ender.abort();
   }
 
   // Those who ask at once get the same answer.
-  #fetch() {
-    this.#underWay ??= this.#ask().finally(() => (this.#underWay = null));
-    return this.#underWay;
+  #next() {
+    this.#asking ??= this.#ask().finally(() => (this.#asking = null));
+    return this.#asking;
   }
 
   async #ask() {
-    const { getToken, room } = this.#options;
     const { signal } = this.#ender;
-    const token = await getToken({ room, reason: this.#reason, signal });
-    if (signal.aborted) throw new TokenError("closed");
-    if (typeof token !== "string" || token === "") throw new TypeError("getToken gave no token");
+    const token = await this.#getToken({ room: this.#room, reason: this.#reason, signal });
+    if (typeof token !== "string") throw new TypeError("a token must be a string");
+    if (token === this.#revoked) throw new TokenError("revoked");
     this.value = token;
-    const life = lifeOf(token);
-    this.#goodUntil = now() + life;
-    this.#plan(life * RENEW_AT);
-  }
-
-  #plan(delay) {
-    clearTimeout(this.#timer);
-    if (this.#ender.signal.aborted || delay > LONGEST_TIMER) return;
-    this.#timer = setTimeout(() => this.renew(), delay);
-    this.#timer.unref?.();
+    this.life = lifeOf(token);
+    this.#goodUntil = now() + this.life;
+    return token;
   }
 }
 
 // By the token's own two times: this machine's clock may be wrong.
 function lifeOf(token) {
   try {
-    const [, body] = token.split(".");
-    const { iat, exp } = JSON.parse(atob(body.replace(/-/g, "+").replace(/_/g, "/")));
+    const body = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
+    const { iat, exp } = JSON.parse(atob(body));
     return exp > iat ? (exp - iat) * 1000 : Infinity;
   } catch {
     return Infinity; // the server will say what is wrong with it
@@ -728,38 +689,30 @@ function clocksApart() {
   return Date.now() - performance.now();
 }
 
-// A WebSocket. `onQuiet` is for transports that see signs of life which are no messages.
 class SocketWire {
-  speaks = true;
   #socket;
 
   constructor(target, token, { onMessage, onClose }) {
-    target.protocol = target.protocol.replace(/^http/, "ws");
-    const protocols = token === null ? ["presence.v1"] : ["presence.v1", `token.${token}`];
-    const socket = (this.#socket = new WebSocket(target, protocols));
-    socket.onmessage = ({ data }) => {
-      const message = parse(data);
-      if (message !== null) onMessage(message);
-    };
-    socket.onclose = ({ code }) => onClose({ code });
+    const protocols = token ? ["presence.v1", `token.${token}`] : ["presence.v1"];
+    this.#socket = new WebSocket(target.href.replace(/^http/, "ws"), protocols);
+    this.#socket.onmessage = ({ data }) => onMessage(parse(data) ?? {});
+    this.#socket.onclose = ({ code }) => onClose({ code });
   }
 
   send(message) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    this.#socket.send(JSON.stringify(message));
   }
 
   close() {
     const socket = this.#socket;
-    socket.onmessage = socket.onclose = null;
-    // Closing one that is not open yet is an error to the browser's console.
+    // Closing one that is not open yet is an error to the browser.
     if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
     else socket.close();
   }
 }
 
-// Server-Sent Events, read with fetch: it sends the token in a header and shows why it is refused.
+// Server-Sent Events, read with fetch: it sends the token in a header, and shows a refusal.
 class EventsWire {
-  speaks = false;
   #ender = new AbortController();
 
   constructor(target, token, handlers) {
@@ -770,72 +723,68 @@ class EventsWire {
     this.#ender.abort();
   }
 
-  async #read(target, token, handlers) {
-    const headers = { Accept: "text/event-stream" };
-    if (token !== null) headers.Authorization = `Bearer ${token}`;
+  async #read(target, token, { onMessage, onQuiet }) {
+    const headers = { Accept: "text/event-stream", Authorization: `Bearer ${token}` };
+    const { signal } = this.#ender;
     try {
-      const response = await fetch(target, {
-        headers,
-        cache: "no-store",
-        signal: this.#ender.signal,
-      });
-      if (response.status !== 200) return refusal(response);
-      await this.#follow(response.body.pipeThrough(new TextDecoderStream()), handlers);
-    } catch {
-      // The line broke, or was closed here.
-    }
-    return {};
-  }
-
-  async #follow(stream, { onMessage, onQuiet }) {
-    let rest = "";
-    const reader = stream.getReader();
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      const blocks = (rest + value).split("\n\n");
-      rest = blocks.pop();
-      for (const block of blocks) {
-        const message = parse(dataOf(block));
-        if (message === null) onQuiet();
-        else onMessage(message);
+      const response = await fetch(target, { headers, signal, cache: "no-store" });
+      if (!response.ok) return await answerOf(response);
+      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+      let rest = "";
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return {};
+        const events = (rest + value).split("\n\n");
+        rest = events.pop();
+        for (const event of events) {
+          const message = parse(/^data: ?(.*)/m.exec(event)?.[1]);
+          if (message) onMessage(message);
+          else onQuiet();
+        }
       }
+    } catch {
+      return {}; // the line broke
     }
   }
 }
 
-async function refusal(response) {
-  const problem = parse(await response.text());
-  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
-  return { status: response.status, reason: problem?.reason ?? null, retryAfter };
-}
-
-function dataOf(block) {
-  const lines = block.split("\n").filter((line) => line.startsWith("data:"));
-  return lines.map((line) => line.slice(5)).join("\n");
+async function answerOf(response) {
+  const problem = response.ok ? null : parse(await response.text());
+  const retryAfter = Number(response.headers.get("Retry-After"));
+  return { status: response.status, reason: problem?.code, retryAfter };
 }
 
 function parse(text) {
   try {
-    const message = JSON.parse(text);
-    return message !== null && typeof message === "object" ? message : null;
+    const value = JSON.parse(text);
+    return typeof value === "object" ? value : null;
   } catch {
     return null;
   }
 }
 
-const TRANSPORTS = [SocketWire, EventsWire];
+export function tokenFetcher(url) {
+  return async ({ room, signal }) => {
+    const address = new URL(url, globalThis.location?.href);
+    address.searchParams.set("room", room);
+    const response = await fetch(address, { signal, cache: "no-store" });
+    if ([401, 403].includes(response.status)) throw new TokenError("not logged in");
+    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+    const text = (await response.text()).trim();
+    return parse(text)?.token ?? text;
+  };
+}
 
-// Lines that elements share: one for each server, room and source of tokens. It is closed a moment
-// after its last user has gone, so that an element can be moved within the page.
+// Elements share a line: one for each server, room and source of tokens. It closes a moment after its
+// last element has gone, so that one can be moved within the page.
 const LINGER = 250;
-const shared = new Map();
-const providers = new WeakMap();
+const sharedRooms = new Map();
+const numbers = new WeakMap(); // of functions that get tokens
 
 class SharedRoom {
   room;
   #key;
-  #users = new Map(); // element -> the users that it shows, or null for everybody
+  #elements = new Map(); // -> the users it shows; [null] for everybody
   #timer = null;
 
   constructor(key, room) {
@@ -845,57 +794,37 @@ class SharedRoom {
 
   show(element, users) {
     clearTimeout(this.#timer);
-    this.#users.set(element, users);
+    this.#elements.set(element, users);
     this.room.watch(this.#wanted());
   }
 
   hide(element) {
-    this.#users.delete(element);
-    if (this.#users.size > 0) this.room.watch(this.#wanted());
+    this.#elements.delete(element);
+    if (this.#elements.size > 0) this.room.watch(this.#wanted());
     else this.#timer = setTimeout(() => this.#close(), LINGER);
   }
 
   #wanted() {
-    const wanted = [...this.#users.values()];
-    if (wanted.includes(null)) return null;
-    const users = new Set(wanted.flat());
-    return users.size > MOST_WATCHED ? null : users;
+    const users = new Set([...this.#elements.values()].flat());
+    return users.has(null) || users.size > MOST_WATCHED ? null : users;
   }
 
   #close() {
     this.room.close();
-    shared.delete(this.#key);
+    if (sharedRooms.get(this.#key) === this) sharedRooms.delete(this.#key);
   }
 }
 
 function shareRoom(src, name, tokenFrom, getToken, users) {
-  const key = JSON.stringify([src, name, getToken ? idOf(getToken) : tokenFrom]);
-  let found = shared.get(key);
-  if (!found || FINAL.has(found.room.state)) {
+  if (getToken && !numbers.has(getToken)) numbers.set(getToken, Math.random());
+  const key = JSON.stringify([src, name, numbers.get(getToken) ?? tokenFrom]);
+  let shared = sharedRooms.get(key);
+  if (!shared || FINAL.includes(shared.room.state)) {
     const presence = new Presence(src, { getToken: getToken ?? tokenFetcher(tokenFrom) });
-    found = new SharedRoom(key, presence.room(name, { watch: users }));
-    shared.set(key, found);
+    shared = new SharedRoom(key, presence.room(name, { watch: users[0] === null ? null : users }));
+    sharedRooms.set(key, shared);
   }
-  return found;
-}
-
-let lastProvider = 0;
-function idOf(getToken) {
-  if (!providers.has(getToken)) providers.set(getToken, (lastProvider += 1));
-  return providers.get(getToken);
-}
-
-/** A `getToken` that asks the page's own backend: it answers with the token, as text or as JSON. */
-export function tokenFetcher(url) {
-  return async ({ room, signal }) => {
-    const address = new URL(url, here());
-    if (!address.searchParams.has("room")) address.searchParams.set("room", room);
-    const response = await fetch(address, { signal, cache: "no-store" });
-    if (response.status === 401 || response.status === 403) throw new TokenError("not logged in");
-    if (!response.ok) throw new Error(`${response.status} instead of a token`);
-    const text = (await response.text()).trim();
-    return text.startsWith("{") ? JSON.parse(text).token : text;
-  };
+  return shared;
 }
 
 const WORDS = {
@@ -906,8 +835,8 @@ const WORDS = {
     offline: "offline",
     more: "{n} more",
     stale: "Connection lost. Shown as last known.",
-    ended: "Not connected.",
     people: "People who are here",
+    nobody: "Nobody is here.",
   },
   de: {
     online: "online",
@@ -916,384 +845,364 @@ const WORDS = {
     offline: "offline",
     more: "{n} weitere",
     stale: "Verbindung verloren. Letzter bekannter Stand.",
-    ended: "Nicht verbunden.",
     people: "Wer hier ist",
+    nobody: "Niemand ist hier.",
   },
 };
 
-// No status by colour alone: a disc, one with a bar, a half one and a ring.
+// No status by colour alone: a disc, a disc with a bar, half a disc, a ring.
 const STYLE = `
-:host { display: block; color-scheme: light dark;
-  --on: var(--presence-online, light-dark(#15803d, #4ade80));
-  --busy: var(--presence-busy, light-dark(#b91c1c, #f87171));
-  --away: var(--presence-away, light-dark(#a16207, #facc15));
-  --size: var(--presence-size, 2em); }
-:host([hidden]) { display: none; }
-:host(presence-avatars), :host(presence-dot) { display: inline-block; }
-ul { list-style: none; margin: 0; padding: 0; }
-[part=person] { display: flex; align-items: center; gap: .5em; padding-block: .15em; }
-[part~=dot] { flex: none; display: inline-block; inline-size: .7em; block-size: .7em;
-  box-sizing: border-box; border: .15em solid; border-radius: 50%; }
-[part~=dot][part~=online] { color: var(--on); background: currentColor; }
-[part~=dot][part~=busy] { color: var(--busy);
-  background: linear-gradient(currentColor 38%, Canvas 0 62%, currentColor 0); }
-[part~=dot][part~=away] { color: var(--away);
-  background: linear-gradient(90deg, currentColor 50%, Canvas 0); }
-.stale [part~=dot] { border-style: dotted; background: none; }
-.faces { display: flex; }
-.faces li { margin-inline-end: -.35em; }
-[part~=avatar] { display: grid; place-items: center; overflow: hidden; box-sizing: border-box;
-  inline-size: var(--size); block-size: var(--size); font: 600 calc(var(--size) * .4) sans-serif;
-  border: 2px solid Canvas; border-radius: 50%; color: #fff; background: #475569; }
-[part~=avatar][part~=away] { opacity: .6; }
-.hue0 { background: #1d4ed8; } .hue1 { background: #7e22ce; } .hue2 { background: #be123c; }
-.hue3 { background: #0f766e; } .hue4 { background: #a16207; } .hue5 { background: #4d7c0f; }
-img { inline-size: 100%; block-size: 100%; object-fit: cover; }
-.unseen { position: absolute; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+:host { display: block }
+:host(:not(presence-list)) { display: inline-block; vertical-align: middle }
+:host([hidden]) { display: none }
+ul { display: flow-root; list-style: none; margin: 0; padding: 0 }
+p { margin: 0 }
+li { position: relative; display: flex; align-items: center; gap: .5em; padding-block: .15em }
+.faces { display: flex }
+.faces li { padding: 0; margin-inline-end: -.3em }
+.dot { flex: none; display: inline-block; box-sizing: border-box; inline-size: .75em;
+  block-size: .75em; border: .15em solid; border-radius: 50%;
+  color: var(--presence-offline, light-dark(#64748b, #94a3b8)) }
+.online { color: var(--presence-online, light-dark(#15803d, #4ade80)); background: currentColor }
+.busy { color: var(--presence-busy, light-dark(#b91c1c, #f87171));
+  background: linear-gradient(currentColor 35%, Canvas 0 65%, currentColor 0) }
+.away { color: var(--presence-away, light-dark(#a16207, #facc15));
+  background: linear-gradient(90deg, currentColor 50%, Canvas 0) }
+.stale .dot { border-style: dotted; background: Canvas }
+.text { opacity: .8 }
+.faces .dot { position: absolute; inset-block-end: 0; inset-inline-end: 0;
+  outline: 2px solid Canvas }
+.avatar { display: grid; place-items: center; overflow: hidden; box-sizing: border-box;
+  inline-size: var(--presence-size, 2em); block-size: var(--presence-size, 2em);
+  border: 2px solid Canvas; border-radius: 50%; color: #fff; background: #475569 }
+.avatar > * { font-size: .8em }
+img { inline-size: 100%; block-size: 100%; object-fit: cover }
+.hue0 { background: #1d4ed8 } .hue1 { background: #7e22ce } .hue2 { background: #be123c }
+.hue3 { background: #0f766e } .hue4 { background: #92400e } .hue5 { background: #3f6212 }
+.unseen { position: absolute; inline-size: 1px; overflow: hidden; clip-path: inset(50%);
+  white-space: nowrap }
 @media (forced-colors: active) {
-  [part~=dot][part] { forced-color-adjust: none; color: CanvasText; }
+  .dot { forced-color-adjust: none; color: CanvasText }
 }`;
 
 let sheet = null;
 function styleSheet() {
-  if (sheet === null) {
-    sheet = new CSSStyleSheet();
-    sheet.replaceSync(STYLE);
-  }
+  if (sheet) return sheet;
+  sheet = new CSSStyleSheet();
+  sheet.replaceSync(STYLE);
   return sheet;
 }
 
-// Importing this where there is no page defines nothing and throws nothing.
-const Base = globalThis.HTMLElement ?? class {};
+const SHARE = 0.1; // of the time goes into drawing at most
 
-// What the elements have in common: where they connect, when they draw, in which words.
-class PresenceElement extends Base {
-  static observedAttributes = ["src", "room", "token-from", "user", "max", "lang", "words"];
-  #getToken = null;
-  #joined = null;
-  #ender = null;
-  #planned = false;
-  #box = null;
+// What the elements have in common: where they connect, when they draw, in which words. `usersOf`
+// gives the users that an element shows; `makePainter`, what draws them into its box.
+function elementOf(usersOf, makePainter) {
+  // Where there is no page, importing this defines nothing and throws nothing.
+  return class extends (globalThis.HTMLElement ?? class {}) {
+    static observedAttributes = ["src", "room", "token-from", "user", "max", "lang", "words"];
+    #getToken = null;
+    #shared = null;
+    #ender = null;
+    #paint = null;
+    #box = null;
+    #joining = false;
+    #drawing = false;
+    #drawnFor = 0;
 
-  constructor() {
-    super();
-    this.attachShadow({ mode: "open" });
-  }
-
-  /** Instead of `token-from`: see Presence. */
-  get getToken() {
-    return this.#getToken;
-  }
-
-  set getToken(value) {
-    this.#getToken = value;
-    this.#join();
-  }
-
-  /** The room that is shown, shared with the other elements of it; null while there is none. */
-  get presence() {
-    return this.#joined?.room ?? null;
-  }
-
-  connectedCallback() {
-    this.shadowRoot.adoptedStyleSheets = [styleSheet()];
-    if (this.#box === null) {
-      this.#box = this.shadowRoot.appendChild(document.createElement("div"));
-      this.#box.append(document.createElement("slot"));
+    constructor() {
+      super();
+      this.attachShadow({ mode: "open" });
     }
-    // A property that was set before this class was there hides the one of the class.
-    if (Object.hasOwn(this, "getToken")) {
-      const { getToken } = this;
-      delete this.getToken;
-      this.getToken = getToken;
-    } else {
+
+    get getToken() {
+      return this.#getToken;
+    }
+
+    set getToken(value) {
+      this.#getToken = value;
       this.#join();
     }
-  }
 
-  disconnectedCallback() {
-    this.#part();
-  }
-
-  attributeChangedCallback(name, before, after) {
-    if (before !== after && this.isConnected) this.#join();
-  }
-
-  #join() {
-    if (!this.isConnected) return;
-    const former = this.#joined;
-    const room = this.getAttribute("room");
-    const tokenFrom = this.getAttribute("token-from");
-    this.#ender?.abort();
-    this.#joined = null;
-    if (room && (tokenFrom || this.#getToken)) {
-      const src = this.getAttribute("src") ?? new URL(import.meta.url).origin;
-      this.#joined = shareRoom(src, room, tokenFrom, this.#getToken, this.users);
-      this.#joined.show(this, this.users);
-      this.#follow(this.#joined.room);
+    get presence() {
+      return this.#shared?.room ?? null;
     }
-    if (former !== this.#joined) former?.hide(this);
-  }
 
-  #follow(room) {
-    this.#ender = new AbortController();
-    const { signal } = this.#ender;
-    for (const type of ["change", "state"]) room.addEventListener(type, () => this.#plan(), { signal });
-    this.#plan();
-  }
-
-  #part() {
-    this.#ender?.abort();
-    this.#joined?.hide(this);
-    this.#joined = null;
-  }
-
-  // Many changes are one drawing; a page that nobody sees draws nothing.
-  #plan() {
-    if (this.#planned) return;
-    this.#planned = true;
-    requestAnimationFrame(() => {
-      this.#planned = false;
-      if (this.presence) this.#draw();
-    });
-  }
-
-  #draw() {
-    const { presence: room } = this;
-    // Until something is known, what the page's author put inside is shown.
-    if (!room.stale && room.state !== "live") return;
-    this.#box.classList.toggle("stale", room.stale);
-    this.draw(this.#box, room);
-    this.dispatchEvent(new Event("change"));
-  }
-
-  /** The language around this element; a shadow root's is that of its host. */
-  get language() {
-    for (let at = this; at; at = at.getRootNode().host) {
-      const found = at.closest("[lang]")?.getAttribute("lang");
-      if (found) return found;
+    connectedCallback() {
+      if (!this.#box) {
+        this.shadowRoot.adoptedStyleSheets = [styleSheet()];
+        this.#box = this.shadowRoot.appendChild(make("div"));
+        this.#box.append(make("slot"));
+      }
+      // A property set before this class was there hides that of the class.
+      const early = Object.getOwnPropertyDescriptor(this, "getToken");
+      if (early && delete this.getToken) this.getToken = early.value;
+      this.#join();
     }
-    return "en";
-  }
 
-  /** One of the few words; the author's own stand in `words`, as JSON. */
-  word(name, n) {
-    const word = this.#own[name] ?? (WORDS[this.language.slice(0, 2)] ?? WORDS.en)[name];
-    return word.replace("{n}", n);
-  }
+    disconnectedCallback() {
+      this.#join();
+    }
 
-  get #own() {
-    return parse(this.getAttribute("words")) ?? {};
-  }
+    attributeChangedCallback() {
+      this.#join();
+    }
+
+    // Once for all attributes that change in one turn, and for a move within the page.
+    #join() {
+      if (this.#joining) return;
+      this.#joining = true;
+      queueMicrotask(() => {
+        this.#joining = false;
+        const former = this.#shared;
+        this.#ender?.abort();
+        this.#shared = this.isConnected ? this.#find() : null;
+        if (former && former !== this.#shared) former.hide(this);
+        if (this.#shared) this.#follow();
+      });
+    }
+
+    #find() {
+      const [src, room, tokenFrom] = ["src", "room", "token-from"].map((n) => this.getAttribute(n));
+      if (!room || !(tokenFrom || this.#getToken)) return null;
+      const server = src ?? new URL("../..", import.meta.url).href;
+      return shareRoom(server, room, tokenFrom, this.#getToken, usersOf(this));
+    }
+
+    #follow() {
+      this.#ender = new AbortController();
+      this.#shared.show(this, usersOf(this));
+      const { signal } = this.#ender;
+      this.presence.addEventListener("change", () => this.#plan(), { signal });
+      this.#plan();
+    }
+
+    #plan() {
+      if (this.#drawing) return;
+      this.#drawing = true;
+      const pause = this.#drawnFor / SHARE;
+      setTimeout(() => requestAnimationFrame(() => this.#draw()), pause);
+    }
+
+    #draw() {
+      this.#drawing = false;
+      const { presence: room } = this;
+      // Until something is known, what the page's author put inside is shown.
+      if (!room || (!room.stale && room.state !== "live")) return;
+      const began = now();
+      if (!this.#paint) {
+        this.#box.replaceChildren();
+        this.#paint = makePainter(this.#box);
+      }
+      this.#box.className = room.stale ? "stale" : "";
+      this.#paint(room, this.#words(), this);
+      this.#drawnFor = now() - began;
+      this.dispatchEvent(new Event("change"));
+    }
+
+    // A table of the few words; the author's own stand in `words`, as JSON.
+    #words() {
+      const lang = languageOf(this);
+      const own = parse(this.getAttribute("words"));
+      return { ...WORDS.en, ...WORDS[lang.split("-")[0]], ...own, lang };
+    }
+  };
 }
 
-function element(tag, part, text) {
-  const made = document.createElement(tag);
-  if (part) made.setAttribute("part", part);
-  if (text !== undefined) made.textContent = text;
+// Around this element; a shadow root's is that of its host.
+function languageOf(element) {
+  for (let at = element; at; at = at.getRootNode().host) {
+    const lang = at.closest("[lang]")?.lang;
+    if (lang) return lang;
+  }
+  return "en";
+}
+
+// What is called so both for the page's style (part) and for ours (class).
+function call(element, names) {
+  if (element.className !== names) element.className = element.part = names;
+  return element;
+}
+
+function make(tag, names = "", ...children) {
+  const made = call(document.createElement(tag), names);
+  made.append(...children);
   return made;
 }
 
-function setText(made, text) {
-  if (made.textContent !== text) made.textContent = text;
+// For eyes only; what it means stands beside it in words.
+function silent(element) {
+  element.ariaHidden = "true";
+  return element;
+}
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 function nameOf(id, person) {
   return String(person?.name ?? person?.info?.name ?? id);
 }
 
-// Keeps the children of a list in the order of `ids`, and touches none that need not be touched.
-function keep(list, ids, rows, make, fill) {
-  const kept = new Set(ids);
-  for (const [id, row] of rows) {
-    if (kept.has(id)) continue;
-    row.remove();
-    rows.delete(id);
-  }
-  let place = list.firstElementChild;
-  for (const id of ids) {
-    if (!rows.has(id)) rows.set(id, make());
-    const row = rows.get(id);
-    if (row === place) place = place.nextElementSibling;
-    else list.insertBefore(row, place);
-    fill(row, id);
-  }
+function said(id, person, words) {
+  const status = words[person?.status ?? "offline"];
+  return `${nameOf(id, person)}: ${person?.text ? `${status}, ${person.text}` : status}`;
 }
 
-// Those who come first in the order of their names, without sorting the many who do not show.
+// Those who come first in the order of their names, without sorting the many behind them.
 function firstByName(people, most, lang) {
-  const { compare } = new Intl.Collator(lang || undefined, { numeric: true });
-  const named = Array.from(people, ([id, person]) => [nameOf(id, person), id]);
-  named.sort((a, b) => compare(a[0], b[0]) || (a[1] < b[1] ? -1 : 1));
-  return named.slice(0, most).map(([, id]) => id);
+  const compare = comparer(lang);
+  const inOrder = (a, b) => compare(a.name, b.name) || (a.id < b.id ? -1 : 1);
+  const first = [];
+  let last = null;
+  for (const [id, person] of people) {
+    const one = { id, name: nameOf(id, person), person };
+    if (last && inOrder(one, last) > 0) continue;
+    first.push(one);
+    if (first.length < 2 * most) continue;
+    first.sort(inOrder).length = most;
+    last = first.at(-1);
+  }
+  return first.sort(inOrder).slice(0, most);
 }
 
-// Elements that show everybody, one item each.
-class People extends PresenceElement {
-  users = null;
-  #items = new Map();
-
-  get max() {
-    return Math.max(1, Math.trunc(Number(this.getAttribute("max"))) || this.most);
-  }
-
-  /** Returns how many do not show. */
-  drawPeople(list, room) {
-    list.setAttribute("role", "list");
-    list.setAttribute("aria-label", this.getAttribute("aria-label") ?? this.word("people"));
-    const ids = firstByName(room.people, this.max, this.language);
-    keep(list, ids, this.#items, this.make, (item, id) => this.fill(item, id, room.people.get(id)));
-    return room.count - ids.length;
+function comparer(lang) {
+  try {
+    return new Intl.Collator(lang, { numeric: true }).compare;
+  } catch {
+    return comparer("en"); // the page says what is no language
   }
 }
 
-class PresenceList extends People {
-  most = 200;
-  make = makeRow;
-  #list = element("ul", "list");
-  #note = element("p", "note");
-
-  draw(box, room) {
-    if (!this.#list.isConnected) {
-      this.#note.setAttribute("role", "status");
-      box.replaceChildren(this.#list, this.#note);
+// Paints one item for each of the first people; nothing that stays is touched. Returns how many do
+// not show.
+function painterOf(list, usual, makeItem, fill) {
+  const items = new Map();
+  list.role = "list"; // Safari takes one without bullets for none
+  return (room, words, element) => {
+    list.ariaLabel = element.ariaLabel ?? words.people;
+    const most = Math.trunc(Number(element.getAttribute("max"))) || usual;
+    const shown = firstByName(room.people, Math.max(1, most), words.lang);
+    const ids = new Set(shown.map(({ id }) => id));
+    for (const [id, item] of items) if (!ids.has(id) && items.delete(id)) item.remove();
+    let place = list.firstElementChild;
+    for (const { id, name, person } of shown) {
+      if (!items.has(id)) items.set(id, makeItem());
+      const item = items.get(id);
+      if (item === place) place = place.nextElementSibling;
+      else list.insertBefore(item, place);
+      fill(item, { id, name, person, words });
     }
-    setText(this.#note, this.#words(room, this.drawPeople(this.#list, room)));
-  }
+    return room.count - shown.length;
+  };
+}
 
-  #words(room, hidden) {
-    if (room.state === "ended") return this.word("ended");
-    if (room.stale) return this.word("stale");
-    return hidden > 0 ? this.word("more", hidden) : "";
-  }
-
-  fill(row, id, person) {
-    const [dot, name, status, text] = row.children;
-    dot.setAttribute("part", `dot ${person.status}`);
-    setText(name.firstElementChild, nameOf(id, person));
-    if (name.title !== id) name.title = id;
-    setText(status, this.word(person.status));
-    setText(text, person.text ?? "");
-  }
+function listPainter(box) {
+  const list = make("ul", "list");
+  const more = make("p", "more");
+  const note = make("p", "note");
+  note.role = "status";
+  box.append(list, more, note);
+  const paint = painterOf(list, 200, makeRow, fillRow);
+  return (room, words, element) => {
+    const hidden = paint(room, words, element);
+    setText(more, hidden > 0 ? words.more.replace("{n}", hidden) : room.count ? "" : words.nobody);
+    setText(note, room.stale ? words.stale : "");
+  };
 }
 
 function makeRow() {
-  const row = element("li", "person");
-  const name = element("span", "name");
-  const bdi = element("bdi");
-  bdi.translate = false;
-  name.append(bdi);
-  row.append(element("span", "dot"), name, element("span", "status"), element("span", "text"));
-  row.firstElementChild.setAttribute("aria-hidden", "true");
-  return row;
+  const name = make("bdi", "name");
+  name.translate = false;
+  const dot = silent(make("span", "dot"));
+  return make("li", "person", dot, name, make("span", "status"), make("span", "text"));
 }
 
-const HUES = 6;
+function fillRow(row, { id, name, person, words }) {
+  const [dot, nameBox, status, text] = row.children;
+  call(dot, `dot ${person.status}`);
+  setText(nameBox, name);
+  nameBox.title = id;
+  setText(status, words[person.status]);
+  setText(text, person.text ?? "");
+}
 
-class PresenceAvatars extends People {
-  most = 5;
-  make = makeFace;
-  #list = element("ul", "list");
-  #more = element("li", "more avatar");
-
-  draw(box, room) {
-    if (!this.#list.isConnected) {
-      this.#list.className = "faces";
-      box.replaceChildren(this.#list);
-    }
-    this.#more.remove();
-    const hidden = this.drawPeople(this.#list, room);
-    if (hidden > 0) this.#list.append(this.#fillMore(hidden));
-  }
-
-  #fillMore(hidden) {
-    const words = (this.#more.title = this.word("more", hidden));
-    this.#more.replaceChildren(hide(element("span", "", `+${hidden}`)), unseen(words));
-    return this.#more;
-  }
-
-  fill(item, id, person) {
-    const [face, words] = item.children;
-    const name = nameOf(id, person);
-    const said = `${name}: ${this.word(person.status)}${person.text ? `, ${person.text}` : ""}`;
-    face.setAttribute("part", `avatar ${person.status}`);
-    face.className = `hue${hueOf(id)}`;
-    item.title = said;
-    setText(words, said);
-    drawFace(face, name, person.info?.avatar);
-  }
+function avatarsPainter(box) {
+  const list = make("ul", "list faces");
+  const number = silent(make("span"));
+  const inWords = make("span", "unseen");
+  const more = make("li", "", make("span", "avatar more", number), inWords);
+  box.append(list);
+  const paint = painterOf(list, 5, makeFace, fillFace);
+  return (room, words, element) => {
+    more.remove();
+    const hidden = paint(room, words, element);
+    setText(number, `+${hidden}`);
+    setText(inWords, (more.title = words.more.replace("{n}", hidden)));
+    if (hidden > 0) list.append(more);
+    list.title = room.stale ? words.stale : "";
+  };
 }
 
 function makeFace() {
-  const item = element("li", "person");
-  item.append(hide(element("span", "avatar")), unseen(""));
-  return item;
+  const parts = [silent(make("span", "avatar")), silent(make("span", "dot"))];
+  return make("li", "person", ...parts, make("span", "unseen"));
 }
 
-// A picture from http(s) only; when it does not come, the initials.
-function drawFace(face, name, avatar) {
-  const source = typeof avatar === "string" && /^https?:/.test(avatar) ? avatar : "";
-  if (face.dataset.source === `${source} ${name}`) return;
-  face.dataset.source = `${source} ${name}`;
-  face.textContent = initialsOf(name);
-  if (source === "") return;
-  const picture = element("img", "picture");
+function fillFace(item, { id, name, person, words }) {
+  const [face, dot, inWords] = item.children;
+  call(dot, `dot ${person.status}`);
+  setText(inWords, (item.title = said(id, person, words)));
+  const picture = String(person.info?.avatar ?? "");
+  if (face.dataset.of === name + picture) return;
+  face.dataset.of = name + picture;
+  face.className = `avatar hue${hueOf(id)}`;
+  face.replaceChildren(make("span", "initials", initialsOf(name)));
+  if (/^(https?:|\/)/.test(picture)) loadPicture(face, picture);
+}
+
+// Until it comes, and if it does not, the initials stay.
+function loadPicture(face, source) {
+  const picture = make("img", "picture");
   picture.alt = "";
   picture.referrerPolicy = "no-referrer";
-  picture.addEventListener("load", () => face.replaceChildren(picture));
+  picture.onload = () => face.replaceChildren(picture);
   picture.src = source;
 }
 
 function initialsOf(name) {
-  const words = name.trim().split(/[\s._-]+/u).filter(Boolean);
-  const chosen = words.length > 1 ? [words[0], words.at(-1)] : words;
-  return chosen.map((word) => [...word][0].toLocaleUpperCase()).join("");
+  const words = name.split(/[\s._-]+/).filter(Boolean);
+  return [words[0], ...words.slice(1).slice(-1)].map((word = "") => [...word][0] ?? "").join("");
 }
 
 function hueOf(id) {
   let sum = 0;
-  for (const character of id) sum = (sum * 31 + character.codePointAt(0)) % 9973;
-  return sum % HUES;
+  for (const character of id) sum = (sum * 31 + character.codePointAt(0)) % 997;
+  return sum % 6;
 }
 
-function hide(made) {
-  made.setAttribute("aria-hidden", "true");
-  return made;
-}
-
-function unseen(text) {
-  const made = element("span", "", text);
-  made.className = "unseen";
-  return made;
-}
-
-class PresenceDot extends PresenceElement {
-  #dot = hide(element("span", "dot"));
-  #words = unseen("");
-
-  get users() {
-    const user = this.getAttribute("user");
-    return user === null ? [] : [user];
-  }
-
-  draw(box, room) {
-    if (!this.#dot.isConnected) box.replaceChildren(this.#dot, this.#words);
-    const [id] = this.users;
+function dotPainter(box) {
+  const dot = silent(make("span", "dot"));
+  const inWords = make("span", "unseen");
+  box.append(dot, inWords);
+  return (room, words, element) => {
+    const id = element.getAttribute("user") ?? "";
     const person = room.people.get(id);
-    const status = person?.status ?? "offline";
-    const said = `${nameOf(id, person)}: ${this.word(status)}`;
-    this.#dot.setAttribute("part", `dot ${status}`);
-    this.#dot.title = said;
-    setText(this.#words, room.stale ? `${said}. ${this.word("stale")}` : said);
-  }
+    call(dot, `dot ${person?.status ?? "offline"}`);
+    dot.title = said(id, person, words);
+    setText(inWords, room.stale ? `${dot.title}. ${words.stale}` : dot.title);
+  };
 }
+
+const everybody = () => [null];
+const one = (element) => [element.getAttribute("user") ?? ""];
 
 const ELEMENTS = {
-  "presence-list": PresenceList,
-  "presence-avatars": PresenceAvatars,
-  "presence-dot": PresenceDot,
+  "presence-list": elementOf(everybody, listPainter),
+  "presence-avatars": elementOf(everybody, avatarsPainter),
+  "presence-dot": elementOf(one, dotPainter),
 };
 
-for (const [tag, made] of Object.entries(ELEMENTS)) {
-  if (globalThis.customElements && !customElements.get(tag)) customElements.define(tag, made);
+for (const [tag, element] of Object.entries(ELEMENTS)) {
+  if (globalThis.customElements && !customElements.get(tag)) customElements.define(tag, element);
 }

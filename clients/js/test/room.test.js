@@ -1,0 +1,191 @@
+// Who is in a room, and what a page is told of it.
+
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, test } from "node:test";
+
+import { World } from "./world.js";
+
+let world;
+beforeEach(() => (world = new World()));
+afterEach(() => world.end());
+
+const ids = (map) => [...map.keys()];
+
+test("a snapshot says who is here, and changes go over it", async () => {
+  const room = await world.room();
+  await world.accept({ online: { ann: 1 }, away: { bob: 2 }, about: { ann: { name: "Ann B." } } });
+  assert.deepEqual(
+    [...room.people],
+    [
+      ["ann", { name: "Ann B.", status: "online", since: 1 }],
+      ["bob", { status: "away", since: 2 }],
+    ],
+  );
+  assert.equal(room.count, 2);
+  assert.deepEqual(ids(room.seen.at(-1).added), ["ann", "bob"]);
+  await world.says({ type: "changes", busy: { ann: 3 }, offline: { bob: 4 }, online: { eve: 5 } });
+  const { added, updated, removed } = room.seen.at(-1);
+  assert.deepEqual([ids(added), ids(updated), ids(removed)], [["eve"], ["ann"], ["bob"]]);
+  assert.deepEqual(room.people.get("ann"), { name: "Ann B.", status: "busy", since: 3 });
+  assert.deepEqual(removed.get("bob"), { status: "offline", since: 4 });
+});
+
+test("what stands beside a status replaces the former, and {} empties it", async () => {
+  const room = await world.room();
+  await world.accept({ online: { ann: 1 }, about: { ann: { text: "lunch", data: { row: 1 } } } });
+  await world.says({ type: "changes", about: { ann: { data: { row: 2 } } } });
+  assert.deepEqual(room.people.get("ann"), { data: { row: 2 }, status: "online", since: 1 });
+  await world.says({ type: "changes", about: { ann: {}, nobody: { text: "x" } } });
+  assert.deepEqual([...room.people], [["ann", { status: "online", since: 1 }]]);
+});
+
+test("whom a later snapshot does not name has left, when nobody knows", async () => {
+  const room = await world.room();
+  await world.accept({ online: { ann: 1, bob: 1 } });
+  await world.says({ type: "snapshot", online: { bob: 1, eve: 2 } });
+  const { added, updated, removed } = room.seen.at(-1);
+  assert.deepEqual([ids(added), ids(updated)], [["eve"], []]);
+  assert.deepEqual([...removed], [["ann", { status: "offline", since: null }]]);
+});
+
+test("ids that objects have a meaning for are ids", async () => {
+  const room = await world.room();
+  await world.accept();
+  world.socket.onmessage({ data: '{"type":"changes","online":{"__proto__":1,"constructor":2}}' });
+  assert.deepEqual(ids(room.people), ["__proto__", "constructor"]);
+});
+
+test("several messages of one turn are one event, and who came and went was never there", async () => {
+  const room = await world.room();
+  await world.accept({ online: { ann: 1 } });
+  const before = room.seen.length;
+  for (const message of [
+    { type: "changes", online: { bob: 2 }, offline: { ann: 2 } },
+    { type: "changes", online: { ann: 3 }, offline: { bob: 3 } },
+  ]) {
+    world.socket.onmessage({ data: JSON.stringify(message) });
+  }
+  await world.says({ type: "alive", cursor: "c9" });
+  assert.equal(room.seen.length, before + 1);
+  const { added, updated, removed } = room.seen.at(-1);
+  assert.deepEqual([ids(added), ids(updated), ids(removed)], [[], ["ann"], []]);
+});
+
+test("signs of life and what is not known here are no events", async () => {
+  const room = await world.room();
+  await world.accept();
+  const before = room.seen.length;
+  await world.says({ type: "alive", cursor: "c2" });
+  await world.says({ type: "news of the future" });
+  world.socket.onmessage({ data: "no JSON" });
+  assert.equal(room.seen.length, before);
+  assert.equal(room.state, "live");
+});
+
+test("while other nodes are silent only whom ours names is known", async () => {
+  const room = await world.room();
+  await world.accept({ online: { ann: 1, bob: 1 } });
+  await world.says({ type: "degraded", value: true });
+  await world.says({ type: "own", usernames: ["ann"] });
+  assert.equal(room.degraded, true);
+  assert.deepEqual([room.isLastKnown("ann"), room.isLastKnown("bob")], [false, true]);
+  await world.says({ type: "changes", away: { bob: 2 } });
+  assert.equal(room.isLastKnown("bob"), false);
+  await world.says({ type: "degraded", value: false });
+  assert.equal(room.degraded, false);
+});
+
+test("a new line has not been told that other nodes are silent", async () => {
+  const room = await world.room();
+  await world.accept({ online: { bob: 1 } });
+  await world.says({ type: "degraded", value: true });
+  await world.ends();
+  await world.pass(1);
+  await world.accept({ online: { bob: 1 } });
+  assert.equal(room.degraded, false);
+});
+
+test("all are as last known while the line is lost", async () => {
+  const room = await world.room();
+  assert.equal(room.stale, false);
+  await world.accept({ online: { ann: 1 } });
+  assert.equal(room.stale, false);
+  await world.ends();
+  assert.deepEqual([room.stale, room.isLastKnown("ann")], [true, true]);
+  assert.deepEqual(ids(room.people), ["ann"]);
+});
+
+test("what one says waits for the line, and only the newest is said", async () => {
+  const room = await world.room();
+  room.setData({ row: 1 });
+  room.setData({ row: 2 });
+  room.setStatus("away");
+  room.setStatus("busy", { text: "lunch", until: 9 });
+  await world.accept();
+  assert.deepEqual(world.socket.sent, [
+    { type: "data", data: { row: 2 } },
+    { type: "status", status: "away" },
+    { type: "status", status: "busy", scope: "user", text: "lunch", until: 9 },
+  ]);
+});
+
+test("a new line is told again what is of lines, and not what is of users", async () => {
+  const room = await world.room({ status: "away" });
+  assert.equal(world.socket.url.searchParams.get("status"), "away");
+  await world.accept();
+  assert.deepEqual(world.socket.sent, []);
+  room.setStatus("online");
+  room.setStatus("busy");
+  room.setData({ row: 1 });
+  await world.ends();
+  await world.pass(1);
+  assert.equal(world.socket.url.searchParams.get("status"), null);
+  await world.accept();
+  assert.deepEqual(world.socket.sent, [{ type: "data", data: { row: 1 } }]);
+});
+
+test("data that the server would refuse is refused here", async () => {
+  const room = await world.room();
+  assert.throws(() => room.setData({ text: "ä".repeat(300) }), RangeError);
+  room.setData({ text: "a".repeat(500) });
+});
+
+test("watching some asks for them, and counts come from the server", async () => {
+  const room = await world.room({ watch: ["ann"] });
+  assert.equal(world.socket.url.searchParams.get("watch"), "some");
+  await world.accept();
+  assert.deepEqual(world.socket.sent, [{ type: "watch", users: ["ann"] }]);
+  await world.says({ type: "snapshot", online: { ann: 1 } });
+  await world.says({ type: "count", online: 7, busy: 1, away: 2 });
+  assert.equal(room.count, 10);
+  room.watch(["bob", "ann"]);
+  room.watch(["ann", "bob"]);
+  assert.equal(world.socket.sent.length, 2);
+  room.watch(null);
+  assert.deepEqual(world.socket.sent.at(-1), { type: "watch", users: null });
+  assert.throws(() => room.watch(Array.from({ length: 501 }, (_, n) => `user${n}`)), RangeError);
+});
+
+test("whom one no longer watches goes at once", async () => {
+  const room = await world.room();
+  await world.accept({ online: { ann: 1, bob: 1 } });
+  room.watch(["bob", "eve"]);
+  await world.says({ type: "changes", online: { ann: 5, eve: 5 } });
+  assert.deepEqual(ids(room.people), ["bob", "eve"]);
+  assert.deepEqual(ids(room.seen.at(-1).removed), ["ann"]);
+});
+
+test("a change of mind while the line opens is not lost", async () => {
+  const room = await world.room({ watch: ["ann"] });
+  room.watch(null);
+  await world.accept();
+  assert.deepEqual(world.socket.sent, [{ type: "watch", users: null }]);
+});
+
+test("who leaves says so; who closes has a grace", async () => {
+  const room = await world.room();
+  await world.accept();
+  room.leave();
+  assert.deepEqual(world.socket.sent, [{ type: "leave" }]);
+  assert.deepEqual([room.state, world.socket.closed], ["closed", true]);
+});

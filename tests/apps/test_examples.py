@@ -1,7 +1,6 @@
 """The examples of docs/applications.md, as they stand there: what they make is read."""
 
 import os
-import re
 import subprocess
 import sys
 import time
@@ -11,10 +10,9 @@ import pytest
 
 from presence_server.apps.permissions import Permission
 from presence_server.apps.tokens import SigningKey, read_token
-from presence_server.resources import ROOT
+from testing.guide import code
 from testing.install_node_packages import MISSING, are_installed, run_in_node
 
-GUIDE = (ROOT / "docs" / "applications.md").read_text("utf-8")
 KEY = SigningKey(1, "key_1", "the secret of an app, as long as it must be")
 USER, NAME = "u-17", "Zoë"
 
@@ -25,14 +23,8 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRESENCE_SECRET", KEY.secret)
 
 
-def example(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
-
-
 def in_python() -> str:
-    script = f"{example('python')}\nprint(presence_token('{USER}', '{NAME}'))\n"
+    script = f"{code('Tokens', 'python')}\nprint(presence_token('{USER}', '{NAME}'))\n"
     return subprocess.run(
         [sys.executable, "-X", "utf8", "-c", script], check=True, stdout=subprocess.PIPE, text=True
     ).stdout
@@ -41,7 +33,7 @@ def in_python() -> str:
 def in_javascript() -> str:
     if not are_installed() and "CI" not in os.environ:
         pytest.skip(MISSING)
-    script = f"{example('js')}\nconsole.log(await presenceToken('{USER}', '{NAME}'));\n"
+    script = f"{code('Tokens', 'js')}\nconsole.log(await presenceToken('{USER}', '{NAME}'));\n"
     return run_in_node(script)
 
 
@@ -56,6 +48,6 @@ def test_what_it_makes_is_a_token(make: Callable[[], str]) -> None:
 @pytest.mark.parametrize("language", ["php", "ruby", "go"])
 def test_the_others_say_the_same(language: str) -> None:
     """Nothing here runs them: at least they name every claim and both halves of the key."""
-    text = example(language)
+    text = code("Tokens", language)
     for word in ("aud", "sub", "iat", "exp", "rooms", "info", "PRESENCE_KEY", "PRESENCE_SECRET"):
         assert word in text

@@ -1,6 +1,5 @@
 """What pages say to people whose form, cookie or address was not as expected."""
 
-import asyncio
 import re
 
 import pytest
@@ -8,9 +7,8 @@ import pytest
 from presence_server.accounts import sessions, users
 from presence_server.endings import Endings, Reason
 from presence_server.keys import DATABASE, PRESENCE
-from testing.redis_server import RedisServer
-from testing.visitor import PASSWORD, Page, Visitor
-from tests.conftest import Serve, ServerProcesses, Visit
+from testing.visitor import PASSWORD, Page
+from tests.conftest import Serve, Visit
 
 NEW = "another good one"
 CREDENTIALS = {"username": "alice", "password": PASSWORD}
@@ -207,30 +205,6 @@ async def test_whoever_looks_at_a_page_of_ours_is_here(
         await alice.get(path)
         await socket.sees("alice", "online")
     assert server.app[PRESENCE].degraded is False
-
-
-async def test_the_account_page_knows_devices_at_other_servers(
-    server_process: ServerProcesses, visit: Visit, redis_server: RedisServer
-) -> None:
-    one, two = [await server_process(redis_url=redis_server.url, grace=0.2) for _ in range(2)]
-    laptop, phone = await visit(one, "alice"), await visit(two)
-    await phone.log_in("alice")
-    assert await devices_here(laptop, 1)
-    async with phone.live() as page:
-        await page.first()
-        assert await devices_here(laptop, 2)
-        assert await devices_here(phone, 1)
-    assert await devices_here(laptop, 1)
-
-
-async def devices_here(visitor: Visitor, number: int) -> bool:
-    """Whether the account page says so within some seconds: it is written down a moment later."""
-    for _ in range(50):
-        page = await visitor.get("/account/")
-        if page.text.count("here now") == number:
-            return True
-        await asyncio.sleep(0.1)
-    return False
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ from presence_server.web.middlewares import (
 )
 from presence_server.web.once import Once
 from presence_server.web.rendering import StaticFiles, set_up_templates
+from presence_server.web.turnstile import TURNSTILE, Turnstile
 
 
 def create_app(config: Config) -> web.Application:
@@ -81,6 +82,7 @@ def create_app(config: Config) -> web.Application:
     app[CONFIG] = config
     app[STOPPING] = asyncio.Event()
     app[METRICS] = Metrics()
+    app[TURNSTILE] = Turnstile()
     static = StaticFiles(STATIC, config.base_path)
     # A proxy may pass the path on, or take off it what all addresses of the site begin with.
     for base_path in dict.fromkeys((config.base_path, "")):

@@ -11,7 +11,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage
 
 # So many bytes are parsed before it is asked again whether the rest is wanted.
-_PART = 4 * 1024
+_PART = 1024
 # Bytes that a request may take before its head is whole.
 _LARGEST_HEAD = 32 * 1024
 # A body in chunks may be larger than what it says by this much, and by this part of it.

@@ -14,6 +14,7 @@ from aiohttp import web
 from presence_server.keys import IDENTITY, PRESENCE
 from presence_server.presence.records import OWN
 from presence_server.web.cookies import csrf_token, device_proof
+from presence_server.web.turnstile import TURNSTILE
 
 
 # Ours, for the machine's own table may say anything, and browsers run no script of another type.
@@ -134,6 +135,7 @@ async def render(
         request.app[PRESENCE].claim(OWN, request[IDENTITY].who)
     needs_token = IDENTITY in request or "form" in context
     token = await csrf_token(request) if needs_token else ""
+    await request.app[TURNSTILE].go_on()
     response = aiohttp_jinja2.render_template(
         template,
         request,

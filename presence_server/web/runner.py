@@ -23,7 +23,7 @@ from presence_server.web.bodies import LARGEST
 from presence_server.web.intake import Intake
 from presence_server.web.middlewares import add_secure_headers
 from presence_server.web.proxies import client_address
-from presence_server.web.turnstile import Turnstile
+from presence_server.web.turnstile import TURNSTILE, Turnstile
 from presence_server.web.waiting import Waiting
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Runner(web.AppRunner):
             server.request_handler, request_factory=server.request_factory, **server._kwargs
         )
         site = self.app[SITE] if SITE in self.app else self.app
-        own.turnstile = Turnstile()
+        own.turnstile = site[TURNSTILE]
         own.waiting = Waiting(self.app[CONFIG], site[SEATS].room)
         return own
 

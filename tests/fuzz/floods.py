@@ -76,6 +76,14 @@ async def pages_not_read(aim: Aim) -> None:
         _reset(writer)
 
 
+async def pages_read(aim: Aim) -> None:
+    async with aim.connection() as (reader, writer):
+        writer.write(aim.head("GET /", f"Cookie: {aim.cookie}") * 20)
+        async with asyncio.timeout(_PATIENCE):
+            while await reader.read(2**16):
+                pass
+
+
 async def log_ins_hung_up(aim: Aim) -> None:
     body = f"csrf_token={aim.token}&username=mallory&password={PASSWORD}".encode()
     async with aim.connection() as (_, writer):
@@ -140,6 +148,7 @@ async def slow_heads(aim: Aim) -> None:
 FLOODS: dict[str, tuple[Callable[[Aim], Coroutine[Any, Any, None]], int]] = {
     "half bodies": (half_bodies, _AT_ONCE),
     "pages not read": (pages_not_read, _AT_ONCE),
+    "pages read": (pages_read, _AT_ONCE),
     "log-ins hung up": (log_ins_hung_up, _AT_ONCE),
     "tiny chunks": (tiny_chunks, _AT_ONCE),
     "endless heads": (endless_heads, _AT_ONCE),

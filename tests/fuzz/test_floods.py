@@ -38,8 +38,9 @@ MIB = 2**20
 MOST_GROWTH = 30 * MIB
 SPARE = 5
 BACK_WITHIN = 25.0
-# Later by so much than at a server beside it, which nobody floods: the machine has other work.
-LATE = 0.4
+# Others may wait so long; and where the machine has other work, which a server beside it shows that
+# nobody floods, as much longer as that is met with: what is asked and answered takes some turns.
+LATE, TURNS = 0.1, 4
 PINGS = 4
 # Of descriptors, as on a machine where nobody has raised it.
 FEW = 1024
@@ -158,13 +159,22 @@ async def stands(
         f" at the server beside it {statistics.median(there) * 1000:.0f}, {late_there * 1000:.0f}"
     )
     assert _grown(before, after) == {}, (before, after)
-    assert late < late_there + LATE
+    assert late < LATE + TURNS * late_there
     assert "Traceback" not in server.log and " status=500 " not in server.log
     assert (await alice.get("/")).status == 200
 
 
 @pytest.mark.parametrize("name", [name for name in FLOODS if name != "slow heads"])
 async def test_floods(name: str, server_process: ServerProcesses, visit: Visit) -> None:
+    server = await server_process(admin_port=0, heartbeat=120, bcrypt_cost=10)
+    await stands(name, server, await server_process(heartbeat=120), visit)
+
+
+@pytest.mark.parametrize("name", ["pages read", "log-ins hung up"])
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+async def test_floods_on_postgresql(
+    name: str, server_process: ServerProcesses, visit: Visit
+) -> None:
     server = await server_process(admin_port=0, heartbeat=120, bcrypt_cost=10)
     await stands(name, server, await server_process(heartbeat=120), visit)
 

@@ -1,4 +1,4 @@
-"""How many requests begin in one turn of the event loop."""
+"""How many requests begin, or go on, in one turn of the event loop."""
 
 import asyncio
 
@@ -24,6 +24,32 @@ async def test_a_crowd_comes_in_by_turns_and_in_its_order() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     await asyncio.wait_for(turnstile.enter(lambda: False), 1)
+
+
+async def test_those_who_go_on_come_first_and_share_the_room() -> None:
+    turnstile = Turnstile()
+    turn, passed = 0, []
+
+    async def answer(number: int) -> None:
+        await turnstile.enter(lambda: False)
+        passed.append((turn, "began", number))
+        # As a database does: what all of them wait for comes at once.
+        await read.wait()
+        await turnstile.go_on()
+        passed.append((turn, "went on", number))
+
+    read = asyncio.Event()
+    crowd = [asyncio.ensure_future(answer(number)) for number in range(10 * _IN_ONE_TURN)]
+    while not all(task.done() for task in crowd):
+        await asyncio.sleep(0)
+        turn += 1
+        if len(passed) == 5 * _IN_ONE_TURN:
+            read.set()
+    in_each = [[at for at, *_ in passed].count(one) for one in range(turn + 1)]
+    assert max(in_each) <= _IN_ONE_TURN
+    went_on = [at for at, what, _ in passed if what == "went on"]
+    began_last = max(at for at, what, _ in passed if what == "began")
+    assert went_on == sorted(went_on) and sum(at < began_last for at in went_on) >= len(crowd) / 2
 
 
 async def test_those_who_are_gone_take_no_room() -> None:

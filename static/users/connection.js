@@ -13,12 +13,13 @@ const SESSION_ENDED = 4401;
 const SOCKET = new URL("users/", site).href.replace(/^http/, "ws");
 
 /**
- * `onMessage(message)` gets what the server says; `onState(state, nextTry)` one of "connecting",
+ * `status()` is how its user is when a socket opens; `onMessage(message)` gets what the server says; `onState(state, nextTry)` one of "connecting",
  * "live", "waiting" or "refused" (nextTry: as `elapsed` counts) and, when the session is over,
  * "ended".
  */
 export class Connection {
   #heartbeat = 0; // the first message says it
+  #status;
   #onMessage;
   #onState;
   #state = null;
@@ -33,7 +34,8 @@ export class Connection {
   #heardAt = 0;
   #suspectSince = null;
 
-  constructor({ onMessage, onState }) {
+  constructor({ status, onMessage, onState }) {
+    this.#status = status;
     this.#onMessage = onMessage;
     this.#onState = onState;
     setInterval(() => this.#checkLine(), TICK);
@@ -85,8 +87,7 @@ export class Connection {
     clearTimeout(this.#timer);
     this.#nextTry = this.#suspectSince = null;
     this.#openedAt = this.#heardAt = elapsed();
-    const query = this.#cursor === null ? "" : `?cursor=${encodeURIComponent(this.#cursor)}`;
-    const socket = new WebSocket(SOCKET + query, "presence.v1");
+    const socket = new WebSocket(`${SOCKET}?${this.#query()}`, "presence.v1");
     let opened = false;
     socket.onopen = () => (opened = true);
     socket.onmessage = (event) => {
@@ -97,6 +98,15 @@ export class Connection {
     };
     this.#socket = socket;
     this.#say("connecting");
+  }
+
+  // So that somebody who is away and comes back is not shown online in between.
+  #query() {
+    const query = new URLSearchParams();
+    if (this.#cursor !== null) query.set("cursor", this.#cursor);
+    const status = this.#status();
+    if (status !== "online") query.set("status", status);
+    return query;
   }
 
   #hear(message) {

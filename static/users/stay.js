@@ -8,10 +8,11 @@ import { site } from "./site.js";
 export function stay({ onMessage = () => {}, onState = () => {} } = {}) {
   const away = new Away((status) => connection.send({ type: "status", status }));
   const connection = new Connection({
+    status: () => away.status,
     onMessage,
     onState(word, nextTry) {
       onState(word, nextTry);
-      // A new socket takes us for what we were before.
+      // We may have come back while it opened, and then it takes us for what we were before.
       if (word === "live") connection.send({ type: "status", status: away.status });
       if (word === "ended") logInAgain();
     },

@@ -254,6 +254,26 @@ async def test_away_after_five_minutes_without_input_or_out_of_sight(
     await alice.sees("bob", "Online")
 
 
+async def test_one_who_is_away_comes_back_away(
+    serve: Serve, visit: Visit, window: OpenWindow
+) -> None:
+    server = await serve(grace=0.2)
+    alice, bob = await visit(server, "alice"), await window(server, "bob")
+    await bob.page.clock.install()
+    await bob.page.reload()
+    await bob.page.clock.run_for(1_000)
+    await bob.is_live()
+    await bob.page.clock.run_for("05:15")
+    async with alice.live() as of_alice:
+        await of_alice.sees("bob", "away")
+        seen = len(of_alice.received)
+        await bob.page.evaluate("dispatchEvent(new Event('pagehide'))")
+        await of_alice.sees("bob", "offline")
+        await bob.page.evaluate("dispatchEvent(new Event('pageshow'))")
+        await of_alice.sees("bob", "away")
+        assert not [message for message in of_alice.received[seen:] if message.get("online")]
+
+
 async def show(page: Page, state: str) -> None:
     """Let the page believe that it is "hidden" or "visible"."""
     await page.evaluate(

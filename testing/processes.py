@@ -14,6 +14,7 @@ from presence_server.resources import ROOT
 # A machine that runs tests has other work to do.
 STARTED_WITHIN = 50
 ENDED_WITHIN = 20
+LOGGED_WITHIN = 15
 # Where an SQLite file of the usual name has them too.
 KEYS = "presence.sqlite3.key"
 
@@ -49,6 +50,16 @@ class ServerProcess:
     def log(self) -> str:
         """What it has written to standard error, over all its starts."""
         return self._log_file.read_text(errors="replace")
+
+    async def logged(self, words: str, times: int = 1) -> str:
+        """The log, as soon as it has the words so often: it is written by a thread of its own."""
+        try:
+            async with asyncio.timeout(LOGGED_WITHIN):
+                while self.log.count(words) < times:
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"{words!r} is not in the log:\n{self.log}") from None
+        return self.log
 
     async def start(self) -> Self:
         """Start it, or start it again with the same flags, and wait until it listens."""

@@ -247,7 +247,7 @@ async def test_why_it_does_not_start_is_json_too(
 
 async def test_a_risk_is_in_the_log(server_process: ServerProcesses) -> None:
     server = await server_process(host="0.0.0.0")
-    assert "WARNING" in server.log and "unencrypted" in server.log
+    assert "WARNING" in await server.logged("unencrypted")
 
 
 async def test_a_wrong_value(tmp_path: Path) -> None:

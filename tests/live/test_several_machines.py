@@ -88,7 +88,8 @@ async def test_three_servers_are_one_site_also_while_the_database_restarts(
         assert PASSWORD not in server.log
     # These were asked meanwhile: one line when it began, and one when it was over.
     for server in (second, third):
-        told = [line for line in server.log.splitlines() if " presence_server.storage." in line]
+        log = await server.logged("serves again")
+        told = [line for line in log.splitlines() if " presence_server.storage." in line]
         assert len(told) == 2 and told[1].endswith("serves again."), told
 
 

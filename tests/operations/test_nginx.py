@@ -13,7 +13,7 @@ import pytest
 from testing.install_nginx import MISSING, nginx_binary
 from tests.operations.nginx import NAME, SITE, Nginx, make_certificate, replaced
 from tests.operations.people import WITHIN, Page, Place, staying, until
-from testing.processes import ServerProcess
+from testing.processes import LOGGED_WITHIN, ServerProcess
 from testing.redis_server import RedisServer, lasting_port
 
 CROWD = 6
@@ -36,10 +36,13 @@ class Site(Place):
         self.plain_port = plain_port
         self.servers = servers
 
-    def node_of(self, address: str) -> ServerProcess:
-        """The process whose log names the address."""
-        (found,) = [server for server in self.servers if f"address={address} " in server.log]
-        return found
+    async def logged(self, words: str) -> ServerProcess:
+        """The process whose log has the words, as soon as one has."""
+        async with asyncio.timeout(LOGGED_WITHIN):
+            while not (found := [server for server in self.servers if words in server.log]):
+                await asyncio.sleep(0.02)
+        (one,) = found
+        return one
 
 
 @pytest.fixture
@@ -119,10 +122,9 @@ async def test_the_clients_own_address_is_counted_and_logged(site: Site) -> None
         assert statuses == [401] * 10 + [429]
         # Nobody else on this machine is thought to be the guesser.
         assert (await owner.log_in("alice")).status == 303
-    logs = "".join(server.log for server in site.servers)
-    assert "address=127.0.8.1 method=POST path=/log_in/ status=429" in logs
-    assert "address=127.0.9.1 method=POST path=/log_in/ status=303" in logs
-    assert "192.0.2.7" not in logs
+    await site.logged("address=127.0.8.1 method=POST path=/log_in/ status=429")
+    await site.logged("address=127.0.9.1 method=POST path=/log_in/ status=303")
+    assert not any("192.0.2.7" in server.log for server in site.servers)
 
 
 async def test_an_address_stays_with_its_process_where_it_resumes(site: Site) -> None:
@@ -132,7 +134,7 @@ async def test_an_address_stays_with_its_process_where_it_resumes(site: Site) ->
             for _ in range(3):
                 assert (await visitor.get("/log_in/")).status == 200
     # One process each, and both have some.
-    assert {site.node_of(address) for address in addresses} == set(site.servers)
+    assert {await site.logged(f"address={address} ") for address in addresses} == set(site.servers)
     async with site.visitor(addresses[0]) as alice:
         await alice.enter("alice")
         async with alice.live() as socket:

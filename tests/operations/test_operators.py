@@ -174,7 +174,8 @@ async def test_f17_a_full_disk_is_a_reason_until_there_is_room_again(
         assert (await alice.get("/")).status == 200
     await until_ready(server, 200)
     assert (await alice.log_in("alice")).status == 303
-    told = [line for line in server.log.splitlines() if "presence_server.storage" in line]
+    log = await server.logged("serves again")
+    told = [line for line in log.splitlines() if "presence_server.storage" in line]
     assert len(told) == 2 and "disk" in told[0] and "serves again" in told[1], told
 
 
@@ -222,7 +223,7 @@ async def test_a_pause_of_the_process_is_logged(
     await visit(server, "alice")
     _, text = await ask(f"{server.admin_url}/metrics")
     assert value_of("presence_stalls_total", text) == 1
-    assert "stood still" in server.log
+    await server.logged("stood still")
     assert await server.end(signal.SIGINT) == 0
 
 

@@ -34,6 +34,7 @@ async def test_what_happens_to_accounts_is_logged(
     change = {"old_password": PASSWORD, "password1": NEW, "password2": NEW}
     await alice.submit("/account/password", change, form="/account/")
     await alice.submit("/account/delete", {"password": NEW}, form="/account/")
+    await server.logged("deleted the account")
     assert events(server) == [
         "Alice signed up",
         "Alice logged in",

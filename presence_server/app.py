@@ -45,7 +45,7 @@ from presence_server.keys import (
 from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats, capacity
 from presence_server.metrics import Metrics
-from presence_server.resources import STATIC, TEMPLATES
+from presence_server.resources import CLIENT, STATIC, TEMPLATES
 from presence_server.store import Store
 from presence_server.watchdog import Watchdog
 from presence_server.web import (
@@ -83,7 +83,7 @@ def create_app(config: Config) -> web.Application:
     app[STOPPING] = asyncio.Event()
     app[METRICS] = Metrics()
     app[TURNSTILE] = Turnstile()
-    static = StaticFiles(STATIC, config.base_path)
+    static = StaticFiles(STATIC, CLIENT, config.base_path)
     # A proxy may pass the path on, or take off it what all addresses of the site begin with.
     for base_path in dict.fromkeys((config.base_path, "")):
         app.add_routes(
@@ -136,6 +136,7 @@ def _routes(static: StaticFiles) -> list[web.RouteDef]:
         web.get("/healthz", operations.healthz),
         web.get("/readyz", operations.readyz),
         web.get("/static/{version}/{name:.+}", static.serve),
+        web.get("/client/v1/presence.js", static.serve_client),
         web.get("/favicon.ico", static.lead_to_icon),
         # https://www.w3.org/TR/change-password-url/
         web.get("/.well-known/change-password", pages.lead_to_change_of_password),

@@ -1,4 +1,4 @@
-"""Where the files beside the code are: templates, static files, the schema."""
+"""Where the files beside the code are: templates, static files, the client, the schema."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ _INSTALLED = _PACKAGE / "_data"
 ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
 TEMPLATES = ROOT / "templates"
 STATIC = ROOT / "static"
+CLIENT = ROOT / "clients" / "js" / "presence.js"
 MIGRATIONS = ROOT / "migrations.sql"
 POSTGRESQL_MIGRATIONS = ROOT / "migrations-postgresql.sql"
 OPENAPI = ROOT / "openapi.json"

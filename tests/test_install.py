@@ -52,6 +52,7 @@ def carried() -> Iterator[str]:
     yield "presence_server/_data/migrations.sql"
     yield "presence_server/_data/migrations-postgresql.sql"
     yield "presence_server/_data/openapi.json"
+    yield "presence_server/_data/clients/js/presence.js"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="installs for another user")

@@ -457,9 +457,7 @@ class Line {
     const lived = this.#lived;
     const failedOpen = this.speaks && !lived && !this.#bye && !(ending.code > 4000);
     if (lived && now() - this.#openedAt > FORGIVEN_AFTER) this.#failures = 0;
-    if (lived) this.#failedOpens = 0;
-    // Perhaps a socket comes through by now; one more failure leads back to events.
-    if (this.#wire instanceof EventsWire) this.#failedOpens = FAILED_OPENS - 1;
+    this.#count();
     ending.reason ??= error ? reasonOf(error) : this.#bye;
     if (TOKEN_OVER.includes(ending.reason)) ending.code = 4401;
     this.#drop();
@@ -468,6 +466,12 @@ class Line {
     if (lived && ending.code === 4401) this.#try();
     else this.#wait();
     if (failedOpen) this.#learn();
+  }
+
+  #count() {
+    if (this.speaks && this.#lived) this.#failedOpens = 0;
+    // Perhaps a socket comes through by now; one more failure leads back to events.
+    if (this.#wire instanceof EventsWire) this.#failedOpens = FAILED_OPENS - 1;
   }
 
   #judge({ code, status, reason, retryAfter }) {
@@ -530,8 +534,10 @@ class Line {
       const bound = this.#lived ? this.#heartbeat * 1.5 + LOOK_EVERY : LONGEST_OPENING;
       if (slept || now() - this.#heardAt > bound) this.#doubt();
     } else if (now() - this.#suspectSince >= LATE_MESSAGES) {
-      if (this.#lived) this.#try();
-      else this.#lose({});
+      this.#count();
+      // Some proxies let sockets open, and nothing through.
+      if (this.speaks && !this.#lived) this.#failedOpens += 1;
+      this.#try();
     }
   }
 

@@ -33,7 +33,6 @@ _HEADERS = {
     # With no-referrer browsers send "Origin: null" with our own forms.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
@@ -100,6 +99,7 @@ async def below_base_path(request: web.Request, response: web.StreamResponse) ->
 def add_secure_headers(response: web.StreamResponse) -> None:
     response.headers.update(_HEADERS)
     response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     # aiohttp would tell its version.
     response.headers.pop("Server", None)
 

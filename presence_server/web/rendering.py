@@ -29,6 +29,15 @@ _TYPES = {
 }
 
 
+_CLIENT = "client/presence.js"
+_FOR_ALL = {
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    # Not for ever: pages link to it by this one name.
+    "Cache-Control": "public, max-age=3600",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class StaticFile:
     body: bytes
@@ -40,13 +49,15 @@ class StaticFiles:
     """Every static file, read once: serving one touches no disk, and a name that is not among
     them is simply not there."""
 
-    def __init__(self, folder: Path, base_path: str = "") -> None:
+    def __init__(self, folder: Path, client: Path, base_path: str = "") -> None:
         self._base_path = base_path
         self._files = {
             path.relative_to(folder).as_posix(): _read(path)
             for path in sorted(folder.rglob("*"))
             if path.is_file()
         }
+        # Our own pages use what other applications get, but keep it for ever.
+        self._files[_CLIENT] = _read(client)
         self._version = _digest(
             "".join(name + file.version for name, file in self._files.items()).encode()
         )
@@ -68,19 +79,25 @@ class StaticFiles:
         if file is None:
             raise web.HTTPNotFound()
         current = version == self._version
-        headers = {
-            "Cache-Control": "public, max-age=31536000, immutable" if current else "no-cache",
-            "ETag": f'"{file.version}"',
-        }
-        if headers["ETag"] in request.headers.get("If-None-Match", ""):
-            return web.Response(status=304, headers=headers)
-        return web.Response(
-            body=file.body, headers={**headers, "Content-Type": file.content_type}
-        )
+        caching = "public, max-age=31536000, immutable" if current else "no-cache"
+        return _answer(request, file, {"Cache-Control": caching})
+
+    async def serve_client(self, request: web.Request) -> web.Response:
+        """The client for pages of any origin, at an address that stays."""
+        return _answer(request, self._files[_CLIENT], _FOR_ALL)
 
     async def lead_to_icon(self, request: web.Request) -> web.Response:
         """For programs that ask for the icon by its oldest name."""
         raise web.HTTPFound(f"/static/{self._version}/favicon.svg")
+
+
+def _answer(
+    request: web.Request, file: StaticFile, headers: Mapping[str, str]
+) -> web.Response:
+    headers = {**headers, "ETag": f'"{file.version}"'}
+    if headers["ETag"] in request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=file.body, headers={**headers, "Content-Type": file.content_type})
 
 
 def _read(path: Path) -> StaticFile:

@@ -16,12 +16,10 @@ export class Announcer {
     this.#place = place;
   }
 
-  note(username, before, after) {
-    if ((before === "offline") === (after === "offline")) return;
-    const left = after === "offline";
-    const undone = left ? this.#came : this.#left;
-    if (!undone.delete(username)) (left ? this.#left : this.#came).add(username);
-    this.#plan();
+  note(came, left) {
+    for (const username of came) this.#left.delete(username) || this.#came.add(username);
+    for (const username of left) this.#came.delete(username) || this.#left.add(username);
+    if (came.length + left.length) this.#plan();
   }
 
   say(words) {

@@ -13,12 +13,12 @@ import { View } from "./view.js";
 const byId = (id) => document.getElementById(id);
 const { me, total, now, complete } = byId("users").dataset;
 
-const state = new State();
-const roster = new Roster();
+const room = stay();
+const roster = new Roster(room);
 const announcer = new Announcer(byId("news"));
 const person = new Person(roster, me, Number(now));
 const search = new Search(byId("search"));
-const summary = new Summary(roster, state, search, announcer, me, Number(total));
+const summary = new Summary(roster, room, search, announcer, me, Number(total));
 const view = new View(roster, me, {
   list: byId("people"),
   cover: byId("tools"),
@@ -26,6 +26,7 @@ const view = new View(roster, me, {
   fill: (row, username) => person.fill(row, username),
   onDraw: () => summary.draw(view),
 });
+const state = new State(room, () => view.isOpen && view.outdate());
 
 function sinceOf({ dataset }) {
   return "since" in dataset ? Number(dataset.since) : null;
@@ -52,54 +53,30 @@ function takeOver() {
   });
 }
 
-function follow(message) {
-  const touched = roster.apply(message);
-  summary.less(Object.keys(message.deleted ?? {}).length);
-  if (!view.isOpen) {
+function follow(event) {
+  const { added, updated, removed } = event;
+  const { came, left, deleted } = roster.follow(event);
+  summary.less(deleted.length);
+  state.follow();
+  person.stopped = room.stale;
+  if (view.isOpen) {
+    view.touch([...added.keys(), ...updated.keys(), ...removed.keys()]);
+    const others = (usernames) => usernames.filter((username) => username !== me);
+    announcer.note(others(came), others(left));
+  } else if (state.live) {
     takeOver();
-    return;
   }
-  view.touch(touched.keys());
-  for (const [username, before] of touched) {
-    if (username !== me) announcer.note(username, before, roster.statusOf(username));
-  }
-}
-
-function receive(message) {
-  if (message.type === "snapshot" || message.type === "changes") follow(message);
-  if (message.type === "degraded") setDegraded(message.value);
-  if (message.type === "own") {
-    roster.confirm(message.usernames);
-    view.plan();
-  }
-}
-
-function setDegraded(value) {
-  roster.degraded = state.degraded = value;
-  view.plan();
 }
 
 for (const row of byId("people").children) {
   person.tell(row, row.dataset.status, sinceOf(row));
 }
 
-const connection = stay({
-  onMessage: receive,
-  onState(word, nextTry) {
-    state.set(word, nextTry);
-    person.stopped = state.stale;
-    view.plan();
-    if (word !== "live") return;
-    // A new socket speaks up if other servers are silent.
-    setDegraded(false);
-    if (view.isOpen) view.outdate();
-  },
-});
+state.follow();
+room.addEventListener("change", follow);
 
-byId("try-now").addEventListener("click", () => connection.tryNow());
+byId("try-now").addEventListener("click", () => room.tryNow());
 byId("sort-now").addEventListener("click", () => view.sort());
 for (const button of byId("choice").querySelectorAll("button")) {
-  button.addEventListener("click", () => {
-    connection.send({ type: "status", status: button.value, scope: "user" });
-  });
+  button.addEventListener("click", () => room.setStatus(button.value, { scope: "user" }));
 }

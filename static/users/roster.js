@@ -1,24 +1,25 @@
-// Who is here, as the socket said it. Nothing else may answer that question.
-
-const STATUSES = ["online", "away", "offline"];
+// Who is here, and when the others were: what the room says, and pages of /api/users beside it.
 
 export class Roster {
-  #here = new Map(); // username -> {status, since}
+  #room;
+  #here = new Set(); // as of the last change, to tell who comes and who leaves
   #lastSeen = new Map(); // username -> Unix second, or null for never
   #deleted = new Set();
-  #degraded = false;
-  #heard = new Set(); // whose status is known although other servers are silent
+
+  constructor(room) {
+    this.#room = room;
+  }
 
   get count() {
-    return this.#here.size;
+    return this.#room.people.size;
   }
 
   names() {
-    return this.#here.keys();
+    return this.#room.people.keys();
   }
 
   isHere(username) {
-    return this.#here.has(username);
+    return this.#room.people.has(username);
   }
 
   isDeleted(username) {
@@ -26,77 +27,50 @@ export class Roster {
   }
 
   statusOf(username) {
-    return this.#here.get(username)?.status ?? "offline";
+    return this.#room.people.get(username)?.status ?? "offline";
   }
 
   /** When that status began: null for never, undefined when nobody told us. */
   sinceOf(username) {
-    return this.#here.has(username) ? this.#here.get(username).since : this.#lastSeen.get(username);
+    return (this.#room.people.get(username) ?? { since: this.#lastSeen.get(username) }).since;
   }
 
-  /** These are with the server that we hear: their status is known. */
-  confirm(usernames) {
-    for (const username of usernames) this.#heard.add(username);
-  }
-
-  /** While other servers cannot be heard, all are as last known but whom ours has, or tells of. */
+  /** Whether this one is, and not all because the line is lost. */
   isLastKnown(username) {
-    return this.#degraded && this.#here.has(username) && !this.#heard.has(username);
-  }
-
-  set degraded(value) {
-    if (value === this.#degraded) return;
-    this.#degraded = value;
-    this.#heard.clear();
+    return !this.#room.stale && this.#room.isLastKnown(username);
   }
 
   /** Takes the last-seen times of a page of `/api/users`; its statuses are none of our business. */
   note(users) {
     for (const { username, status, since } of users) {
-      if (status !== "offline" || this.#here.has(username)) continue;
+      if (status !== "offline" || this.isHere(username)) continue;
       const known = this.#lastSeen.get(username) ?? null;
       // The socket may have said later than the page was made.
       if (known === null || since > known) this.#lastSeen.set(username, since);
     }
   }
 
-  /** Applies a snapshot or changes; returns the status that each username touched had before. */
-  apply(message) {
-    const before = new Map();
-    if (message.type === "snapshot") this.#forgetAllBut(message, before);
-    for (const status of STATUSES) {
-      for (const [username, since] of Object.entries(message[status] ?? {})) {
-        if (!before.has(username)) before.set(username, this.statusOf(username));
-        this.#put(username, status, since);
-      }
+  /** After a change of the room: the names of those who came, who left, and whose account went. */
+  follow({ added, removed }) {
+    const came = [...added.keys()];
+    const left = [...removed.keys()].filter((username) => this.#here.delete(username));
+    for (const username of came) {
+      this.#here.add(username);
+      this.#deleted.delete(username);
     }
-    for (const username of Object.keys(message.deleted ?? {})) {
-      before.set(username, this.statusOf(username));
-      this.#here.delete(username);
-      this.#lastSeen.delete(username);
-      this.#deleted.add(username);
-    }
-    return before;
+    for (const [username, { since }] of removed) this.#setLastSeen(username, since);
+    const deleted = [...removed].filter(([, { status }]) => status === "deleted");
+    for (const [username] of deleted) this.#delete(username);
+    return { came, left, deleted };
   }
 
-  // Whoever a snapshot does not name has left; when, it does not say.
-  #forgetAllBut({ online = {}, away = {} }, before) {
-    for (const [username, { status }] of this.#here) {
-      if (Object.hasOwn(online, username) || Object.hasOwn(away, username)) continue;
-      before.set(username, status);
-      this.#here.delete(username);
-      this.#lastSeen.delete(username);
-    }
+  #setLastSeen(username, since) {
+    if (since === null) this.#lastSeen.delete(username);
+    else this.#lastSeen.set(username, since);
   }
 
-  #put(username, status, since) {
-    this.#deleted.delete(username);
-    this.#heard.add(username);
-    if (status === "offline") {
-      this.#here.delete(username);
-      this.#lastSeen.set(username, since);
-    } else {
-      this.#here.set(username, { status, since });
-    }
+  #delete(username) {
+    this.#lastSeen.delete(username);
+    this.#deleted.add(username);
   }
 }

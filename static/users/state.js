@@ -1,6 +1,5 @@
 // Tells how far the list can be believed.
 
-import { elapsed } from "./elapsed.js";
 import { setText } from "./text.js";
 
 const byId = (id) => document.getElementById(id);
@@ -13,52 +12,49 @@ const WORDS = {
   waiting: "Connection lost. Shown as last known.",
   refused: "The server opens no live connection now. Shown as last known.",
   ended: "Logged out.",
+  closed: "Not connected.",
 };
 
 export class State {
-  #connection = "connecting";
-  #hasLived = false;
-  #degraded = false;
-  #nextTry = null;
+  #room;
+  #onLive;
+  #shown = "connecting";
   #timer = null;
 
+  /** `onLive` is called whenever the list can be believed again. */
+  constructor(room, onLive) {
+    this.#room = room;
+    this.#onLive = onLive;
+  }
+
   get live() {
-    return this.#connection === "live";
+    return this.#shown === "live";
   }
 
-  /** Whether what is shown was true once and may not be now. */
-  get stale() {
-    return this.#hasLived && !this.live;
-  }
-
-  set degraded(value) {
-    this.#degraded = value;
-    this.#draw();
-  }
-
-  /** See Connection. */
-  set(connection, nextTry) {
+  /** The room has changed. */
+  follow() {
+    const { state } = this.#room;
+    const wasLive = this.live;
     // A try is part of the wait: to tell of each would be noise, to a screen reader above all.
-    if (connection !== "connecting" || !this.#waits) this.#connection = connection;
-    this.#nextTry = nextTry;
-    this.#hasLived ||= this.live;
+    if (state !== "connecting" || !this.#waits) this.#shown = state;
+    if (this.live && !wasLive) this.#onLive();
     this.#draw();
   }
 
   get #waits() {
-    return this.#connection === "waiting" || this.#connection === "refused";
+    return this.#shown === "waiting" || this.#shown === "refused";
   }
 
   get #word() {
-    if (this.live && this.#degraded) return "degraded";
-    if (this.#connection === "connecting" && this.#hasLived) return "reconnecting";
-    return this.#connection;
+    if (this.live && this.#room.degraded) return "degraded";
+    if (this.#shown === "connecting" && this.#room.stale) return "reconnecting";
+    return this.#shown;
   }
 
   #draw() {
     const word = this.#word;
     document.body.dataset.state = word;
-    document.body.classList.toggle("stale", this.stale);
+    document.body.classList.toggle("stale", this.#room.stale);
     setText(byId("state-words"), WORDS[word]);
     byId("try-now").hidden = !this.#waits;
     clearInterval(this.#timer);
@@ -67,8 +63,9 @@ export class State {
   }
 
   #countDown() {
-    const seconds = Math.max(1, Math.ceil((this.#nextTry - elapsed()) / 1000));
-    const words = this.#nextTry === null ? "Trying now." : `Next try in ${seconds} s.`;
+    const { nextTry } = this.#room;
+    const seconds = Math.max(1, Math.ceil(nextTry / 1000));
+    const words = nextTry === null ? "Trying now." : `Next try in ${seconds} s.`;
     setText(byId("next-try"), this.#waits ? words : "");
   }
 }

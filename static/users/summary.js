@@ -7,16 +7,16 @@ const byId = (id) => document.getElementById(id);
 
 export class Summary {
   #roster;
-  #state;
+  #room;
   #search;
   #announcer;
   #me;
   #total;
   #answered = null; // the search whose outcome has been told
 
-  constructor(roster, state, search, announcer, me, total) {
+  constructor(roster, room, search, announcer, me, total) {
     this.#roster = roster;
-    this.#state = state;
+    this.#room = room;
     this.#search = search;
     this.#announcer = announcer;
     this.#me = me;
@@ -45,7 +45,7 @@ export class Summary {
     setText(byId("here-count"), here);
     setText(byId("total"), this.#total.toLocaleString("en"));
     setText(byId("total-noun"), this.#total === 1 ? "person" : "people");
-    const title = `${this.#state.stale ? "Reconnecting…" : `${here} here`} · Presence`;
+    const title = `${this.#room.stale ? "Reconnecting…" : `${here} here`} · Presence`;
     if (document.title !== title) document.title = title;
   }
 

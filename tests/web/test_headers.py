@@ -62,6 +62,7 @@ ROUTES = [
     ("GET", "/users", 308, 308),
     ("GET", "/.well-known/change-password", 302, 302),
     ("GET", "/favicon.ico", 302, 302),
+    ("GET", "/client/v1/nothing.js", 404, 404),
     ("GET", "/healthz", 200, 200),
     ("GET", "/readyz", 200, 200),
     ("GET", "/nothing", 404, 404),

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from presence_server.resources import STATIC
+from presence_server.resources import CLIENT, STATIC
 from tests.conftest import Serve, Visit
 
 
@@ -56,3 +56,22 @@ async def test_the_icon_is_found_by_its_oldest_name(serve: Serve, visit: Visit) 
     visitor = await visit(await serve())
     found = await visitor.get((await visitor.get("/favicon.ico")).location or "")
     assert found.headers["Content-Type"].startswith("image/")
+
+
+async def test_the_client_is_for_pages_of_any_origin(serve: Serve, visit: Visit) -> None:
+    for base in ("", "/people"):
+        visitor = await visit(await serve(public_url=f"http://example.com{base}" if base else None))
+        answer = await visitor.get(f"{base}/client/v1/presence.js", headers={"Host": "example.com"})
+        assert (answer.status, answer.text) == (200, CLIENT.read_text("utf-8"))
+        for name, value in {
+            "Access-Control-Allow-Origin": "*",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            "X-Content-Type-Options": "nosniff",
+            "Content-Type": "text/javascript; charset=utf-8",
+            "Cache-Control": "public, max-age=3600",
+        }.items():
+            assert answer.headers[name] == value
+        again = {"If-None-Match": answer.headers["ETag"], "Host": "example.com"}
+        same = await visitor.get(f"{base}/client/v1/presence.js", headers=again)
+        assert (same.status, same.text) == (304, "")
+        assert same.headers["Access-Control-Allow-Origin"] == "*"

@@ -114,11 +114,17 @@ test("a message in the moment of doubt ends it, and nothing is said twice", asyn
   assert.equal(world.sockets.length, 1);
 });
 
-test("a socket that opens and says nothing is given up", async () => {
-  const room = await world.room();
-  world.socket.open();
-  await world.pass(17);
-  assert.deepEqual([world.sockets[0].closed, room.state], [true, "waiting"]);
+test("a socket that opens and says nothing is given up, and events instead of a third", async () => {
+  await world.room();
+  for (const opened of [1, 2]) {
+    assert.equal(world.sockets.length, opened);
+    const { socket } = world;
+    socket.open();
+    await world.pass(17);
+    assert.equal(socket.closed, true);
+  }
+  assert.equal(world.sockets.length, 2);
+  assert.equal(world.requests.at(-1).headers.Accept, "text/event-stream");
 });
 
 test("one that never opened is closed without a complaint of the browser", async () => {

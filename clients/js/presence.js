@@ -1,15 +1,15 @@
-// Who is here, live: rooms of a presence_server, and elements that show them. One ES module without
-// dependencies; runs as it stands in pages, workers and Node. What is public: presence.d.ts.
+// Who is here, live: rooms of a presence_server, and elements that show them. What is
+// public, and what it means, stands in presence.d.ts.
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
-const FORGIVEN_AFTER = 60_000; // a line that lived so long pays no price for earlier failures
+const FORGIVEN_AFTER = 60_000; // of a line's life, earlier failures count no more
 const LONGEST_OPENING = 15_000;
 const FAILED_OPENS = 2; // of sockets, by a server that answers: then events
 const LOOK_EVERY = 1_000;
-const LATE_MESSAGES = 1_000; // after sleep, what has arrived already is handled before we judge
+const LATE_MESSAGES = 1_000; // what arrived while we slept is handled before we judge
 const SLEEP = 2_000; // the clock ran on by so much more than our own count
-const HEARTBEAT = 20_000; // until the server says its own
+const HEARTBEAT = 20_000;
 const RENEW_AT = 0.8; // of a token's life
 const LONGEST_TIMER = 2 ** 31 - 1;
 const MOST_WATCHED = 500;
@@ -49,7 +49,6 @@ export class Presence {
 }
 
 export class Room extends EventTarget {
-  #name;
   #line;
   #roster = new Roster();
   #changes = new Changes();
@@ -62,7 +61,7 @@ export class Room extends EventTarget {
 
   constructor(name, target, { status = "online", watch = null } = {}) {
     super();
-    this.#name = name;
+    this.name = name;
     this.#status = status;
     this.#roster.want(watchable(watch), this.#changes);
     this.#line = new Line(target);
@@ -72,10 +71,6 @@ export class Room extends EventTarget {
       onMessage: (message) => this.#hear(message),
       onState: () => this.#say(),
     });
-  }
-
-  get name() {
-    return this.#name;
   }
 
   get people() {
@@ -152,7 +147,7 @@ export class Room extends EventTarget {
     const { wanted } = this.#roster;
     const query = {};
     if (this.#status !== "online") query.status = this.#status;
-    // Events cannot be told later whom one wants: all come, and some are shown.
+    // Events bring all; some are shown.
     if (speaks && wanted) query.watch = "some";
     this.#said = { status: this.#status, data: undefined, wanted: wanted && [] };
     return query;
@@ -161,7 +156,7 @@ export class Room extends EventTarget {
   // A new line has not been told that other nodes are silent.
   #begin() {
     this.#counts = null;
-    this.#roster.degraded = false;
+    this.#roster.setDegraded(false);
   }
 
   // What has changed since it was said last; while there is no line it waits, the newest of it.
@@ -183,7 +178,7 @@ export class Room extends EventTarget {
   #hear(message) {
     const { type } = message;
     if (type === "snapshot" || type === "changes") this.#roster.apply(message, this.#changes);
-    else if (type === "degraded") this.#roster.degraded = message.value === true;
+    else if (type === "degraded") this.#roster.setDegraded(message.value);
     else if (type === "own") this.#roster.confirm(message.usernames);
     else if (type === "count" && this.#roster.wanted) this.#counts = message;
     else return;
@@ -231,22 +226,18 @@ class Changes {
   }
 }
 
-// Who is here, as the server said it. Nothing else may answer that question.
+// Who is here, as the server said it.
 class Roster {
   all = new Map();
   people = this.all; // those of them whom one wants
   wanted = null;
   known = false;
-  #degraded = false;
-  #confirmed = new Set(); // true although other nodes are silent
+  degraded = false;
+  #confirmed = new Set(); // all the same
 
-  get degraded() {
-    return this.#degraded;
-  }
-
-  set degraded(value) {
-    if (value !== this.#degraded) this.#confirmed.clear();
-    this.#degraded = value;
+  setDegraded(value) {
+    if (value !== this.degraded) this.#confirmed.clear();
+    this.degraded = value;
   }
 
   confirm(ids) {
@@ -254,7 +245,7 @@ class Roster {
   }
 
   doubts(id) {
-    return this.#degraded && !this.#confirmed.has(id);
+    return this.degraded && !this.#confirmed.has(id);
   }
 
   want(wanted, changes) {
@@ -286,7 +277,7 @@ class Roster {
     }
   }
 
-  // Whoever a snapshot does not name has left; when, it does not say.
+  // Whom a snapshot does not name has left, nobody says when.
   #keep(named, changes) {
     for (const [id, person] of this.all) {
       if (!named.has(id)) this.#remove(id, { ...person, status: "offline", since: null }, changes);
@@ -303,7 +294,7 @@ class Roster {
     changes.put(id, person, before);
   }
 
-  // Also of somebody who was not here: since when, or that there is no such account any more.
+  // Also somebody who was not here: since when, or deleted.
   #remove(id, person, changes) {
     this.all.delete(id);
     this.people.delete(id);
@@ -317,8 +308,7 @@ function entries(message, statuses) {
   );
 }
 
-// One line to one address, opened, watched and opened again. No wait is measured by the wall clock,
-// which people and time servers set.
+// One line to one address, opened, watched and opened again; by no wall clock, which may be set.
 class Line {
   state = "connecting";
   reason = null;
@@ -330,12 +320,12 @@ class Line {
   #ender = new AbortController();
   #name = Math.random().toString(36).slice(2); // among the lines of the same user
   #wire = null;
-  #lived = false; // it has said something
+  #lived = false;
   #bye = null;
   #heartbeat = HEARTBEAT;
   #failures = 0;
   #failedOpens = 0;
-  #refused = false; // the server answers, and opens no line
+  #refused = false;
   #openedAt = 0;
   #heardAt = 0;
   #suspectSince = null;
@@ -398,14 +388,15 @@ class Line {
     this.#drop();
     this.#ender.abort();
     this.#token?.close();
-    this.#tell(state, reason);
+    this.reason = reason;
+    this.#tell(state);
   }
 
   async #try() {
     this.#drop();
     this.#heardAt = Infinity;
     const attempt = (this.#wire = { close() {} }); // until there is a token
-    this.#tell("connecting", this.reason);
+    this.#tell("connecting");
     const token = await this.#token?.get().catch((error) => error);
     if (attempt !== this.#wire) return;
     if (token instanceof Error) this.#lose({ error: token });
@@ -418,12 +409,9 @@ class Line {
     const target = new URL(this.#address);
     for (const name in query) if (query[name] !== null) target.searchParams.set(name, query[name]);
     const ifCurrent = (act) => (value) => wire === this.#wire && act(value);
+    const [hear, lose] = [(message) => this.#hear(message), (ending) => this.#lose(ending)];
     const Wire = this.#usesEvents ? EventsWire : SocketWire;
-    const wire = new Wire(target, token, {
-      onMessage: ifCurrent((message) => this.#hear(message)),
-      onQuiet: ifCurrent(() => (this.#heardAt = now())),
-      onClose: ifCurrent((ending) => this.#lose(ending)),
-    });
+    const wire = new Wire(target, token, ifCurrent(hear), ifCurrent(lose));
     this.#wire = wire;
     this.#openedAt = this.#heardAt = now();
     if (token) this.#renewIn(this.#token.life * RENEW_AT);
@@ -441,18 +429,20 @@ class Line {
       if (message.retry_after > 0) this.#notBefore = now() + message.retry_after * 1000;
       return;
     }
-    if (message.cursor) this.cursor = message.cursor;
-    if (message.heartbeat) this.#heartbeat = message.heartbeat * 1000;
-    // At some time in its last minute, so that not all pages ask at once.
-    if (message.type === "expiring") this.#renewIn((Math.random() * message.in * 1000) / 2);
     const isFirst = !this.#lived;
+    if (message.cursor) this.cursor = message.cursor;
+    else if (isFirst) return; // of a proxy, perhaps
+    if (message.heartbeat) this.#heartbeat = message.heartbeat * 1000;
+    // Not all pages at once.
+    if (message.type === "expiring") this.#renewIn((Math.random() * message.in * 1000) / 2);
     this.#lived = true;
-    this.#tell("live", null);
+    this.reason = null;
+    this.#tell("live");
     if (isFirst) this.#on.onLive();
     this.#on.onMessage(message);
   }
 
-  // As much as is known of why: {code, status, reason, retryAfter, error}.
+  // With what is known of why: {code, status, reason, retryAfter, error}.
   #lose({ error, ...ending }) {
     const lived = this.#lived;
     const failedOpen = this.speaks && !lived && !this.#bye && !(ending.code > 4000);
@@ -470,7 +460,7 @@ class Line {
 
   #count() {
     if (this.speaks && this.#lived) this.#failedOpens = 0;
-    // Perhaps a socket comes through by now; one more failure leads back to events.
+    // Perhaps a socket comes through by now; one failure leads back.
     if (this.#wire instanceof EventsWire) this.#failedOpens = FAILED_OPENS - 1;
   }
 
@@ -510,19 +500,17 @@ class Line {
   }
 
   #wait() {
-    const spread = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(this.#failures, 16));
-    this.#failures += 1;
-    this.#tryIn(Math.max(Math.random() * spread, this.#notBefore - now()));
+    this.#tryIn(Math.max(backOff(this.#failures++), this.#notBefore - now()));
   }
 
   #tryIn(delay) {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#try(), delay);
     this.#dueAt = now() + delay;
-    this.#tell(this.#refused ? "refused" : "waiting", this.reason);
+    this.#tell(this.#refused ? "refused" : "waiting");
   }
 
-  // The server says something at least once per heartbeat: silence for longer is a dead line.
+  // Silence for clearly longer than a heartbeat is a dead line.
   #look() {
     const apart = clocksApart();
     const slept = apart - this.#apart > SLEEP;
@@ -545,41 +533,40 @@ class Line {
     if (this.#heardAt === Infinity) return;
     this.#suspectSince = now();
     setTimeout(() => this.#look(), LATE_MESSAGES);
-    if (this.#lived) this.#tell("connecting", null);
+    if (this.#lived) this.#tell("connecting");
   }
 
-  // The browser takes the network for lost. It may be wrong: a server can be on this machine.
+  // The browser may be wrong about the network: a server can be on this machine.
   async #check() {
     const wire = this.#wire;
     if (wire && (await this.#ask()) === null && wire === this.#wire) this.#lose({});
   }
 
-  // Frozen, or in the cache for the way back: nobody sees the page, and it would stay for ever.
+  // Nobody sees the page, and its user would stay for ever.
   #hide() {
     this.#drop();
-    if (!FINAL.includes(this.state)) this.#tell("connecting", this.reason);
+    if (!FINAL.includes(this.state)) this.#tell("connecting");
   }
 
-  #renewIn(delay) {
+  #renewIn(delay, failures = 0) {
     clearTimeout(this.#renewal);
-    this.#renewal = setTimeout(() => this.#renew(), Math.min(delay, LONGEST_TIMER));
+    this.#renewal = setTimeout(() => this.#renew(failures), Math.min(delay, LONGEST_TIMER));
   }
 
-  async #renew(failures = 0) {
+  async #renew(failures) {
     const wire = this.#wire;
     const token = await this.#token.renew().catch((error) => error);
     if (wire !== this.#wire || wire === null) return;
     if (token instanceof TokenError) {
       this.finish("ended", reasonOf(token));
     } else if (token instanceof Error) {
-      const delay = Math.random() * Math.min(LONGEST_WAIT, 1000 * 2 ** failures);
-      this.#renewal = setTimeout(() => this.#renew(failures + 1), delay);
       reasonOf(token);
+      this.#renewIn(backOff(failures), failures + 1);
     } else if (this.speaks && this.#lived) {
       wire.send({ type: "token", token });
       this.#renewIn(this.#token.life * RENEW_AT);
     } else {
-      // Events go on under the new token from the cursor of the old.
+      // Events go on where the old ones end.
       this.#try();
     }
   }
@@ -608,12 +595,15 @@ class Line {
     this.#wire = null;
   }
 
-  #tell(state, reason) {
+  #tell(state) {
     const isSame = state === this.state && this.#dueAt === null;
     this.state = state;
-    this.reason = reason;
     if (!isSame) this.#on.onState();
   }
+}
+
+function backOff(failures) {
+  return Math.random() * Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** failures);
 }
 
 function reasonOf(error) {
@@ -658,7 +648,6 @@ class Token {
     this.#ender.abort();
   }
 
-  // Those who ask at once get the same answer.
   #next() {
     this.#asking ??= this.#ask().finally(() => (this.#asking = null));
     return this.#asking;
@@ -676,14 +665,14 @@ class Token {
   }
 }
 
-// By the token's own two times: this machine's clock may be wrong.
+// By its own two times: this machine's clock may be wrong.
 function lifeOf(token) {
   try {
     const body = token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
     const { iat, exp } = JSON.parse(atob(body));
     return exp > iat ? (exp - iat) * 1000 : Infinity;
   } catch {
-    return Infinity; // the server will say what is wrong with it
+    return Infinity; // the server says what is wrong
   }
 }
 
@@ -698,7 +687,7 @@ function clocksApart() {
 class SocketWire {
   #socket;
 
-  constructor(target, token, { onMessage, onClose }) {
+  constructor(target, token, onMessage, onClose) {
     const protocols = token ? ["presence.v1", `token.${token}`] : ["presence.v1"];
     this.#socket = new WebSocket(target.href.replace(/^http/, "ws"), protocols);
     this.#socket.onmessage = ({ data }) => onMessage(parse(data) ?? {});
@@ -717,19 +706,19 @@ class SocketWire {
   }
 }
 
-// Server-Sent Events, read with fetch: it sends the token in a header, and shows a refusal.
+// Server-Sent Events by fetch, which sends a header and shows a refusal.
 class EventsWire {
   #ender = new AbortController();
 
-  constructor(target, token, handlers) {
-    this.#read(target, token, handlers).then(handlers.onClose);
+  constructor(target, token, onMessage, onClose) {
+    this.#read(target, token, onMessage).then(onClose);
   }
 
   close() {
     this.#ender.abort();
   }
 
-  async #read(target, token, { onMessage, onQuiet }) {
+  async #read(target, token, onMessage) {
     const headers = { Accept: "text/event-stream", Authorization: `Bearer ${token}` };
     const { signal } = this.#ender;
     try {
@@ -742,14 +731,10 @@ class EventsWire {
         if (done) return {};
         const events = (rest + value).split("\n\n");
         rest = events.pop();
-        for (const event of events) {
-          const message = parse(/^data: ?(.*)/m.exec(event)?.[1]);
-          if (message) onMessage(message);
-          else onQuiet();
-        }
+        for (const event of events) onMessage(parse(/^data: ?(.*)/m.exec(event)?.[1]) ?? {});
       }
     } catch {
-      return {}; // the line broke
+      return {};
     }
   }
 }
@@ -774,18 +759,17 @@ export function tokenFetcher(url) {
     const address = new URL(url, globalThis.location?.href);
     address.searchParams.set("room", room);
     const response = await fetch(address, { signal, cache: "no-store" });
-    if ([401, 403].includes(response.status)) throw new TokenError("not logged in");
-    if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+    if ([401, 403].includes(response.status)) throw new TokenError(response.status);
+    if (!response.ok) throw new Error(`${url}: ${response.status}`);
     const text = (await response.text()).trim();
     return parse(text)?.token ?? text;
   };
 }
 
-// Elements share a line: one for each server, room and source of tokens. It closes a moment after its
-// last element has gone, so that one can be moved within the page.
+// Elements share a line, which outlives the last of them a moment.
 const LINGER = 250;
 const sharedRooms = new Map();
-const numbers = new WeakMap(); // of functions that get tokens
+const numbers = new WeakMap();
 
 class SharedRoom {
   room;
@@ -801,18 +785,18 @@ class SharedRoom {
   show(element, users) {
     clearTimeout(this.#timer);
     this.#elements.set(element, users);
-    this.room.watch(this.#wanted());
+    this.#watch();
   }
 
   hide(element) {
     this.#elements.delete(element);
-    if (this.#elements.size > 0) this.room.watch(this.#wanted());
+    if (this.#elements.size > 0) this.#watch();
     else this.#timer = setTimeout(() => this.#close(), LINGER);
   }
 
-  #wanted() {
+  #watch() {
     const users = new Set([...this.#elements.values()].flat());
-    return users.has(null) || users.size > MOST_WATCHED ? null : users;
+    this.room.watch(users.has(null) || users.size > MOST_WATCHED ? null : users);
   }
 
   #close() {
@@ -827,7 +811,7 @@ function shareRoom(src, name, tokenFrom, getToken, users) {
   let shared = sharedRooms.get(key);
   if (!shared || FINAL.includes(shared.room.state)) {
     const presence = new Presence(src, { getToken: getToken ?? tokenFetcher(tokenFrom) });
-    shared = new SharedRoom(key, presence.room(name, { watch: users[0] === null ? null : users }));
+    shared = new SharedRoom(key, presence.room(name, { watch: [] }));
     sharedRooms.set(key, shared);
   }
   return shared;
@@ -875,7 +859,6 @@ li { position: relative; display: flex; align-items: center; gap: .5em; padding-
 .away { color: var(--presence-away, light-dark(#a16207, #facc15));
   background: linear-gradient(90deg, currentColor 50%, Canvas 0) }
 .stale .dot { border-style: dotted; background: Canvas }
-.text { opacity: .8 }
 .faces .dot { position: absolute; inset-block-end: 0; inset-inline-end: 0;
   outline: 2px solid Canvas }
 .avatar { display: grid; place-items: center; overflow: hidden; box-sizing: border-box;
@@ -884,7 +867,7 @@ li { position: relative; display: flex; align-items: center; gap: .5em; padding-
 .avatar > * { font-size: .8em }
 img { inline-size: 100%; block-size: 100%; object-fit: cover }
 .hue0 { background: #1d4ed8 } .hue1 { background: #7e22ce } .hue2 { background: #be123c }
-.hue3 { background: #0f766e } .hue4 { background: #92400e } .hue5 { background: #3f6212 }
+.hue3 { background: #0f766e }
 .unseen { position: absolute; inline-size: 1px; overflow: hidden; clip-path: inset(50%);
   white-space: nowrap }
 @media (forced-colors: active) {
@@ -901,10 +884,9 @@ function styleSheet() {
 
 const SHARE = 0.1; // of the time goes into drawing at most
 
-// What the elements have in common: where they connect, when they draw, in which words. `usersOf`
-// gives the users that an element shows; `makePainter`, what draws them into its box.
+// What elements have in common. `usersOf` says whom one shows, `makePainter` gives what draws them.
 function elementOf(usersOf, makePainter) {
-  // Where there is no page, importing this defines nothing and throws nothing.
+  // Without a page importing this defines nothing and throws nothing.
   return class extends (globalThis.HTMLElement ?? class {}) {
     static observedAttributes = ["src", "room", "token-from", "user", "max", "lang", "words"];
     #getToken = null;
@@ -954,7 +936,7 @@ function elementOf(usersOf, makePainter) {
       this.#join();
     }
 
-    // Once for all attributes that change in one turn, and for a move within the page.
+    // Once for all that happens in one turn, as when it is moved.
     #join() {
       if (this.#joining) return;
       this.#joining = true;
@@ -1006,7 +988,6 @@ function elementOf(usersOf, makePainter) {
       this.dispatchEvent(new Event("change"));
     }
 
-    // A table of the few words; the author's own stand in `words`, as JSON.
     #words() {
       const lang = languageOf(this);
       const own = parse(this.getAttribute("words"));
@@ -1036,7 +1017,7 @@ function make(tag, names = "", ...children) {
   return made;
 }
 
-// For eyes only; what it means stands beside it in words.
+// For eyes only.
 function silent(element) {
   element.ariaHidden = "true";
   return element;
@@ -1055,7 +1036,7 @@ function said(id, person, words) {
   return `${nameOf(id, person)}: ${person?.text ? `${status}, ${person.text}` : status}`;
 }
 
-// Those who come first in the order of their names, without sorting the many behind them.
+// Those who come first by name, without sorting the many behind them.
 function firstByName(people, most, lang) {
   const compare = comparer(lang);
   const inOrder = (a, b) => compare(a.name, b.name) || (a.id < b.id ? -1 : 1);
@@ -1076,12 +1057,11 @@ function comparer(lang) {
   try {
     return new Intl.Collator(lang, { numeric: true }).compare;
   } catch {
-    return comparer("en"); // the page says what is no language
+    return comparer("en"); // no language at all
   }
 }
 
-// Paints one item for each of the first people; nothing that stays is touched. Returns how many do
-// not show.
+// Paints an item for each of the first people, and leaves those that stay; says how many are more.
 function painterOf(list, usual, makeItem, fill) {
   const items = new Map();
   list.role = "list"; // Safari takes one without bullets for none
@@ -1167,7 +1147,7 @@ function fillFace(item, { id, name, person, words }) {
   if (/^(https?:|\/)/.test(picture)) loadPicture(face, picture);
 }
 
-// Until it comes, and if it does not, the initials stay.
+// Until it comes the initials stay.
 function loadPicture(face, source) {
   const picture = make("img", "picture");
   picture.alt = "";
@@ -1177,14 +1157,12 @@ function loadPicture(face, source) {
 }
 
 function initialsOf(name) {
-  const words = name.split(/[\s._-]+/).filter(Boolean);
-  return [words[0], ...words.slice(1).slice(-1)].map((word = "") => [...word][0] ?? "").join("");
+  const [first = "", ...others] = name.split(/[\s._-]+/).filter(Boolean);
+  return [first, others.at(-1) ?? ""].map((word) => [...word][0]).join("");
 }
 
 function hueOf(id) {
-  let sum = 0;
-  for (const character of id) sum = (sum * 31 + character.codePointAt(0)) % 997;
-  return sum % 6;
+  return [...id].reduce((sum, letter) => (sum * 31 + letter.codePointAt()) % 997, 0) % 4;
 }
 
 function dotPainter(box) {

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import logging
+import time
 from collections.abc import Callable, Iterable
 
 from presence_server.accounts.keyring import Keyring, Unreadable
@@ -15,6 +16,8 @@ from presence_server.storage.database import Database
 
 # Seconds. A change must be heeded within one.
 _READ_EVERY = 0.5
+# So many revocations are remembered before it is seen which are of use no more.
+_REVOCATIONS = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ class KnownApps:
         self._secrets: dict[str, tuple[SigningKey, Secrets]] = {}
         # Up to which second tokens are refused, by app, user and room; None: in all rooms.
         self._issued_before: dict[tuple[int, str, str | None], int] = {}
+        self._most_revocations = _REVOCATIONS
         self._unreadable: set[str] = set()
         self._change = -1
         self._reading = asyncio.Lock()
@@ -87,6 +91,14 @@ class KnownApps:
         who = ending.app, ending.username or "", ending.room
         until = ending.issued_before or ending.ended_at
         self._issued_before[who] = max(until, self._issued_before.get(who, until))
+        if len(self._issued_before) > self._most_revocations:
+            self._forget_revocations(int(time.time()) - endings.KEEP)
+
+    def _forget_revocations(self, before: int) -> None:
+        """Every token that they concern has ended."""
+        kept = {who: until for who, until in self._issued_before.items() if until >= before}
+        self._issued_before = kept
+        self._most_revocations = 2 * len(kept) + _REVOCATIONS
 
     def is_revoked(self, token: Token, room: str | None = None) -> bool:
         """Whether its user was revoked since it was issued: altogether, or in one room."""

@@ -244,7 +244,9 @@ class Lines:
                 self.leave(line)
         else:
             # Which of several sockets it is shows when it closes.
-            self._leaving[app, user, room] = time.monotonic() + _CLOSES_WITHIN
+            now = time.monotonic()
+            waiting = {who: until for who, until in self._leaving.items() if until > now}
+            self._leaving = waiting | {(app, user, room): now + _CLOSES_WITHIN}
 
     # What ends them
 

@@ -5,12 +5,13 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import aiohttp
 import jwt
 import pytest
 
 from testing.app_client import AppClient
 from testing.processes import ServerProcess, launch
-from testing.redis_server import RedisServer
+from testing.redis_server import RedisServer, free_port
 from tests.api.conftest import AddApp
 from tests.conftest import ServerProcesses
 
@@ -30,7 +31,7 @@ async def two(
     server_process: ServerProcesses, redis_server: RedisServer, add_app: AddApp
 ) -> tuple[AppClient, AppClient, list[ServerProcess]]:
     flags = {"redis_url": redis_server.url, "grace": GRACE, "lease": 2}
-    servers = [await server_process(**flags) for _ in range(2)]
+    servers = [await server_process(port=free_port(), **flags) for _ in range(2)]
     one = await known(await add_app(servers[0].url))
     return one, await known(one.at(servers[1].url)), servers
 
@@ -266,3 +267,115 @@ async def run_who(server: ServerProcess, *flags: str, status: int = 0) -> str:
     out, _ = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == status, log.read_text()
     return out.decode()
+
+
+@pytest.mark.timeout(150)
+async def test_commands_are_heeded_by_a_server_that_runs(server_process: ServerProcesses) -> None:
+    # Nobody reads what comes over the line while commands run.
+    server = await server_process(heartbeat=300)
+    flags = (f"--database={server.flags['database']}",)
+    log = server.folder / "app.log"
+
+    async def run(*said: str) -> str:
+        process = await launch("app", *said, *flags, log_file=log)
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode == 0, log.read_text()
+        return out.decode()
+
+    async with aiohttp.ClientSession() as http:
+        app = AppClient(server.url, http, json.loads(await run("add", "wiki", "--json")))
+        # Each is heeded within a second.
+        await asyncio.sleep(1)
+        async with app.line("alice", token=await token_of(run)) as alice:
+            await alice.first()
+            made = json.loads(await run("rotate", "wiki", "--json"))
+            renewed = AppClient(server.url, http, made)
+            await asyncio.sleep(1)
+            # A rotation leaves no gap: both keys hold, and the line stays open.
+            assert list(await app.here()) == list(await renewed.here()) == ["alice"]
+            await alice.send({"type": "token", "token": await token_of(run)})
+            await run("rotate", "wiki", "--drop-previous")
+            await asyncio.sleep(1)
+            assert (await app.ask("GET", "/rooms")).status == 401
+            assert list(await renewed.here()) == ["alice"]
+            await run("delete", "wiki")
+            assert await alice.closed(within=1.2) == 4401
+            assert (await renewed.ask("GET", "/rooms")).status == 401
+
+
+async def token_of(run: Callable[..., Awaitable[str]]) -> str:
+    return (await run("token", "wiki", "--user", "alice", "--room", "doc")).strip()
+
+
+async def stays(app: AppClient, other: AppClient, away: asyncio.Event) -> None:
+    """A page of alice's: away, and back at the other server when the one says goodbye."""
+    here, there = app, other
+    cursor = None
+    while True:
+        query = "?status=away" + (f"&cursor={cursor}" if cursor else "")
+        try:
+            async with here.line("alice", query=query) as line:
+                await line.first()
+                away.set()
+                await line.closed(within=60)
+                cursor = line.cursor
+        except aiohttp.ClientError:
+            pass
+        here, there = there, here
+        await asyncio.sleep(0.05)
+
+
+async def test_servers_replaced_one_by_one_are_no_event(two: Two) -> None:
+    one, other, servers = two
+    there = asyncio.Event()
+    page = asyncio.create_task(stays(one, other, there))
+    try:
+        for watched, server in ((other, servers[0]), (one, servers[1])):
+            await asyncio.wait_for(there.wait(), 10)
+            async with watched.line("watcher") as watcher:
+                await watcher.sees("alice", "away")
+                since, before = watcher.since["alice"], len(watcher.received)
+                there.clear()
+                await server.terminate()
+                await server.start()
+                async with watched.line("bob"):
+                    await watcher.sees("bob", "online")
+                    await asyncio.sleep(GRACE + 2)
+                said = [message for message in watcher.received[before:] if "alice" in str(message)]
+                assert all("offline" not in message and "online" not in message for message in said)
+                assert watcher.people["alice"] == "away" and watcher.since["alice"] == since
+            there.set()
+    finally:
+        page.cancel()
+
+
+async def test_an_outage_of_redis_shows_nobody_offline_who_moves_meanwhile(
+    server_process: ServerProcesses, own_redis: RedisServer, add_app: AddApp
+) -> None:
+    flags = {"redis_url": own_redis.url, "grace": 3, "lease": 2}
+    servers = [await server_process(**flags) for _ in range(2)]
+    one = await known(await add_app(servers[0].url))
+    other = await known(one.at(servers[1].url))
+    async with one.line("w1") as w1, other.line("w2") as w2:
+        async with one.line("alice") as alice, other.line("bob") as bob:
+            for watcher in (w1, w2):
+                await watcher.sees("alice", "online")
+                await watcher.sees("bob", "online")
+            own_redis.kill()
+            for watcher in (w1, w2):
+                await watcher.until(lambda: watcher.degraded)
+            await alice.raw.close()
+            async with other.line("alice") as moved:
+                await moved.first()
+                await asyncio.sleep(6)
+                own_redis.start()
+                for watcher in (w1, w2):
+                    await watcher.until(lambda: not watcher.degraded, within=15)
+                await asyncio.sleep(4)
+                async with one.line("carol"):
+                    for watcher in (w1, w2):
+                        await watcher.sees("carol", "online")
+                for watcher in (w1, w2):
+                    said = [m for m in watcher.received if "alice" in m.get("offline", {})]
+                    assert said == [] and watcher.people["alice"] == "online"
+            assert bob.close_code is None

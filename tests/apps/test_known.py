@@ -144,6 +144,22 @@ async def test_a_revocation_may_be_of_one_room(known: KnownApps, add: Add) -> No
     assert refusal(known, token(made, age=1)) is None
 
 
+async def test_revocations_are_forgotten_when_no_token_can_be_met_by_them(
+    known: KnownApps, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, now = await add("wiki"), int(time.time())
+    await known.read()
+    app = known.named("wiki")
+    assert app
+    monkeypatch.setattr("presence_server.apps.known._REVOCATIONS", 10)
+    known._forget_revocations(0)
+    for number in range(100):
+        known.revoke(revocation(app.id, f"old{number}", now - endings.KEEP - 1))
+    known.revoke(revocation(app.id, "u", now))
+    assert len(known._issued_before) <= 11
+    assert refusal(known, token(made, age=1)) == "revoked"
+
+
 async def test_revocations_outlive_a_restart(
     known: KnownApps, db: Database, keyring: Keyring, add: Add
 ) -> None:

@@ -1,7 +1,7 @@
 """The rooms of apps at this node: who is there, and what is done with a user in one of them."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from presence_server.live.observer import Observer
@@ -11,7 +11,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.messages import StatusMessage
 from presence_server.presence.moment import Moment
 from presence_server.presence.room import CLAIM, LINE, LOBBY, Room
-from presence_server.presence.roster import NOTHING, Roster, Status
+from presence_server.presence.roster import NOTHING, Person, Roster, Status
 
 # What stands beside a status and is nothing that lines say: it belongs to a choice.
 _OF_CHOICES = ("text", "until")
@@ -81,25 +81,14 @@ class AppRooms:
 
     def of_user(self, app: int, user: str) -> list[str]:
         """The rooms in which others see a user; the lobby only if it is the only one."""
-        found = [room for room in self._node.rooms.of_user(app, user) if user in room.roster.here]
-        names = sorted(room.key.partition("/")[2] for room in found)
-        return [name for name in names if name != LOBBY] or names
+        lobby = self.get(app, LOBBY).roster
+        return _rooms_in(lobby, user, len(key_of(app, ""))) if user in lobby.here else []
 
-    def whereabouts(self, app: int, user: str) -> dict[str, Any]:
-        """How a user is in the app as a whole, as others see them."""
-        roster = self.get(app, LOBBY).roster
-        person = roster.here.get(user)
-        if person is None:
-            left = roster.left(user)
-            return {"status": "offline", "since": left, "last_seen": left, "rooms": []}
-        words = {name: person.about[name] for name in _OF_CHOICES if name in person.about}
-        return {
-            "status": person.status,
-            "since": person.since,
-            "last_seen": int(time.time()),
-            **words,
-            "rooms": self.of_user(app, user),
-        }
+    def whereabouts(self, app: int, users: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """How users are in the app as a whole, as others see them."""
+        lobby, now, before = self.get(app, LOBBY).roster, int(time.time()), len(key_of(app, ""))
+        here = lobby.here
+        return {user: _whereabouts(lobby, here.get(user), user, now, before) for user in users}
 
     # Lines
 
@@ -196,6 +185,23 @@ class AppRooms:
 
     def _do(self, act: Callable[[Moment], list[Command]]) -> None:
         self._presence.carry_out(act(_now()))
+
+
+def _whereabouts(
+    lobby: Roster, person: Person | None, user: str, now: int, before: int
+) -> dict[str, Any]:
+    if person is None:
+        left = lobby.left(user)
+        return {"status": "offline", "since": left, "last_seen": left, "rooms": []}
+    found = {"status": person.status, "since": person.since, "last_seen": now}
+    words = {name: person.about[name] for name in _OF_CHOICES if name in person.about}
+    return {**found, **words, "rooms": _rooms_in(lobby, user, before)}
+
+
+def _rooms_in(lobby: Roster, user: str, before: int) -> list[str]:
+    # Of whom is shown in the lobby, each room of theirs shows them.
+    names = {source.room[before:] for source in lobby.entries(user)}
+    return sorted(names - {LOBBY}) or sorted(names)
 
 
 def without_nothing(about: Mapping[str, Any]) -> dict[str, Any]:

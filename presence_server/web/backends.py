@@ -33,7 +33,7 @@ async def list_rooms(request: web.Request) -> web.Response:
 async def read_user(request: web.Request) -> web.Response:
     app = identify_backend(request)
     user = user_in_path(request)
-    return web.json_response(request.app[ROOMS].whereabouts(app.id, user))
+    return web.json_response(request.app[ROOMS].whereabouts(app.id, [user])[user])
 
 
 async def query_users(request: web.Request) -> web.Response:
@@ -44,8 +44,7 @@ async def query_users(request: web.Request) -> web.Response:
     for user in users:
         if problem := user_problem(user):
             raise bad_request(f"users names {problem}.")
-    whereabouts = request.app[ROOMS].whereabouts
-    return web.json_response({"users": {user: whereabouts(app.id, user) for user in users}})
+    return web.json_response({"users": request.app[ROOMS].whereabouts(app.id, users)})
 
 
 async def revoke(request: web.Request) -> web.Response:

@@ -298,8 +298,9 @@ async def test_commands_are_heeded_by_a_server_that_runs(server_process: ServerP
             await asyncio.sleep(1)
             assert (await app.ask("GET", "/rooms")).status == 401
             assert list(await renewed.here()) == ["alice"]
+            closed = asyncio.create_task(alice.closed(within=60))
             await run("delete", "wiki")
-            assert await alice.closed(within=1.2) == 4401
+            assert await asyncio.wait_for(closed, 1.2) == 4401
             assert (await renewed.ask("GET", "/rooms")).status == 401
 
 

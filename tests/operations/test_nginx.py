@@ -1,6 +1,7 @@
 """The way to production of docs/operations.md: nginx in front of two processes with one Redis."""
 
 import asyncio
+import json
 import os
 import re
 from collections.abc import AsyncIterator
@@ -10,10 +11,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from testing.app_client import AppClient
 from testing.install_nginx import MISSING, nginx_binary
 from tests.operations.nginx import NAME, SITE, Nginx, make_certificate, replaced
 from tests.operations.people import WITHIN, Page, Place, staying, until
-from testing.processes import LOGGED_WITHIN, ServerProcess
+from testing.processes import LOGGED_WITHIN, ServerProcess, launch
 from testing.redis_server import RedisServer, lasting_port
 
 CROWD = 6
@@ -197,3 +199,27 @@ async def test_a_rolling_restart_shows_nobody_offline(site: Site) -> None:
             lambda: [(page.sockets, page._here) for page in pages],
         )
         assert [page.shown_offline for page in pages] == [[]] * CROWD
+
+
+async def test_lines_of_an_application_come_through_at_once(site: Site) -> None:
+    server = site.servers[0]
+    said = ("app", "add", "wiki", "--json", f"--database={server.flags['database']}")
+    process = await launch(*said, log_file=server.folder / "app.log")
+    out, _ = await asyncio.wait_for(process.communicate(), 30)
+    async with site.visitor() as visitor:
+        app = AppClient(site.url, visitor.http, json.loads(out))
+        async with asyncio.timeout(5):
+            while (await app.ask("GET", "/rooms")).status != 200:
+                await asyncio.sleep(0.1)
+        async with app.events("alice") as alice, app.line("bob") as bob:
+            async with asyncio.timeout(WITHIN):
+                assert (await alice.event())["type"] == "snapshot"
+                await bob.sees("alice", "online")
+                # Nothing gathers what goes over a stream.
+                await alice.sees("bob", "online")
+                assert (await app.say("alice", status="away")).status == 204
+                await bob.sees("alice", "away")
+                assert (await app.put("doc", "a/b", ttl=10)).status == 204
+                await bob.sees("a/b", "online")
+        async with app.line("bob", token="bad") as refused:
+            assert await refused.closed() == 4401

@@ -35,6 +35,7 @@ def check_upgrade(request: web.Request) -> None:
         and len(keys) == 1
         and _KEY.fullmatch(keys[0]) is not None
         and _is_subprotocol_spoken(request)
+        and not _has_body(request)
     )
     if not good:
         raise web.HTTPBadRequest
@@ -44,6 +45,11 @@ def _is_subprotocol_spoken(request: web.Request) -> bool:
     offers = request.headers.getall("Sec-WebSocket-Protocol", ())
     # aiohttp reads the first line only.
     return not offers or (len(offers) == 1 and SUBPROTOCOL in _tokens(offers[0]))
+
+
+def _has_body(request: web.Request) -> bool:
+    # aiohttp would take it for frames, and a proxy for what it says it is.
+    return "Transfer-Encoding" in request.headers or request.content_length not in (None, 0)
 
 
 def _words(request: web.Request, name: str) -> set[str]:

@@ -100,8 +100,11 @@ class Database:
         `work` may await nothing but its own statements. A transaction that has waited too long
         for its turn is not begun.
         """
-        with self._serving("write"):
-            return await self._engine.write(work)
+        done = await self._write(work)
+        if "write" in self._not_serving:
+            # On a full disk much can be written that needs no room, and proves nothing.
+            await self.why_not_writable()
+        return done
 
     async def attempt(self, work: Awaitable[object]) -> None:
         """Await background work, which is done again later whatever becomes of it now.
@@ -123,7 +126,8 @@ class Database:
         It writes: what everybody may ask is why_not_writable().
         """
         with suppress(TakenBack):
-            await self.write(self._engine.take_room)
+            await self._write(self._engine.take_room)
+        self._end_trouble("write")
 
     async def why_not_writable(self) -> str | None:
         """A sentence, or None. Looked into once a second, and after a failure, whoever asks."""
@@ -147,6 +151,10 @@ class Database:
     def close(self) -> None:
         """Take nothing new; what has begun goes on. open_database() calls this."""
         self._closed = True
+
+    async def _write(self, work: Work[T]) -> T:
+        with self._serving("write"):
+            return await self._engine.write(work)
 
     async def _check(self) -> str | None:
         try:
@@ -186,6 +194,10 @@ class Database:
 
     def _note_success(self, kind: str, started: float) -> None:
         self._served[kind] = started
+        if kind == "read":
+            self._end_trouble(kind)
+
+    def _end_trouble(self, kind: str) -> None:
         if kind in self._not_serving:
             self._not_serving.remove(kind)
             if not self._not_serving:

@@ -248,8 +248,38 @@ async def test_one_line_when_it_ceases_to_serve_and_one_when_it_serves_again(
         f"The database {db.name} is full."
     ]
     assert db.failures == {"write": 10}
-    await users.create(db, "alice", "hash", NOW)
+    await write_until_told(db, caplog, 2)
     await users.create(db, "bob", "hash", NOW)
+    (again,) = caplog.records[1:]
+    assert again.getMessage() == f"The database {db.name} serves again."
+
+
+async def write_until_told(db: Database, caplog: pytest.LogCaptureFixture, lines: int) -> None:
+    """Write something that needs no room until the log has so many lines."""
+    async with asyncio.timeout(10):
+        while len(caplog.records) < lines:
+            await users.record_last_seen(db, {"alice": NOW})
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.both_databases
+async def test_what_needs_no_room_is_no_sign_of_room(
+    db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    await users.create(db, "alice", "hash", NOW)
+    with monkeypatch.context() as trouble:
+
+        async def full(*values: object) -> None:
+            raise DatabaseUnavailable(f"The database {db.name} is full.")
+
+        trouble.setattr(db._engine, "take_room", full)
+        with pytest.raises(DatabaseUnavailable):
+            await db.check_writable()
+        await users.record_last_seen(db, {"alice": NOW + 1})
+        assert await users.last_seen_of(db, ["alice"]) == {"alice": NOW + 1}
+        assert len(caplog.records) == 1
+    await write_until_told(db, caplog, 2)
     (again,) = caplog.records[1:]
     assert again.getMessage() == f"The database {db.name} serves again."
 

@@ -1,0 +1,324 @@
+"""The elements in a page of another application, on another origin, as its visitors see them."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Locator, Page, WebSocketRoute, expect
+
+from testing.processes import ServerProcess
+from testing.redis_server import free_port
+from testing.tcp_proxy import Proxy
+from tests.api.conftest import AddApp, add_app, http
+from tests.browser.conftest import OpenWindow
+from tests.browser.test_accessibility import violations_in_both_schemes
+from tests.browser.wiki import ROOM, Wiki, wiki_running, without_sockets
+from tests.browser.window import Window
+from tests.conftest import ServerProcesses
+
+__all__ = ["add_app", "http"]
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+async def server(server_process: ServerProcesses) -> ServerProcess:
+    return await server_process(heartbeat=1, grace=0.5)
+
+
+@pytest.fixture
+async def line(server: ServerProcess) -> AsyncIterator[Proxy]:
+    """A network between the pages and the server."""
+    async with Proxy(("127.0.0.1", server.port)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def wiki(server: ServerProcess, line: Proxy, add_app: AddApp) -> AsyncIterator[Wiki]:
+    port = free_port()
+    app = await add_app(server.url, origins=(f"http://localhost:{port}",))
+    async with asyncio.timeout(3):
+        while (await app.ask("GET", "/rooms")).status != 200:
+            await asyncio.sleep(0.05)
+    async with wiki_running(Wiki(app, f"http://127.0.0.1:{line.port}"), port) as wiki:
+        yield wiki
+
+
+async def is_in_state(page: Page, state: str, within: int = 10_000) -> None:
+    script = """(state) => [...document.querySelectorAll("main > *")]
+        .filter((element) => element.presence)
+        .every((element) => element.presence.state === state)"""
+    await page.wait_for_function(script, arg=state, timeout=within)
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator("presence-list li").filter(has_text=name)
+
+
+async def open_list(window: OpenWindow, wiki: Wiki, **attributes: object) -> Window:
+    wiki.body = wiki.element("presence-list", **attributes)
+    opened = await (await window(wiki.url)).goto("/")
+    await is_in_state(opened.page, "live")
+    return opened
+
+
+async def test_each_element_shows_who_is_here_over_one_line(
+    wiki: Wiki, window: OpenWindow
+) -> None:
+    wiki.body = "".join(
+        [
+            wiki.element("presence-avatars", max=2),
+            wiki.element("presence-list"),
+            wiki.element("presence-dot", user="bob"),
+            wiki.element("presence-dot", user="nobody"),
+        ]
+    )
+    ann = await window(wiki.url)
+    sockets: list[str] = []
+    ann.page.on("websocket", lambda socket: sockets.append(socket.url))
+    async with wiki.app.line("bob") as bob, wiki.app.line("carl"):
+        await ann.goto("/")
+        avatars, dots = ann.page.locator("presence-avatars"), ann.page.locator("presence-dot")
+        await expect(row(ann.page, "bob")).to_have_text("bobonline")
+        await expect(row(ann.page, "Ann Lee")).to_be_visible()
+        await expect(avatars.get_by_text("1 more")).to_be_attached()
+        await expect(avatars.locator("img")).to_have_count(1)
+        await expect(dots.first).to_contain_text("bob: online")
+        await expect(dots.last).to_contain_text("nobody: offline")
+        await bob.send({"type": "status", "status": "busy", "scope": "user", "text": "lunch"})
+        await expect(row(ann.page, "bob")).to_have_text("bobbusylunch")
+        await expect(dots.first).to_contain_text("bob: busy, lunch")
+        assert await violations_in_both_schemes(ann.page) == []
+    await expect(row(ann.page, "bob")).to_have_count(0)
+    await expect(dots.first).to_contain_text("bob: offline")
+    assert len(sockets) == 1
+    assert wiki.asked == ["ann"]
+
+
+async def test_dots_alone_ask_for_their_users_only(wiki: Wiki, window: OpenWindow) -> None:
+    wiki.body = "".join(wiki.element("presence-dot", user=user) for user in ("bob", "carl"))
+    ann = await window(wiki.url)
+    said: list[Any] = []
+    ann.page.on(
+        "websocket",
+        lambda socket: socket.on("framesent", lambda frame: said.append(json.loads(str(frame)))),
+    )
+    async with wiki.app.line("bob"), wiki.app.line("eve"):
+        await ann.goto("/")
+        await expect(ann.page.locator("presence-dot").first).to_contain_text("bob: online")
+        people = "[...document.querySelector('presence-dot').presence.people.keys()]"
+        assert await ann.page.evaluate(people) == ["bob"]
+    assert said == [{"type": "watch", "users": ["bob", "carl"]}]
+
+
+async def test_what_the_author_wrote_shows_until_something_is_known(
+    wiki: Wiki, line: Proxy, window: OpenWindow
+) -> None:
+    line.stop("down")
+    wiki.body = wiki.element("presence-list", inside="<b>Bob was here at noon.</b>")
+    ann = await window(wiki.url)
+    await ann.page.goto(wiki.url + "/", wait_until="commit")
+    await expect(ann.page.get_by_text("Bob was here at noon.")).to_be_visible()
+    line.go("down")
+    await expect(row(ann.page, "Ann Lee")).to_be_visible()
+    await expect(ann.page.get_by_text("Bob was here at noon.")).to_be_hidden()
+
+
+async def test_elements_are_upgraded_moved_and_changed(wiki: Wiki, window: OpenWindow) -> None:
+    wiki.body = "<p id=place></p>"
+    ann = await (await window(wiki.url)).goto("/")
+    sockets: list[str] = []
+    ann.page.on("websocket", lambda socket: sockets.append(socket.url))
+    # A property that was set before its element was known.
+    await ann.page.evaluate(
+        """async () => {
+            const list = document.createElement("presence-list");
+            const late = Object.defineProperty(list, "getToken", { value: null, writable: true,
+                configurable: true, enumerable: true });
+            late.getToken = async ({ room }) =>
+                (await (await fetch(`/token?user=ann&room=${room}`)).json()).token;
+            list.setAttribute("room", "doc");
+            document.querySelector("main").append(list);
+            window.list = list;
+        }"""
+    )
+    await expect(row(ann.page, "Ann Lee")).to_be_visible()
+    await ann.page.evaluate("document.getElementById('place').append(list)")
+    await ann.page.evaluate("new Promise((done) => setTimeout(done, 500))")
+    await expect(row(ann.page, "Ann Lee")).to_be_visible()
+    assert len(sockets) == 1
+    await ann.page.evaluate("list.setAttribute('room', 'other')")
+    await ann.page.wait_for_function(
+        "() => list.presence.name === 'other' && list.presence.count === 1"
+    )
+    await expect(row(ann.page, "Ann Lee")).to_be_visible()
+    assert [re.findall(r"rooms/(\w+)", url)[0] for url in sockets] == ["doc", "other"]
+    await ann.page.evaluate("window.room = list.presence; list.remove()")
+    await ann.page.wait_for_function("() => room.state === 'closed'")
+
+
+async def test_a_cut_network_is_told_and_mended(
+    wiki: Wiki, line: Proxy, window: OpenWindow
+) -> None:
+    ann = await open_list(window, wiki)
+    async with wiki.app.line("bob"):
+        await expect(row(ann.page, "bob")).to_be_visible()
+        line.shut()
+        line.cut()
+        await is_in_state(ann.page, "waiting")
+        lost = ann.page.get_by_text("Connection lost. Shown as last known.")
+        await expect(lost).to_be_visible()
+        assert await violations_in_both_schemes(ann.page) == []
+    await expect(row(ann.page, "bob")).to_be_visible()
+    await line.open()
+    await is_in_state(ann.page, "live")
+    await expect(row(ann.page, "bob")).to_have_count(0)
+    await expect(lost).to_have_count(0)
+    ann.complaints.clear()
+
+
+async def test_a_server_that_is_killed_shows_nobody_gone(
+    wiki: Wiki, server: ServerProcess, line: Proxy, window: OpenWindow
+) -> None:
+    ann = await open_list(window, wiki)
+    await ann.page.evaluate(
+        """() => {
+            window.removed = [];
+            document.querySelector("presence-list").presence.addEventListener("change",
+                (event) => removed.push(...event.removed.keys()));
+        }"""
+    )
+    await server.kill()
+    await is_in_state(ann.page, "waiting")
+    await expect(row(ann.page, "Ann Lee")).to_be_visible()
+    await server.start()
+    line.to = ("127.0.0.1", server.port)
+    await is_in_state(ann.page, "live", within=20_000)
+    assert await ann.page.evaluate("removed") == []
+    ann.complaints.clear()
+
+
+async def test_a_token_is_renewed_on_the_open_line(wiki: Wiki, window: OpenWindow) -> None:
+    wiki.life = 2
+    ann = await window(wiki.url)
+    sockets: list[str] = []
+    ann.page.on("websocket", lambda socket: sockets.append(socket.url))
+    wiki.body = wiki.element("presence-list")
+    await ann.goto("/")
+    async with asyncio.timeout(10):
+        while len(wiki.asked) < 4:
+            await asyncio.sleep(0.1)
+    await is_in_state(ann.page, "live")
+    assert len(sockets) == 1
+
+
+async def test_a_token_that_expires_is_waited_out(wiki: Wiki, window: OpenWindow) -> None:
+    wiki.life = 2
+    ann = await open_list(window, wiki)
+    wiki.status = 500
+    await is_in_state(ann.page, "waiting")
+    await expect(row(ann.page, "Ann Lee")).to_be_visible()
+    wiki.status = 200
+    await is_in_state(ann.page, "live")
+    ann.complaints.clear()
+
+
+async def test_whose_token_is_revoked_goes_unless_there_is_another(
+    wiki: Wiki, window: OpenWindow
+) -> None:
+    ann = await open_list(window, wiki)
+    async with wiki.app.line("bob") as bob:
+        await expect(row(ann.page, "bob")).to_be_visible()
+        wiki.status = 403
+        assert (await wiki.app.ask("DELETE", "/users/ann")).status == 204
+        await bob.sees("ann", "offline")
+        await is_in_state(ann.page, "ended")
+        await expect(ann.page.get_by_text("Shown as last known.")).to_be_visible()
+    ann.complaints.clear()
+
+
+async def test_a_frozen_page_keeps_nobody_here(wiki: Wiki, window: OpenWindow) -> None:
+    ann = await open_list(window, wiki)
+    async with wiki.app.line("bob") as bob:
+        await bob.sees("ann", "online")
+        await ann.page.evaluate("document.dispatchEvent(new Event('freeze'))")
+        await bob.sees("ann", "offline")
+        await ann.page.evaluate("document.dispatchEvent(new Event('resume'))")
+        await bob.sees("ann", "online")
+    await is_in_state(ann.page, "live")
+
+
+async def test_without_sockets_events_do(wiki: Wiki, window: OpenWindow) -> None:
+    async with without_sockets(wiki.server) as wiki.server, wiki.app.line("bob") as bob:
+        ann = await open_list(window, wiki)
+        await expect(row(ann.page, "bob")).to_be_visible()
+        await bob.sees("ann", "online")
+        await ann.page.evaluate(
+            """() => {
+                const { presence } = document.querySelector("presence-list");
+                presence.setStatus("busy", { text: "lunch" });
+                presence.setData({ row: 7 });
+            }"""
+        )
+        await bob.sees("ann", "busy")
+        await expect(row(ann.page, "Ann Lee")).to_contain_text("lunch")
+        await bob.message(lambda message: '"row": 7' in json.dumps(message))
+        await ann.page.goto("about:blank")
+    ann.complaints.clear()
+
+
+async def test_two_tabs_are_one_user(wiki: Wiki, window: OpenWindow) -> None:
+    one = await open_list(window, wiki)
+    other = await one.tab()
+    await is_in_state(other.page, "live")
+    await expect(one.page.locator("presence-list li")).to_have_count(1)
+    async with wiki.app.line("bob") as bob:
+        await bob.sees("ann", "online")
+        await one.page.close()
+        await expect(row(other.page, "bob")).to_be_visible()
+        count = "document.querySelector('presence-list').presence.count"
+        assert await other.page.evaluate(count) == 2
+        assert bob.people["ann"] == "online"
+
+
+async def test_words_follow_the_language_and_the_author(wiki: Wiki, window: OpenWindow) -> None:
+    wiki.lang = "de-AT"
+    ann = await open_list(window, wiki)
+    await expect(row(ann.page, "Ann Lee")).to_contain_text("online")
+    await wiki.app.put(ROOM, "bot", status="away", ttl=60)
+    await expect(row(ann.page, "bot")).to_contain_text("abwesend")
+    element = ann.page.locator("presence-list")
+    await element.evaluate("(list) => list.setAttribute('words', '{\"away\": \"fort\"}')")
+    await expect(row(ann.page, "bot")).to_contain_text("fort")
+    await element.evaluate("(list) => { list.removeAttribute('words'); list.lang = 'no such_one' }")
+    await expect(row(ann.page, "bot")).to_contain_text("away")
+
+
+async def test_ten_thousand_people_do_not_jam_a_page(wiki: Wiki, window: OpenWindow) -> None:
+    """Whoever comes is told of them at once, and then ten times a second."""
+    everybody = {f"user{number:05}": 1_800_000_000 for number in range(10_000)}
+
+    async def play(socket: WebSocketRoute) -> None:
+        first = {"type": "snapshot", "cursor": "c", "heartbeat": 20, "online": everybody}
+        socket.send(json.dumps(first))
+        for number in range(30):
+            away = {f"user{number:05}": 1_800_000_000 + number}
+            socket.send(json.dumps({"type": "changes", "cursor": "c", "away": away}))
+            await asyncio.sleep(0.1)
+
+    ann = await window(wiki.url)
+    await ann.page.route_web_socket("**/rooms/**", play)
+    wiki.body = wiki.element("presence-list") + wiki.element("presence-avatars")
+    await ann.page.add_init_script(
+        """window.longest = 0;
+        new PerformanceObserver((list) => {
+            for (const { duration } of list.getEntries()) longest = Math.max(longest, duration);
+        }).observe({ type: "longtask" });"""
+    )
+    await ann.goto("/")
+    await expect(ann.page.get_by_text("9800 more")).to_be_visible()
+    await expect(ann.page.get_by_text("+9995")).to_be_visible()
+    await expect(row(ann.page, "user00029")).to_contain_text("away")
+    assert await ann.page.evaluate("longest") < 500

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 async def server(server_process: ServerProcesses) -> ServerProcess:
-    return await server_process(heartbeat=1, grace=0.5)
+    return await server_process(grace=0.5)
 
 
 @pytest.fixture
@@ -47,9 +47,7 @@ async def wiki(server: ServerProcess, line: Proxy, add_app: AddApp) -> AsyncIter
 
 
 async def is_in_state(page: Page, state: str, within: int = 10_000) -> None:
-    script = """(state) => [...document.querySelectorAll("main > *")]
-        .filter((element) => element.presence)
-        .every((element) => element.presence.state === state)"""
+    script = "(state) => document.querySelector('presence-list').presence?.state === state"
     await page.wait_for_function(script, arg=state, timeout=within)
 
 

@@ -116,8 +116,11 @@ async def without_sockets(server: str) -> AsyncIterator[str]:
 
     proxy = web.Application()
     proxy.router.add_route("*", "/{path:.*}", pass_on)
-    async with (
-        aiohttp.ClientSession(auto_decompress=False) as http,
-        TestServer(proxy) as running,
-    ):
-        yield str(running.make_url("")).rstrip("/")
+    runner = web.AppRunner(proxy, shutdown_timeout=0.1)
+    await runner.setup()
+    async with aiohttp.ClientSession(auto_decompress=False) as http:
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()

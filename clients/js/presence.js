@@ -848,8 +848,8 @@ const STYLE = `
 ul { display: flow-root; list-style: none; margin: 0; padding: 0 }
 p { margin: 0 }
 li { position: relative; display: flex; align-items: center; gap: .5em; padding-block: .15em }
-.faces { display: flex }
-.faces li { padding: 0; margin-inline-end: -.3em }
+.faces { display: flex; flex-wrap: wrap; gap: .2em }
+.faces li { padding: 0 }
 .dot { flex: none; display: inline-block; box-sizing: border-box; inline-size: .75em;
   block-size: .75em; border: .15em solid; border-radius: 50%;
   color: var(--presence-offline, light-dark(#64748b, #94a3b8)) }
@@ -860,11 +860,11 @@ li { position: relative; display: flex; align-items: center; gap: .5em; padding-
   background: linear-gradient(90deg, currentColor 50%, Canvas 0) }
 .stale .dot { border-style: dotted; background: Canvas }
 .faces .dot { position: absolute; inset-block-end: 0; inset-inline-end: 0;
-  outline: 2px solid Canvas }
+  outline: 2px solid Canvas; font-size: .8em }
 .avatar { display: grid; place-items: center; overflow: hidden; box-sizing: border-box;
   inline-size: var(--presence-size, 2em); block-size: var(--presence-size, 2em);
   border: 2px solid Canvas; border-radius: 50%; color: #fff; background: #475569 }
-.avatar > * { font-size: .8em }
+.avatar > * { font-size: calc(var(--presence-size, 2em) * .4) }
 img { inline-size: 100%; block-size: 100%; object-fit: cover }
 .hue0 { background: #1d4ed8 } .hue1 { background: #7e22ce } .hue2 { background: #be123c }
 .hue3 { background: #0f766e }
@@ -872,6 +872,7 @@ img { inline-size: 100%; block-size: 100%; object-fit: cover }
   white-space: nowrap }
 @media (forced-colors: active) {
   .dot { forced-color-adjust: none; color: CanvasText }
+  .avatar { border-color: CanvasText }
 }`;
 
 let sheet = null;

@@ -52,10 +52,10 @@ async def test_from_nothing_to_a_live_page(
             await page.goto(site)
         for page in pages:
             await expect(page.locator("li")).to_have_text(
-                ["visitor 1: online", "visitor 2: online"], timeout=10_000
+                ["visitor 1online", "visitor 2online"], timeout=10_000
             )
         await pages[1].close()
-        await expect(pages[0].locator("li")).to_have_text(["visitor 1: online"], timeout=20_000)
+        await expect(pages[0].locator("li")).to_have_text(["visitor 1online"], timeout=20_000)
     finally:
         backend.kill()
         await backend.wait()

@@ -232,11 +232,13 @@ class Others:
 
     def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
         # What was heard is newer, until it has surely been written.
-        if peer.noted is None or peer.life is Life.CURRENT and self._hears(peer, now):
+        if peer.life is Life.CURRENT and self._hears(peer, now):
             return
-        if peer.written_at >= peer.heard:
+        if peer.noted is not None and peer.written_at >= peer.heard:
             stays, peer.noted = peer.noted, None
             self._replace(name, peer, _states(stays, now), now)
+        if peer.noted is None:
+            peer.believed_at = peer.written_at
 
     def _hears(self, peer: Peer, now: Moment) -> bool:
         heard_lately = now.elapsed - peer.heard <= self._timing.deaf

@@ -42,9 +42,10 @@ class Peer:
         self.asked: float | None = None
         self.collecting: tuple[int, int] | None = None
         self.parts: dict[int, People] = {}
-        # What it knew by then has been heard; and what it knew by then has been read.
+        # What it knew by then has been heard; has been read; and has been read and taken in.
         self.confirmed_at = -math.inf
         self.written_at = -math.inf
+        self.believed_at = -math.inf
         # Its newest mark, and whether it waits for that to be confirmed.
         self.mark = 0
         self.asks = False
@@ -71,7 +72,7 @@ class Peer:
     def known_until(self) -> float:
         """All that it knew by then is known here."""
         confirmed_at = self.confirmed_at if self.life is Life.CURRENT else -math.inf
-        return max(confirmed_at, self.written_at)
+        return max(confirmed_at, self.believed_at)
 
     @property
     def clock(self) -> int:

@@ -14,6 +14,7 @@ from presence_server.presence.letters import (
 )
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.records import Notes, Stay
 from tests.presence.judge import Judge
 from tests.presence.simulation import EPOCH, World
 
@@ -702,6 +703,26 @@ def test_a_batch_between_two_parts_makes_the_answer_useless() -> None:
     node.receive(encode_letter(Part(peer, 5, 2, 1, 2, NOBODY)), Moment(0, EPOCH))
     assert "alice" in node.rooms.own.roster.here
     assert not node.settled, "it is asked again"
+
+
+def test_nobody_goes_by_notes_that_are_not_taken_in_yet() -> None:
+    """Between two readings the other node was heard, so that what it wrote waits for its turn."""
+    node, one = one_node()
+    other = f"{3:016x}"
+    for part in (Part(one, 1, 2, 0, 1, ALICE), Part(other, 0, 1, 0, 1, NOBODY)):
+        node.receive(encode_letter(part), Moment(0, EPOCH))
+    node.lost()
+    gone = People({"": {"laptop": EPOCH}}, {})
+    node.receive(encode_letter(Batch(one, 2, 0, gone)), Moment(0.1, EPOCH))
+    node.heed(Notes({one: 1, other: 1}, {one: [], other: []}, []), 0.2, Moment(0.2, EPOCH))
+    beat = Beat(other, 0, 1, EPOCH, False, {})
+    node.receive(encode_letter(beat), Moment(0.3, EPOCH))
+    node.heed(Notes({one: 2, other: 2}, {}, []), 0.4, Moment(0.4, EPOCH))
+    alice = Stay("", "laptop", "alice", 1, "online", EPOCH)
+    node.heed(Notes({one: 3, other: 3}, {other: [alice]}, []), 0.6, Moment(0.6, EPOCH))
+    assert "alice" in node.rooms.own.roster.here
+    node.heed(Notes({one: 4, other: 4}, {}, []), 0.8, Moment(0.8, EPOCH))
+    assert node.rooms.own.views[other] and "alice" in node.rooms.own.roster.here
 
 
 # Subscriptions

@@ -317,7 +317,7 @@ class Node:
         self._see_graces(now)
         self._let_go(now)
         self._speak(now)
-        self.rooms.close_idle()
+        self.rooms.close_idle(now)
         return self._take_commands()
 
     def say_ended(self) -> list[Command]:

@@ -4,9 +4,15 @@ from collections.abc import Iterator
 
 from presence_server.presence.choices import Choices
 from presence_server.presence.cursors import Cursors
+from presence_server.presence.deadlines import Deadlines
+from presence_server.presence.moment import Moment
 from presence_server.presence.records import OWN
 from presence_server.presence.room import Room, lobby_of
 from presence_server.presence.roster import Entry, Source, Versions
+
+
+# Seconds for which it is known who has left a room in which nobody is.
+_REMEMBERED_FOR = 60.0
 
 
 class Rooms:
@@ -19,6 +25,7 @@ class Rooms:
         # Rooms that have something to say, and those that may have become idle.
         self._unsaid: set[str] = set()
         self._perhaps_idle: set[str] = set()
+        self._closing: Deadlines[str] = Deadlines()
         self.own = self.open(OWN)
 
     def __iter__(self) -> Iterator[Room]:
@@ -34,14 +41,13 @@ class Rooms:
         """The room, which is there from now on until it is idle."""
         room = self._rooms.get(key)
         if room is None:
-            lobby = lobby_of(key)
+            name = lobby_of(key)
+            lobby = None if name is None else self.open(name)
+            if lobby is not None:
+                # It stays for as long as there is a room whose people it shows.
+                lobby.observers += 1
             room = self._rooms[key] = Room(
-                key,
-                self._node,
-                self._versions,
-                self._cursors,
-                self._choices.holding,
-                None if lobby is None else self.open(lobby),
+                key, self._node, self._versions, self._cursors, self._choices.holding, lobby
             )
             self._perhaps_idle.add(key)
         return room
@@ -60,16 +66,30 @@ class Rooms:
     def has_unsaid(self) -> bool:
         return bool(self._unsaid)
 
-    def close_idle(self) -> None:
-        """Let rooms go in which nobody is, and at which nobody looks."""
+    def close_idle(self, now: Moment) -> None:
+        """Let rooms go in which nobody is, and at which nobody looks; those that remember who was
+        there only after a while."""
         perhaps, self._perhaps_idle = self._perhaps_idle, set()
         for key in perhaps:
             room = self._rooms.get(key)
-            if room is not None and key != OWN and room.is_idle:
-                del self._rooms[key]
-                lobby = lobby_of(key)
-                if lobby is not None:
-                    self._perhaps_idle.add(lobby)
+            if room is None or key == OWN or not room.is_idle:
+                continue
+            if room.roster.remembers_nobody:
+                self._close(room)
+            else:
+                self._closing.put(key, now.elapsed + _REMEMBERED_FOR)
+        for key in list(self._closing.take(now.elapsed)):
+            room = self._rooms.get(key)
+            if room is not None and room.is_idle:
+                self._close(room)
+
+    def _close(self, room: Room) -> None:
+        del self._rooms[room.key]
+        self._closing.drop(room.key)
+        lobby = lobby_of(room.key)
+        if lobby is not None:
+            self._rooms[lobby].observers -= 1
+            self._perhaps_idle.add(lobby)
 
     def of_user(self, app: int, user: str) -> list[Room]:
         """The rooms in which some node has a user."""

@@ -122,6 +122,11 @@ class Roster:
         """Whether no node says anything of anybody, also of those who are invisible."""
         return not self._entries
 
+    @property
+    def remembers_nobody(self) -> bool:
+        """Whether nobody is known to have left."""
+        return not self._gone
+
     def gone(self, user: str) -> Person | None:
         """Somebody who is remembered as offline or deleted."""
         return self._gone.get(user)

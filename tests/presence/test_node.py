@@ -410,7 +410,9 @@ def test_a_room_goes_when_nobody_is_in_it_and_nobody_looks() -> None:
     cursor = room.cursor(room.roster.version, desk.now)
     assert room.resume(cursor, desk.now) == room.roster.version
     desk.node.unwatch("7/a")
-    desk.wait(0.2)
+    desk.wait(59)
+    assert list(room.roster.left_since(0)) == ["alice"], "it remembers for a minute who left"
+    desk.wait(121)
     assert len(desk.node.rooms) == 1, "only the room of the own accounts is left"
     assert not desk.node.is_here("7/a", "7:alice") and not desk.node._sessions
     desk.do(desk.node.open("7/a", Who("7:bob", "bob"), 2, desk.now))

@@ -1,0 +1,212 @@
+"""The rules for people of apps, on several nodes in virtual time: claims, graces of their own, who
+is sent away, and words for a line at another node."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from presence_server.presence.commands import Breathe, Command, Hear, Send
+from presence_server.presence.members import Who
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
+
+DOC, LOBBY = "7/doc", "7/lobby"
+GRACE, LEASE = 8.0, 10.0
+LINE, CLAIM = "7:alice", "7.alice"
+
+
+class Site:
+    """Nodes that hear each other at once; `node` numbers them from 0."""
+
+    def __init__(self, nodes: int = 2) -> None:
+        self.second = 0.0
+        self.nodes = [
+            Node(f"{number + 1:016x}", grace=GRACE, lease=LEASE, now=self.now)
+            for number in range(nodes)
+        ]
+        self.dead: set[int] = set()
+        self.heard: list[tuple[int, Hear]] = []
+        for number, node in enumerate(self.nodes):
+            self.do(number, lambda now, node=node: node.subscribed(now))  # type: ignore[misc]
+        self.wait(1)
+
+    @property
+    def now(self) -> Moment:
+        return Moment(self.second, 1_000_000 + int(self.second))
+
+    def do(self, number: int, act: Callable[[Moment], list[Command]]) -> None:
+        waiting = deque((number, command) for command in act(self.now))
+        while waiting:
+            sender, command = waiting.popleft()
+            if isinstance(command, Hear):
+                self.heard.append((sender, command))
+            elif isinstance(command, Breathe):
+                waiting.extend((sender, more) for more in self.nodes[sender].woke(self.now))
+            elif isinstance(command, Send):
+                for to, node in enumerate(self.nodes):
+                    if to not in self.dead and command.to in (None, node.name):
+                        found = node.receive(command.text, self.now)
+                        waiting.extend((to, more) for more in found)
+
+    def wait(self, seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            self.second = round(self.second + 0.1, 1)
+            for number in set(range(len(self.nodes))) - self.dead:
+                self.do(number, self.nodes[number].tick)
+
+    def claim(self, number: int, ttl: float, status: Any = "online", **about: Any) -> None:
+        who = Who(CLAIM, "alice", about=about, until=self.now.unix + int(ttl))
+        node = self.nodes[number]
+        self.do(number, lambda now: node.claim(DOC, who, now, status=status, ttl=ttl))
+
+    def open(self, number: int, connection: int = 1, status: Any = None) -> None:
+        node, who = self.nodes[number], Who(LINE, "alice")
+        self.do(number, lambda now: node.open(DOC, who, connection, now, status))
+
+    def close(self, number: int, connection: int = 1) -> None:
+        self.do(number, lambda now: self.nodes[number].close(DOC, LINE, connection, now))
+
+    def shown(self, room: str = DOC) -> list[str]:
+        """How alice is, at each node that lives; offline when she is not here."""
+        found: list[str] = []
+        for number in sorted(set(range(len(self.nodes))) - self.dead):
+            person = self.nodes[number].rooms.open(room).roster.here.get("alice")
+            found.append("offline" if person is None else person.status)
+        return found
+
+
+def test_a_claim_lasts_as_long_as_was_said_everywhere() -> None:
+    site = Site()
+    site.claim(0, 60, "busy")
+    site.wait(59)
+    assert site.shown() == site.shown(LOBBY) == ["busy", "busy"]
+    site.wait(2)
+    assert site.shown() == site.shown(LOBBY) == ["offline", "offline"]
+    assert DOC in {room.key for room in site.nodes[1].rooms}
+    gone = site.nodes[1].rooms.open(DOC).roster.gone("alice")
+    assert gone is not None and gone.since == 1_000_000 + 61, "since it ended"
+
+
+def test_a_claim_outlives_the_node_that_was_told_of_it() -> None:
+    site = Site()
+    site.claim(0, 120)
+    site.wait(1)
+    site.dead.add(0)
+    site.wait(100)
+    assert site.shown() == ["online"]
+    site.wait(20)
+    assert site.shown() == ["offline"]
+
+
+def test_the_newest_claim_holds_at_whichever_node_it_was_made() -> None:
+    site = Site()
+    site.claim(0, 3600, "busy", n=1)
+    site.wait(1)
+    site.claim(1, 20, "away", n=2)
+    site.wait(1)
+    assert site.shown() == ["away", "away"]
+    site.wait(20)
+    assert site.shown() == ["offline", "offline"], "the older one has not come back"
+
+
+def test_lines_and_claims_of_a_user_do_not_touch_each_other() -> None:
+    site = Site()
+    site.claim(0, 30, "away")
+    site.open(1)
+    site.wait(1)
+    assert site.shown() == ["online", "online"]
+    site.close(1)
+    site.wait(GRACE + 1)
+    assert site.shown() == ["away", "away"]
+    site.open(0)
+    site.wait(25)
+    assert site.shown() == ["online", "online"], "the claim is over, the line is not"
+
+
+def test_a_claim_is_taken_over_for_what_is_left_of_it() -> None:
+    site = Site(1)
+    site.claim(0, 60, "busy", name="bot")
+    site.wait(20)
+    record = site.nodes[0].take_record(site.now, whole=True)
+    again = Site(1)
+    again.second = site.second
+    again.do(0, lambda now: again.nodes[0].adopt(record.here, now))
+    again.wait(39)
+    assert again.shown() == ["busy"]
+    person = again.nodes[0].rooms.open(DOC).roster.here["alice"]
+    assert person.about == {"name": "bot"}
+    again.wait(2)
+    assert again.shown() == ["offline"]
+
+
+def test_an_app_may_have_a_grace_of_its_own_also_when_its_node_dies() -> None:
+    for grace, dies in ((2.0, False), (2.0, True), (30.0, False), (30.0, True)):
+        site = Site()
+        for node in site.nodes:
+            node.timing.set_graces({7: grace})
+        site.open(0)
+        site.wait(1)
+        if dies:
+            site.dead.add(0)
+        else:
+            site.close(0)
+        lease = LEASE if dies else 0.0
+        site.wait(grace + lease - 1)
+        assert "offline" not in site.shown()
+        site.wait(3)
+        assert set(site.shown()) == {"offline"}
+
+
+def test_sending_a_user_away_ends_lines_and_claims_everywhere() -> None:
+    site = Site()
+    site.claim(0, 3600)
+    site.open(1)
+    site.wait(1)
+    # Each node does so when it reads the row.
+    for number in range(2):
+        site.do(number, lambda now: site.nodes[number].end_user(7, "alice", now, room=DOC))
+    site.wait(1)
+    assert site.shown() == site.shown(LOBBY) == ["offline", "offline"]
+    site.open(1, 2)
+    site.wait(1)
+    assert site.shown() == ["online", "online"], "who may come back may come back"
+
+
+def test_words_come_to_every_other_node_once() -> None:
+    site = Site(3)
+    site.do(0, lambda now: site.nodes[0].say_words(DOC, "alice", {"status": "away"}, now))
+    site.wait(1)
+    heard = [(number, command.room, command.user) for number, command in site.heard]
+    assert heard == [(1, DOC, "alice"), (2, DOC, "alice")]
+    assert all(command.words == {"status": "away"} for _, command in site.heard)
+
+
+def test_a_room_remembers_who_left_for_a_minute_and_is_then_no_more() -> None:
+    site = Site()
+    keys = [room.key for room in site.nodes[0].rooms]
+    site.nodes[0].rooms.open("7/asked-for")
+    site.open(1)
+    site.wait(1)
+    assert "7/asked-for" not in {room.key for room in site.nodes[0].rooms}
+    site.close(1)
+    site.wait(GRACE + 50)
+    for node in site.nodes:
+        assert list(node.rooms.open(DOC).roster.left_since(0)) == ["alice"]
+    site.open(1, 2)
+    site.wait(1)
+    site.close(1, 2)
+    site.wait(GRACE + 50)
+    assert list(site.nodes[0].rooms.open(DOC).roster.left_since(0)) == ["alice"]
+    site.wait(140)
+    for node in site.nodes:
+        assert [room.key for room in node.rooms] == keys
+
+
+def test_whoever_comes_into_a_room_that_was_only_watched_is_in_the_lobby() -> None:
+    site = Site()
+    for node in site.nodes:
+        node.watch(DOC)
+    site.wait(200)
+    site.open(1)
+    site.wait(1)
+    assert site.shown() == site.shown(LOBBY) == ["online", "online"]

@@ -67,8 +67,8 @@ SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') = 'off';
 """
 _READS_ONLY = "SET default_transaction_read_only = on"
-# Others cannot hold every name. SQL_ASCII takes every byte as it is.
-_ENCODINGS = ("UTF8", "SQL_ASCII")
+# Others cannot hold every name; SQL_ASCII also holds what is no text, and cannot be read then.
+_ENCODING = "UTF8"
 
 # All that somebody who logs in anew may need, under numbers and keys that nobody has.
 _ROOM = (
@@ -241,8 +241,8 @@ async def _migrate(connection: _Connection, create: bool) -> None:
     if await connection.fetchval("SHOW transaction_read_only") == "on":
         raise UnsoundDatabase(READ_ONLY)
     encoding = await connection.fetchval("SHOW server_encoding")
-    if encoding not in _ENCODINGS:
-        raise UnsoundDatabase(f"keeps its texts as {encoding}: it must be made with UTF8")
+    if encoding != _ENCODING:
+        raise UnsoundDatabase(f"keeps its texts as {encoding}: it must be made with {_ENCODING}")
     if await _taken(connection, steps) == len(steps):
         return
     async with _turn(connection, OPEN_PATIENCE):

@@ -283,15 +283,18 @@ async def test_a_stricter_promise_of_the_server_is_kept(postgresql: PostgresUrl)
             assert await db.read("SHOW synchronous_commit") == [("remote_apply",)]
 
 
-async def test_a_database_that_cannot_hold_every_name(postgresql_server: PostgresqlServer) -> None:
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+async def test_a_database_for_other_texts_than_unicode(
+    postgresql_server: PostgresqlServer, encoding: str
+) -> None:
     postgresql_server.execute(
-        "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0", on="postgres"
+        f"CREATE DATABASE other ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0", on="postgres"
     )
     try:
-        said = await refusal(postgresql_server.url("latin"))
+        said = await refusal(postgresql_server.url("other"))
     finally:
-        postgresql_server.execute("DROP DATABASE latin WITH (FORCE)", on="postgres")
-    assert said.endswith(" keeps its texts as LATIN1: it must be made with UTF8.")
+        postgresql_server.execute("DROP DATABASE other WITH (FORCE)", on="postgres")
+    assert said.endswith(f" keeps its texts as {encoding}: it must be made with UTF8.")
 
 
 def reporting(state: str) -> str:

@@ -240,6 +240,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         await presence.settle()
     # Before the others have answered nobody can tell who is a dead node's.
     await store.take_over_dead()
+    await presence.meet()
     # Some may have been of an app that is no more.
     lines.heed_apps()
     return presence

@@ -278,6 +278,15 @@ class PresenceService:
         except TimeoutError:
             log.warning("some other nodes do not answer; starting without their people")
 
+    async def meet(self) -> None:
+        """Wait until all is known of those, too, who were found since; bounded."""
+        try:
+            async with asyncio.timeout(_LONGEST_SETTLING):
+                while not self.node.peers.are_known:
+                    await asyncio.sleep(TICK)
+        except TimeoutError:
+            log.warning("some other nodes neither answer nor write; starting without their people")
+
     async def stop(self) -> None:
         """Say goodbye to everybody here, and when all are gone to the other nodes; bounded."""
         await self.hub.dismiss_all(spread=min(_SPREAD, self._grace / 2))

@@ -180,6 +180,14 @@ class Peers:
         return all(peer.life is Life.CURRENT for _, peer in self.living())
 
     @property
+    def are_known(self) -> bool:
+        """Whether of every node that lives all has been heard, or read, that it knew lately."""
+        return all(
+            peer.life is Life.CURRENT or peer.life is Life.NOTED and peer.believed_at > -math.inf
+            for _, peer in self.living()
+        )
+
+    @property
     def unconfirmed(self) -> bool:
         """Whether some node has not spoken since an outage, and might still."""
         return any(peer.unconfirmed for _, peer in self.living())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from drill import report
 from drill.faults import FAULTS
-from drill.faults.pairs import pair
+from drill.faults.pairs import pair, triple
 from drill.figures import Fault, Figures
 from drill.report import Result
 from drill.site import DATABASES
@@ -39,6 +39,7 @@ async def main(argv: Sequence[str] | None = None) -> int:
 
 async def _drill(options: argparse.Namespace) -> int:
     faults = FAULTS + [pair(options.seed + number) for number in range(options.pairs)]
+    faults += [triple(options.seed + number) for number in range(options.triples)]
     chosen = [fault for fault in faults if not options.only or _is_named(fault, options.only)]
     results = [Result(fault, Figures()) for fault in chosen]
     print(", ".join(f"{name} {value}" for name, value in report.about().items()), flush=True)
@@ -63,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m drill", description=__doc__)
     parser.add_argument("only", nargs="*", help="names of faults, such as F1 (default: all)")
     parser.add_argument("--pairs", type=int, default=4, help="so many random pairs of faults")
-    parser.add_argument("--seed", type=int, default=1, help="the first pair's")
+    parser.add_argument("--triples", type=int, default=4, help="so many random triples")
+    parser.add_argument("--seed", type=int, default=1, help="that of the first of both")
     parser.add_argument("--times", type=int, default=1, help="so many runs, one after the other")
     parser.add_argument(
         "--slack", type=float, default=1, help="so many times as long, on a busy machine"

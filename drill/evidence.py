@@ -19,7 +19,9 @@ _BLUR = 0.2
 _TELLING = 1.0
 # A way that is open again is used again with the next attempt, at the latest after this.
 _NEXT_ATTEMPT = 1.5
+_NEXT_MESSAGE = 0.05
 _FOREVER = math.inf
+_HERE = ("online", "busy", "away")
 
 
 @dataclass(slots=True)
@@ -54,6 +56,10 @@ class View:
     degraded_since: float | None = None
     degraded: Spans = field(default_factory=list)
     said_of_degraded: list[tuple[float, bool]] = field(default_factory=list)
+    # As each was told to be, and when.
+    statuses: dict[str, list[tuple[float, str]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
 
     @property
     def is_degraded(self) -> bool:
@@ -65,6 +71,7 @@ class View:
         return bool(intersection([(begin, end)], [*self.degraded, *now]))
 
     def hear(self, message: Message, now: float) -> None:
+        self._note_statuses(message, now)
         match message["type"]:
             case "snapshot":
                 self._replace(message, now)
@@ -88,6 +95,14 @@ class View:
         """The end of the record."""
         self.lose(now)
         self.online.clear()
+
+    def _note_statuses(self, message: Message, now: float) -> None:
+        if message["type"] in ("snapshot", "changes"):
+            for status in _HERE:
+                for username in message.get(status, ()):
+                    said = self.statuses[username]
+                    if not said or said[-1][1] != status:
+                        said.append((now, status))
 
     def _replace(self, message: Message, now: float) -> None:
         here = _here(message)
@@ -122,7 +137,7 @@ class View:
 
 
 def _here(message: Message) -> set[str]:
-    return {*message.get("online", ()), *message.get("away", ())}
+    return {username for status in _HERE for username in message.get(status, ())}
 
 
 class Wrong(NamedTuple):
@@ -145,8 +160,12 @@ class Evidence:
     stays: list[Stay] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     dark: dict[str, Spans] = field(default_factory=lambda: defaultdict(list))
-    # When nodes started: each takes over, for one grace, whom the others have not let go.
-    starts: Spans = field(default_factory=list)
+
+    def log_out(self, usernames: Iterable[str]) -> None:
+        """All sockets that these had so far ended with their sessions."""
+        names = set(usernames)
+        for stay in self.stays:
+            stay.logged_out = stay.logged_out or stay.username in names
 
     def is_told(self, view: View) -> bool:
         """Whether an observer is shown now exactly who has a socket open now."""
@@ -180,11 +199,10 @@ class Evidence:
             excused = prolonged(union([*view.degraded, *self.dark[view.node]]), promise)
             for username, opened in open_spans.items():
                 right = prolonged(opened, promise)
-                for begun, listening in self.starts:
-                    if holds(right, begun):
-                        right = union([*right, (begun, listening + self.grace + 1)])
                 wrong = difference(view.shown[username], right)
                 wrong = difference(wrong, excused)
+                # That others cannot be heard is said in the message after the snapshot.
+                wrong = [span for span in wrong if total([span]) > _NEXT_MESSAGE]
                 if wrong:
                     found.append((Wrong(username, view.node, wrong[0][0]), total(wrong)))
         return found
@@ -255,12 +273,14 @@ class Evidence:
         """How long others have reason to show this socket's user: a grace beyond its end."""
         grace = 0 if stay.logged_out else self.grace - _BLUR
         end = stay.closed + max(grace, 0)
-        # One that opened while the node was dark is not heard of before its end. The last beat
-        # before may have come a fifth of the lease earlier.
-        kept = 0.8 * self.lease + max(grace, 0)
+        # The last beat before may have come a fifth of the lease earlier. Who came to the node
+        # while it was dark is at least waited for until its lease is over.
+        lease = 0.8 * self.lease
+        kept = lease + max(grace, 0)
         unheard = [
-            (begin + kept if stay.opened < begin else stay.opened, until + _NEXT_ATTEMPT)
+            (begin + (kept if stay.opened < begin else lease), until + _NEXT_ATTEMPT)
             for begin, until in self.dark[stay.node]
+            if until - begin >= lease
         ]
         return difference([(stay.opened, end)], union(unheard))
 

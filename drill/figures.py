@@ -87,9 +87,10 @@ class Figures:
         `healed` is the end of the fault, or for one that does not end its begin; all is right
         `within` so many seconds, and what happens after it is `told` within so many.
         """
-        evidence = site.evidence
         site.close_the_record()
-        wrong = [each for each in evidence.wrong_spans() if each[0][1] > healed]
+        records = (site.evidence, site.room)
+        spans = [span for evidence in records for span in evidence.wrong_spans()]
+        wrong = [each for each in spans if each[0][1] > healed]
         at_first = [end for (begin, end), degraded in wrong if begin <= healed or degraded]
         right = max(at_first, default=healed)
         self.at_most("right again after", right - healed, within * self.slack)
@@ -98,19 +99,19 @@ class Figures:
             default=0.0,
         )
         self.at_most("changes told within", later, told * self.slack)
-        false = evidence.false_offlines()
+        false = [(each, of) for of in records for each in of.false_offlines()]
         self.at_most("false offlines", len(false), 0, "")
         self.broken += [
             f"falsely offline at {each.node}, {each.at - healed:.2f}: {each.username}:"
-            f" {evidence.history(each.username, healed)}"
-            for each in false[:5]
+            f" {of.history(each.username, healed)}"
+            for each, of in false[:5]
         ]
-        ghosts = evidence.ghosts()
-        self.at_most("ghosts", sum((seconds for _, seconds in ghosts), 0.0), 0)
+        ghosts = [(*each, of) for of in records for each in of.ghosts()]
+        self.at_most("ghosts", sum((seconds for _, seconds, _ in ghosts), 0.0), 0)
         self.broken += [
             f"{seconds:.1f} s too long at {each.node} from {each.at - healed:.2f}: {each.username}:"
-            f" {evidence.history(each.username, healed)}"
-            for each, seconds in ghosts[:5]
+            f" {of.history(each.username, healed)}"
+            for each, seconds, of in ghosts[:5]
         ]
 
     def let_go(

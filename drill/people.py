@@ -11,6 +11,8 @@ import aiohttp
 
 from drill.evidence import Evidence, Stay, View
 
+# The room of an app, in which its people are.
+ROOM = "doc"
 # Seconds a page waits for its socket before it tries elsewhere.
 _PATIENCE = 2.0
 # Seconds until the next attempt, when the server named no time.
@@ -38,10 +40,16 @@ class Person:
         username: str,
         cookie: str,
         choice: Choice,
+        *,
+        token: str = "",
     ) -> None:
         self.username = username
         self.cookie = cookie
         self.choice = choice
+        # An app's, for somebody who is in its room.
+        self.token = token
+        # How each line says that it begins, if it says so.
+        self.status = ""
         self.closes: list[int | None] = []
         # Whether to come back when the line is lost.
         self.returns = True
@@ -50,6 +58,7 @@ class Person:
         self._attempt = 0
         self._retry_after: float | None = None
         self._stay: Stay | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._open = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
 
@@ -74,6 +83,11 @@ class Person:
     async def opened(self, within: float = 15) -> None:
         async with asyncio.timeout(within):
             await self._open.wait()
+
+    async def say(self, status: str, **further: str) -> None:
+        """How this line is; with scope="user" it is a choice for all of them."""
+        assert self._socket is not None
+        await self._socket.send_json({"type": "status", "status": status, **further})
 
     def vanish(self) -> None:
         """Nothing passes on the line any more: from now on this is no socket of anybody's."""
@@ -109,12 +123,13 @@ class Person:
     async def _visit(self, name: str, server: Door) -> None:
         async with asyncio.timeout(_PATIENCE):
             socket = await self._http.ws_connect(
-                f"{server.url}/users/",
-                headers={"Cookie": self.cookie},
-                protocols=("presence.v1",),
+                f"{server.url}{self._path()}",
+                headers={"Cookie": self.cookie} if self.cookie else {},
+                protocols=("presence.v1", *([f"token.{self.token}"] if self.token else [])),
                 timeout=aiohttp.ClientWSTimeout(ws_close=0.3),
             )
         self._attempt = 0
+        self._socket = socket
         stay = self._stay = Stay(self.username, name, monotonic())
         self._evidence.stays.append(stay)
         self._open.set()
@@ -124,10 +139,14 @@ class Person:
             self.closes.append(socket.close_code)
         finally:
             stay.closed = min(stay.closed, monotonic())
-            self._stay = None
+            self._stay = self._socket = None
             self._open.clear()
             self._lost()
             await socket.close()
+
+    def _path(self) -> str:
+        path = f"/api/v1/rooms/{ROOM}" if self.token else "/users/"
+        return f"{path}?status={self.status}" if self.status else path
 
     def _hear(self, text: str) -> None:
         if text.startswith('{"type":"bye"'):
@@ -147,10 +166,17 @@ class Observer(Person):
         username: str,
         cookie: str,
         home: tuple[str, Door],
+        *,
+        token: str = "",
     ) -> None:
-        super().__init__(http, evidence, username, cookie, lambda: [home])
+        super().__init__(http, evidence, username, cookie, lambda: [home], token=token)
         self.view = View(home[0])
         evidence.views.append(self.view)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it is shown now exactly who has a socket open now."""
+        return self._evidence.is_told(self.view)
 
     def _hear(self, text: str) -> None:
         self.view.hear(json.loads(text), monotonic())

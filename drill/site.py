@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import (
@@ -13,16 +14,22 @@ from contextlib import (
 from contextvars import ContextVar
 from itertools import cycle
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+import asyncpg
 
 from testing.populate import populate
 from drill.evidence import Evidence
-from drill.people import Choice, Door, Observer, Person
+from drill.people import ROOM, Choice, Door, Observer, Person
+from presence_server.accounts.keyring import open_keyring
+from presence_server.apps import register
+from presence_server.apps.register import AppSettings
 from presence_server.config import Config, PostgresUrl
+from presence_server.storage.database import open_database
+from testing.app_client import AppClient
 from testing.processes import KEYS, ServerProcess, on_database
 from testing.redis_server import RedisServer, lasting_port
 from testing.tcp_proxy import Proxy
@@ -55,7 +62,10 @@ class Node:
 
 
 class Site:
-    """Use as `async with Site(...) as site`: everything runs and everybody is there."""
+    """Use as `async with Site(...) as site`: everything runs and everybody is there.
+
+    With `guests`, so many further people are in a room of an app, which is judged by itself.
+    """
 
     def __init__(
         self,
@@ -67,6 +77,7 @@ class Site:
         heartbeat: float = 20,
         seed: int = 0,
         spare: int = 0,
+        guests: int = 0,
         home: str | None = None,
         prefix: str = "user",
         redis_url: str | None = None,
@@ -76,6 +87,7 @@ class Site:
         self.lease, self.grace, self.heartbeat = lease, grace, heartbeat
         self.random = random.Random(seed)
         self.evidence = Evidence(lease, grace)
+        self.room = Evidence(lease, grace, dark=self.evidence.dark)
         self.nodes: dict[str, Node] = {}
         self.people: list[Person] = []
         self.observers: list[Observer] = []
@@ -83,11 +95,11 @@ class Site:
         self.folder = Path()
         self.database: Path | PostgresUrl = Path()
         self.http: aiohttp.ClientSession
-        # When the last of those who came and went was there again.
         # Cookies of everybody, and of those who are logged in and not there.
         self.cookies: dict[str, str] = {}
         self.spare: dict[str, str] = {}
         self._sizes = (nodes, people, spare)
+        self._guests = guests
         self._home = home
         self._prefix = prefix
         self._redis_url = redis_url
@@ -122,6 +134,7 @@ class Site:
         config = Config(database=self.database, secret_key_file=self.folder / KEYS)
         cookies = await populate(config, self._prefix, people + spare, people + spare)
         eyes = await populate(config, "observer", count, count)
+        tokens = await self._add_app(config) if self._guests else {}
         for name in NODES[:count]:
             await self._add_node(name)
         await asyncio.gather(*(self.start(name) for name in self.nodes))
@@ -141,9 +154,35 @@ class Site:
         homes = cycle([self._home] if self._home else self.nodes)
         for username, home in zip(names[:people], homes, strict=False):
             self.people.append(self.person(username, self.cookies[username], home))
+        self._place_guests(tokens)
         await self.all_come([*self.observers, *self.people])
         # A busy machine may need its time before anything is done to it.
         assert await self.agree(30), "not everybody was shown before the fault"
+
+    async def _add_app(self, config: Config) -> dict[str, str]:
+        """The tokens of its people, and of one more for each node, who looks on."""
+        now = int(time())
+        async with open_database(self.database) as database:
+            keyring = open_keyring(config.key_file)
+            made = await register.add(database, keyring, "wiki", AppSettings(), now)
+        async with aiohttp.ClientSession() as http:
+            app = AppClient("", http, {"name": "wiki", "key": made.key, "secret": made.secret})
+            names = [f"guest{number}" for number in range(self._guests)]
+            names += [f"looker-{name}" for name in NODES[: self._sizes[0]]]
+            return {name: app.token(name, ROOM) for name in names}
+
+    def _place_guests(self, tokens: dict[str, str]) -> None:
+        homes = cycle(self.nodes)
+        for username, token in tokens.items():
+            is_guest, _, name = username.rpartition("-")
+            if is_guest:
+                door = (name, self.nodes[name].server)
+                looker = Observer(self.http, self.room, username, "", door, token=token)
+                self.observers.append(looker)
+            else:
+                choice = self.choice(next(homes))
+                guest = Person(self.http, self.room, username, "", choice, token=token)
+                self.people.append(guest)
 
     async def _add_node(self, name: str) -> None:
         way = None
@@ -219,7 +258,7 @@ class Site:
         deadline = monotonic() + within
         while monotonic() < deadline:
             open_ones = [observer for observer in self.observers if observer.is_open]
-            if all(self.evidence.is_told(observer.view) for observer in open_ones):
+            if all(observer.is_told for observer in open_ones):
                 return True
             await asyncio.sleep(0.02)
         return False
@@ -275,9 +314,7 @@ class Site:
 
     async def start(self, name: str) -> None:
         node = self.nodes[name]
-        begun = monotonic()
         await node.server.start()
-        self.evidence.starts.append((begun, monotonic()))
         node.up = True
         self.light(name)
 
@@ -329,3 +366,21 @@ class Site:
 
     async def start_redis(self) -> None:
         await asyncio.to_thread(self.redis.start)
+
+    async def hold_database(self, seconds: float) -> None:
+        """Another program writes in it meanwhile, and nobody else can."""
+        if isinstance(self.database, Path):
+            holding = sqlite3.connect(self.database, isolation_level=None)
+            try:
+                holding.execute("BEGIN IMMEDIATE")
+                await asyncio.sleep(seconds)
+            finally:
+                holding.close()
+            return
+        connection = await asyncpg.connect(self.database.url)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE nodes, here IN EXCLUSIVE MODE")
+                await asyncio.sleep(seconds)
+        finally:
+            await connection.close()

@@ -1,6 +1,6 @@
 """The faults of the drill, by what fails."""
 
-from drill.faults import clients, inside, network, nodes, redis, rules, starts
+from drill.faults import clients, ghosts, inside, moves, network, nodes, redis, rules, starts
 from drill.figures import Fault
 
 FAULTS: list[Fault] = [
@@ -11,4 +11,6 @@ FAULTS: list[Fault] = [
     *clients.faults,
     *inside.faults,
     *rules.faults,
+    *moves.faults,
+    *ghosts.faults,
 ]

@@ -1,8 +1,9 @@
-"""Two faults at once, drawn by a seed."""
+"""Two or three faults at once, drawn by a seed, while people move between all nodes."""
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 from drill.figures import Fault, Figures
 from drill.site import Site
@@ -34,6 +35,18 @@ async def _deaf(site: Site, node: str, seconds: float) -> None:
     site.mend(node)
 
 
+async def _mute(site: Site, node: str, seconds: float) -> None:
+    site.cut(node, "up")
+    await asyncio.sleep(seconds)
+    site.mend(node)
+
+
+async def _far(site: Site, node: str, seconds: float) -> None:
+    site.way(node).delay = 0.64
+    await asyncio.sleep(seconds)
+    site.way(node).delay = 0.0
+
+
 async def _disconnected(site: Site, node: str, seconds: float) -> None:
     site.way(node).shut()
     site.way(node).cut()
@@ -49,10 +62,38 @@ async def _paused(site: Site, node: str, seconds: float) -> None:
     site.resume(node)
 
 
+async def _wakes_late(site: Site, node: str, seconds: float) -> None:
+    """What was sent to it meanwhile comes a second after it goes on."""
+    site.cut(node, "down")
+    site.nodes[node].up = False
+    site.nodes[node].server.pause()
+    await asyncio.sleep(seconds)
+    site.nodes[node].server.resume()
+    site.nodes[node].up = True
+    await asyncio.sleep(1)
+    site.mend(node)
+
+
 async def _killed(site: Site, node: str, seconds: float) -> None:
     await site.kill(node)
     await asyncio.sleep(seconds)
     await site.start(node)
+
+
+async def _killed_again(site: Site, node: str, seconds: float) -> None:
+    """Killed, and after each start once more, for about so long."""
+    until = site.now() + seconds
+    await site.kill(node)
+    await site.start(node)
+    while site.now() < until:
+        await asyncio.sleep(0.5)
+        await site.kill(node)
+        await site.start(node)
+
+
+async def _held(site: Site, node: str, seconds: float) -> None:
+    # A server that waits for longer does not start.
+    await site.hold_database(min(seconds, 3))
 
 
 async def _terminated(site: Site, node: str, seconds: float) -> None:
@@ -61,35 +102,57 @@ async def _terminated(site: Site, node: str, seconds: float) -> None:
     await site.start(node)
 
 
-_OF_REDIS: dict[str, Way] = {"Redis killed": _redis_killed, "Redis paused": _redis_paused}
+_OF_ALL: dict[str, Way] = {
+    "Redis killed": _redis_killed,
+    "Redis paused": _redis_paused,
+    "the database held": _held,
+}
 _OF_A_NODE: dict[str, Way] = {
     "cut": _cut,
     "deaf": _deaf,
+    "mute": _mute,
+    "far": _far,
     "disconnected": _disconnected,
     "paused": _paused,
+    "late to wake": _wakes_late,
     "killed": _killed,
+    "killed again and again": _killed_again,
     "terminated": _terminated,
 }
+_SKEWS = (0, 0, 4, -60, 600)
+
+
+class _Blow(NamedTuple):
+    words: str
+    way: Way
+    node: str
+    begin: float
+    seconds: float
 
 
 def pair(seed: int) -> Fault:
-    """One of Redis and one of a node, or one of each of two nodes."""
-    draw = random.Random(seed)
-    words, ways = [], []
-    for node in ("b", "c"):
-        kinds = _OF_REDIS if node == "b" and draw.random() < 0.5 else _OF_A_NODE
-        name = draw.choice(list(kinds))
-        begin, seconds = round(draw.uniform(0, 2), 1), round(draw.uniform(0.5, 6), 1)
-        words.append(f"{name if kinds is _OF_REDIS else f'{node} {name}'} {seconds} s")
-        ways.append((kinds[name], node, begin, seconds))
+    return _together("F27", seed, ("b", "c"))
+
+
+def triple(seed: int) -> Fault:
+    return _together("F28", seed, ("b", "c", "d"))
+
+
+def _together(name: str, seed: int, nodes: Sequence[str]) -> Fault:
+    """One fault of each of these nodes; in half of the draws the first is of all nodes."""
+    draw = random.Random(f"{name}/{seed}")
+    blows = [_drawn(draw, node, of_all=node == "b" and draw.random() < 0.5) for node in nodes]
+    skew = draw.choice(_SKEWS)
 
     async def run(figures: Figures) -> None:
-        async with Site(people=24, seed=seed) as site:
-            untouched = [name for name in site.nodes if name == "a"]
-            async with site.life(*untouched):
-                async with asyncio.TaskGroup() as both:
-                    for way, node, begin, seconds in ways:
-                        both.create_task(_later(way, site, node, begin, seconds))
+        sabotage = {"c": {"DRILL_CLOCK_SKEW": str(skew)}} if skew else {}
+        async with Site(
+            nodes=len(nodes) + 1, people=20, guests=10, seed=seed, sabotage=sabotage
+        ) as site:
+            async with site.life():
+                async with asyncio.TaskGroup() as together:
+                    for blow in blows:
+                        together.create_task(_later(site, blow))
                 healed = site.now()
                 await asyncio.sleep(1)
             await site.all_open([*site.people, *site.observers])
@@ -97,15 +160,26 @@ def pair(seed: int) -> Fault:
             within = site.lease + site.grace + 5
             figures.presence(site, healed, within=within, told=within)
 
+    words = [blow.words for blow in blows]
+    if skew:
+        words.append(f"c's clock is {skew:+d} s wrong")
     return Fault(
-        f"F27/{seed}",
+        f"{name}/{seed}",
         " and ".join(words),
         "right again within lease + grace + 5 s of the end of the last",
         run,
-        20,
+        22,
     )
 
 
-async def _later(way: Way, site: Site, node: str, begin: float, seconds: float) -> None:
-    await asyncio.sleep(begin)
-    await way(site, node, seconds)
+def _drawn(draw: random.Random, node: str, *, of_all: bool) -> _Blow:
+    kinds = _OF_ALL if of_all else _OF_A_NODE
+    name = draw.choice(list(kinds))
+    begin, seconds = round(draw.uniform(0, 2), 1), round(draw.uniform(0.5, 6), 1)
+    words = f"{name if of_all else f'{node} {name}'} {seconds} s"
+    return _Blow(words, kinds[name], node, begin, seconds)
+
+
+async def _later(site: Site, blow: _Blow) -> None:
+    await asyncio.sleep(blow.begin)
+    await blow.way(site, blow.node, blow.seconds)

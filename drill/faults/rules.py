@@ -79,8 +79,7 @@ async def _closed(site: Site, person: Person) -> float:
     async with asyncio.timeout(10):
         while person.is_open:
             await asyncio.sleep(0.005)
-    for stay in site.evidence.stays:
-        stay.logged_out = stay.logged_out or stay.username == person.username
+    site.evidence.log_out([person.username])
     return monotonic()
 
 

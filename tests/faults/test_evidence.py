@@ -92,21 +92,19 @@ def test_a_cut_shorter_than_the_lease_excuses_nothing(evidence: Evidence) -> Non
     assert len(evidence.false_offlines()) == 1
 
 
+def test_nor_for_who_came_to_the_node_meanwhile(evidence: Evidence) -> None:
+    evidence.dark["b"].append((20, 22))
+    goes(evidence, "alice", 19.5)
+    evidence.stays.append(Stay("alice", "b", 20.5))
+    told_offline(evidence, "alice", 21.6)
+    assert len(evidence.false_offlines()) == 1
+
+
 def test_who_is_shown_beyond_lease_and_grace_is_a_ghost(evidence: Evidence) -> None:
     goes(evidence, "bob", 20)
     told_offline(evidence, "bob", 20 + LEASE + GRACE + 1 + 4)
     ((wrong, seconds),) = evidence.ghosts()
     assert (wrong.username, seconds) == ("bob", 4)
-
-
-@pytest.mark.parametrize(("start", "ghosts"), [(25, 0), (27, 1)])
-def test_a_node_that_starts_takes_over_only_whom_others_still_show(
-    evidence: Evidence, start: float, ghosts: int
-) -> None:
-    goes(evidence, "bob", 20)
-    evidence.starts.append((start, start + 0.5))
-    told_offline(evidence, "bob", start + 2.5)
-    assert len(evidence.ghosts()) == ghosts
 
 
 def test_who_is_still_shown_at_the_end_is_a_ghost(evidence: Evidence) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from presence_server.live.service import PresenceService
 from presence_server.presence.members import Who
+from presence_server.presence.records import OWN, Notes, Stay
 from presence_server.presence.timing import DEAF
 from presence_server.relay.memory import MemoryRelay
 from tests.live.silent_wire import silent_observer
@@ -58,6 +59,18 @@ async def test_a_line_begins_with_the_status_that_it_brings() -> None:
     observer = silent_observer(presence, "s", "bob")
     assert presence.connect(observer, Who("s", "bob"), None, "away")
     assert presence.here["bob"].status == "away"
+
+
+async def test_a_node_that_only_writes_is_waited_for() -> None:
+    presence, other = service(MemoryRelay(NAME)), "00000000000000bb"
+    alice = Stay(OWN, "s", "alice", 1, "online", 1)
+    presence.heed(Notes({other: 1}, {other: [alice]}, []), 0)
+    meeting = asyncio.create_task(presence.meet())
+    await asyncio.wait([meeting], timeout=0.3)
+    assert not meeting.done() and "alice" not in presence.here
+    presence.heed(Notes({other: 3}, {}, []), 1)
+    await meeting
+    assert "alice" in presence.here
 
 
 async def test_after_an_outage_others_have_a_lease_to_make_themselves_heard() -> None:

@@ -313,4 +313,7 @@ async def test_quiet_sockets_hear_that_the_server_lives(open_site: OpenSite, vis
         opened = time.monotonic()
         await socket.message(lambda message: message["type"] == "alive")
         assert 0.8 < time.monotonic() - opened < 1.6
-        assert socket.received[-1]["cursor"] == first["cursor"]
+        cursor = str(socket.received[-1]["cursor"])
+    async with alice.live(cursor=cursor) as socket:
+        resumed = await socket.first()
+        assert resumed["type"] == "changes" and not resumed.get("online")

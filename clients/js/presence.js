@@ -353,7 +353,6 @@ class Line {
   open(on) {
     this.#on = on;
     const every = setInterval(() => this.#look(), LOOK_EVERY);
-    every.unref?.();
     this.#ender.signal.addEventListener("abort", () => clearInterval(every));
     const { document } = globalThis;
     this.#listen(globalThis, "online", () => this.tryNow());

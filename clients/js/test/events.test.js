@@ -43,6 +43,20 @@ test("no network, and a server that restarts, are no reason", async () => {
   assert.equal(world.sockets.length, 5);
 });
 
+test("nor is one failure, when there was a live line between it and the next", async () => {
+  world.answer = () => new Response("{}");
+  const room = await world.room();
+  for (const opened of [1, 3]) {
+    assert.equal(world.sockets.length, opened);
+    await world.ends();
+    await world.pass(room.nextTry / 1000);
+    await world.accept();
+    await world.ends();
+    await world.pass(room.nextTry / 1000);
+  }
+  assert.equal(world.sockets.length, 5);
+});
+
 test("messages come in any pieces, and a comment is a sign of life", async () => {
   const { room, says } = await fallen();
   const text = `retry: 7\n\n${snapshot({ ann: 1 })}${event({ type: "changes", away: { ann: 2 } })}`;
@@ -93,6 +107,8 @@ test("only those whom one wants are shown, though all are told, and all are coun
   assert.deepEqual([...room.people.keys()], ["bob"]);
   const { added, removed } = room.seen.at(-1);
   assert.deepEqual([[...added.keys()], [...removed.keys()]], [["bob"], ["ann"]]);
+  await says(event({ type: "changes", offline: { ann: 3 } }));
+  assert.deepEqual([room.seen.at(-1).removed.size, room.count], [0, 1]);
 });
 
 test("a renewed token opens the next stream, from the cursor of the former", async () => {

@@ -142,12 +142,24 @@ test("after sleep a line is doubted at once, also where it stopped the count of 
   await world.pass(1);
   assert.equal(room.state, "connecting");
   await world.pass(1);
-  await world.accept();
+  for (let tries = 0; tries < 4; tries += 1) {
+    await world.ends();
+    await world.pass(room.nextTry / 1000);
+  }
   await world.ends();
+  assert.equal(Math.round(room.nextTry), 8000);
   world.setClock(3600);
-  world.random = 1 - Number.EPSILON;
   await world.pass(1);
-  assert.equal(world.sockets.length, 3);
+  assert.equal(room.state, "connecting");
+});
+
+test("what comes first and is not of the server makes no line live", async () => {
+  const room = await world.room();
+  world.socket.open();
+  await world.says({ welcome: "to the network of this company" });
+  assert.equal(room.state, "connecting");
+  await world.says({ type: "snapshot", cursor: "c1" });
+  assert.equal(room.state, "live");
 });
 
 test("a clock that is set back changes nothing", async () => {
@@ -168,6 +180,20 @@ test("a false alarm of the browser is found out, a true one ends the line", asyn
   world.answer = () => Promise.reject(new TypeError("no network"));
   await world.happens("offline");
   assert.deepEqual([room.state, world.socket.closed], ["waiting", true]);
+});
+
+test("an alarm that was about an earlier line does not end this one", async () => {
+  const room = await world.room();
+  await world.accept();
+  let fail;
+  world.answer = () => new Promise((_, reject) => (fail = reject));
+  await world.happens("offline");
+  await world.ends();
+  await world.pass(1);
+  await world.accept();
+  fail(new TypeError("no network"));
+  await world.pass(0);
+  assert.equal(room.state, "live");
 });
 
 test("a page that is frozen or kept for the way back has no line, and tries none", async () => {
@@ -193,6 +219,11 @@ test("a server that answers and opens no line has refused it", async () => {
   assert.match(world.requests[0].url, /\/base\/api\/users\?limit=1$/);
   await world.pass(1);
   assert.equal(room.state, "connecting");
+  // The same is said while it is not known yet whether it still does.
+  world.answer = () => new Promise(() => {});
+  await world.ends();
+  assert.equal(room.state, "refused");
+  await world.pass(1);
   await world.accept();
   assert.equal(room.state, "live");
 });

@@ -42,9 +42,11 @@ test("what stands beside a status replaces the former, and {} empties it", async
 test("whom a later snapshot does not name has left, when nobody knows", async () => {
   const room = await world.room();
   await world.accept({ online: { ann: 1, bob: 1 } });
+  await world.says({ type: "changes", about: { bob: { text: "lunch" } } });
   await world.says({ type: "snapshot", online: { bob: 1, eve: 2 } });
+  assert.deepEqual(room.people.get("bob"), { status: "online", since: 1 });
   const { added, updated, removed } = room.seen.at(-1);
-  assert.deepEqual([ids(added), ids(updated)], [["eve"], []]);
+  assert.deepEqual([ids(added), ids(updated)], [["eve"], ["bob"]]);
   assert.deepEqual([...removed], [["ann", { status: "offline", since: null }]]);
 });
 
@@ -162,6 +164,7 @@ test("watching some asks for them, and counts come from the server", async () =>
   room.watch(["ann", "bob"]);
   assert.equal(world.socket.sent.length, 2);
   room.watch(null);
+  assert.equal(room.count, 1);
   assert.deepEqual(world.socket.sent.at(-1), { type: "watch", users: null });
   assert.throws(() => room.watch(Array.from({ length: 501 }, (_, n) => `user${n}`)), RangeError);
 });
@@ -173,6 +176,10 @@ test("whom one no longer watches goes at once", async () => {
   await world.says({ type: "changes", online: { ann: 5, eve: 5 } });
   assert.deepEqual(ids(room.people), ["bob", "eve"]);
   assert.deepEqual(ids(room.seen.at(-1).removed), ["ann"]);
+  // The cursor was that of another question.
+  await world.ends();
+  await world.pass(1);
+  assert.equal(world.socket.url.searchParams.get("cursor"), null);
 });
 
 test("a change of mind while the line opens is not lost", async () => {

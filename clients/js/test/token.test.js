@@ -128,6 +128,28 @@ test("closing calls off the question, and what comes too late is for nobody", as
   assert.equal(world.sockets.length, 0);
 });
 
+test("two who need a token at once ask once", async () => {
+  let answer;
+  await world.room({
+    getToken: ({ reason }) => {
+      asked.push(reason);
+      return new Promise((resolve) => (answer = resolve));
+    },
+  });
+  await world.happens("pagehide");
+  await world.happens("pageshow");
+  answer(tokenOf(600));
+  await settle();
+  assert.deepEqual([asked, world.sockets.length], [["first"], 1]);
+});
+
+test("a token of many years is no storm", async () => {
+  await world.room({ getToken: gives(tokenOf(10 ** 9)) });
+  await world.accept({ heartbeat: 10 ** 6 });
+  await world.pass(100);
+  assert.deepEqual(asked, ["first"]);
+});
+
 test("a room needs a way to get tokens", async () => {
   await assert.rejects(world.room({ getToken: null }), TypeError);
 });

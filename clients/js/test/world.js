@@ -33,7 +33,9 @@ export class World {
     mock.method(Math, "random", () => this.random);
     this.warn = mock.method(console, "warn", () => {});
     const plan = (act, delay = 0, every = null) => {
-      this.timers.set(this.#next, { act, at: this.#now + delay, every });
+      // Longer than that, and the platform does not wait at all.
+      const wait = delay < 2 ** 31 ? delay : 1;
+      this.timers.set(this.#next, { act, at: this.#now + wait, every });
       return this.#next++;
     };
     globalThis.setTimeout = plan;

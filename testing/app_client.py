@@ -1,5 +1,6 @@
 """An application with users of its own: its backend, and its users' lines."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -69,6 +70,13 @@ class AppClient:
         url = f"{self.url}/api/v1{path}"
         async with self.http.request(method, url, headers=headers, **options) as response:
             return Answer(response.status, response.headers, await response.text())
+
+    async def until_known(self) -> Self:
+        """Waits until its server has read of it: a second."""
+        async with asyncio.timeout(3):
+            while (await self.ask("GET", "/rooms")).status != 200:
+                await asyncio.sleep(0.05)
+        return self
 
     async def room(self, room: str = "doc", query: str = "") -> Any:
         answer = await self.ask("GET", f"/rooms/{room}{query}")

@@ -39,9 +39,7 @@ async def line(server: ServerProcess) -> AsyncIterator[Proxy]:
 async def wiki(server: ServerProcess, line: Proxy, add_app: AddApp) -> AsyncIterator[Wiki]:
     port = free_port()
     app = await add_app(server.url, origins=(f"http://localhost:{port}",))
-    async with asyncio.timeout(3):
-        while (await app.ask("GET", "/rooms")).status != 200:
-            await asyncio.sleep(0.05)
+    await app.until_known()
     async with wiki_running(Wiki(app, f"http://127.0.0.1:{line.port}"), port) as wiki:
         yield wiki
 
@@ -279,6 +277,18 @@ async def test_two_tabs_are_one_user(wiki: Wiki, window: OpenWindow) -> None:
         count = "document.querySelector('presence-list').presence.count"
         assert await other.page.evaluate(count) == 2
         assert bob.people["ann"] == "online"
+
+
+async def test_a_worker_has_a_line_too(wiki: Wiki, window: OpenWindow) -> None:
+    ann = await (await window(wiki.url)).goto("/")
+    heard = await ann.page.evaluate(
+        """() => new Promise((done) => {
+            const trusted = trustedTypes.createPolicy("ours", { createScriptURL: (url) => url });
+            const worker = new Worker(trusted.createScriptURL("/worker.js"), { type: "module" });
+            worker.onmessage = ({ data }) => data[0] === "live" && data[1] === 1 && done(data);
+        })"""
+    )
+    assert heard == ["live", 1]
 
 
 async def test_words_follow_the_language_and_the_author(wiki: Wiki, window: OpenWindow) -> None:

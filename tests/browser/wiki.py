@@ -43,6 +43,7 @@ class Wiki:
             "script-src": self.server,
             "style-src": "'none'",
             "img-src": "'self'",
+            "worker-src": f"'self' {self.server}",
             "connect-src": f"'self' {self.server} {self.server.replace('http', 'ws', 1)}",
             "base-uri": "'none'",
             "form-action": "'none'",
@@ -69,6 +70,19 @@ class Wiki:
         token = self.app.token(user, room, info=info, exp=int(time.time()) + self.life)
         return web.Response(text=json.dumps({"token": token}), content_type="application/json")
 
+    async def worker(self, request: web.Request) -> web.Response:
+        """Tells its page how many are in the room."""
+        return web.Response(
+            text=f"""
+                import {{ Presence, tokenFetcher }} from "{self.server}/client/v1/presence.js";
+                const getToken = tokenFetcher("/token?user=worker");
+                const room = new Presence("{self.server}", {{ getToken }}).room("{ROOM}");
+                room.addEventListener("change", () => postMessage([room.state, room.count]));
+            """,
+            content_type="text/javascript",
+            headers={"Content-Security-Policy": self.policy},
+        )
+
     async def picture(self, request: web.Request) -> web.Response:
         if request.match_info["name"] != "ann.svg":
             return web.Response(text="", content_type="image/svg+xml")
@@ -86,6 +100,7 @@ async def wiki_running(wiki: Wiki, port: int) -> AsyncIterator[Wiki]:
         [
             web.get("/", wiki.show),
             web.get("/token", wiki.token),
+            web.get("/worker.js", wiki.worker),
             web.get("/pictures/{name}", wiki.picture),
             web.get("/favicon.ico", nothing),
         ]

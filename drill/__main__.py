@@ -56,7 +56,7 @@ async def _drill(options: argparse.Namespace) -> int:
         run_words = f" (run {number + 1} of {options.times})" if options.times > 1 else ""
         print(f"{len(chosen)} faults in {minutes:.1f} minutes{run_words}: {verdict}.", flush=True)
         if options.write:
-            report.write(results, number + 1, options.slack)
+            report.write(FAULTS, results, number + 1, options.slack)
     return 1 if not chosen or any(figures.broken for _, figures in results) else 0
 
 

@@ -198,7 +198,8 @@ class Evidence:
         for view in self.views:
             excused = prolonged(union([*view.degraded, *self.dark[view.node]]), promise)
             for username, opened in open_spans.items():
-                right = prolonged(opened, promise)
+                # Before their first socket they may have logged in.
+                right = [(-_FOREVER, opened[0][0]), *prolonged(opened, promise)]
                 wrong = difference(view.shown[username], right)
                 wrong = difference(wrong, excused)
                 # That others cannot be heard is said in the message after the snapshot.

@@ -1,10 +1,16 @@
-"""docs/faults.md and docs/faults.json: what was done, promised and measured."""
+"""docs/faults.md and docs/faults.json: what was done, promised and measured, and on which day.
 
+A run writes down what it did and leaves the other lines as they are, each with its day.
+"""
+
+import fcntl
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from drill.figures import Fault, Figures
+from drill.figures import Fault, Figures, Measured
 from presence_server.resources import ROOT
 from testing.machine import machine
 from testing.redis_server import redis_version
@@ -12,6 +18,9 @@ from testing.redis_server import redis_version
 PAGE = ROOT / "docs" / "faults.md"
 DATA = ROOT / "docs" / "faults.json"
 _BEGIN, _END = "<!-- make drill writes from here -->", "<!-- to here -->"
+
+# A fault in the data: its name, done, promised, measured, broken, runs, slack, when.
+Line = dict[str, Any]
 
 
 class Result(NamedTuple):
@@ -22,79 +31,139 @@ class Result(NamedTuple):
 
 
 def about() -> dict[str, str]:
-    """The machine. Not the day: figures are as good as the program that made them."""
+    """The machine. Not the day: each line has its own."""
     known = {name: str(value) for name, value in machine().items() if name != "when"}
     return known | {"redis": redis_version()}
 
 
-def write(results: Sequence[Result], runs: int, slack: float = 1) -> None:
-    before, _, rest = PAGE.read_text().partition(_BEGIN)
-    text = document(results, runs, slack)
-    PAGE.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{rest.partition(_END)[2]}")
-    DATA.write_text(json.dumps(data(results, runs), indent=1, ensure_ascii=False) + "\n")
+def write(all_faults: Sequence[Fault], results: Sequence[Result], runs: int, slack: float) -> None:
+    """Put what was measured in its place among all faults; random ones come behind."""
+    with DATA.open("r+") as file:
+        # Several drills may run at a time.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        known = {line["name"]: line for line in json.load(file)["faults"]}
+        known |= {result.fault.name: _line(result, runs, slack) for result in results}
+        lines = [known.pop(fault.name, None) or _unmeasured(fault) for fault in all_faults]
+        lines += sorted((line for line in known.values() if _is_random(line)), key=_order)
+        file.seek(0)
+        json.dump({"machine": about(), "faults": lines}, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+        file.truncate()
+        before, _, rest = PAGE.read_text().partition(_BEGIN)
+        text = document(lines)
+        PAGE.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{rest.partition(_END)[2]}")
 
 
-def document(results: Sequence[Result], runs: int, slack: float = 1) -> str:
-    broken = [result.fault.name for result in results if result.figures.broken]
+def document(lines: Sequence[Line]) -> str:
+    measured = [line for line in lines if line["when"]]
+    broken = [line["name"] for line in measured if line["broken"]]
     verdict = f"broken under {', '.join(broken)}" if broken else "every promise was kept"
-    machine_words = ", ".join(f"{name} {value}" for name, value in about().items())
-    lines = [
-        f"{_counted(runs, 'run')} in a row, {_counted(len(results), 'fault')} each: **{verdict}**."
-        f" False offlines: {worst(results, 'false offlines'):g}."
-        f" Shown longer than promised: {worst(results, 'ghosts'):g} s."
-        " The figures are the worst of all runs.",
-        "",
-        f"Machine: {machine_words}.{_busy(slack)}",
-        "",
-        "| fault | what was done | what was promised | what was measured | |",
-        "|---|---|---|---|---|",
+    words = [
+        f"{len(measured)} faults, the random ones counted one by one: **{verdict}**.",
+        f"False offlines: {_worst(measured, 'false offlines'):g}.",
+        f"Shown longer than promised: {_worst(measured, 'ghosts'):g} s.",
+        "Of several runs a line has the worst figures.",
     ]
-    for fault, figures in results:
-        verdict = f"**BROKEN**: {'; '.join(_in_short(figures))}" if figures.broken else "kept"
-        cells = [fault.name, fault.done, fault.promised, str(figures), verdict]
-        lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
-    return "\n".join(lines)
+    if missing := [line["name"] for line in lines if not line["when"]]:
+        words.append(f"Not measured: {', '.join(missing)}.")
+    text = [
+        " ".join(words),
+        "",
+        f"Machine: {', '.join(f'{name} {value}' for name, value in about().items())}.",
+        "",
+        "| fault | what was done | what was promised | what was measured | when | |",
+        "|---|---|---|---|---|---|",
+    ]
+    for cells in _rows(lines):
+        text.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
+    return "\n".join(text)
 
 
-def data(results: Sequence[Result], runs: int) -> dict[str, object]:
+def _rows(lines: Iterable[Line]) -> Iterator[list[str]]:
+    for is_random, some in groupby(lines, key=_is_random):
+        if not is_random:
+            yield from (_row(line) for line in some)
+            continue
+        for _, alike in groupby(some, key=lambda line: line["name"].partition("/")[0]):
+            yield _row_of_random(list(alike))
+
+
+def _row(line: Line) -> list[str]:
+    if not line["when"]:
+        return [line["name"], line["done"], line["promised"], "", "", "not measured"]
+    runs = f", {line['runs']} runs" if line["runs"] > 1 else ""
+    busy = f", slack {line['slack']:g}" if line["slack"] != 1 else ""
+    verdict = f"**BROKEN**: {'; '.join(line['broken'])}" if line["broken"] else "kept"
+    measured = _measured_words(line["measured"])
+    when = f"{line['when']}{runs}{busy}"
+    return [line["name"], line["done"], line["promised"], measured, when, verdict]
+
+
+def _row_of_random(lines: list[Line]) -> list[str]:
+    """All of one kind: the worst of each figure, and which were broken."""
+    worst = Figures()
+    for line in lines:
+        figures = {name: Measured(*value) for name, value in line["measured"].items()}
+        worst.add(Figures(values=figures))
+    kind, count = lines[0]["name"].partition("/")[0], len(lines)
+    seeds = [_order(line)[1] for line in lines]
+    broken = [line["name"] for line in lines if line["broken"]]
+    days = sorted({line["when"] for line in lines})
+    return [
+        f"{kind}/{min(seeds)} to {kind}/{max(seeds)}",
+        f"{count} times faults at once, drawn by these seeds",
+        lines[0]["promised"],
+        str(worst),
+        " to ".join(dict.fromkeys([days[0], days[-1]])),
+        f"**BROKEN**: {len(broken)} of {count}: {', '.join(broken)}" if broken else "kept",
+    ]
+
+
+def _line(result: Result, runs: int, slack: float) -> Line:
+    fault, figures = result
     return {
-        "machine": about(),
+        "name": fault.name,
+        "done": fault.done,
+        "promised": fault.promised,
+        "measured": figures.values,
+        "broken": _in_short(figures),
         "runs": runs,
-        "kept": not any(result.figures.broken for result in results),
-        "false offlines": worst(results, "false offlines"),
-        "shown longer than promised, seconds": worst(results, "ghosts"),
-        "faults": [
-            {
-                "name": fault.name,
-                "done": fault.done,
-                "promised": fault.promised,
-                "measured": {name: str(value) for name, value in figures.values.items()},
-                "broken": _in_short(figures),
-            }
-            for fault, figures in results
-        ],
+        "slack": slack,
+        "when": time.strftime("%Y-%m-%d", time.gmtime()),
     }
 
 
-def worst(results: Sequence[Result], name: str) -> float:
+def _unmeasured(fault: Fault) -> Line:
+    return {
+        "name": fault.name,
+        "done": fault.done,
+        "promised": fault.promised,
+        "measured": {},
+        "broken": [],
+        "runs": 0,
+        "slack": 1,
+        "when": "",
+    }
+
+
+def _measured_words(measured: dict[str, Any]) -> str:
+    return str(Figures(values={name: Measured(*value) for name, value in measured.items()}))
+
+
+def _is_random(line: Line) -> bool:
+    return "/" in line["name"]
+
+
+def _order(line: Line) -> tuple[str, int]:
+    kind, _, seed = line["name"].partition("/")
+    return kind, int(seed)
+
+
+def _worst(lines: Iterable[Line], name: str) -> float:
     """The greatest figure of a name under any fault."""
-    values = [r.figures.values[name].most for r in results if name in r.figures.values]
-    return max(values, default=0.0)
+    return max((line["measured"][name][1] for line in lines if name in line["measured"]), default=0)
 
 
 def _in_short(figures: Figures) -> list[str]:
-    # What follows is a server's log, for who watches the drill.
-    return [broken.partition("\n")[0] for broken in figures.broken]
-
-
-def _busy(slack: float) -> str:
-    if slack == 1:
-        return ""
-    return (
-        f" It had other work to do: `--slack {slack:g}` gave the server so many times as long for"
-        " what it does by itself, but not for whom it shows."
-    )
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+    # What follows is a history, or a server's log, for who watches the drill.
+    return [broken.partition("\n")[0][:200] for broken in figures.broken]

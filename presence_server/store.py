@@ -3,6 +3,7 @@ other nodes can read what they cannot hear."""
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
@@ -19,6 +20,8 @@ _READ_EVERY = 0.5
 # A node that has not written for so long does not run, or cannot write.
 _WRITES_WITHIN = 1.6
 _LOOK_AGAIN = 0.2
+# Whoever has not written for so long perhaps cannot, and then nor can others.
+_WROTE_WITHIN = 1.1
 # Most of it has been written before, and the process has few seconds to end in.
 _CLOSE_WITHIN = 1.5
 
@@ -76,6 +79,8 @@ class Store:
         # Whether the database knows this node, and its counter there.
         self._entered = False
         self._counter = 0
+        # When the last write that was carried out began.
+        self._wrote_at = -math.inf
         self._unwritten = _Unwritten()
         self._writing = asyncio.Lock()
         self._stopped = False
@@ -110,6 +115,9 @@ class Store:
                 break
             await asyncio.sleep(_LOOK_AGAIN)
         await self._take_over(dead, bool(self._presence.peers or moving))
+        if moving:
+            # Whoever opens the node waits for these: so they have to be known by name.
+            await self.read()
 
     async def run(self) -> None:
         """Read and write in turns, for ever."""
@@ -156,7 +164,7 @@ class Store:
             # What was chosen at a node that lived only meanwhile is not heard afterwards.
             missed = await notes.choices(self._database) if self._read is not None else []
             self._read = None
-            self._presence.heed(Notes(counters, None, missed), began)
+            self._presence.heed(Notes(counters, None, missed, self._writes(began)), began)
             return
         known = self._read or {}
         stays: dict[str, list[Stay]] = {}
@@ -166,7 +174,7 @@ class Store:
                 stays[name] = await notes.stays_of(self._database, name)
                 choices += await notes.choices_of(self._database, name, known.get(name, 0))
         self._read = {name: node.changed for name, node in living.items()}
-        self._presence.heed(Notes(counters, stays, choices), began)
+        self._presence.heed(Notes(counters, stays, choices, self._writes(began)), began)
 
     async def forget_dropped(self) -> None:
         """A server that starts later must not bring back whom the others have let go."""
@@ -213,10 +221,15 @@ class Store:
         regular = not self._alone or self._stopped or not self._entered
         return regular or bool(self._unwritten or self._unwritten.graces)
 
+    def _writes(self, now: float) -> bool:
+        return now - self._wrote_at < _WROTE_WITHIN
+
     async def _write(self, *, anew: bool) -> bool:
+        began = time.monotonic()
         if not await notes.write(self._database, self._change(), anew=anew):
             return False
         self._entered = True
+        self._wrote_at = began
         self._unwritten.clear()
         return True
 

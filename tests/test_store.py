@@ -236,17 +236,17 @@ async def test_notes_of_others_are_read_while_these_cannot_be_heard(db: Database
     one.node.choose(busy)
     await one.store.write()
     await two.store.read()
-    assert two.node.heeded.pop() == Notes({"one": 1}, None, [])
+    assert two.node.heeded.pop()[:3] == ({"one": 1}, None, [])
     two.node.unheard = True
     await two.store.read()
-    assert two.node.heeded.pop() == Notes({"one": 1}, {"one": [mia]}, [busy])
+    assert two.node.heeded.pop()[:3] == ({"one": 1}, {"one": [mia]}, [busy])
     await one.store.write()
     await two.store.read()
-    assert two.node.heeded.pop() == Notes({"one": 2}, {}, [])
+    assert two.node.heeded.pop()[:3] == ({"one": 2}, {}, [])
     one.node.drop(mia)
     await one.store.write()
     await two.store.read()
-    assert two.node.heeded.pop() == Notes({"one": 3}, {"one": []}, [])
+    assert two.node.heeded.pop()[:3] == ({"one": 3}, {"one": []}, [])
     # What somebody chose at a node that has gone meanwhile would not be heard.
     three = Running(db, "three")
     three.node.choose(busy._replace(user="noah"))
@@ -254,7 +254,7 @@ async def test_notes_of_others_are_read_while_these_cannot_be_heard(db: Database
     await notes.forget(db, ["three"])
     two.node.unheard = False
     await two.store.read()
-    counters, stays, choices = two.node.heeded.pop()
+    counters, stays, choices = two.node.heeded.pop()[:3]
     assert (counters, stays) == ({"one": 3}, None)
     assert [choice.user for choice in sorted(choices)] == ["mia", "noah"]
 
@@ -265,7 +265,7 @@ async def test_a_node_that_stopped_is_not_among_those_that_live(db: Database) ->
     await one.store.write()
     await one.store.close()
     await two.store.read()
-    assert two.node.heeded == [Notes({}, None, [])]
+    assert [noted[:3] for noted in two.node.heeded] == [({}, None, [])]
 
 
 @pytest.mark.both_databases
@@ -498,6 +498,21 @@ async def test_unexpected_errors_are_outlived_loudly_and_counted(
     (told,) = caplog.records
     assert told.levelname == "ERROR" and told.exc_info
     assert db.failures["unexpected"] >= 2
+
+
+async def test_while_nothing_can_be_written_silence_says_nothing(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Running(db, "one")
+    monkeypatch.setattr("presence_server.store._WROTE_WITHIN", 60)
+    await one.store.read()
+    assert not one.node.heeded.pop().others_could_write
+    await one.store.write()
+    await one.store.read()
+    assert one.node.heeded.pop().others_could_write
+    monkeypatch.setattr("presence_server.store._WROTE_WITHIN", 0)
+    await one.store.read()
+    assert not one.node.heeded.pop().others_could_write
 
 
 @pytest.mark.parametrize("error", [UNAVAILABLE, UNEXPECTED])

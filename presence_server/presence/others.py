@@ -216,7 +216,8 @@ class Others:
                 peer.life = Life.NOTED
         if notes.stays is None:
             return
-        self._departures.read_at = max(self._departures.read_at, read_at)
+        if notes.others_could_write:
+            self._departures.read_at = max(self._departures.read_at, read_at)
         for name, stays in notes.stays.items():
             noted = self._peers.get(name)
             if noted is not None:

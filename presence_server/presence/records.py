@@ -69,9 +69,11 @@ class Notes(NamedTuple):
     the same transaction as its changes, and writes at least every half second. So once a counter
     has moved by two, all that its node knew before is in what has been read. `stays` has, by node,
     all that each wrote down whose stays have changed since they were read last; None while nothing
-    is read, for the nodes can be heard.
+    is read, for the nodes can be heard. `others_could_write`: as far as this node could itself;
+    otherwise it says nothing of a node that it has not written.
     """
 
     counters: Mapping[str, int]
     stays: Mapping[str, Sequence[Stay]] | None
     choices: Sequence[Chosen]
+    others_could_write: bool = True

@@ -1,10 +1,11 @@
 """docs/faults.md and docs/faults.json: what was done, promised and measured, and on which day.
 
-A run writes down what it did and leaves the other lines as they are, each with its day.
+A run writes down what it did and leaves the other lines as they are, each with its day and commit.
 """
 
 import fcntl
 import json
+import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -18,6 +19,11 @@ from testing.redis_server import redis_version
 PAGE = ROOT / "docs" / "faults.md"
 DATA = ROOT / "docs" / "faults.json"
 _BEGIN, _END = "<!-- make drill writes from here -->", "<!-- to here -->"
+
+# Of which code a figure is; nothing where that is not known.
+_COMMIT = subprocess.run(
+    ["git", "rev-parse", "--short=7", "HEAD"], cwd=ROOT, capture_output=True, text=True
+).stdout.strip()
 
 # A fault in the data: its name, done, promised, measured, broken, runs, slack, when.
 Line = dict[str, Any]
@@ -114,7 +120,7 @@ def _row_of_random(lines: list[Line]) -> list[str]:
         f"{count} times faults at once, drawn by these seeds",
         lines[0]["promised"],
         str(worst),
-        " to ".join(dict.fromkeys([days[0], days[-1]])),
+        ", ".join(days),
         f"**BROKEN**: {len(broken)} of {count}: {', '.join(broken)}" if broken else "kept",
     ]
 
@@ -129,7 +135,7 @@ def _line(result: Result, runs: int, slack: float) -> Line:
         "broken": _in_short(figures),
         "runs": runs,
         "slack": slack,
-        "when": time.strftime("%Y-%m-%d", time.gmtime()),
+        "when": f"{time.strftime('%Y-%m-%d', time.gmtime())} {_COMMIT}".strip(),
     }
 
 

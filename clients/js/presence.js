@@ -945,7 +945,10 @@ function elementOf(usersOf, makePainter) {
         const former = this.#shared;
         this.#ender?.abort();
         this.#shared = this.isConnected ? this.#find() : null;
-        if (former && former !== this.#shared) former.hide(this);
+        if (former && former !== this.#shared) {
+          former.hide(this);
+          this.#box.className = "stale"; // until another room is drawn
+        }
         if (this.#shared) this.#follow();
       });
     }

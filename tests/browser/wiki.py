@@ -30,7 +30,7 @@ class Wiki:
         self.asked: list[str] = []
         self.url = ""
 
-    def element(self, tag: str, inside: str = "", **attributes: object) -> str:
+    def element(self, tag: str, inside: str = "", **attributes: str) -> str:
         """As Ann's page has it."""
         said = {"room": ROOM, "token-from": "/token?user=ann", **attributes}
         written = " ".join(f'{name}="{value}"' for name, value in said.items())

@@ -49,7 +49,7 @@ async def write(db: Database, change: Change, *, anew: bool) -> bool:
             return False
         await _write_stays(db, transaction, change)
         await _write_choices(transaction, change)
-        await users.note_last_seen(transaction, change.record.last_seen)
+        await users.note_last_seen(transaction, change.record.last_seen, int(time.time()))
         return True
 
     return await db.write(work)

@@ -18,6 +18,8 @@ _RESERVED = frozenset(
     "admin administrator anonymous everybody everyone moderator null root security staff support"
     " sysadmin system undefined webmaster".split()
 )
+# Seconds by which the clocks of two nodes may differ. What lies further ahead, a wrong clock wrote.
+CLOCKS_DIFFER = 60
 # Some databases refuse more values than this in one statement.
 _VALUES = 500
 _COLUMNS = "id, username, created_at, disabled_at, last_seen"
@@ -136,22 +138,25 @@ async def last_seen_of(db: Database, usernames: Sequence[str]) -> dict[str, int 
     return found
 
 
-async def record_last_seen(db: Database, last_seen: Mapping[str, int]) -> None:
-    """Remember when people were last here; an earlier time never replaces a later one."""
+async def record_last_seen(db: Database, last_seen: Mapping[str, int], now: int) -> None:
+    """Remember when people were last here; an earlier time never replaces a later one, unless
+    that one is still to come: somebody's clock was wrong."""
 
     async def work(transaction: Transaction) -> None:
-        await note_last_seen(transaction, last_seen)
+        await note_last_seen(transaction, last_seen, now)
 
     if last_seen:
         await db.write(work)
 
 
-async def note_last_seen(transaction: Transaction, last_seen: Mapping[str, int]) -> None:
+async def note_last_seen(
+    transaction: Transaction, last_seen: Mapping[str, int], now: int
+) -> None:
     """record_last_seen() as a part of a larger transaction."""
     await transaction.execute_many(
         "UPDATE users SET last_seen = $2"
-        " WHERE lower_name = $1 AND (last_seen IS NULL OR last_seen < $2)",
-        [(username.lower(), seen) for username, seen in last_seen.items()],
+        " WHERE lower_name = $1 AND (last_seen IS NULL OR last_seen < $2 OR last_seen > $3)",
+        [(username.lower(), seen, now + CLOCKS_DIFFER) for username, seen in last_seen.items()],
     )
 
 

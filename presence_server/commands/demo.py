@@ -104,7 +104,7 @@ async def _sign_up(app: web.Application, people: list[str], chance: random.Rando
         # No password has such a hash: nobody logs in as them.
         await users.create(database, name, "-", now)
     seen = {name: now - int(chance.expovariate(1 / (48 * _HOUR))) for name in people}
-    await users.record_last_seen(database, seen)
+    await users.record_last_seen(database, seen, now)
 
 
 class _Crowd:

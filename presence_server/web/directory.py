@@ -2,6 +2,7 @@
 
 import heapq
 import re
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -58,5 +59,7 @@ def _matching(here: Mapping[str, Person], after: str | None, prefix: str) -> Ite
 
 def _row(username: str, person: Person | None, last_seen: int | None) -> Row:
     if person is None:
-        return Row(username, "offline", last_seen)
+        # A clock was wrong, and nobody knows when it really was.
+        to_come = last_seen is not None and last_seen > time.time() + users.CLOCKS_DIFFER
+        return Row(username, "offline", None if to_come else last_seen)
     return Row(username, person.status, person.since)

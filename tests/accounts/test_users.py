@@ -221,11 +221,18 @@ async def plan_without_scans(place: PostgresUrl, sql: str, values: tuple[Value, 
 
 async def test_last_seen_never_goes_back(db: Database) -> None:
     await make(db, "Alice", "bob")
-    await users.record_last_seen(db, {"Alice": NOW, "nobody": NOW})
-    await users.record_last_seen(db, {"alice": NOW - 1})
+    await users.record_last_seen(db, {"Alice": NOW, "nobody": NOW}, NOW)
+    await users.record_last_seen(db, {"alice": NOW - 1}, NOW)
     assert await users.last_seen_of(db, ["ALICE", "bob", "nobody"]) == {"ALICE": NOW, "bob": None}
-    await users.record_last_seen(db, {"alice": NOW + 1})
+    await users.record_last_seen(db, {"alice": NOW + 1}, NOW)
     assert await users.page(db, None, "", 1) == [("Alice", NOW + 1)]
+
+
+async def test_a_time_to_come_gives_way_to_one_that_has_been(db: Database) -> None:
+    await make(db, "alice")
+    await users.record_last_seen(db, {"alice": NOW + 5 * sessions.DAY}, NOW)
+    await users.record_last_seen(db, {"alice": NOW}, NOW)
+    assert await users.last_seen_of(db, ["alice"]) == {"alice": NOW}
 
 
 async def test_last_seen_of_many(db: Database) -> None:

@@ -152,7 +152,7 @@ async def test_q3_two_processes_that_read_and_then_write_do_not_collide(
 
     async with open_database(place) as one, open_database(place) as two:
         await users.create(one, "alice", "hash", NOW)
-        await users.record_last_seen(two, {"alice": 0})
+        await users.record_last_seen(two, {"alice": 0}, NOW)
         await asyncio.gather(count_up(one), count_up(two))
         assert await users.last_seen_of(one, ["alice"]) == {"alice": 100}
 
@@ -258,7 +258,7 @@ async def write_until_told(db: Database, caplog: pytest.LogCaptureFixture, lines
     """Write something that needs no room until the log has so many lines."""
     async with asyncio.timeout(10):
         while len(caplog.records) < lines:
-            await users.record_last_seen(db, {"alice": NOW})
+            await users.record_last_seen(db, {"alice": NOW}, NOW)
             await asyncio.sleep(0.05)
 
 
@@ -276,7 +276,7 @@ async def test_what_needs_no_room_is_no_sign_of_room(
         trouble.setattr(db._engine, "take_room", full)
         with pytest.raises(DatabaseUnavailable):
             await db.check_writable()
-        await users.record_last_seen(db, {"alice": NOW + 1})
+        await users.record_last_seen(db, {"alice": NOW + 1}, NOW)
         assert await users.last_seen_of(db, ["alice"]) == {"alice": NOW + 1}
         assert len(caplog.records) == 1
     await write_until_told(db, caplog, 2)

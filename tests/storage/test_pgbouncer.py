@@ -34,7 +34,7 @@ async def test_by_session_everything_works(postgresql: PostgresUrl) -> None:
                 await one.check_writable()
                 alice = await users.create(one, "alice", "hash", NOW)
                 secret, session = await sessions.start(Endings(one), alice.id, "::1", "", NOW)
-                await users.record_last_seen(two, {"alice": 0})
+                await users.record_last_seen(two, {"alice": 0}, 0)
                 await asyncio.gather(count_up(one), count_up(two))
                 assert await users.last_seen_of(two, ["alice"]) == {"alice": 50}
                 assert await sessions.find(two, secret, NOW) == session

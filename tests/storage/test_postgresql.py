@@ -242,7 +242,7 @@ async def test_transactions_see_what_was_committed_whatever_is_usual_at_the_serv
     async with usual_of_the_server(postgresql, default_transaction_isolation=isolation):
         async with open_database(postgresql) as one, open_database(postgresql) as two:
             await users.create(one, "alice", "hash", NOW)
-            await users.record_last_seen(two, {"alice": 0})
+            await users.record_last_seen(two, {"alice": 0}, 0)
             await asyncio.gather(count_up(one), count_up(two))
             assert await users.last_seen_of(one, ["alice"]) == {"alice": 50}
             assert await one.read("SHOW transaction_isolation") == [("read committed",)]

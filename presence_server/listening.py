@@ -12,9 +12,9 @@ from aiohttp import web
 from presence_server.config import UNIX, ConfigError
 
 BOTH_FAMILIES = "::"
-# So many may wait for the kernel to hand them over, as far as it allows (net.core.somaxconn), and so
-# many are taken in one turn of the event loop: asyncio has one number for both, and would take in a
-# whole crowd while everybody waits.
+# So many may wait for the kernel to hand them over, as far as it allows (net.core.somaxconn), and
+# so many are taken in one turn of the event loop: asyncio has one number for both, and would take
+# in a whole crowd while everybody waits.
 _BACKLOG = 65_535
 _IN_ONE_TURN = 8
 # For the service and its group, in which the proxy must be.

@@ -355,13 +355,14 @@ class Line {
     const every = setInterval(() => this.#look(), LOOK_EVERY);
     this.#ender.signal.addEventListener("abort", () => clearInterval(every));
     const { document } = globalThis;
+    const show = () => document.visibilityState === "visible" && this.tryNow();
     this.#listen(globalThis, "online", () => this.tryNow());
     this.#listen(globalThis, "offline", () => this.#check());
     this.#listen(globalThis, "pagehide", () => this.#hide());
     this.#listen(globalThis, "pageshow", () => this.tryNow());
     this.#listen(document, "freeze", () => this.#hide());
     this.#listen(document, "resume", () => this.tryNow());
-    this.#listen(document, "visibilitychange", () => document.visibilityState === "visible" && this.tryNow());
+    this.#listen(document, "visibilitychange", show);
     this.#try();
   }
 
@@ -441,11 +442,10 @@ class Line {
     this.#on.onMessage(message);
   }
 
-  // With what is known of why: {code, status, reason, retryAfter, error}.
+  // As far as why is known: {code, status, reason, retryAfter, error}.
   #lose({ error, ...ending }) {
     const lived = this.#lived;
     const failedOpen = this.speaks && !lived && !this.#bye && !(ending.code > 4000);
-    if (lived && now() - this.#openedAt > FORGIVEN_AFTER) this.#failures = 0;
     this.#count();
     ending.reason ??= error ? reasonOf(error) : this.#bye;
     if (TOKEN_OVER.includes(ending.reason)) ending.code = 4401;
@@ -458,6 +458,7 @@ class Line {
   }
 
   #count() {
+    if (this.#lived && now() - this.#openedAt > FORGIVEN_AFTER) this.#failures = 0;
     if (this.speaks && this.#lived) this.#failedOpens = 0;
     // Perhaps a socket comes through by now; one failure leads back.
     if (this.#wire instanceof EventsWire) this.#failedOpens = FAILED_OPENS - 1;
@@ -468,7 +469,7 @@ class Line {
     const isUnknown = code === 4401 || status === 401;
     if (isUnknown) reason ??= this.#token ? "token_invalid" : "session_ended";
     if (isUnknown) this.#token?.refuse(reason);
-    if (code === 4403 || status === 403) reason ??= "not_allowed";
+    if (code === 4403) reason ??= "not_allowed";
     this.#refused = code === 4409 || (status !== undefined && !isUnknown);
     this.reason = reason ?? null;
     if (HOPELESS.includes(reason)) this.finish("ended", reason);
@@ -478,9 +479,11 @@ class Line {
   async #learn() {
     const answer = await this.#ask();
     if (this.#dueAt === null) return;
-    this.#refused = false;
-    if (answer) this.#judge(answer);
-    if (answer?.status === 200) this.#failedOpens += 1;
+    // 403: to whom may be seen only.
+    const isThere = answer && [200, 403].includes(answer.status);
+    this.#refused = isThere;
+    if (isThere) this.#failedOpens += 1;
+    else if (answer) this.#judge(answer);
     if (!FINAL.includes(this.state)) this.#tryIn(Math.max(this.nextTry, this.#notBefore - now()));
   }
 
@@ -535,13 +538,13 @@ class Line {
     if (this.#lived) this.#tell("connecting");
   }
 
-  // The browser may be wrong about the network: a server can be on this machine.
+  // The browser may be wrong: a server can be on this machine.
   async #check() {
     const wire = this.#wire;
     if (wire && (await this.#ask()) === null && wire === this.#wire) this.#lose({});
   }
 
-  // Nobody sees the page, and its user would stay for ever.
+  // Its user would stay for ever.
   #hide() {
     this.#drop();
     if (!FINAL.includes(this.state)) this.#tell("connecting");
@@ -765,7 +768,7 @@ export function tokenFetcher(url) {
   };
 }
 
-// Elements share a line, which outlives the last of them a moment.
+// Elements share a line, which outlives them a moment.
 const LINGER = 250;
 const sharedRooms = new Map();
 const numbers = new WeakMap();
@@ -947,7 +950,7 @@ function elementOf(usersOf, makePainter) {
         this.#shared = this.isConnected ? this.#find() : null;
         if (former && former !== this.#shared) {
           former.hide(this);
-          this.#box.className = "stale"; // until another room is drawn
+          this.#box.className = "stale";
         }
         if (this.#shared) this.#follow();
       });
@@ -1064,7 +1067,7 @@ function comparer(lang) {
   }
 }
 
-// Paints an item for each of the first people, and leaves those that stay; says how many are more.
+// Paints an item for each of the first people; says how many are more.
 function painterOf(list, usual, makeItem, fill) {
   const items = new Map();
   list.role = "list"; // Safari takes one without bullets for none

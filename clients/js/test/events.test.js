@@ -43,6 +43,19 @@ test("no network, and a server that restarts, are no reason", async () => {
   assert.equal(world.sockets.length, 5);
 });
 
+test("who may only be seen in a room comes to events, too, and a proxy's no ends nothing", async () => {
+  world.answer = (url, asked) =>
+    isEvents(asked) ? new Response("", { status: 403 }) : problem(403, "not_allowed");
+  const room = await world.room();
+  for (let tries = 0; tries < 2; tries += 1) {
+    await world.ends();
+    assert.equal(room.state, "refused");
+    await world.pass(room.nextTry / 1000);
+  }
+  assert.ok(world.requests.some(isEvents));
+  assert.equal(room.state, "refused");
+});
+
 test("nor is one failure, when there was a live line between it and the next", async () => {
   world.answer = () => new Response("{}");
   const room = await world.room();

@@ -64,6 +64,18 @@ test("failures are forgiven after a line of a minute, and not before", async () 
   assert.equal(Math.round(room.nextTry), 500);
 });
 
+test("they are forgiven, too, when the line fell silent", async () => {
+  const room = await world.room();
+  for (let tries = 0; tries < 3; tries += 1) {
+    await world.ends();
+    await world.pass(room.nextTry / 1000);
+  }
+  await world.accept({ heartbeat: 60 });
+  await world.pass(95);
+  await world.ends();
+  assert.equal(Math.round(room.nextTry), 500);
+});
+
 test("nobody comes back earlier than the server asked", async () => {
   const room = await world.room();
   await world.accept();

@@ -63,6 +63,10 @@ class Hearing:
         sent = self._sent.get(mark)
         return None if sent is None else sent.elapsed
 
+    @property
+    def next_mark(self) -> int:
+        return self._mark + 1
+
     def first_mark_after(self, elapsed: float) -> int:
         """The first mark that was sent after an instant; 0 if none was."""
         later = (mark for mark, sent in self._sent.items() if sent.elapsed >= elapsed)

@@ -280,7 +280,9 @@ class Node:
                 chosen.account, chosen.at, _chosen_status(chosen), chosen.text, chosen.until
             )
             self._choose(chosen.app, chosen.user, choice, now)
-        self._supersede(now)
+        if self._supersede(now):
+            # Who only hears this node has not read the same.
+            self._departures.confirmed_mark = self.hearing.next_mark
         self._let_go(now)
         return self._take_commands()
 
@@ -483,8 +485,10 @@ class Node:
             for user, choice in choices.items():
                 self._choose(app, user, choice, now)
 
-    def _supersede(self, now: Moment) -> None:
-        """Who has a line at another node, or a newer claim, is no longer in a grace here."""
+    def _supersede(self, now: Moment) -> bool:
+        """Who has a line at another node, or a newer claim, is no longer in a grace here; whether
+        anybody was."""
+        superseded = False
         for source in self.others.take_opened():
             room = self.rooms.get(source.room)
             member = None if room is None else room.members.get(source.tag)
@@ -495,6 +499,8 @@ class Node:
                 mine = Source(self.name, source.room, source.tag)
                 if not self._departures.has_ended(mine):
                     self._release(room, source.tag, member.left.unix)
+                    superseded = True
+        return superseded
 
     def _see_graces(self, now: Moment) -> None:
         for source in self._departures.take_overdue(now):

@@ -48,8 +48,9 @@ export interface TokenQuestion {
 }
 
 /**
- * Gives a token that opens the room. Throw a TokenError when there is none any more: the room ends.
- * Any other error is tried again, later and later, and said on the console.
+ * Gives a token that opens the room. Throw a TokenError when there is none any more: the room ends, as
+ * it does when a token that was revoked is given again. Any other error is tried again, later and
+ * later, and said on the console.
  */
 export type GetToken = (question: TokenQuestion) => Promise<string>;
 

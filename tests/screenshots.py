@@ -35,7 +35,6 @@ async def main() -> None:
         server = await launch("demo", "--port=0", log_file=Path(folder) / "demo.log")
         try:
             assert server.stdout is not None
-            await server.stdout.readline()
             url = (await server.stdout.readline()).decode().removeprefix("Listening on ").strip()
             async with open_browser() as browser:
                 for name, options in SHOTS.items():

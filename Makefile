@@ -83,7 +83,7 @@ soak: .venv/.done-test
 # Thousands of new runs of the models in tests/presence, and random walks over a real server. One of
 # them again: make model ARGS=--hypothesis-seed=7, or what the walk that failed says.
 model: .venv/.done-test
-	MODEL_RUNS=$(or $(RUNS),5000) $(BIN)/python -m pytest tests/presence -k model $(ARGS)
+	MODEL_RUNS=$(or $(RUNS),5000) MODEL_SEED=$(SEED) $(BIN)/python -m pytest tests/presence -k model $(ARGS)
 	$(BIN)/python -m tests.live.walk --walks 10
 
 # Changes the code in thousands of small ways: does a test notice each? Goes on where it was stopped.

@@ -24,7 +24,7 @@ class Choice(NamedTuple):
     status: ChosenStatus | None = None
     text: str = ""
     until: int | None = None
-    # The second of it, as far as that has been on the reader's clock.
+    # The second of it by the clock of whoever has it.
     since: int = 0
 
     @property
@@ -59,9 +59,9 @@ class Choices:
         """Take in a choice; False if what is known is newer."""
         key = app, user
         known = self._newest(key)
-        if known is not None and known[:2] >= choice[:2]:
+        if known is not None and _order(known) >= _order(choice):
             return False
-        choice = choice._replace(since=min(choice.at // 1000, unix))
+        choice = choice._replace(since=min(choice.since or choice.at // 1000, unix))
         self._choices.pop(key, None)
         self._ended.pop(key, None)
         self._ends.drop(key)
@@ -92,3 +92,8 @@ class Choices:
         self._ended[key] = choice
         if len(self._ended) > REMEMBERED:
             del self._ended[next(iter(self._ended))]
+
+
+def _order(choice: Choice) -> tuple[int, int, str, str]:
+    # Of two at once, at nodes that do not know of each other, all take the same.
+    return choice.account, choice.at, choice.status or "", choice.text

@@ -14,13 +14,15 @@ from typing import NamedTuple
 from presence_server.presence.deadlines import Deadlines
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.moment import Moment
-from presence_server.presence.peers import Life, Peers
+from presence_server.presence.peers import Life, Peer, Peers
 from presence_server.presence.roster import Source
 from presence_server.presence.timing import (
     ASKING,
     ENDED_WAITS,
     ENDED_WAITS_UNHEARD,
     PATIENCE,
+    READINGS_APART,
+    WRITES_WITHIN,
     Timing,
 )
 
@@ -46,6 +48,18 @@ class Departure(NamedTuple):
     mark: float = NO_MARK
 
 
+class _Readings:
+    """When something was read last, and since when again and again."""
+
+    def __init__(self) -> None:
+        self.last = self.since = -math.inf
+
+    def note(self, read_at: float) -> None:
+        if read_at - self.last > READINGS_APART:
+            self.since = read_at
+        self.last = max(self.last, read_at)
+
+
 class Departures:
     def __init__(self, timing: Timing, hearing: Hearing, peers: Peers, now: Moment) -> None:
         self._timing = timing
@@ -53,8 +67,9 @@ class Departures:
         self._peers = peers
         self._graces: Deadlines[Source] = Deadlines()
         self._pending: dict[Source, Departure] = {}
-        # Since when what other nodes wrote down has been read.
-        self.read_at = -math.inf
+        # What other nodes wrote down, and their counters alone.
+        self._stays_read = _Readings()
+        self._counters_read = _Readings()
         self._asked_at = now.elapsed - ASKING
         # The newest mark that all had confirmed who were let go after it.
         self.confirmed_mark = 0
@@ -126,14 +141,39 @@ class Departures:
         self._asked_at = now.elapsed
         return bool(self._peers.living())
 
+    def note_reading(self, read_at: float, *, with_stays: bool) -> None:
+        """What other nodes wrote down was read, no sooner than `read_at`."""
+        self._counters_read.note(read_at)
+        if with_stays:
+            self._stays_read.note(read_at)
+
+    def _matters(self, peer: Peer, at: float, now: Moment) -> bool:
+        """Whether somebody may have been there at a moment: a node lets nobody in before others
+        have heard it, and nobody comes to one that died as soon as it began."""
+        if peer.introduced_itself and peer.began > at:
+            return False
+        if peer.had_lines or not peer.counters:
+            return True
+        readings = self._counters_read
+        heard = self._hearing.read_until - peer.heard < 1.5 * self._timing.beat
+        can_be_read = now.elapsed - readings.last < WRITES_WITHIN
+        wrote = max(peer.wrote, peer.counters[0][0], readings.since)
+        return heard or not can_be_read or readings.last - wrote < WRITES_WITHIN
+
+    def _may_write(self, peer: Peer) -> bool:
+        """Whether it has written within a lease, as far as that could be read."""
+        readings = self._stays_read
+        return readings.last - max(peer.last_sign, readings.since) < self._timing.lease
+
     def _may_go(self, source: Source, departure: Departure, now: Moment) -> bool:
         at = departure.at
         if departure.why is Why.TOLD and self._all_had_confirmed(source.node, departure.mark):
             return True
-        if self._is_known(at):
+        if self._is_known(at, now):
             return True
         if departure.why is Why.ENDED:
-            hears = self._hearing.contact is Contact.HEARS
+            # Whether this node heard itself since.
+            hears = self._hearing.read_until >= at
             return now.elapsed >= at + (ENDED_WAITS if hears else ENDED_WAITS_UNHEARD)
         # Whoever was heard in all this time would have said it by now.
         hears = self._hearing.contact is Contact.HEARS
@@ -149,12 +189,12 @@ class Departures:
             for name, peer in self._peers.living()
         )
 
-    def _is_known(self, at: float) -> bool:
+    def _is_known(self, at: float, now: Moment) -> bool:
         """Whether all that any other node knew at a moment is known here."""
-        peers = [peer for _, peer in self._peers.living()]
+        peers = [peer for _, peer in self._peers.living() if self._matters(peer, at, now)]
         if self._hearing.contact is not Contact.HEARS:
             # There may be nodes that have not been heard at all, but none that does not write.
-            if self.read_at < at:
+            if self._stays_read.last < at:
                 return False
-            peers = [p for p in peers if self.read_at - p.last_sign < self._timing.lease]
+            peers = [peer for peer in peers if self._may_write(peer)]
         return all(peer.known_until >= at for peer in peers)

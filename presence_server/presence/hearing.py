@@ -49,6 +49,11 @@ class Hearing:
         # So often this node heard not even itself.
         self.silences = 0
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether something that came in while this process stood still may not be read yet."""
+        return self.read_until < self.awake_since and self.contact is not Contact.DEAF
+
     def beat(self, version: int, now: Moment) -> int:
         """A beat goes out: its mark."""
         self._mark += 1

@@ -72,12 +72,14 @@ class Beat(NamedTuple):
 class Batch(NamedTuple):
     """The newest state of those of the node's sessions that changed, and new choices.
 
-    Who is gone in it was let go when all whom the node knew had confirmed its own `mark`.
+    Who is gone in it was let go when all whom the node knew had confirmed its own `mark`. `unix` is
+    the sender's clock.
     """
 
     node: str
     sequence: int
     mark: int
+    unix: int
     people: People
 
 
@@ -90,7 +92,7 @@ class Ask(NamedTuple):
 class Part(NamedTuple):
     """One of the parts of all of the node's sessions as of `sequence`.
 
-    The parts of one answer share its number.
+    The parts of one answer share its number. `unix` is the sender's clock.
     """
 
     node: str
@@ -98,6 +100,7 @@ class Part(NamedTuple):
     number: int
     part: int
     parts: int
+    unix: int
     people: People
 
 
@@ -178,7 +181,7 @@ def _bare(people: People) -> Any:
             for room, states in people.states.items()
         },
         {
-            app: {user: choice[:5] for user, choice in choices.items()}
+            app: {user: list(choice) for user, choice in choices.items()}
             for app, choices in people.choices.items()
         },
     ]
@@ -286,13 +289,15 @@ def _read_choices(value: Any) -> dict[str, Choice]:
 
 
 def _read_choice(value: Any) -> Choice:
-    if not isinstance(value, list) or len(value) != 5:
+    if not isinstance(value, list) or len(value) != len(Choice._fields):
         raise MessageError("not a choice")
-    account, at, status, text, until = value
+    account, at, status, text, until, since = value
     if status not in _CHOSEN or not isinstance(text, str):
         raise MessageError("not a choice")
     until = None if until is None else _read_whole(until)
-    return Choice(_read_whole(account), _read_whole(at), status, text, until)
+    return Choice(
+        _read_whole(account), _read_whole(at), status, text, until, _read_whole(since)
+    )
 
 
 def _read_name(name: Any) -> str:

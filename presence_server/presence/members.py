@@ -24,7 +24,7 @@ class Who(NamedTuple):
 class Member:
     """A session with its open connections, or in its grace when it has none."""
 
-    __slots__ = ("who", "connections", "resting", "left", "about", "order")
+    __slots__ = ("who", "connections", "resting", "left", "opened", "about", "order")
 
     def __init__(self, who: Who, now: Moment) -> None:
         self.who = who
@@ -32,6 +32,8 @@ class Member:
         # The status that holds while no connection is open, and since when none is.
         self.resting: Status = "online"
         self.left = now
+        # When its newest connection was opened.
+        self.opened = now.elapsed
         # Of what two nodes say is to be shown of a session the greater order holds.
         self.about = who.about
         self.order = 0
@@ -88,7 +90,9 @@ class Members:
         return member
 
     def open(self, tag: str, who: Who, connection: int, status: Status, now: Moment) -> None:
-        self.hold(tag, who, now).connections[connection] = status
+        member = self.hold(tag, who, now)
+        member.connections[connection] = status
+        member.opened = now.elapsed
 
     def close(self, tag: str, connection: int, now: Moment) -> bool:
         """Close one connection; whether there was one. Without any the status stays as it was."""

@@ -54,7 +54,9 @@ class Node:
         self.choices = Choices()
         self.hearing = Hearing(timing, now)
         self.peers = Peers(name, lease)
-        self._cursors = Cursors(name, self.versions, self.hearing, self.peers, timing)
+        self._cursors = Cursors(
+            name, self.versions, self.hearing, self.peers, timing, self._last_sequence
+        )
         self.rooms = Rooms(name, self.versions, self._cursors, self.choices)
         self._departures = Departures(timing, self.hearing, self.peers, now)
         self.others = Others(
@@ -73,6 +75,10 @@ class Node:
     def degraded(self) -> bool:
         """Whether what is shown of other nodes' people is only what was last known."""
         return self.others.degraded
+
+    def _last_sequence(self) -> int:
+        """The number of the batch with which all is said that has changed."""
+        return self._outbox.sequence + self.rooms.has_unsaid
 
     @property
     def settled(self) -> bool:
@@ -108,7 +114,7 @@ class Node:
         """Close one connection; a session without any stays for the grace, its status unchanged."""
         self._notice_pause(now)
         place, tag = self.rooms.open(room), tag_of(room, session)
-        if place.members.close(tag, connection, now):
+        if place.members.close(tag, connection, self._closed_at(place, tag, now)):
             self._say(place, session, now.unix)
             self._begin_grace(place, tag, now)
         return self._take_commands()
@@ -198,7 +204,7 @@ class Node:
         known = self.choices.newest(app, user)
         account = account if known is None else max(account, known.account)
         at = self.choices.next_at(app, user, now.unix)
-        choice = Choice(account, at, chosen, text, until)
+        choice = Choice(account, at, chosen, text, until, now.unix)
         if self._choose(app, user, choice, now):
             self._outbox.note_choice(app, user, choice)
             self._choices_touched.add((app, user))
@@ -392,15 +398,24 @@ class Node:
         newest = max((entry.order for entry in entries), default=0)
         member.about, member.order = about, max(now.unix, newest + 1)
 
+    def _closed_at(self, room: Room, tag: str, now: Moment) -> Moment:
+        """When a line was closed that is found closed now. Of one that was closed while this
+        process stood still so much of a grace is left as others still show whom it had."""
+        member = room.members.get(tag)
+        waking = self.hearing.is_waking
+        if not waking or member is None or member.opened >= self.hearing.awake_since:
+            return now
+        grace = self.timing.grace_in(room.key)
+        held = self.timing.still_held(grace, self.hearing.paused_for)
+        return now._replace(elapsed=now.elapsed - (grace - held))
+
     def _begin_grace(self, room: Room, tag: str, now: Moment) -> None:
         member = room.members.get(tag)
         source = Source(self.name, room.key, tag)
         if member is None or member.is_open or self._departures.has_ended(source):
             return
-        grace = self.timing.grace_in(room.key)
-        if self.hearing.is_waking:
-            grace = self.timing.still_held(grace, self.hearing.paused_for)
-        self._departures.rest(source, now.elapsed + grace)
+        until = member.left.elapsed + self.timing.grace_in(room.key)
+        self._departures.rest(source, until)
         self._see_graces(now)
         self._let_go(now)
 
@@ -437,7 +452,7 @@ class Node:
         for room in self.rooms.of_user(app, user):
             if choice.status is None and not choice.text:
                 self._set_all_online(room, user, now)
-            room.settle(user, min(choice.at // 1000, now.unix))
+            room.settle(user, min(choice.since or choice.at // 1000, now.unix))
             self.rooms.touch(room)
         return True
 
@@ -468,7 +483,9 @@ class Node:
             self._cursors.note_echo()
 
     def _read(self, letter: Letter, now: Moment) -> None:
-        self._take_choices(self.others.hear(letter, now), now)
+        chosen = self.others.hear(letter, now)
+        if chosen:
+            self._take_choices(chosen, self.peers.clock_of(letter.node), now)
         if isinstance(letter, Ask):
             self._outbox.note_asker(letter.node)
             self._commands.append(TickSoon())
@@ -480,10 +497,10 @@ class Node:
             self._commands.append(TickSoon())
         self._supersede(now)
 
-    def _take_choices(self, chosen: ChosenByApp, now: Moment) -> None:
+    def _take_choices(self, chosen: ChosenByApp, clock: int, now: Moment) -> None:
         for app, choices in chosen.items():
             for user, choice in choices.items():
-                self._choose(app, user, choice, now)
+                self._choose(app, user, choice._replace(since=choice.since + clock), now)
 
     def _supersede(self, now: Moment) -> bool:
         """Who has a line at another node, or a newer claim, is no longer in a grace here; whether
@@ -552,7 +569,7 @@ class Node:
             self._say_changes(now)
             if self._outbox.is_asked:
                 states = (said for room in self.rooms for said in room.all_said(now))
-                self._outbox.answer(states, self.choices.all())
+                self._outbox.answer(states, self.choices.all(), now.unix)
         for node in self.peers.take_asks(now):
             self._outbox.say(Ask(self.name), node)
         asks = self._departures.asks(now)
@@ -566,7 +583,7 @@ class Node:
 
     def _say_changes(self, now: Moment) -> None:
         states = (said for room in self.rooms.take_unsaid() for said in room.take_unsaid(now))
-        self._outbox.say_changes(states, self._departures.confirmed_mark)
+        self._outbox.say_changes(states, self._departures.confirmed_mark, now.unix)
 
     def _say_beat(self, now: Moment, *, asks: bool) -> None:
         heard = {}
@@ -600,7 +617,8 @@ class Node:
     def _take_commands(self) -> list[Command]:
         commands, self._commands = self._commands, []
         commands += [Send(*letter) for letter in self._outbox.take_letters()]
-        changed = self.versions.take_changed()
+        # What came in while this process stood still is read to its end before it is told.
+        changed = set() if self.hearing.is_reading else self.versions.take_changed()
         if changed:
             commands.append(Tell(frozenset(changed)))
         if self.rooms.has_unsaid or self._outbox.has_unsaid:

@@ -79,17 +79,23 @@ class Others:
         if peer is None:
             return {}
         peer.heard = now.elapsed
+        hears = self._hearing.contact is Contact.HEARS and not self._hearing.is_reading
+        if hears and isinstance(letter, (Beat, Batch, Part)):
+            peer.note_clock(letter.unix, now)
         match letter:
             case Beat():
                 sent_at = self._hearing.sent_at(letter.heard.get(self._me, 0))
-                peer.hear_beat(letter, self._me, sent_at, now)
+                peer.hear_beat(letter, sent_at)
                 peer.note_version(letter.mark, self._hearing.said_version, now)
             case Batch() if peer.hear_batch(letter):
                 self._take_in(letter.node, peer, letter.people.states, letter.mark, now)
                 return letter.people.choices
             case Part():
+                is_first = peer.life is Life.NEW
                 people = peer.hear_part(letter)
                 if people is not None:
+                    if not is_first:
+                        self._peers.forget_versions()
                     self._replace(letter.node, peer, people.states, now)
                     return people.choices
             case Goodbye():
@@ -117,6 +123,11 @@ class Others:
     def _place(self, source: Source, peer: Peer, said: Said, now: Moment) -> None:
         if source.room == OWN and source.tag in self._ended:
             return
+        grace = self._timing.grace_in(source.room)
+        is_over = said.resting is not None and said.resting >= grace
+        if is_over and not self._shows(source):
+            # It is about to be let go, and only waits for what cannot be heard.
+            return
         left = None if said.resting is None else now.elapsed - said.resting
         since = min(said.since + peer.clock, now.unix + 1)
         left_second = min(said.left + peer.clock, now.unix) if said.left else 0
@@ -134,11 +145,15 @@ class Others:
         self._rooms.place(source, entry)
         if left is None or is_claim(source.tag):
             self._opened.append(source)
+            peer.had_lines = True
 
     def _remove(self, source: Source, departure: Departure) -> None:
-        room = self._rooms.get(source.room)
-        if room is not None and source.tag in room.views.get(source.node, {}):
+        if self._shows(source):
             self._departures.add(source, departure)
+
+    def _shows(self, source: Source) -> bool:
+        room = self._rooms.get(source.room)
+        return room is not None and source.tag in room.views.get(source.node, {})
 
     # Silence
 
@@ -154,10 +169,13 @@ class Others:
         for name, peer in list(self._peers):
             if peer.lives:
                 continue
-            peer.is_empty = next(self._rooms.view(name), None) is None
-            if peer.is_empty and now.elapsed >= peer.ended + self._timing.lease:
-                self._peers.forget(name)
+            is_empty = next(self._rooms.view(name), None) is None
+            if is_empty and not peer.is_empty:
                 self._dropped.add(name)
+            peer.is_empty = is_empty
+            # Observers may still come from it with its cursors.
+            if is_empty and now.elapsed >= peer.ended + self._timing.lease:
+                self._peers.forget(name)
 
     def _begin_graces(self, node: str, now: Moment) -> None:
         """Nobody speaks for the node's people any more. A grace never begins twice."""
@@ -214,10 +232,10 @@ class Others:
             moved = peer.count(counter, read_at, with_stays=notes.stays is not None)
             if moved and peer.life is Life.SILENT:
                 peer.life = Life.NOTED
+        if notes.others_could_write:
+            self._departures.note_reading(read_at, with_stays=notes.stays is not None)
         if notes.stays is None:
             return
-        if notes.others_could_write:
-            self._departures.read_at = max(self._departures.read_at, read_at)
         for name, stays in notes.stays.items():
             noted = self._peers.get(name)
             if noted is not None:
@@ -225,11 +243,11 @@ class Others:
         deaf = self._hearing.contact is Contact.DEAF
         for name, peer in self._peers.living():
             self._believe_notes(name, peer, now)
-            # It has stopped, or has been taken for dead: then it writes again.
+            # It has stopped, others have let its people go, or it was taken for dead: then it
+            # writes again. It is waited for like any other.
             is_gone = bool(peer.counters) and name not in notes.counters
             if is_gone and (deaf or peer.life is Life.NOTED):
-                peer.life = Life.SILENT
-                self._begin_graces(name, now)
+                self._replace(name, peer, {}, now)
 
     def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
         # What was heard is newer, until it has surely been written.

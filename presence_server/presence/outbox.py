@@ -51,14 +51,14 @@ class Outbox:
     def say_beat(self, mark: int, unix: int, *, asks: bool, heard: dict[str, int]) -> None:
         self.say(Beat(self._node, self.sequence, mark, unix, asks, heard))
 
-    def say_changes(self, states: States, mark: int) -> None:
+    def say_changes(self, states: States, mark: int, unix: int) -> None:
         """Who is gone in these states has been let go after all had confirmed the mark."""
         choices, self._unsaid_choices = self._unsaid_choices, {}
         for people in cut(states, ((*key, choice) for key, choice in choices.items())):
             self.sequence += 1
-            self.say(Batch(self._node, self.sequence, mark, people))
+            self.say(Batch(self._node, self.sequence, mark, unix, people))
 
-    def answer(self, states: States, choices: Chosen) -> None:
+    def answer(self, states: States, choices: Chosen, unix: int) -> None:
         """Give a snapshot to all who asked.
 
         Right after `say_changes` it is exactly what the batches up to its number have made.
@@ -67,7 +67,7 @@ class Outbox:
         pieces = list(cut(states, choices)) or [People({}, {})]
         texts = [
             encode_letter(
-                Part(self._node, self.sequence, self._answers, number, len(pieces), piece)
+                Part(self._node, self.sequence, self._answers, number, len(pieces), unix, piece)
             )
             for number, piece in enumerate(pieces)
         ]

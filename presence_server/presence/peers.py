@@ -8,7 +8,7 @@ from enum import Enum
 from presence_server.presence.letters import Batch, Beat, Part, People
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import Stay
-from presence_server.presence.timing import PATIENCE
+from presence_server.presence.timing import DEAF, PATIENCE
 
 # Whoever reaches the relay can invent nodes.
 MOST_PEERS = 256
@@ -34,6 +34,9 @@ class Peer:
 
     def __init__(self, life: Life, now: Moment) -> None:
         self.life = life
+        # Since when it is known; whether by its own word, which comes before its people.
+        self.began = now.elapsed
+        self.introduced_itself = life is Life.NEW
         self.heard = now.elapsed if life is Life.NEW else -math.inf
         # Its last known write to the database.
         self.wrote = -math.inf if life is Life.NEW else now.elapsed
@@ -53,8 +56,10 @@ class Peer:
         self.marks_heard: Mapping[str, int] = {}
         # Which version was known everywhere when a mark of it came in.
         self.versions: deque[tuple[int, int, float]] = deque(maxlen=_MARKS)
-        # By how much the clocks seemed apart when its last beats were read.
+        # By how much the clocks seemed apart when its last letters were read.
         self._clocks: deque[int] = deque(maxlen=8)
+        # Whether it has ever said that somebody has a line there.
+        self.had_lines = False
         # Whether it has not spoken since an outage.
         self.unconfirmed = False
         # When it fell silent or left, and whether all of its people are gone since.
@@ -76,7 +81,7 @@ class Peer:
 
     @property
     def clock(self) -> int:
-        """Seconds to add to its Unix seconds. A beat may be read late, and never early."""
+        """Seconds to add to its Unix seconds. A letter may be read late, and never early."""
         apart = min(self._clocks, default=0)
         return apart if abs(apart) > 2 else 0
 
@@ -84,14 +89,17 @@ class Peer:
     def last_sign(self) -> float:
         return max(self.heard, self.wrote)
 
-    def hear_beat(self, beat: Beat, me: str, sent_at: float | None, now: Moment) -> None:
+    def note_clock(self, unix: int, now: Moment) -> None:
+        """It said so what time it is."""
+        self._clocks.append(now.unix - unix)
+
+    def hear_beat(self, beat: Beat, sent_at: float | None) -> None:
         if self.life is Life.CURRENT and beat.sequence != self.sequence:
             self.life = Life.BEHIND
         self.mark, self.asks = max(self.mark, beat.mark), self.asks or beat.asks
         self.marks_heard = beat.heard
         if sent_at is not None:
             self.confirmed_at = max(self.confirmed_at, sent_at)
-        self._clocks.append(now.unix - beat.unix)
 
     def note_version(self, mark: int, version: int, now: Moment) -> None:
         if not self.versions or now.elapsed - self.versions[-1][2] >= _MARKS_APART:
@@ -148,7 +156,7 @@ class Peers:
         self._peers: dict[str, Peer] = {}
         # Nodes that said goodbye: an id is never used again, so what still arrives is old.
         self._departed: dict[str, None] = {}
-        # Nodes that were given up, with the last that is known of their counters.
+        # Nodes that were given up, with their counters as first read after that.
         self._given_up: dict[str, int | None] = {}
         # So often a snapshot was asked for.
         self.resyncs = 0
@@ -161,6 +169,11 @@ class Peers:
 
     def get(self, name: str) -> Peer | None:
         return self._peers.get(name)
+
+    def clock_of(self, name: str) -> int:
+        """Seconds to add to the Unix seconds of a node."""
+        peer = self._peers.get(name)
+        return 0 if peer is None else peer.clock
 
     @property
     def names(self) -> frozenset[str]:
@@ -203,10 +216,12 @@ class Peers:
         return peer
 
     def find_noted(self, name: str, counter: int, now: Moment) -> Peer | None:
-        """A node that has been read of: one that was given up only if it has written since."""
-        if name in self._given_up and self._given_up[name] in (None, counter):
-            self._given_up[name] = counter
-            return None
+        """A node that has been read of: one that was given up only if it goes on writing."""
+        if name in self._given_up:
+            known = self._given_up[name]
+            if known is None or known == counter:
+                self._given_up[name] = counter
+                return None
         return self.find(name, now, Life.NOTED)
 
     def leave(self, name: str, peer: Peer) -> None:
@@ -216,18 +231,10 @@ class Peers:
             del self._departed[next(iter(self._departed))]
 
     def forget(self, name: str) -> None:
-        peer = self._peers.pop(name)
-        self._given_up[name] = peer.counters[-1][1] if peer.counters else None
+        del self._peers[name]
+        self._given_up[name] = None
         if len(self._given_up) > MOST_PEERS:
             del self._given_up[next(iter(self._given_up))]
-
-    def are_leaving(self, but: str) -> bool:
-        """Whether people of some node other than this are in their grace."""
-        return any(
-            not (peer.lives or peer.is_empty)
-            for name, peer in self._peers.items()
-            if name != but
-        )
 
     def lost(self) -> None:
         """Nobody is heard: each has to speak again."""
@@ -236,6 +243,7 @@ class Peers:
 
     def renew(self, now: Moment) -> None:
         """Nobody could be heard meanwhile: each node gets a whole lease from now."""
+        self.forget_versions()
         for _, peer in self.living():
             peer.heard = now.elapsed
             if peer.life is Life.CURRENT:
@@ -267,8 +275,24 @@ class Peers:
                 self.resyncs += 1
                 yield name
 
-    def version_at(self, name: str, mark: int) -> int | None:
-        """What was known everywhere when a mark of a node came in, or somewhat less."""
+    def version_at(self, name: str, mark: int, sequence: int, now: Moment) -> int | None:
+        """What was known everywhere when a mark of a node came in, or somewhat less; None if
+        something may be shown here that has long been told at that node, or the reverse."""
         peer = self._peers.get(name)
-        known = [] if peer is None else [v for m, v, _ in peer.versions if m <= mark]
+        if peer is None or peer.sequence < sequence or now.elapsed - peer.began < self._lease:
+            return None
+        if any(not self._is_steady(other, now) for other in self._peers.values() if other != peer):
+            return None
+        known = [version for number, version, _ in peer.versions if number <= mark]
         return known[-1] if known else None
+
+    def _is_steady(self, peer: Peer, now: Moment) -> bool:
+        """Whether a node lives for sure, or is gone with all of its people."""
+        if not peer.lives:
+            return peer.is_empty
+        return peer.life is Life.CURRENT and now.elapsed - peer.heard < DEAF * self._lease
+
+    def forget_versions(self) -> None:
+        """Something was missed, or is known by its outcome alone."""
+        for peer in self._peers.values():
+            peer.versions.clear()

@@ -173,6 +173,10 @@ class Roster:
             del self._deleted[next(iter(self._deleted))]
         entries = self._entries.pop(user, {})
         newer = {source: entry for source, entry in entries.items() if entry.account > account}
+        if newer and len(newer) == len(entries):
+            # Only now is it known here that there was another before.
+            self._entries[user] = newer
+            return
         self._leave(user, "deleted", since)
         if newer:
             self._entries[user] = newer

@@ -14,6 +14,10 @@ ASKING = 0.1
 PATIENCE = 1.0
 # Who is here is written down, and what others wrote is read, so often.
 NOTES = 0.5
+# A node that has not written for so long does not run, or cannot write.
+WRITES_WITHIN = 1.6
+# Readings that lie further apart have missed something.
+READINGS_APART = 4 * NOTES
 # Ended sessions are read so often.
 ENDINGS = 0.7
 # So long, at most, the end of a session waits for other nodes that do not answer; with the relay

@@ -5,8 +5,9 @@ The judge knows what people did (the witness) and the faults, and nothing of how
 
 from typing import NamedTuple
 
+from presence_server.presence.records import OWN
 from presence_server.presence.roster import Person, Roster
-from presence_server.presence.timing import BEAT, DEAF
+from presence_server.presence.timing import BEAT, DEAF, ENDED_WAITS_UNHEARD
 from tests.presence.simulation import EPOCH, STEP, Host, World
 
 # Seconds that finding out and telling take: a few turns of the clock, a question and its answer.
@@ -66,11 +67,12 @@ class Observer:
 
 
 class Judge:
-    """Watches a world after each of its steps."""
+    """Watches a world after each of its steps; the names of users differ from room to room."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, rooms: tuple[str, ...] = (OWN,)) -> None:
         self.world = world
-        self.observers: dict[Host, Observer] = {}
+        self._rooms = rooms
+        self.observers: dict[Host, list[Observer]] = {}
         # When somebody could last be told offline by right: gone for a grace, or logged out.
         self.gone_at: dict[str, float] = {}
         self.absent_since: dict[str, float] = {}
@@ -79,10 +81,14 @@ class Judge:
         self._estranged: dict[tuple[Host, Host], float] = {}
         # When anything was last wrong anywhere, and at each host.
         self.trouble = LONG_AGO
+        self.was_troubled = False
         self.troubled: dict[Host, float] = {}
         self.unsubscribed: dict[Host, float] = {}
         self.reachable: dict[Host, float] = {}
         self.paused: dict[Host, float] = {}
+        # When a host was last paused for so long that others had let its people go.
+        self.outwaited = LONG_AGO
+        self._paused_since: dict[Host, float] = {}
         self.redis_troubled = LONG_AGO
         self.stranded = LONG_AGO
         self.slowest = 0.0
@@ -104,8 +110,8 @@ class Judge:
 
     def told(self, slot: int, username: str) -> list[str]:
         """What an observer at a host was told of a user, in order."""
-        observer = self.observers.get(self.world.hosts[slot])
-        return observer.told.get(username, []) if observer else []
+        observers = self.observers.get(self.world.hosts[slot], [])
+        return next((o.told[username] for o in observers if username in o.told), [])
 
     def settle(self) -> None:
         """All faults have ended: after lease, grace and a few beats all nodes know the truth."""
@@ -113,12 +119,17 @@ class Judge:
         witness = self.world.witness
         users = {line.who.user for line in witness.lines.values()}
         truth = {u: status for u in users if (status := witness.status(u)) is not None}
-        views = [self.world.here(slot) for slot, host in self._alive()]
+        views = [self._shown(host) for _, host in self._alive()]
         for view in views:
-            assert set(view) == set(truth), f"I1: {view} are shown, {truth} are here"
-            assert view == truth, f"rule 10: {view} is shown, {truth} is so"
-        for username in truth:
-            if not any("offline" in self.told(slot, username) for slot, _ in self._alive()):
+            known = set(truth) - witness.unsure
+            assert set(view) - witness.unsure == known, f"I1: {view} are shown, {truth} are here"
+            assert view == views[0], f"I1: one node says {view}, another {views[0]}"
+            sure = {u: status for u, status in truth.items() if u not in witness.unsure}
+            shown = {u: status for u, status in view.items() if u in sure}
+            assert shown == sure, f"rule 10: {view} is shown, {truth} is so"
+        for username in truth.keys() - witness.unsure:
+            # What a node knew later than others is so since later.
+            if not self.was_troubled and username not in witness.hasty:
                 since = [self._since(slot, username) for slot, _ in self._alive()]
                 # A difference of two seconds is not told from a letter that is late.
                 apart = max(since, default=0) - min(since, default=0)
@@ -127,9 +138,15 @@ class Judge:
         for _, host in self._alive():
             assert not host.node.degraded, "degraded although all is well"
 
+    def _people(self, host: Host) -> dict[str, Person]:
+        return {name: one for room in self._rooms for name, one in host.here(room).items()}
+
+    def _shown(self, host: Host) -> dict[str, str]:
+        return {name: person.status for name, person in self._people(host).items()}
+
     def _since(self, slot: int, username: str) -> int:
         """By a clock that is right."""
-        person = self.world.person(slot, username)
+        person = self._people(self.world.hosts[slot]).get(username)
         return 0 if person is None else person.since - int(self.world.hosts[slot].clock)
 
     @property
@@ -161,12 +178,18 @@ class Judge:
             well = host.in_touch and redis.serves and database.works and host.database and not slow
             if not well or host not in self.troubled or now - host.lost_at < 2 * STEP:
                 self.trouble = now
+                self.was_troubled = self.was_troubled or self.world.step > 2
             if not host.in_touch or host not in self.troubled:
                 self.troubled[host] = now
             if host not in redis.subscriptions:
                 self.unsubscribed[host] = now
             if host.paused:
                 self.paused[host] = now
+                since = self._paused_since.setdefault(host, now)
+                if now - since > self.world.lease - 1:
+                    self.outwaited = now
+            else:
+                self._paused_since.pop(host, None)
             if (redis.serves and host.out and host.back) or host not in self.reachable:
                 self.reachable[host] = now
         self._note_ways(now)
@@ -199,9 +222,12 @@ class Judge:
             if username in here:
                 self.absent_since.pop(username, None)
                 continue
-            since = max(self.absent_since.setdefault(username, now), witness.signs[username])
+            since = max(self.absent_since.setdefault(username, now), self._page(username))
             if now - since >= self.world.grace - 3 * STEP or username in self._logged_out(now):
                 self.gone_at[username] = now
+
+    def _page(self, username: str) -> float:
+        return self.world.witness.pages.get(username, LONG_AGO)
 
     def _logged_out(self, now: float) -> set[str]:
         return {user for user, at in self.world.witness.log_outs.items() if now - at < 5}
@@ -209,9 +235,22 @@ class Judge:
     # What is judged
 
     def _watch(self, host: Host) -> None:
-        observer = self.observers.get(host)
-        if observer is None:
-            observer = self.observers[host] = Observer(host.node.rooms.own.roster)
+        if host not in self.observers:
+            rooms = (host.node.watch(room) for room in self._rooms)
+            self.observers[host] = [Observer(room.roster) for room in rooms]
+        told = host.take_told()
+        for observer in self.observers[host]:
+            if told or observer.version is None:
+                self._flush(host, observer)
+        self._check_lobby(host)
+
+    def _check_lobby(self, host: Host) -> None:
+        if len(self._rooms) > 1:
+            lobby = {name for name in host.here("7/lobby")}
+            rooms = {name for room in self._rooms if room for name in host.here(room)}
+            assert lobby == rooms, f"{lobby} are in the lobby, {rooms} are in the rooms"
+
+    def _flush(self, host: Host, observer: Observer) -> None:
         first = observer.version is None
         for username, status in observer.flush().items():
             if status == "offline":
@@ -242,23 +281,35 @@ class Judge:
             return
         lines = [n for n, line in witness.lines.items() if line.who.user == username]
         if not any(n in witness.lines[n].host.connections for n in lines):
-            # Not here: too early, or by right?
-            since = max(self.absent_since.get(username, now), witness.signs.get(username, 0.0))
-            early = now - since < self.world.grace - 3 * STEP
-            log_out = now - witness.log_outs.get(username, LONG_AGO)
-            assert not early or log_out <= self._lag + 5 or now - self.gone_at.get(
-                username, LONG_AGO
-            ) <= self._lag or self._is_fresh(host), (
-                f"I2: {username} is told to be offline {now - since:.1f} s after the last socket"
-            )
+            self._check_early(host, username)
             return
         if now - self.gone_at.get(username, LONG_AGO) <= self._lag:
             return
         if self._is_estranged(host, username):
             return
+        log_out = now - witness.log_outs.get(username, LONG_AGO)
+        if not self._is_calm and log_out < ENDED_WAITS_UNHEARD + DELIVERY:
+            # She did log out, and who may know that she is back cannot be heard.
+            return
         acted = now - witness.acts.get(username, LONG_AGO)
         raise AssertionError(
             f"I2: {username} is told to be offline and is here, changed {acted:.1f} s ago"
+        )
+
+    def _check_early(self, host: Host, username: str) -> None:
+        """Somebody is told to be offline who is not here: by right?"""
+        now, witness = self.world.now, self.world.witness
+        since = max(self.absent_since.get(username, now), self._page(username))
+        excused = (
+            now - since >= self.world.grace - 3 * STEP
+            or now - witness.silent_ends.get(username, LONG_AGO) < self._window
+            or now - witness.log_outs.get(username, LONG_AGO) <= self._lag + 5
+            or now - self.gone_at.get(username, LONG_AGO) <= self._lag
+            or now - self.outwaited < self._lag
+            or self._is_fresh(host)
+        )
+        assert excused, (
+            f"I2: {username} is told to be offline {now - since:.1f} s after the last socket"
         )
 
     @property
@@ -269,8 +320,16 @@ class Judge:
     def _check_cause(self, host: Host, username: str, status: str) -> None:
         """Rule 10: who does nothing is not told of."""
         acted = self.world.now - self.world.witness.acts.get(username, LONG_AGO)
-        bound = DELIVERY if self._is_calm else self._window + self.world.lease
+        # What is done takes its effect at the end of a grace at the latest.
+        effect = self.world.grace + DELIVERY
+        bound = effect if self._is_calm else self._window + self.world.lease
+        acted = min(acted, self.world.now - self._page(username) - self.world.grace)
         if acted <= bound + 4 * self.slowest or self._is_fresh(host):
+            return
+        if self.world.now - self.paused.get(host, LONG_AGO) < BACK_IN_TOUCH:
+            return
+        if username not in {line.who.user for line in self.world.witness.lines.values()}:
+            # Whether they may be shown at all is judged elsewhere.
             return
         if self._is_estranged(host, username) or username not in self.world.witness.signs:
             return
@@ -280,13 +339,16 @@ class Judge:
 
     def _check_online(self, host: Host, username: str) -> None:
         ghost, in_touch = self._ghost(host, username)
+        if self.world.now - self.paused.get(host, LONG_AGO) < 0.5:
+            # What it would have told before.
+            return
         assert min(ghost, in_touch) <= self._ghost_bound, (
             f"I3: {username} is told to be here {ghost:.1f} s after the last socket"
         )
 
     def _check_ghosts(self, host: Host) -> None:
         now = self.world.now
-        for username in host.here():
+        for username in self._shown(host):
             ghost, in_touch = self._ghost(host, username)
             in_touch = min(in_touch, now - self.stranded)
             if in_touch > ghost:
@@ -314,9 +376,14 @@ class Judge:
             return
         now, witness = self.world.now, self.world.witness
         for username in {line.who.user for line in witness.lines.values()}:
-            if now - witness.acts[username] <= DELIVERY:
+            since_page = now - self._page(username)
+            if now - witness.acts[username] <= DELIVERY or since_page < self.world.grace + 1:
                 continue
-            shown, true = host.here().get(username), witness.status(username)
+            if witness.in_grace(username, now - self.world.grace - DELIVERY):
+                continue
+            if username in witness.unsure:
+                continue
+            shown, true = self._people(host).get(username), witness.status(username)
             status = None if shown is None else shown.status
             assert status == true, f"rule 10: {username} is shown {status} and is {true}"
             assert shown is None or shown.since <= EPOCH + now + host.clock, "rule 11"
@@ -329,5 +396,7 @@ class Judge:
         lost = max(host.lost_at for host in self.world.hosts)
         calm = now - max(lost, self.redis_troubled, *self.troubled.values())
         alive = {host.node.name for _, host in self._alive()}
+        if any(host.late_back or host.late_out for host in self.world.hosts):
+            return
         if calm > BACK_IN_TOUCH + 4 * self.slowest and host.node.peers.names <= alive:
             assert not host.node.degraded, f"degraded {calm:.1f} s after all is well"

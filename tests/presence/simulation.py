@@ -24,6 +24,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN, Notes
+from presence_server.presence.room import app_of
 from presence_server.presence.roster import Person, Status
 from tests.presence.database import WRITES_WITHIN, Database, Ending
 
@@ -87,7 +88,7 @@ class Host:
         # Rooms that somebody was to be told of.
         self.told: set[str] = set()
         # What clients did while the process stood still.
-        self.waiting: list[Callable[[], None]] = []
+        self.waiting: list[tuple[str, Callable[[], None]]] = []
         self._breathing = False
         self._endings_read = len(world.database.endings)
         self._endings_at = world.now + ENDINGS
@@ -130,6 +131,11 @@ class Host:
         found = self.node.rooms.get(room)
         return {} if found is None else dict(found.roster.here)
 
+    def take_told(self) -> bool:
+        """Whether there was something to tell since this was asked last."""
+        told, self.told = self.told, set()
+        return bool(told)
+
     def carry_out(self, commands: list[Command]) -> None:
         for command in commands:
             match command:
@@ -168,6 +174,7 @@ class Host:
         if connection.who.session in self.world.database.ended:
             return
         self.connections[connection.number] = connection
+        self.world.witness.signs[connection.who.user] = self.world.now
         self.carry_out(
             self.node.open(connection.room, connection.who, connection.number, self.now, status)
         )
@@ -179,10 +186,10 @@ class Host:
                 self.node.close(connection.room, connection.who.session, number, self.now)
             )
 
-    def do(self, act: Callable[[], None]) -> None:
+    def do(self, username: str, act: Callable[[], None]) -> None:
         """Let a client do something, which a process that stands still sees only later."""
         if self.paused or not self.lets_in:
-            self.waiting.append(act)
+            self.waiting.append((username, act))
         else:
             act()
 
@@ -336,7 +343,8 @@ class Host:
         if self.paused or not self.lets_in:
             return
         waiting, self.waiting = self.waiting, []
-        for act in waiting:
+        for username, act in waiting:
+            self.world.witness.acts[username] = self.world.now
             act()
 
     def _finish_breathing(self) -> None:
@@ -460,19 +468,20 @@ class World:
         host = self.hosts[slot]
         connection = Connection(self._connected, self.who(username, session), room)
         self.witness.opened(connection, host, self.now, status)
-        host.do(lambda: host.open(connection, status))
+        host.do(username, lambda: host.open(connection, status))
         return self._connected
 
     def drop(self, number: int) -> None:
+        line = self.witness.lines.get(number)
         self.witness.closed(number, self.now)
-        for host in self.hosts:
-            host.do(lambda host=host: host.close(number))  # type: ignore[misc]
+        if line is not None:
+            line.host.do(line.who.user, lambda: line.host.close(number))
 
     def claim(self, slot: int, username: str, session: str | None = None) -> None:
         host = self.hosts[slot]
         who = self.who(username, session)
         self.witness.claimed(who, self.now)
-        host.do(lambda: host.carry_out(host.node.claim(OWN, who, host.now)))
+        host.do(username, lambda: host.carry_out(host.node.claim(OWN, who, host.now)))
 
     def say(self, slot: int, number: int, status: Status) -> None:
         host = self.hosts[slot]
@@ -485,7 +494,9 @@ class World:
                     host.node.set_status(found.room, found.who.session, number, status, host.now)
                 )
 
-        host.do(act)
+        line = self.witness.lines.get(number)
+        if line is not None:
+            host.do(line.who.user, act)
 
     def choose(
         self,
@@ -498,13 +509,15 @@ class World:
     ) -> None:
         host = self.hosts[slot]
         account = self.who(username).account
-        self.witness.chose(username, status, self.now)
+        app = app_of(self.witness.rooms.get(username, OWN))
+        self.witness.chose(username, status, host, self.now)
         host.do(
+            username,
             lambda: host.carry_out(
                 host.node.choose(
-                    0, username, status, host.now, text=text, until=until, account=account
+                    app, username, status, host.now, text=text, until=until, account=account
                 )
-            )
+            ),
         )
 
     def log_out(self, slot: int, session: str, username: str) -> None:
@@ -613,8 +626,18 @@ class World:
     # How
 
     def _close_all(self, slot: int) -> None:
-        for number in list(self.hosts[slot].connections):
-            self.witness.closed(number, self.now)
+        host = self.hosts[slot]
+        heard = host.in_touch and self.redis.serves and host.publishing
+        for line in self.witness.lines.values() if not heard else ():
+            if line.host is host:
+                self.witness.silent_ends[line.who.user] = self.now
+        for username, (at, chosen_by) in self.witness.chosen_at.items():
+            # Perhaps nobody else has come to know of it.
+            if chosen_by is host and (self.now - at < 2 or not host.in_touch):
+                self.witness.unsure.add(username)
+        for number, line in list(self.witness.lines.items()):
+            if line.host is self.hosts[slot]:
+                self.witness.closed(number, self.now)
 
     def _start(self, slot: int) -> Host:
         self._started += 1
@@ -670,6 +693,15 @@ class Witness:
         # When somebody was last surely here: a line, or a page that was opened.
         self.signs: dict[str, float] = {}
         self.log_outs: dict[str, float] = {}
+        self.chosen_at: dict[str, tuple[float, Host | None]] = {}
+        self.unsure: set[str] = set()
+        # Who did two things at once, so that nodes may have seen them in another order.
+        self.hasty: set[str] = set()
+        # When a node of theirs ended that could not say so, nor perhaps that they were there.
+        self.silent_ends: dict[str, float] = {}
+        self.rooms: dict[str, str] = {}
+        # When somebody last opened a page.
+        self.pages: dict[str, float] = {}
 
     def status(self, username: str) -> str | None:
         """How somebody is who has a line; None without one."""
@@ -677,6 +709,14 @@ class Witness:
         if not lines or self.choices.get(username) == "invisible":
             return None
         return self.choices.get(username) or ("online" if "online" in lines else "away")
+
+    def in_grace(self, username: str, since: float) -> bool:
+        """Whether a session that closed its last line since then may still count."""
+        open_sessions = {line.who.session for line in self.lines.values()}
+        return any(
+            user == username and left >= since and session not in open_sessions
+            for session, (user, left, _) in self.left.items()
+        )
 
     def session_status(self, session: str) -> Status:
         lines = [line.status for line in self.lines.values() if line.who.session == session]
@@ -688,7 +728,10 @@ class Witness:
         self, connection: Connection, host: Host, now: float, status: Status | None
     ) -> None:
         who = connection.who
+        self.rooms[who.user] = connection.room
         begins = status or self.session_status(who.session)
+        if now - self.acts.get(who.user, -100.0) < 1:
+            self.hasty.add(who.user)
         self.lines[connection.number] = Line(who, host, begins)
         self.signs[who.user] = self.acts[who.user] = now
 
@@ -702,7 +745,7 @@ class Witness:
         self.signs[line.who.user] = self.acts[line.who.user] = now
 
     def claimed(self, who: Who, now: float) -> None:
-        self.signs[who.user] = self.acts[who.user] = now
+        self.pages[who.user] = self.signs[who.user] = self.acts[who.user] = now
 
     def said(self, number: int, status: Status, now: float) -> None:
         line = self.lines.get(number)
@@ -710,8 +753,15 @@ class Witness:
             self.lines[number] = line._replace(status=status)
             self.acts[line.who.user] = now
 
-    def chose(self, username: str, status: str | None, now: float) -> None:
+    def chose(self, username: str, status: str | None, host: Host | None, now: float) -> None:
+        before, _ = self.chosen_at.get(username, (-100.0, None))
+        if now - before < 2:
+            # On two nodes at once: which one holds is for them to agree on.
+            self.unsure.add(username)
+        else:
+            self.unsure.discard(username)
         self.acts[username] = now
+        self.chosen_at[username] = now, host
         self.choices[username] = None if status == "online" else status
         if status == "online":
             for number, line in self.lines.items():

@@ -121,7 +121,7 @@ def test_r7_a_node_is_killed_and_started_again_at_once() -> None:
 
 def test_r8_a_letter_that_is_older_than_its_senders_end_brings_nobody_back() -> None:
     node = Node(f"{1:016x}", grace=1.0, lease=1.0, now=Moment(0, EPOCH))
-    late = encode_letter(Batch(f"{2:016x}", 7, 0, ALICE))
+    late = encode_letter(Batch(f"{2:016x}", 7, 0, EPOCH, ALICE))
     node.receive(late, Moment(0, EPOCH))
     assert "alice" not in node.rooms.own.roster.here
     commands = node.tick(Moment(0.1, EPOCH))
@@ -156,7 +156,8 @@ def test_r8_nothing_comes_after_a_goodbye() -> None:
     world.stop(0)
     world.wait(9)
     assert not world.here(1)
-    for letter in (Beat(gone.name, 9, 9, EPOCH, False, {}), Part(gone.name, 9, 9, 0, 1, ALICE)):
+    beat = Beat(gone.name, 9, 9, EPOCH, False, {})
+    for letter in (beat, Part(gone.name, 9, 9, 0, 1, EPOCH, ALICE)):
         world.hosts[1].node.receive(encode_letter(letter), world.hosts[1].now)
     assert not world.here(1)
     peer = world.hosts[1].node.peers.get(gone.name)
@@ -621,7 +622,7 @@ def test_a_deletion_and_letters_that_do_not_know_of_it_yet() -> None:
     world.delete(1, "alice", "alice's")
     world.wait(0.3)
     assert judge.told(2, "alice") == ["online", "deleted"]
-    stale = Part(world.hosts[0].node.name, 99, 99, 0, 1, ALICE)
+    stale = Part(world.hosts[0].node.name, 99, 99, 0, 1, EPOCH, ALICE)
     world.hosts[2].node.receive(encode_letter(stale), world.hosts[2].now)
     world.wait(1)
     assert "alice" not in world.here(2)
@@ -650,34 +651,34 @@ def one_node() -> tuple[Node, str]:
     """A node, and the name of a peer that has told it that it has nobody."""
     node = Node(f"{1:016x}", grace=8.0, lease=10.0, now=Moment(0, EPOCH))
     peer = f"{2:016x}"
-    node.receive(encode_letter(Part(peer, 0, 1, 0, 1, NOBODY)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 0, 1, 0, 1, EPOCH, NOBODY)), Moment(0, EPOCH))
     return node, peer
 
 
 def test_what_came_in_during_a_pause_is_read_to_its_end_first() -> None:
     """Letters are read before the first tick, and observers may be told between two of them."""
     node, peer = one_node()
-    node.receive(encode_letter(Part(peer, 1, 2, 0, 1, ALICE)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 1, 2, 0, 1, EPOCH, ALICE)), Moment(0, EPOCH))
     node.tick(Moment(0.1, EPOCH))
     gone = People({"": {"laptop": EPOCH}}, {})
-    node.receive(encode_letter(Batch(peer, 2, 0, gone)), Moment(8, EPOCH + 8))
+    node.receive(encode_letter(Batch(peer, 2, 0, EPOCH, gone)), Moment(8, EPOCH + 8))
     assert "alice" in node.rooms.own.roster.here
-    node.receive(encode_letter(Batch(peer, 3, 0, ALICE)), Moment(8, EPOCH + 8))
+    node.receive(encode_letter(Batch(peer, 3, 0, EPOCH, ALICE)), Moment(8, EPOCH + 8))
     node.tick(Moment(9, EPOCH + 9))
     assert "alice" in node.rooms.own.roster.here
 
 
 def test_an_answer_that_is_older_than_a_batch_is_not_believed() -> None:
     node, peer = one_node()
-    node.receive(encode_letter(Batch(peer, 1, 0, ALICE)), Moment(0, EPOCH))
-    node.receive(encode_letter(Part(peer, 0, 2, 0, 1, NOBODY)), Moment(0, EPOCH))
+    node.receive(encode_letter(Batch(peer, 1, 0, EPOCH, ALICE)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 0, 2, 0, 1, EPOCH, NOBODY)), Moment(0, EPOCH))
     assert "alice" in node.rooms.own.roster.here
 
 
 def test_a_batch_that_is_older_than_an_answer_is_not_believed() -> None:
     node, peer = one_node()
-    node.receive(encode_letter(Part(peer, 5, 2, 0, 1, NOBODY)), Moment(0, EPOCH))
-    node.receive(encode_letter(Batch(peer, 5, 0, ALICE)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 5, 2, 0, 1, EPOCH, NOBODY)), Moment(0, EPOCH))
+    node.receive(encode_letter(Batch(peer, 5, 0, EPOCH, ALICE)), Moment(0, EPOCH))
     assert "alice" not in node.rooms.own.roster.here
 
 
@@ -685,22 +686,22 @@ def test_the_parts_of_two_answers_are_not_mixed() -> None:
     node, peer = one_node()
     bob = People({"": {"phone": Said("bob", 2, "online", EPOCH)}}, {})
     for part in (
-        Part(peer, 5, 2, 0, 2, ALICE),
-        Part(peer, 6, 3, 1, 2, bob),
-        Part(peer, 5, 2, 1, 2, NOBODY),
+        Part(peer, 5, 2, 0, 2, EPOCH, ALICE),
+        Part(peer, 6, 3, 1, 2, EPOCH, bob),
+        Part(peer, 5, 2, 1, 2, EPOCH, NOBODY),
     ):
         node.receive(encode_letter(part), Moment(0, EPOCH))
     assert not node.rooms.own.roster.here
-    node.receive(encode_letter(Part(peer, 6, 4, 0, 2, bob)), Moment(0, EPOCH))
-    node.receive(encode_letter(Part(peer, 6, 4, 1, 2, NOBODY)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 6, 4, 0, 2, EPOCH, bob)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 6, 4, 1, 2, EPOCH, NOBODY)), Moment(0, EPOCH))
     assert set(node.rooms.own.roster.here) == {"bob"}
 
 
 def test_a_batch_between_two_parts_makes_the_answer_useless() -> None:
     node, peer = one_node()
-    node.receive(encode_letter(Part(peer, 5, 2, 0, 2, NOBODY)), Moment(0, EPOCH))
-    node.receive(encode_letter(Batch(peer, 6, 0, ALICE)), Moment(0, EPOCH))
-    node.receive(encode_letter(Part(peer, 5, 2, 1, 2, NOBODY)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 5, 2, 0, 2, EPOCH, NOBODY)), Moment(0, EPOCH))
+    node.receive(encode_letter(Batch(peer, 6, 0, EPOCH, ALICE)), Moment(0, EPOCH))
+    node.receive(encode_letter(Part(peer, 5, 2, 1, 2, EPOCH, NOBODY)), Moment(0, EPOCH))
     assert "alice" in node.rooms.own.roster.here
     assert not node.settled, "it is asked again"
 
@@ -709,11 +710,11 @@ def test_nobody_goes_by_notes_that_are_not_taken_in_yet() -> None:
     """Between two readings the other node was heard, so that what it wrote waits for its turn."""
     node, one = one_node()
     other = f"{3:016x}"
-    for part in (Part(one, 1, 2, 0, 1, ALICE), Part(other, 0, 1, 0, 1, NOBODY)):
+    for part in (Part(one, 1, 2, 0, 1, EPOCH, ALICE), Part(other, 0, 1, 0, 1, EPOCH, NOBODY)):
         node.receive(encode_letter(part), Moment(0, EPOCH))
     node.lost()
     gone = People({"": {"laptop": EPOCH}}, {})
-    node.receive(encode_letter(Batch(one, 2, 0, gone)), Moment(0.1, EPOCH))
+    node.receive(encode_letter(Batch(one, 2, 0, EPOCH, gone)), Moment(0.1, EPOCH))
     node.heed(Notes({one: 1, other: 1}, {one: [], other: []}, []), 0.2, Moment(0.2, EPOCH))
     beat = Beat(other, 0, 1, EPOCH, False, {})
     node.receive(encode_letter(beat), Moment(0.3, EPOCH))

@@ -36,7 +36,7 @@ PEOPLE = People(
         },
         "7/doc:42": {"carol": Said("carol", 0, "busy", 100, None, 0, 3, {"name": "Carol"})},
     },
-    {0: {"bob": Choice(2, 105, "busy", "lunch", 200)}, 7: {"carol": Choice(0, 106)}},
+    {0: {"bob": Choice(2, 105, "busy", "lunch", 200, 7)}, 7: {"carol": Choice(0, 106)}},
 )
 
 
@@ -44,9 +44,9 @@ PEOPLE = People(
     "letter",
     [
         Beat(NODE, 7, 12, 1795420800, True, {OTHER: 3}),
-        Batch(NODE, 7, 12, PEOPLE),
+        Batch(NODE, 7, 12, 1800000000, PEOPLE),
         Ask(NODE),
-        Part(NODE, 7, 1, 0, 3, PEOPLE),
+        Part(NODE, 7, 1, 0, 3, 1800000000, PEOPLE),
         Goodbye(NODE),
         Ended(NODE),
     ],
@@ -67,7 +67,7 @@ def test_people_are_cut_by_their_bytes() -> None:
     assert len(pieces) > 10
     found = People({}, {})
     for piece in pieces:
-        text = encode_letter(Part(NODE, 2**53 - 1, 2**53 - 1, 9999, 10000, piece))
+        text = encode_letter(Part(NODE, 2**53 - 1, 2**53 - 1, 9999, 10000, 1800000000, piece))
         assert len(text) <= LONGEST_LETTER
         assert isinstance(parse_letter(text), Part)
         for room, some in piece.states.items():
@@ -92,6 +92,7 @@ BATCH: dict[str, Any] = {
     "node": NODE,
     "sequence": 1,
     "mark": 1,
+    "unix": 1,
     "people": [{}, {}],
 }
 PART = BATCH | {"kind": "part", "number": 1, "part": 0, "parts": 1}
@@ -162,11 +163,12 @@ def choices(choice: Any) -> dict[str, Any]:
         states(s="online"),
         states(s={}),
         choices(17),
-        choices([1, 1, "busy", ""]),
-        choices([1, 1, "offline", "", None]),
-        choices([1, 1, "busy", None, None]),
-        choices([1, 1, "busy", "", "noon"]),
-        choices([1, -1, "busy", "", None]),
+        choices([1, 1, "busy", "", None]),
+        choices([1, 1, "offline", "", None, 1]),
+        choices([1, 1, "busy", None, None, 1]),
+        choices([1, 1, "busy", "", "noon", 1]),
+        choices([1, -1, "busy", "", None, 1]),
+        choices([1, 1, "busy", "", None, -1]),
         PART | {"parts": 0},
         PART | {"parts": 10**9},
     ],

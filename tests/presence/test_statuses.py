@@ -133,7 +133,7 @@ def test_a_choice_ends_at_its_time_also_while_away_and_over_restarts() -> None:
         person = world.person(slot, "alice")
         assert person is not None and person.status == "busy"
         assert person.about == {"text": "lunch", "until": EPOCH + 30}
-    world.witness.chose("alice", None, 30.0)
+    world.witness.chose("alice", None, None, 30.0)
     world.wait(31 - world.now)
     for slot in range(2):
         person = world.person(slot, "alice")

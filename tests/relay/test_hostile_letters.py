@@ -44,9 +44,9 @@ GOOD = [
     encode_letter(letter)
     for letter in (
         Beat(NODE, 1, 1, 1795420800, False, {}),
-        Batch(NODE, 1, 0, PEOPLE),
+        Batch(NODE, 1, 0, 1800000000, PEOPLE),
         Ask(NODE),
-        Part(NODE, 1, 1, 0, 1, PEOPLE),
+        Part(NODE, 1, 1, 0, 1, 1800000000, PEOPLE),
         Goodbye(NODE),
         Ended(NODE),
     )
@@ -150,7 +150,7 @@ async def test_t34_perfect_letters_without_our_seal_show_nobody(
     alice, bob = await visit(here, "alice"), await visit(there, "bob")
     perfect = [
         encode_letter(Beat(NODE, 1, 1, 1795420800, False, {})),
-        encode_letter(Part(NODE, 1, 1, 0, 1, PEOPLE)),
+        encode_letter(Part(NODE, 1, 1, 0, 1, 1800000000, PEOPLE)),
     ]
     ours, foreign = Seal(keys_of(here)), Seal([b"x" * 32])
     everyone = channel_of_all(own_redis)

@@ -1,11 +1,10 @@
-"""docs/faults.md and docs/faults.json: what was done, promised and measured, and on which day.
+"""docs/faults.md and docs/faults.json: what was done, promised and measured, and when (UTC).
 
-A run writes down what it did and leaves the other lines as they are, each with its day and commit.
+A run writes down what it did and leaves the other lines as they are, each with its time.
 """
 
 import fcntl
 import json
-import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -20,11 +19,6 @@ PAGE = ROOT / "docs" / "faults.md"
 DATA = ROOT / "docs" / "faults.json"
 _BEGIN, _END = "<!-- make drill writes from here -->", "<!-- to here -->"
 
-# Of which code a figure is; nothing where that is not known.
-_COMMIT = subprocess.run(
-    ["git", "rev-parse", "--short=7", "HEAD"], cwd=ROOT, capture_output=True, text=True
-).stdout.strip()
-
 # A fault in the data: its name, done, promised, measured, broken, runs, slack, when.
 Line = dict[str, Any]
 
@@ -37,7 +31,7 @@ class Result(NamedTuple):
 
 
 def about() -> dict[str, str]:
-    """The machine. Not the day: each line has its own."""
+    """The machine. Not the time: each line has its own."""
     known = {name: str(value) for name, value in machine().items() if name != "when"}
     return known | {"redis": redis_version()}
 
@@ -114,13 +108,13 @@ def _row_of_random(lines: list[Line]) -> list[str]:
     kind, count = lines[0]["name"].partition("/")[0], len(lines)
     seeds = [_order(line)[1] for line in lines]
     broken = [line["name"] for line in lines if line["broken"]]
-    days = sorted({line["when"] for line in lines})
+    times = sorted({line["when"] for line in lines})
     return [
         f"{kind}/{min(seeds)} to {kind}/{max(seeds)}",
         f"{count} times faults at once, drawn by these seeds",
         lines[0]["promised"],
         str(worst),
-        ", ".join(days),
+        " to ".join(dict.fromkeys([times[0], times[-1]])),
         f"**BROKEN**: {len(broken)} of {count}: {', '.join(broken)}" if broken else "kept",
     ]
 
@@ -135,7 +129,7 @@ def _line(result: Result, runs: int, slack: float) -> Line:
         "broken": _in_short(figures),
         "runs": runs,
         "slack": slack,
-        "when": f"{time.strftime('%Y-%m-%d', time.gmtime())} {_COMMIT}".strip(),
+        "when": time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
     }
 
 

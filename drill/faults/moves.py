@@ -200,6 +200,8 @@ async def _restart_beside(
 ) -> None:
     """Node a is restarted while something is the matter with c, whose people stay."""
     async with Site(people=9, lease=_LEASE, grace=_GRACE, guests=6) as site:
+        # Until it is written down who is there.
+        await asyncio.sleep(1.2)
         begun = site.now()
         begin(site)
         await site.terminate("a")

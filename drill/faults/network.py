@@ -3,7 +3,7 @@
 import asyncio
 
 from drill.faults.redis import told_late
-from drill.figures import CONVERGED, Faults, Figures
+from drill.figures import CONVERGED, TOLD, Faults, Figures
 from drill.site import Site
 from testing.tcp_proxy import Way
 
@@ -39,14 +39,15 @@ async def _cut(figures: Figures, *ways: Way) -> None:
             back_within=CONVERGED,
         )
         names = [person.username for person in theirs[3:]]
-        figures.let_go("let go after", site, names, begun)
+        gone = site.evidence.gone_at(names, begun)
+        figures.at_most("flaps of its people", len(gone), 0, "")
         figures.presence(site, healed, told=told_late(site))
 
 
 @faults.add(
     "F3",
     f"one of three nodes cut from Redis for {CUT:.0f} s, connections left open",
-    promised="it keeps the others' people and says so; they let its people go after lease + grace",
+    promised="it keeps the others' people and says so; they know its people by what it writes",
     seconds=19,
 )
 async def cut_off(figures: Figures) -> None:
@@ -89,7 +90,8 @@ async def slow(figures: Figures) -> None:
         await site.agree(5)
         await asyncio.sleep(2)
         figures.never_degraded(site.observers)
-        figures.presence(site, begun)
+        # Before somebody is let go the others are asked: there and back, twice.
+        figures.presence(site, begun, told=TOLD + 4 * 0.2)
 
 
 @faults.add(

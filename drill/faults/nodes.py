@@ -267,4 +267,5 @@ async def wrong_clocks(figures: Figures) -> None:
         await site.all_open([*site.people, *site.observers])
         await site.quiet()
         figures.never_degraded(site.observers_at("a", "c"))
-        figures.presence(site, begun)
+        # Who was in the grace at the node that died stays for the lease.
+        figures.presence(site, begun, told=site.lease + 1)

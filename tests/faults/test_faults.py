@@ -12,7 +12,7 @@ from drill.site import DATABASES
 from presence_server.resources import ROOT
 from testing.postgresql_server import PostgresqlServer
 
-QUICK = ("T7", "F3", "F7a", "T6b", "F11", "F13", "R8", "R12", "R13", "R14")
+QUICK = ("T7", "T4", "F7a", "T6b", "F11", "F13", "R8", "R12", "R13", "R14")
 
 
 # Of these, with all accounts in PostgreSQL: `python -m drill --postgresql` does every one.

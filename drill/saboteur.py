@@ -71,8 +71,10 @@ def speak_newer() -> None:
 
     encode: Callable[[Any], str] = letters._encode
 
-    def encode_newer(letter: dict[str, Any]) -> str:
-        return encode(letter | {"colour": {"of": ["a", "later", "version"]}})
+    def encode_newer(value: Any) -> str:
+        # Parts of letters are encoded for their size alone.
+        further = {"colour": {"of": ["a", "later", "version"]}}
+        return encode(value | further if isinstance(value, dict) else value)
 
     letters._encode = encode_newer
 

@@ -117,6 +117,7 @@ class Judge:
         """All faults have ended: after lease, grace and a few beats all nodes know the truth."""
         self.world.wait(2 * self.world.lease + self.world.grace + 2 * self._beat + 4)
         witness = self.world.witness
+        witness.homes.clear()
         users = {line.who.user for line in witness.lines.values()}
         truth = {u: status for u in users if (status := witness.status(u)) is not None}
         views = [self._shown(host) for _, host in self._alive()]
@@ -265,11 +266,12 @@ class Judge:
 
     def _is_estranged(self, host: Host, username: str) -> bool:
         """Whether a host could not know of a user's lines for most of a lease, not long ago."""
-        lines = self.world.witness.lines.values()
+        witness = self.world.witness
+        homes = {line.host for line in witness.lines.values() if line.who.user == username}
+        homes |= witness.homes.get(username, set())
         return any(
-            self.world.now - self._estranged.get((host, line.host), LONG_AGO) < self._window
-            for line in lines
-            if line.who.user == username
+            self.world.now - self._estranged.get((host, home), LONG_AGO) < self._window
+            for home in homes
         )
 
     def _is_fresh(self, host: Host) -> bool:
@@ -277,7 +279,7 @@ class Judge:
 
     def _check_offline(self, host: Host, username: str) -> None:
         now, witness = self.world.now, self.world.witness
-        if witness.choices.get(username) == "invisible":
+        if witness.choices.get(username) == "invisible" or username in witness.unsure:
             return
         lines = [n for n, line in witness.lines.items() if line.who.user == username]
         if not any(n in witness.lines[n].host.connections for n in lines):
@@ -307,6 +309,7 @@ class Judge:
             or now - self.gone_at.get(username, LONG_AGO) <= self._lag
             or now - self.outwaited < self._lag
             or self._is_fresh(host)
+            or self._is_estranged(host, username)
         )
         assert excused, (
             f"I2: {username} is told to be offline {now - since:.1f} s after the last socket"

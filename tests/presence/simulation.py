@@ -697,6 +697,8 @@ class Witness:
         self.unsure: set[str] = set()
         # Who did two things at once, so that nodes may have seen them in another order.
         self.hasty: set[str] = set()
+        # The hosts on which somebody has had a line since they were last settled.
+        self.homes: dict[str, set[Host]] = {}
         # When a node of theirs ended that could not say so, nor perhaps that they were there.
         self.silent_ends: dict[str, float] = {}
         self.rooms: dict[str, str] = {}
@@ -740,6 +742,7 @@ class Witness:
         if line is None:
             return
         status = self.session_status(line.who.session)
+        self.homes.setdefault(line.who.user, set()).add(line.host)
         del self.lines[number]
         self.left[line.who.session] = line.who.user, now, status
         self.signs[line.who.user] = self.acts[line.who.user] = now

@@ -248,7 +248,6 @@ class Others:
             is_gone = bool(peer.counters) and name not in notes.counters
             if is_gone and (deaf or peer.life is Life.NOTED):
                 self._replace(name, peer, {}, now)
-                peer.believed_at = max(peer.believed_at, read_at)
 
     def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
         # What was heard is newer, until it has surely been written.

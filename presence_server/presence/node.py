@@ -4,7 +4,6 @@ Pure rules: time, letters and notes come in as arguments; what is to be done is 
 drives a node calls `tick` a few times a second, and carries out the commands.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,7 +19,7 @@ from presence_server.presence.commands import (
     TickSoon,
 )
 from presence_server.presence.cursors import Cursors
-from presence_server.presence.departures import Departure, Departures, Why
+from presence_server.presence.departures import Departures, Why
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.letters import (
     Ask,
@@ -36,11 +35,13 @@ from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.others import Others
 from presence_server.presence.outbox import Outbox
+from presence_server.presence.own_sessions import OwnSessions
 from presence_server.presence.peers import Peers
+from presence_server.presence.recorder import Recorder
 from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
-from presence_server.presence.room import Room, app_of, tag_of
+from presence_server.presence.room import Room, tag_of
 from presence_server.presence.rooms import Rooms
-from presence_server.presence.roster import Source, Status, Versions, counted, merged_status
+from presence_server.presence.roster import Status, Versions
 from presence_server.presence.timing import Timing
 
 
@@ -63,12 +64,10 @@ class Node:
             name, timing, self.rooms, self.peers, self.hearing, self._departures
         )
         self._outbox = Outbox(name)
-        # Rooms in which each session is by way of this node.
-        self._sessions: dict[str, set[str]] = {}
-        # What is to be written down.
-        self._touched: set[tuple[str, str]] = set()
-        self._choices_touched: set[tuple[int, str]] = set()
-        self._last_seen: dict[str, int] = {}
+        self._recorder = Recorder(self.rooms, self.choices)
+        self.own = OwnSessions(
+            name, timing, self.rooms, self.hearing, self._departures, self._recorder
+        )
         self._commands: list[Command] = []
 
     @property
@@ -87,7 +86,7 @@ class Node:
 
     def is_here(self, room: str, session: str) -> bool:
         """Whether a session keeps its user in a room by way of this node."""
-        return room in self._sessions.get(session, ())
+        return self.own.are_in(room, session)
 
     def account_of(self, room: str, user: str) -> int:
         """The newest account of a user who is in a room by way of this node; 0 if none is."""
@@ -103,20 +102,14 @@ class Node:
         """Open a connection. Of itself it does not change how its user is: a session that is known
         goes on as it was, and a further line of one that has one here is online."""
         self._notice_pause(now)
-        place, tag = self.rooms.open(room), tag_of(room, who.session)
-        said = self._status_of(place, tag, who.user) if status is None else status
-        place.members.open(tag, who, connection, said, now)
-        self._departures.cancel(Source(self.name, room, tag))
-        self._say(place, who.session, now.unix)
+        self.own.open(room, who, connection, status, now)
         return self._take_commands()
 
     def close(self, room: str, session: str, connection: int, now: Moment) -> list[Command]:
         """Close one connection; a session without any stays for the grace, its status unchanged."""
         self._notice_pause(now)
-        place, tag = self.rooms.open(room), tag_of(room, session)
-        if place.members.close(tag, connection, self._closed_at(place, tag, now)):
-            self._say(place, session, now.unix)
-            self._begin_grace(place, tag, now)
+        self.own.close(room, session, connection, now)
+        self._see_graces(now)
         return self._take_commands()
 
     def claim(
@@ -130,19 +123,7 @@ class Node:
     ) -> list[Command]:
         """Count a session as here although it has no connection (yet), for one grace or a time."""
         self._notice_pause(now)
-        place, tag = self.rooms.open(room), tag_of(room, who.session)
-        grace = self.timing.grace_in(room)
-        # As if its last connection were to close when only a grace is left.
-        left = now if ttl is None else Moment(now.elapsed + ttl - grace, now.unix + int(ttl))
-        lasts = (grace if ttl is None else ttl) > 0
-        if lasts and place.members.rest(tag, who, status, left):
-            if ttl is not None:
-                # Of claims of a user in the same room the newest holds, at whichever node.
-                self._show(place, tag, who.about, now)
-            source = Source(self.name, room, tag)
-            self._departures.cancel(source)
-            self._departures.rest(source, left.elapsed + grace)
-            self._say(place, who.session, now.unix)
+        self.own.claim(room, who, status, ttl, now)
         return self._take_commands()
 
     def leave(self, room: str, session: str, now: Moment) -> list[Command]:
@@ -153,38 +134,27 @@ class Node:
     def adopt(self, stays: Iterable[Stay], now: Moment) -> list[Command]:
         """Count sessions as here, for what is left of a grace, that were at a node that ended."""
         for stay in stays:
-            self._adopt(stay, now)
+            if not self.others.has_ended(tag_of(stay.room, stay.session)):
+                self.own.adopt(stay, now)
         return self._take_commands()
 
     def set_status(
         self, room: str, session: str, connection: int, status: Status, now: Moment
     ) -> list[Command]:
         """Let a connection say how its user is."""
-        place = self.rooms.open(room)
-        member = place.members.get(tag_of(room, session))
-        if member is not None and connection in member.connections:
-            member.connections[connection] = status
-            self._say(place, session, now.unix)
+        self.own.set_status(room, session, connection, status, now)
         return self._take_commands()
 
     def extend(self, room: str, session: str, until: int) -> list[Command]:
         """What has brought a session here holds until another second."""
-        member = self.rooms.open(room).members.get(tag_of(room, session))
-        if member is not None:
-            member.extend(until)
-            self._touched.add((room, session))
+        self.own.extend(room, session, until)
         return self._take_commands()
 
     def describe(
         self, room: str, session: str, about: Mapping[str, Any], now: Moment
     ) -> list[Command]:
         """Show something else beside a session's status."""
-        place = self.rooms.open(room)
-        tag = tag_of(room, session)
-        member = place.members.get(tag)
-        if member is not None and member.about != about:
-            self._show(place, tag, about, now)
-            self._say(place, session, now.unix)
+        self.own.describe(room, session, about, now)
         return self._take_commands()
 
     def choose(
@@ -207,7 +177,7 @@ class Node:
         choice = Choice(account, at, chosen, text, until, now.unix)
         if self._choose(app, user, choice, now):
             self._outbox.note_choice(app, user, choice)
-            self._choices_touched.add((app, user))
+            self._recorder.touch_choice(app, user)
         return self._take_commands()
 
     def say_words(
@@ -244,7 +214,7 @@ class Node:
         self._cursors.note_conclusion(now)
         for tag, member in list(own.members.of_user(user).items()):
             if member.who.account <= account:
-                self._release(own, tag, now.unix)
+                self.own.release(own, tag, now.unix)
         known = self.choices.holding(0, user)
         if known is not None and known.account <= account:
             self._choose(0, user, known._replace(at=known.at + 1, status=None, text=""), now)
@@ -286,7 +256,7 @@ class Node:
                 chosen.account, chosen.at, _chosen_status(chosen), chosen.text, chosen.until
             )
             self._choose(chosen.app, chosen.user, choice, now)
-        if self._supersede(now):
+        if self._supersede():
             # Who only hears this node has not read the same.
             self._departures.confirmed_mark = self.hearing.next_mark
         self._let_go(now)
@@ -323,7 +293,6 @@ class Node:
         self.others.judge(now)
         self._end_choices(now)
         self._see_graces(now)
-        self._let_go(now)
         self._speak(now)
         self.rooms.close_idle(now)
         return self._take_commands()
@@ -344,123 +313,29 @@ class Node:
     def take_record(self, now: Moment, *, whole: bool = False) -> Record:
         """What changed since the last record; on demand with all that is here."""
         if whole:
-            self._touched.update(
-                (room, session) for session, rooms in self._sessions.items() for room in rooms
-            )
-            self._choices_touched.update((app, user) for app, user, _ in self.choices.all())
-        stays, gone = [], set()
-        for room, session in self._touched:
-            stay = self._stay(room, session, now)
-            if stay is None:
-                gone.add((room, session))
-            else:
-                stays.append(stay)
-        chosen = [
-            Chosen(app, user, *_chosen_fields(choice))
-            for app, user in self._choices_touched
-            if (choice := self.choices.newest(app, user)) is not None
-        ]
-        last_seen, self._last_seen = self._last_seen, {}
-        self._touched, self._choices_touched = set(), set()
-        return Record(stays, gone, last_seen, chosen)
+            self.own.touch_all()
+            for app, user, _ in self.choices.all():
+                self._recorder.touch_choice(app, user)
+        return self._recorder.take(now)
 
     # How
 
-    def _status_of(self, room: Room, tag: str, user: str) -> Status:
-        member = room.members.get(tag)
-        if member is not None and member.is_open:
-            return "online"
-        entries = {
-            source: entry
-            for source, entry in room.roster.entries(user).items()
-            if source.tag == tag and source.room == room.key
-        }
-        return merged_status(counted(entries)) if entries else "online"
-
-    def _say(self, room: Room, session: str, since: int) -> None:
-        tag = tag_of(room.key, session)
-        if not room.say(tag, since):
-            return
-        self._touched.add((room.key, session))
-        if room.members.get(tag) is not None:
-            self._sessions.setdefault(session, set()).add(room.key)
-        else:
-            self._sessions[session].discard(room.key)
-            if not self._sessions[session]:
-                del self._sessions[session]
-        self.rooms.touch(room)
-
-    def _show(self, room: Room, tag: str, about: Mapping[str, Any], now: Moment) -> None:
-        """Let this be newer than all that others say of the user."""
-        member = room.members.get(tag)
-        assert member is not None
-        entries = room.roster.entries(member.who.user).values()
-        newest = max((entry.order for entry in entries), default=0)
-        member.about, member.order = about, max(now.unix, newest + 1)
-
-    def _closed_at(self, room: Room, tag: str, now: Moment) -> Moment:
-        """When a line was closed that is found closed now. Of one that was closed while this
-        process stood still so much of a grace is left as others still show whom it had."""
-        member = room.members.get(tag)
-        waking = self.hearing.is_waking
-        if not waking or member is None or member.opened >= self.hearing.awake_since:
-            return now
-        grace = self.timing.grace_in(room.key)
-        held = self.timing.still_held(grace, self.hearing.paused_for)
-        return now._replace(elapsed=now.elapsed - (grace - held))
-
-    def _begin_grace(self, room: Room, tag: str, now: Moment) -> None:
-        member = room.members.get(tag)
-        source = Source(self.name, room.key, tag)
-        if member is None or member.is_open or self._departures.has_ended(source):
-            return
-        until = member.left.elapsed + self.timing.grace_in(room.key)
-        self._departures.rest(source, until)
-        self._see_graces(now)
-        self._let_go(now)
-
-    def _adopt(self, stay: Stay, now: Moment) -> None:
-        room, tag = self.rooms.open(stay.room), tag_of(stay.room, stay.session)
-        if room.members.get(tag) is not None or self.others.has_ended(tag):
-            return
-        resting = stay.resting or 0.0
-        left = Moment(now.elapsed - resting, now.unix - int(max(0.0, resting)))
-        grace = self.timing.grace_in(stay.room)
-        if resting >= grace:
-            self._touched.add((stay.room, stay.session))
-            self._note_last_seen(stay.room, stay.user, left.unix)
-            return
-        about = json.loads(stay.about)
-        who = Who(stay.session, stay.user, stay.account, about, stay.until)
-        room.members.rest(tag, who, stay.status, left)
-        self._say(room, stay.session, min(stay.since, now.unix))
-        until = now.elapsed + grace - resting
-        self._departures.rest(Source(self.name, room.key, tag), until)
-
     def _end_here(self, room: Room, tag: str, at: int, now: Moment) -> None:
-        if room.members.get(tag) is not None:
-            source = Source(self.name, room.key, tag)
-            self._departures.add(source, Departure(Why.ENDED, now.elapsed, at))
+        if self.own.end(room, tag, at, now):
             self._commands.append(TickSoon())
         self._let_go(now)
 
     def _choose(self, app: int, user: str, choice: Choice, now: Moment) -> bool:
         if choice.status == "invisible" and app == 0 and user in self.rooms.own.roster.here:
-            self._note_last_seen(OWN, user, now.unix)
+            self._recorder.note_last_seen(OWN, user, now.unix)
         if not self.choices.put(app, user, choice, now.unix):
             return False
         for room in self.rooms.of_user(app, user):
             if choice.status is None and not choice.text:
-                self._set_all_online(room, user, now)
+                self.own.set_all_online(room, user, now)
             room.settle(user, min(choice.since or choice.at // 1000, now.unix))
             self.rooms.touch(room)
         return True
-
-    def _set_all_online(self, room: Room, user: str, now: Moment) -> None:
-        for member in list(room.members.of_user(user).values()):
-            member.resting = "online"
-            member.connections = dict.fromkeys(member.connections, "online")
-            self._say(room, member.who.session, now.unix)
 
     def _end_choices(self, now: Moment) -> None:
         for app, user in self.choices.end_due(now.unix):
@@ -495,70 +370,34 @@ class Node:
             self._commands.append(Hear(letter.room, letter.user, letter.words))
         elif isinstance(letter, Beat) and letter.asks:
             self._commands.append(TickSoon())
-        self._supersede(now)
+        self._supersede()
 
     def _take_choices(self, chosen: ChosenByApp, clock: int, now: Moment) -> None:
         for app, choices in chosen.items():
             for user, choice in choices.items():
                 self._choose(app, user, choice._replace(since=choice.since + clock), now)
 
-    def _supersede(self, now: Moment) -> bool:
+    def _supersede(self) -> bool:
         """Who has a line at another node, or a newer claim, is no longer in a grace here; whether
         anybody was."""
-        superseded = False
-        for source in self.others.take_opened():
-            room = self.rooms.get(source.room)
-            member = None if room is None else room.members.get(source.tag)
-            if room is None or member is None or member.is_open:
-                continue
-            entry = room.views.get(source.node, {}).get(source.tag)
-            if entry is not None and (entry.left is None or entry.order > member.order):
-                mine = Source(self.name, source.room, source.tag)
-                if not self._departures.has_ended(mine):
-                    self._release(room, source.tag, member.left.unix)
-                    superseded = True
-        return superseded
+        return any([self.own.give_way(source) for source in self.others.take_opened()])
 
     def _see_graces(self, now: Moment) -> None:
         for source in self._departures.take_overdue(now):
-            if source.node != self.name:
-                departure = self.others.overdue(source, now)
-            else:
-                departure = self._overdue(source, now)
+            whose = self.own if source.node == self.name else self.others
+            departure = whose.overdue(source, now)
             if departure is not None:
                 self._departures.add(source, departure)
-
-    def _overdue(self, source: Source, now: Moment) -> Departure | None:
-        room = self.rooms.get(source.room)
-        member = None if room is None else room.members.get(source.tag)
-        if member is None or member.is_open:
-            return None
-        return Departure(Why.GRACE, now.elapsed, member.left.unix)
+        self._let_go(now)
 
     def _let_go(self, now: Moment) -> None:
         for source, departure in self._departures.take(now):
             if source.node == self.name:
-                room = self.rooms.open(source.room)
-                if room.members.get(source.tag) is not None:
-                    self._release(room, source.tag, departure.since, seen=True)
+                self.own.let_go(source, departure)
                 continue
             if departure.why is not Why.TOLD:
                 self._cursors.note_conclusion(now)
             self.others.let_go(source, departure)
-
-    def _release(self, room: Room, tag: str, since: int, *, seen: bool = False) -> None:
-        self._departures.forget(Source(self.name, room.key, tag))
-        member = room.members.release(tag)
-        member.left = member.left._replace(unix=since)
-        self._say(room, member.who.session, since)
-        if seen:
-            self._note_last_seen(room.key, member.who.user, since)
-
-    def _note_last_seen(self, room: str, user: str, second: int) -> None:
-        choice = self.choices.holding(app_of(room), user)
-        # Who is invisible has not been seen since.
-        if room == OWN and (choice is None or choice.status != "invisible"):
-            self._last_seen[user] = max(second, self._last_seen.get(user, 0))
 
     def _speak(self, now: Moment) -> None:
         hearing = self.hearing
@@ -595,25 +434,6 @@ class Node:
         mark = self.hearing.beat(self.versions.newest if said_all else 0, now)
         self._outbox.say_beat(mark, now.unix, asks=asks, heard=heard)
 
-    def _stay(self, room: str, session: str, now: Moment) -> Stay | None:
-        found, tag = self.rooms.get(room), tag_of(room, session)
-        member = None if found is None else found.members.get(tag)
-        said = None if found is None else found.said(tag)
-        if member is None or said is None:
-            return None
-        who = member.who
-        return Stay(
-            room,
-            session,
-            who.user,
-            who.account,
-            member.status,
-            said.since,
-            json.dumps(dict(member.about)),
-            None if member.is_open else now.elapsed - member.left.elapsed,
-            who.until,
-        )
-
     def _take_commands(self) -> list[Command]:
         commands, self._commands = self._commands, []
         commands += [Send(*letter) for letter in self._outbox.take_letters()]
@@ -628,7 +448,3 @@ class Node:
 
 def _chosen_status(chosen: Chosen) -> ChosenStatus | None:
     return chosen.status  # type: ignore[return-value]
-
-
-def _chosen_fields(choice: Choice) -> tuple[int, str | None, str, int | None, int]:
-    return choice.account, choice.status, choice.text, choice.until, choice.at

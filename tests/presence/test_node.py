@@ -414,7 +414,7 @@ def test_a_room_goes_when_nobody_is_in_it_and_nobody_looks() -> None:
     assert list(room.roster.left_since(0)) == ["alice"], "it remembers for a minute who left"
     desk.wait(121)
     assert len(desk.node.rooms) == 1, "only the room of the own accounts is left"
-    assert not desk.node.is_here("7/a", "7:alice") and not desk.node._sessions
+    assert not desk.node.is_here("7/a", "7:alice") and not len(desk.node.own)
     desk.do(desk.node.open("7/a", Who("7:bob", "bob"), 2, desk.now))
     anew = desk.node.rooms.open("7/a")
     assert anew.resume(cursor, desk.now) is None, "of another life of the room"
@@ -555,9 +555,9 @@ def test_i12_nothing_grows_while_the_relay_is_down() -> None:
         desk.second += 0.1
         desk.node.tick(desk.now)
     node = desk.node
-    assert not (node.rooms.own.roster.here or node._sessions or len(node._departures))
+    assert not (node.rooms.own.roster.here or len(node.own) or len(node._departures))
     assert not (node._outbox._letters or node._outbox._askers)
-    assert len(desk.record().gone) == 300 and not node._touched
+    assert len(desk.record().gone) == 300 and desk.record() == NOTHING
 
 
 # Pauses of this process

@@ -370,7 +370,7 @@ class OneNodeModel(RuleBasedStateMachine):
         resting = sum(not held.connections for held in self.truth.sessions.values())
         assert len(self.node._departures._graces) == resting, "I12"
         assert not len(self.node._departures), "I12"
-        assert self.node._sessions.keys() == self.truth.sessions.keys(), "I12"
+        assert self.node.own._places.keys() == self.truth.sessions.keys(), "I12"
 
     def teardown(self) -> None:
         self.flush(set(), None)

@@ -190,8 +190,12 @@ async def test_a_database_that_cannot_serve_is_a_503_with_a_sentence(
     async def full(*_: object) -> None:
         raise DatabaseUnavailable("The database x has no room left on its disk.")
 
+    async def no_room(*_: object) -> str:
+        return "The database x has no room left on its disk."
+
     with monkeypatch.context() as patch:
         patch.setattr(type(server.app[DATABASE]), "write", full)
+        patch.setattr(type(server.app[DATABASE]), "why_not_writable", no_room)
         # Reading goes on for those who are logged in.
         assert (await alice.get("/")).status == 200
         assert (await alice.get("/readyz")).status == 503

@@ -57,6 +57,9 @@ class Cursors:
             return f"{self._node}.{version}"
         return f"{self._node}.{version}.{self._mark}.{self._sequence()}"
 
+    def is_own(self, cursor: str) -> bool:
+        return cursor.startswith(f"{self._node}.")
+
     def resume(self, cursor: str, now: Moment) -> int | None:
         node, *numbers = cursor.split(".")
         if not numbers or not all(map(_is_number, numbers)):

@@ -24,7 +24,7 @@ class Who(NamedTuple):
 class Member:
     """A session with its open connections, or in its grace when it has none."""
 
-    __slots__ = ("who", "connections", "resting", "left", "opened", "about", "order")
+    __slots__ = ("who", "connections", "resting", "left", "opened", "said", "about", "order")
 
     def __init__(self, who: Who, now: Moment) -> None:
         self.who = who
@@ -34,6 +34,8 @@ class Member:
         self.left = now
         # When its newest connection was opened.
         self.opened = now.elapsed
+        # The second in which a connection last said how the user is.
+        self.said = now.unix
         # Of what two nodes say is to be shown of a session the greater order holds.
         self.about = who.about
         self.order = 0
@@ -92,7 +94,7 @@ class Members:
     def open(self, tag: str, who: Who, connection: int, status: Status, now: Moment) -> None:
         member = self.hold(tag, who, now)
         member.connections[connection] = status
-        member.opened = now.elapsed
+        member.opened, member.said = now.elapsed, now.unix
 
     def close(self, tag: str, connection: int, now: Moment) -> bool:
         """Close one connection; whether there was one. Without any the status stays as it was."""

@@ -330,10 +330,11 @@ class Node:
             self._recorder.note_last_seen(OWN, user, now.unix)
         if not self.choices.put(app, user, choice, now.unix):
             return False
+        since = min(choice.since or choice.at // 1000, now.unix)
         for room in self.rooms.of_user(app, user):
             if choice.status is None and not choice.text:
-                self.own.set_all_online(room, user, now)
-            room.settle(user, min(choice.since or choice.at // 1000, now.unix))
+                self.own.set_all_online(room, user, since, now)
+            room.settle(user, since)
             self.rooms.touch(room)
         return True
 

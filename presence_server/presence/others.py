@@ -100,7 +100,7 @@ class Others:
                     return people.choices
             case Goodbye():
                 self._peers.leave(letter.node, peer)
-                self._begin_graces(letter.node, now)
+                self._begin_graces(letter.node, now.elapsed, now)
         return {}
 
     def _take_in(self, node: str, peer: Peer, states: States, mark: int, now: Moment) -> None:
@@ -165,7 +165,7 @@ class Others:
         """See who has given no sign for a lease, as far as all has been read."""
         heard = self._hearing.contact is not Contact.DEAF
         for name in list(self._peers.fall_silent(self._hearing.read_until)) if heard else ():
-            self._begin_graces(name, now)
+            self._begin_graces(name, now.elapsed, now)
         for name, peer in list(self._peers):
             if peer.lives:
                 continue
@@ -177,15 +177,16 @@ class Others:
             if is_empty and now.elapsed >= peer.ended + self._timing.lease:
                 self._peers.forget(name)
 
-    def _begin_graces(self, node: str, now: Moment) -> None:
-        """Nobody speaks for the node's people any more. A grace never begins twice."""
+    def _begin_graces(self, node: str, left: float, now: Moment) -> None:
+        """Nobody speaks for the node's people any more, whose lines were open until then. A grace
+        never begins twice."""
         peer = self._peers.get(node)
         assert peer is not None
         peer.ended, peer.is_empty = now.elapsed, False
         second = now.unix - int(max(0.0, now.elapsed - peer.last_sign))
         for source, entry in self._rooms.view(node):
             if entry.left is None:
-                entry = entry._replace(left=now.elapsed, left_second=second)
+                entry = entry._replace(left=left, left_second=second)
                 self._rooms.place(source, entry)
             assert entry.left is not None
             grace = self._timing.grace_in(source.room)
@@ -244,10 +245,12 @@ class Others:
         for name, peer in self._peers.living():
             self._believe_notes(name, peer, now)
             # It has stopped, others have let its people go, or it was taken for dead: then it
-            # writes again. It is waited for like any other.
+            # writes again, and lives.
             is_gone = bool(peer.counters) and name not in notes.counters
             if is_gone and (deaf or peer.life is Life.NOTED):
-                self._replace(name, peer, {}, now)
+                ended = peer.last_sign if peer.life is Life.NOTED else now.elapsed
+                peer.life, peer.unconfirmed = Life.SILENT, False
+                self._begin_graces(name, ended, now)
 
     def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
         # What was heard is newer, until it has surely been written.

@@ -98,14 +98,16 @@ class OwnSessions:
         room = self._rooms.open(key)
         member = room.members.get(tag_of(key, session))
         if member is not None and connection in member.connections:
-            member.connections[connection] = status
+            member.connections[connection], member.said = status, now.unix
             self._say(room, session, now.unix)
 
-    def set_all_online(self, room: Room, user: str, now: Moment) -> None:
+    def set_all_online(self, room: Room, user: str, since: int, now: Moment) -> None:
+        """All that was said until a second, of which this node may have come to know late."""
         for member in list(room.members.of_user(user).values()):
-            member.resting = "online"
-            member.connections = dict.fromkeys(member.connections, "online")
-            self._say(room, member.who.session, now.unix)
+            if member.said <= since:
+                member.resting = "online"
+                member.connections = dict.fromkeys(member.connections, "online")
+                self._say(room, member.who.session, now.unix)
 
     def extend(self, key: str, session: str, until: int) -> None:
         member = self._rooms.open(key).members.get(tag_of(key, session))

@@ -102,7 +102,12 @@ class Room:
     def resume(self, cursor: str, now: Moment) -> int | None:
         """The version from which to bring an observer up to date; None: it needs a snapshot."""
         version = self._cursors.resume(cursor, now)
-        return version if version is not None and self.roster.remembers(version) else None
+        if version is None or not self.roster.remembers(version):
+            return None
+        if not self._cursors.is_own(cursor):
+            # It may have been told elsewhere what was taken back within the same second.
+            self.roster.forget_repeats()
+        return version
 
     def said(self, tag: str) -> Entry | None:
         """What this node says of a session of its own."""

@@ -245,6 +245,10 @@ class Roster:
         """How many are here, by status."""
         return MappingProxyType(self._counts)
 
+    def forget_repeats(self) -> None:
+        """Leave out nothing that may be no news."""
+        self._told.clear()
+
     def _is_known(self, user: str, person: Person, version: int) -> bool:
         told = [state for since, *state in self._told.get(user, ()) if since <= version]
         return bool(told) and told[-1] == [person.status, person.about]

@@ -180,7 +180,7 @@ class Judge:
             if not well or host not in self.troubled or now - host.lost_at < 2 * STEP:
                 self.trouble = now
                 self.was_troubled = self.was_troubled or self.world.step > 2
-            if not host.in_touch or host not in self.troubled:
+            if not host.in_touch or host not in self.troubled or host.late_back or host.late_out:
                 self.troubled[host] = now
             if host not in redis.subscriptions:
                 self.unsubscribed[host] = now

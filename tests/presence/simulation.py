@@ -365,7 +365,7 @@ class Host:
         unheard = self.node.others.is_unheard(self.now)
         notes = database.read(self.node.name, with_stays=unheard, now=self.world.now)
         self.carry_out(self.node.heed(notes, began, self.now))
-        database.forget(self.node.others.take_dropped() - self.node.peers.names)
+        database.forget(self.node.others.take_dropped() - self.node.peers.heard)
 
     def _write(self, *, stopped: bool = False) -> None:
         database, now = self.world.database, self.world.now

@@ -155,6 +155,26 @@ def test_online_ends_a_choice_made_elsewhere() -> None:
     judge.settle()
 
 
+def test_online_for_all_does_not_undo_what_was_said_later() -> None:
+    """The node on which it was chosen could not say so for a while."""
+    world, judge = watched(2)
+    world.connect(0, "alice", status="away")
+    phone = world.connect(1, "alice", "phone", status="away")
+    world.wait(1)
+    world.choose(0, "alice", "online")
+    world.pause(0)
+    world.wait(3)
+    world.say(1, phone, "online")
+    world.say(1, phone, "away")
+    world.resume(0)
+    world.wait(1)
+    tab = next(number for number, line in world.witness.lines.items() if number != phone)
+    world.say(0, tab, "away")
+    world.wait(1)
+    assert [world.here(slot) for slot in range(2)] == [{"alice": "away"}] * 2
+    judge.settle()
+
+
 def test_invisible_is_total() -> None:
     world, judge = watched(2)
     tab = world.connect(0, "alice")

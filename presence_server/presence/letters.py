@@ -7,6 +7,7 @@ that is not exactly of this form is refused whole.
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from presence_server.presence.choices import Choice
@@ -92,7 +93,8 @@ class Ask(NamedTuple):
 class Part(NamedTuple):
     """One of the parts of all of the node's sessions as of `sequence`.
 
-    The parts of one answer share its number. `unix` is the sender's clock.
+    The parts of one answer share its number. `unix` is the sender's clock. In `heard` it has the
+    newest marks of other nodes, by which these tell an answer from one that was long on its way.
     """
 
     node: str
@@ -102,6 +104,7 @@ class Part(NamedTuple):
     parts: int
     unix: int
     people: People
+    heard: Mapping[str, int] = MappingProxyType({})
 
 
 class Goodbye(NamedTuple):
@@ -134,6 +137,8 @@ _KINDS: dict[str, type[Letter]] = {
 
 def encode_letter(letter: Letter) -> str:
     fields = letter._asdict()
+    if "heard" in fields:
+        fields["heard"] = dict(fields["heard"])
     if "people" in fields:
         fields["people"] = _bare(fields["people"])
     return _encode({"kind": type(letter).__name__.lower()} | fields)

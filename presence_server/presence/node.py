@@ -267,10 +267,11 @@ class Node:
         self.hearing.subscribed(now, others=len(self.peers) > 0)
         self.peers.lost()
         self.peers.renew(now)
+        mark = self._say_beat(now, asks=False)
         for _, peer in self.peers:
             peer.asked = now.elapsed
+            peer.asked_mark = mark
         self._outbox.say(Ask(self.name))
-        self._say_beat(now, asks=False)
         return self._take_commands()
 
     def lost(self) -> list[Command]:
@@ -409,14 +410,22 @@ class Node:
             self._say_changes(now)
             if self._outbox.is_asked:
                 states = (said for room in self.rooms for said in room.all_said(now))
-                self._outbox.answer(states, self.choices.all(), now.unix)
-        for node in self.peers.take_asks(now):
-            self._outbox.say(Ask(self.name), node)
+                self._outbox.answer(states, self.choices.all(), now.unix, self.peers.marks)
+        self._ask(now)
         asks = self._departures.asks(now)
         probes = self.peers.is_overdue(now.elapsed) or hearing.read_until < hearing.awake_since
         soon = (probes or self._is_asked()) and hearing.is_beat_due(0.1, now)
         if asks or soon or hearing.is_beat_due(self.timing.beat, now):
             self._say_beat(now, asks=asks)
+
+    def _ask(self, now: Moment) -> None:
+        asked = list(self.peers.take_asks(now))
+        if asked:
+            # An answer has to show that it has heard this.
+            mark = self._say_beat(now, asks=False)
+            self.peers.expect(asked, mark)
+        for node in asked:
+            self._outbox.say(Ask(self.name), node)
 
     def _is_asked(self) -> bool:
         return any(peer.asks for _, peer in self.peers)
@@ -425,15 +434,16 @@ class Node:
         states = (said for room in self.rooms.take_unsaid() for said in room.take_unsaid(now))
         self._outbox.say_changes(states, self._departures.confirmed_mark, now.unix)
 
-    def _say_beat(self, now: Moment, *, asks: bool) -> None:
-        heard = {}
+    def _say_beat(self, now: Moment, *, asks: bool) -> int:
+        heard: dict[str, int] = {}
         if not self.hearing.is_waking:
-            heard = {name: peer.mark for name, peer in self.peers if peer.mark}
+            heard = self.peers.marks
             for _, peer in self.peers:
                 peer.asks = False
         said_all = not (self.rooms.has_unsaid or self._outbox.has_unsaid)
         mark = self.hearing.beat(self.versions.newest if said_all else 0, now)
         self._outbox.say_beat(mark, now.unix, asks=asks, heard=heard)
+        return mark
 
     def _take_commands(self) -> list[Command]:
         commands, self._commands = self._commands, []

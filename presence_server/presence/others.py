@@ -92,7 +92,7 @@ class Others:
                 return letter.people.choices
             case Part():
                 is_first = peer.life is Life.NEW
-                people = peer.hear_part(letter)
+                people = peer.hear_part(letter, self._me)
                 if people is not None:
                     if not is_first:
                         self._peers.forget_versions()

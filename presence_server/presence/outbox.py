@@ -1,6 +1,6 @@
 """What a node has to say to the others: changes, snapshots and beats, in one order."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from presence_server.presence.choices import Choice
 from presence_server.presence.letters import (
@@ -58,7 +58,9 @@ class Outbox:
             self.sequence += 1
             self.say(Batch(self._node, self.sequence, mark, unix, people))
 
-    def answer(self, states: States, choices: Chosen, unix: int) -> None:
+    def answer(
+        self, states: States, choices: Chosen, unix: int, heard: Mapping[str, int]
+    ) -> None:
         """Give a snapshot to all who asked.
 
         Right after `say_changes` it is exactly what the batches up to its number have made.
@@ -67,7 +69,16 @@ class Outbox:
         pieces = list(cut(states, choices)) or [People({}, {})]
         texts = [
             encode_letter(
-                Part(self._node, self.sequence, self._answers, number, len(pieces), unix, piece)
+                Part(
+                    self._node,
+                    self.sequence,
+                    self._answers,
+                    number,
+                    len(pieces),
+                    unix,
+                    piece,
+                    heard,
+                )
             )
             for number, piece in enumerate(pieces)
         ]

@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
 from presence_server.presence.letters import Batch, Beat, Part, People
@@ -15,6 +15,8 @@ MOST_PEERS = 256
 # Marks whose place among the letters is known; the least time between two, in seconds.
 _MARKS = 120
 _MARKS_APART = 0.5
+# No mark is so great: an answer to whatever was asked before comes too late.
+_NO_ANSWER = 2**53
 
 
 class Life(Enum):
@@ -42,7 +44,9 @@ class Peer:
         self.wrote = -math.inf if life is Life.NEW else now.elapsed
         # The newest batch that is known.
         self.sequence = -1
+        # When it was asked for all that it knows, and by which mark an answer is known.
         self.asked: float | None = None
+        self.asked_mark = 0
         self.collecting: tuple[int, int] | None = None
         self.parts: dict[int, People] = {}
         # What it knew by then has been heard; has been read; and has been read and taken in.
@@ -115,9 +119,9 @@ class Peer:
         self.sequence = batch.sequence
         return True
 
-    def hear_part(self, part: Part) -> People | None:
+    def hear_part(self, part: Part, me: str) -> People | None:
         """All that the node has, when the last of the parts is there."""
-        if part.sequence < self.sequence:
+        if part.sequence < self.sequence or part.heard.get(me, 0) < self.asked_mark:
             return None
         if self.collecting != (part.number, part.parts):
             self.collecting, self.parts = (part.number, part.parts), {}
@@ -132,7 +136,8 @@ class Peer:
                 whole.choices.setdefault(app, {}).update(choices)
         self.collecting, self.parts = None, {}
         self.sequence = part.sequence
-        self.life, self.asked, self.unconfirmed = Life.CURRENT, None, False
+        self.life, self.unconfirmed = Life.CURRENT, False
+        self.asked, self.asked_mark = None, 0
         return whole
 
     def count(self, counter: int, read_at: float, *, with_stays: bool) -> bool:
@@ -261,6 +266,7 @@ class Peers:
         for name, peer in self.living():
             if peer.life is not Life.NOTED and read_until - peer.heard >= self._lease:
                 peer.life, peer.unconfirmed = Life.NOTED, False
+                peer.asked, peer.asked_mark = None, _NO_ANSWER
             if peer.life is Life.NOTED and read_until - peer.last_sign >= self._lease:
                 peer.life = Life.SILENT
                 yield name
@@ -271,9 +277,22 @@ class Peers:
             waits = peer.life not in (Life.CURRENT, Life.LEFT)
             heard = now.elapsed - peer.heard < self._lease
             if waits and heard and (peer.asked is None or now.elapsed - peer.asked >= PATIENCE):
+                # Of several questions the answer to the first will do.
+                peer.asked_mark = 0 if peer.asked is None else peer.asked_mark
                 peer.asked = now.elapsed
                 self.resyncs += 1
                 yield name
+
+    def expect(self, names: Iterable[str], mark: int) -> None:
+        """Of those that were asked for the first time an answer must have heard this mark."""
+        for name in names:
+            peer = self._peers[name]
+            peer.asked_mark = peer.asked_mark or mark
+
+    @property
+    def marks(self) -> dict[str, int]:
+        """The newest that were heard."""
+        return {name: peer.mark for name, peer in self._peers.items() if peer.mark}
 
     def version_at(self, name: str, mark: int, sequence: int, now: Moment) -> int | None:
         """What was known everywhere when a mark of a node came in, or somewhat less; None if

@@ -757,8 +757,8 @@ class Witness:
             self.acts[line.who.user] = now
 
     def chose(self, username: str, status: str | None, host: Host | None, now: float) -> None:
-        before, _ = self.chosen_at.get(username, (-100.0, None))
-        if now - before < 2:
+        before, by = self.chosen_at.get(username, (-100.0, None))
+        if now - before < (2 if by is host else 15):
             # On two nodes at once: which one holds is for them to agree on.
             self.unsure.add(username)
         else:

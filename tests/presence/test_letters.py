@@ -46,7 +46,7 @@ PEOPLE = People(
         Beat(NODE, 7, 12, 1795420800, True, {OTHER: 3}),
         Batch(NODE, 7, 12, 1800000000, PEOPLE),
         Ask(NODE),
-        Part(NODE, 7, 1, 0, 3, 1800000000, PEOPLE),
+        Part(NODE, 7, 1, 0, 3, 1800000000, PEOPLE, {OTHER: 3}),
         Goodbye(NODE),
         Ended(NODE),
     ],
@@ -95,7 +95,7 @@ BATCH: dict[str, Any] = {
     "unix": 1,
     "people": [{}, {}],
 }
-PART = BATCH | {"kind": "part", "number": 1, "part": 0, "parts": 1}
+PART = BATCH | {"kind": "part", "number": 1, "part": 0, "parts": 1, "heard": {}}
 BEAT = {
     "kind": "beat",
     "node": NODE,

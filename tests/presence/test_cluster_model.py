@@ -8,6 +8,7 @@ Runs are numbered by their seeds: `make test` plays the same few, `make model` m
 import pytest
 
 from tests.presence.cluster_model import draw, failure, play, shrink
+from tests.presence.found_runs import FOUND
 from tests.presence.runs import SEED, model_seeds, unbounded
 
 
@@ -19,6 +20,11 @@ def test_cluster_model(part: int) -> None:
         if failure(run):
             shorter = shrink(run)
             pytest.fail(f"run {seed}: {failure(shorter)}\n{shorter}", pytrace=False)
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_once_did_not_hold(name: str) -> None:
+    play(FOUND[name])
 
 
 def test_a_run_is_the_same_again() -> None:

@@ -1,0 +1,151 @@
+"""Runs of the cluster model in which something once did not hold, made short."""
+
+from typing import Any
+
+from tests.presence.cluster_model import Run, Step
+
+
+def _run(*steps: tuple[str, dict[str, Any]], clocks: tuple[float, ...] = ()) -> Run:
+    return Run(clocks, [Step(act, values) for act, values in steps])
+
+
+def _connect(slot: int, user: str, status: str, *, phone: bool = False) -> tuple[str, Any]:
+    return "connect", {"slot": slot, "user": user, "status": status, "phone": phone}
+
+
+def _move(slot: int, seconds: float) -> tuple[str, Any]:
+    return "move", {"pick": 0, "slot": slot, "seconds": seconds}
+
+
+def _cut(slot: int, *, out: bool = True, back: bool = True, keeps: bool = False) -> tuple[str, Any]:
+    return "cut", {"slot": slot, "out": out, "back": back, "keeps": keeps}
+
+
+def _wait(seconds: float) -> tuple[str, Any]:
+    return "wait", {"seconds": seconds}
+
+
+def _travel(slot: int, to: int, seconds: float) -> tuple[str, Any]:
+    return "travel", {"slot": slot, "to": to, "seconds": seconds}
+
+
+_DROP: tuple[str, Any] = ("drop", {"pick": 0})
+_HOLD: tuple[str, Any] = ("hold_database", {"works": False})
+_FREEZE: tuple[str, Any] = ("take_redis_down", {"frozen": True})
+
+
+def _at(act: str, slot: int, **values: Any) -> tuple[str, Any]:
+    return act, {"slot": slot, **values}
+
+
+FOUND = {
+    "who moved is known by notes alone": _run(
+        _cut(1, keeps=True), _connect(2, "bob", "away", phone=True), _move(1, 1.0), _wait(12)
+    ),
+    "a killed node had written once more": _run(
+        _connect(2, "bob", "away"), _wait(0.5), _HOLD, _at("kill", 2), _wait(5), _wait(12)
+    ),
+    "a node that nobody heard had somebody who left": _run(
+        _connect(1, "bob", "online"),
+        _move(0, 2.5),
+        _at("kill", 0),
+        _cut(1),
+        _HOLD,
+        _wait(10),
+        _wait(12),
+    ),
+    "the database answers before Redis": _run(
+        _HOLD,
+        _cut(2, out=False),
+        _connect(2, "bob", "online"),
+        _DROP,
+        _connect(0, "bob", "away", phone=True),
+        _wait(12),
+        _DROP,
+    ),
+    "logged out and in while Redis freezes": _run(
+        _connect(2, "bob", "away"),
+        _wait(0.1),
+        _at("log_out", 0, user="bob"),
+        _FREEZE,
+        _connect(0, "bob", "online"),
+        _wait(2),
+    ),
+    "left in a pause that others outwaited": _run(
+        _connect(0, "bob", "away"), _at("pause", 0), _DROP, _wait(5), _wait(12)
+    ),
+    "came and went while a node stood still": _run(
+        _at("pause", 1), _connect(2, "bob", "away"), _DROP, _wait(2), _wait(5), _wait(10)
+    ),
+    "a choice is heard after what was said later": _run(
+        _connect(1, "carol", "away"),
+        _connect(0, "dave", "away"),
+        ("drop", {"pick": 33}),
+        ("move", {"pick": 47, "slot": 2, "seconds": 1.0}),
+        ("choose", {"pick": 19, "status": "online"}),
+        _at("pause", 2),
+        _wait(1.5),
+        ("move", {"pick": 53, "slot": 0, "seconds": 0.5}),
+        ("say", {"pick": 22, "status": "away"}),
+    ),
+    "an answer was on its way for long": _run(
+        _at("pause", 1),
+        _wait(0.5),
+        _at("open_page", 0, user="bob"),
+        _at("resume", 1, timers_first=True, late=1.0),
+        _cut(0, back=False),
+        _cut(2, back=False, keeps=True),
+        _wait(12),
+        _wait(12),
+    ),
+    "a deletion is read long after the name was taken anew": _run(
+        _at("delete", 1, user="alice"),
+        _connect(1, "alice", "away"),
+        _HOLD,
+        ("choose", {"pick": 0, "status": "busy"}),
+        _wait(12),
+        _connect(0, "alice", "online"),
+        ("bounce_redis", {"seconds": 9}),
+        _wait(7),
+    ),
+    "a node stops as Redis freezes": _run(
+        _connect(2, "bob", "online"), _move(0, 1.0), _wait(0.5), _at("stop", 0), _FREEZE, _wait(12)
+    ),
+    "a dead node's people are not known to the next": _run(
+        _connect(0, "bob", "online"),
+        ("bounce_redis", {"seconds": 4}),
+        _at("crash_loop", 1, times=4, seconds=0.4),
+        _travel(1, 0, 0.1),
+    ),
+    "a cursor from a node that cannot speak": _run(
+        _wait(8),
+        _connect(0, "alice", "away"),
+        _connect(1, "bob", "online"),
+        _cut(1, back=False, keeps=True),
+        _travel(1, 2, 0.5),
+    ),
+    "a cursor with somebody of whom no letter came": _run(
+        _wait(8),
+        _connect(0, "alice", "away"),
+        ("bounce_redis", {"seconds": 0.3}),
+        _travel(0, 1, 0.1),
+    ),
+    "a cursor with what was taken back in a second": _run(
+        _connect(0, "bob", "away"),
+        _connect(1, "bob", "online"),
+        ("bounce_redis", {"seconds": 4}),
+        _wait(10),
+        ("move", {"pick": 1, "slot": 1, "seconds": 0.1}),
+        _travel(2, 1, 1.5),
+    ),
+    "rooms come again whose lobby had gone": _run(
+        _connect(0, "dave", "away"), _DROP, _wait(12), _connect(0, "dave", "away"), _wait(1)
+    ),
+    "clocks are apart when a node starts": _run(
+        _wait(0.2),
+        _at("stop", 0),
+        _connect(1, "alice", "online"),
+        _at("crash_loop", 2, times=2, seconds=1.0),
+        clocks=(0.0, -600.0, 600.0),
+    ),
+}

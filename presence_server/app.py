@@ -2,9 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
+from itertools import product
 
 import aiohttp_session
 from aiohttp import web
@@ -84,12 +85,7 @@ def create_app(config: Config) -> web.Application:
     app[METRICS] = Metrics()
     app[TURNSTILE] = Turnstile()
     static = StaticFiles(STATIC, CLIENT, config.base_path)
-    # A proxy may pass the path on, or take off it what all addresses of the site begin with.
-    for base_path in dict.fromkeys((config.base_path, "")):
-        app.add_routes(
-            web.RouteDef(route.method, base_path + route.path, route.handler, route.kwargs)
-            for route in _routes(static)
-        )
+    add_routes(app, _routes(static))
     if config.base_path:
         app.router.add_route("*", config.base_path, pages.add_slash)
     set_up_templates(app, TEMPLATES, static, config.base_path)
@@ -103,6 +99,16 @@ def create_app(config: Config) -> web.Application:
     app.on_shutdown.append(_say_goodbye)
     app.cleanup_ctx.append(_services)
     return app
+
+
+def add_routes(app: web.Application, routes: Iterable[web.RouteDef]) -> None:
+    """`routes` are written as if the site had no path."""
+    # A proxy may pass the path on, or take off it what all addresses of the site begin with.
+    base_paths = dict.fromkeys((app[CONFIG].base_path, ""))
+    app.add_routes(
+        web.RouteDef(route.method, base_path + route.path, route.handler, route.kwargs)
+        for base_path, route in product(base_paths, routes)
+    )
 
 
 def _routes(static: StaticFiles) -> list[web.RouteDef]:

@@ -8,7 +8,7 @@ import resource
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -41,14 +41,15 @@ _TOO_MANY = (errno.EMFILE, errno.ENFILE)
 log = logging.getLogger(__name__)
 
 
-CleanupContext = Callable[[web.Application], AsyncIterator[None]]
+Furnish = Callable[[web.Application], None]
 
 
-def run(config: Config, *contexts: CleanupContext, invitation: str = "") -> int:
+def run(config: Config, furnish: Furnish = lambda app: None, *, invitation: str = "") -> int:
     """Serve until SIGTERM, SIGINT or SIGHUP and return the exit status.
 
-    `contexts` live within the services of the application; the invitation is printed when it
-    listens. Whatever refuses the start, or fails in the background later, is raised.
+    `furnish` may add routes, and what lives within the services of the application; the invitation
+    is printed when it listens. Whatever refuses the start, or fails in the background later, is
+    raised.
     """
     logs.take_what_nobody_catches()
     _raise_descriptor_limit()
@@ -56,15 +57,13 @@ def run(config: Config, *contexts: CleanupContext, invitation: str = "") -> int:
     for risk in config.risks():
         log.warning(risk)
     try:
-        asyncio.run(_serve(config, contexts, invitation))
+        asyncio.run(_serve(config, furnish, invitation))
     except BaseExceptionGroup as group:
         raise _sole_cause(group) from None
     return 0
 
 
-async def _serve(
-    config: Config, contexts: Sequence[CleanupContext], invitation: str
-) -> None:
+async def _serve(config: Config, furnish: Furnish, invitation: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Complaints())
@@ -73,7 +72,7 @@ async def _serve(
         if signal.getsignal(number) != signal.SIG_IGN:
             loop.add_signal_handler(number, stop.set)
     app = create_app(config)
-    app.cleanup_ctx.extend(contexts)
+    furnish(app)
     async with AsyncExitStack() as runners:
         # When a background task fails, its TaskGroup in the app cancels this task, wherever it is.
         try:

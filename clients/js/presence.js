@@ -850,7 +850,7 @@ const STYLE = `
 ul { display: flow-root; list-style: none; margin: 0; padding: 0 }
 p { margin: 0 }
 li { position: relative; display: flex; align-items: center; gap: .5em; padding-block: .15em }
-.faces { display: flex; flex-wrap: wrap; gap: .2em }
+.faces { display: flex; flex-wrap: wrap; gap: .25em }
 .faces li { padding: 0 }
 .dot { flex: none; display: inline-block; box-sizing: border-box; inline-size: .75em;
   block-size: .75em; border: .15em solid; border-radius: 50%;
@@ -862,7 +862,7 @@ li { position: relative; display: flex; align-items: center; gap: .5em; padding-
   background: linear-gradient(90deg, currentColor 50%, Canvas 0) }
 .stale .dot { border-style: dotted; background: Canvas }
 .faces .dot { position: absolute; inset-block-end: 0; inset-inline-end: 0;
-  outline: 2px solid Canvas; font-size: .8em }
+  outline: 2px solid Canvas }
 .avatar { display: grid; place-items: center; overflow: hidden; box-sizing: border-box;
   inline-size: var(--presence-size, 2em); block-size: var(--presence-size, 2em);
   border: 2px solid Canvas; border-radius: 50%; color: #fff; background: #475569 }

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from presence_server import serving
 from presence_server.accounts import users
+from presence_server.commands import elements
 from presence_server.config import Config
 from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
 from presence_server.presence.commands import Command
@@ -67,8 +68,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
     with TemporaryDirectory(prefix="presence-demo-") as folder:
         return serving.run(
             _demo_config(config, Path(folder)),
-            _crowd,
-            invitation=f"Log in as {GUEST} with the password {PASSWORD}, or sign up.",
+            _furnish,
+            invitation=f"Log in as {GUEST} with the password {PASSWORD}, or sign up.\n"
+            f"What pages of your own can show, live: {elements.PATH}",
         )
 
 
@@ -82,6 +84,11 @@ def _demo_config(config: Config, folder: Path) -> Config:
         redis_url=None,
         reuse_port=False,
     )
+
+
+def _furnish(app: web.Application) -> None:
+    app.cleanup_ctx.append(_crowd)
+    elements.furnish(app, _FIRST_NAMES)
 
 
 async def _crowd(app: web.Application) -> AsyncIterator[None]:

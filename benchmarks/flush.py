@@ -41,6 +41,9 @@ class _Room:
     def resume(self, cursor: str, now: Moment) -> int | None:
         return None
 
+    def is_of_elsewhere(self, cursor: str) -> bool:
+        return False
+
 
 def flush_cost(lines: int) -> float:
     """Microseconds for each line: the median, of flushes that tell one change."""

@@ -168,13 +168,15 @@ class Store:
             return
         known = self._read or {}
         stays: dict[str, list[Stay]] = {}
+        stopped: dict[str, list[Stay]] = {}
         choices: list[Chosen] = []
-        for name, node in living.items():
+        for name, node in found.items():
             if node.changed != known.get(name):
-                stays[name] = await notes.stays_of(self._database, name)
+                written = await notes.stays_of(self._database, name)
+                (stopped if node.stopped else stays)[name] = written
                 choices += await notes.choices_of(self._database, name, known.get(name, 0))
-        self._read = {name: node.changed for name, node in living.items()}
-        self._presence.heed(Notes(counters, stays, choices, self._writes(began)), began)
+        self._read = {name: node.changed for name, node in found.items()}
+        self._presence.heed(Notes(counters, stays, choices, self._writes(began), stopped), began)
 
     async def forget_dropped(self) -> None:
         """A server that starts later must not bring back whom the others have let go."""

@@ -263,9 +263,16 @@ async def test_notes_of_others_are_read_while_these_cannot_be_heard(db: Database
 async def test_a_node_that_stopped_is_not_among_those_that_live(db: Database) -> None:
     one, two = Running(db, "one"), Running(db, "two")
     await one.store.write()
+    one.node.put(here("mia", resting=None))
     await one.store.close()
     await two.store.read()
-    assert [noted[:3] for noted in two.node.heeded] == [({}, None, [])]
+    assert two.node.heeded.pop()[:3] == ({}, None, [])
+    # Its last words are for those who could not hear them, and are read once.
+    two.node.unheard = True
+    for stopped in ({"one": [here("mia")]}, {}):
+        await two.store.read()
+        noted = two.node.heeded.pop()
+        assert (noted.counters, noted.stays, noted.stopped) == ({}, {}, stopped)
 
 
 @pytest.mark.both_databases

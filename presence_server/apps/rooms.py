@@ -44,6 +44,9 @@ class _Blind:
     def resume(self, cursor: str, now: Moment) -> int | None:
         return None
 
+    def is_of_elsewhere(self, cursor: str) -> bool:
+        return False
+
 
 BLIND = _Blind()
 
@@ -98,7 +101,7 @@ class AppRooms:
             room = self._node.watch(observer.room.key)
             observer.room = room
             if cursor:
-                observer.version = room.resume(cursor, _now())
+                observer.resume(cursor, _now())
         self._presence.hub.add(observer)
 
     def observe_instead(self, observer: Observer, key: str | None) -> None:

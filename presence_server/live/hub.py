@@ -110,7 +110,9 @@ class Hub:
         if audience is None or not observer.dialect.resumes:
             return
         audience.watch(observer, users)
-        observer.version = observer.room.resume(cursor, _now()) if cursor else None
+        observer.version = None
+        if cursor:
+            observer.resume(cursor, _now())
         self._is_due(audience)
 
     def move(self, observer: Observer, before: Room) -> None:

@@ -27,6 +27,9 @@ class Room(Protocol):
     def resume(self, cursor: str, now: Moment) -> int | None:
         """The version from which to bring an observer up to date; None: it needs a snapshot."""
 
+    def is_of_elsewhere(self, cursor: str) -> bool:
+        """Whether an observer was told what it knows by another node."""
+
 
 class Observer:
     """Who is at the other end, what they are told of, how, and how far they have come."""
@@ -40,6 +43,7 @@ class Observer:
         "wire",
         "connection",
         "version",
+        "elsewhere",
         "greeted",
         "degraded",
         "dismissed",
@@ -67,7 +71,14 @@ class Observer:
         # None until the peer has had a first message, unless it came with a cursor. Of one that has
         # a view its audience knows better.
         self.version: int | None = None
+        # Whether it was another node that told it what was so until then.
+        self.elsewhere = False
         self.greeted = False
         self.degraded = False
         # Once it has been sent a close, nothing else may follow.
         self.dismissed = False
+
+    def resume(self, cursor: str, now: Moment) -> None:
+        """Go on from what it was told last, here or at another node."""
+        self.version = self.room.resume(cursor, now)
+        self.elsewhere = self.room.is_of_elsewhere(cursor)

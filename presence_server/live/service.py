@@ -151,9 +151,9 @@ class PresenceService:
         self._opened += 1
         observer.connection = self._opened
         key = observer.room.key
-        room = self.node.watch(key)
+        self.node.watch(key)
         if cursor and observer.dialect.resumes:
-            observer.version = room.resume(cursor, _now())
+            observer.resume(cursor, _now())
         self.carry_out(self.node.open(key, who, self._opened, _now(), status))
         self.hub.add(observer)
         return True

@@ -81,7 +81,7 @@ class Update:
         concerned: object = view
         if view is not None and changes is not None:
             concerned = tuple(user for user, _ in changes)
-        key = (observer.dialect, observer.wire.frame, version, concerned)
+        key = (observer.dialect, observer.wire.frame, version, observer.elsewhere, concerned)
         if key not in self._made:
             self._made[key] = self._make(observer, changes, newest), newest
         data, observer.version = self._made[key]
@@ -96,16 +96,17 @@ class Update:
         watches: the fewer.
         """
         roster, view, version = self._room.roster, observer.view, observer.version
+        elsewhere = observer.elsewhere
         if version is None:
             return None, roster.version
         if view is None:
-            return roster.changes_since(version), roster.version
-        if version == self.audience.before.version:
+            return roster.changes_since(version, elsewhere=elsewhere), roster.version
+        if version == self.audience.before.version and not elsewhere:
             changes = self.audience.changes()
             if changes is not None and len(changes) <= len(view):
                 told = self.audience.told.version
                 return [change for change in changes if change[0] in view], told
-        return roster.changes_of(view, version), roster.version
+        return roster.changes_of(view, version, elsewhere=elsewhere), roster.version
 
     def _make(self, observer: Observer, changes: Changes | None, newest: int) -> bytes:
         dialect, version = observer.dialect, observer.version

@@ -99,8 +99,7 @@ class Others:
                     self._replace(letter.node, peer, people.states, now)
                     return people.choices
             case Goodbye():
-                self._peers.leave(letter.node, peer)
-                self._begin_graces(letter.node, now.elapsed, now)
+                self._leave(letter.node, peer, now)
         return {}
 
     def _take_in(self, node: str, peer: Peer, states: States, mark: int, now: Moment) -> None:
@@ -122,6 +121,7 @@ class Others:
 
     def _place(self, source: Source, peer: Peer, said: Said, now: Moment) -> None:
         if source.room == OWN and source.tag in self._ended:
+            self._rooms.own.roster.refuse(said.user, min(said.since + peer.clock, now.unix))
             return
         grace = self._timing.grace_in(source.room)
         is_over = said.resting is not None and said.resting >= grace
@@ -192,7 +192,15 @@ class Others:
             grace = self._timing.grace_in(source.room)
             self._departures.rest(source, max(now.elapsed, entry.left + grace))
 
+    def _leave(self, node: str, peer: Peer, now: Moment) -> None:
+        self._peers.leave(node, peer)
+        self._begin_graces(node, now.elapsed, now)
+
     def let_go(self, source: Source, departure: Departure) -> None:
+        room = self._rooms.get(source.room)
+        entry = None if room is None else room.views.get(source.node, {}).get(source.tag)
+        if room is not None and entry is not None and departure.why is Why.ENDED:
+            room.dispute(entry.user)
         self._rooms.drop(source, departure.since)
 
     def overdue(self, source: Source, now: Moment) -> Departure | None:
@@ -241,6 +249,8 @@ class Others:
             noted = self._peers.get(name)
             if noted is not None:
                 noted.noted = stays
+        for name, stays in notes.stopped.items():
+            self._read_last_words(name, stays, now)
         deaf = self._hearing.contact is Contact.DEAF
         for name, peer in self._peers.living():
             self._believe_notes(name, peer, now)
@@ -248,9 +258,15 @@ class Others:
             # writes again, and lives.
             is_gone = bool(peer.counters) and name not in notes.counters
             if is_gone and (deaf or peer.life is Life.NOTED):
-                ended = peer.last_sign if peer.life is Life.NOTED else now.elapsed
                 peer.life, peer.unconfirmed = Life.SILENT, False
-                self._begin_graces(name, ended, now)
+                self._begin_graces(name, now.elapsed, now)
+
+    def _read_last_words(self, name: str, stays: Sequence[Stay], now: Moment) -> None:
+        """A node stopped whose goodbye was not heard."""
+        peer = self._peers.find(name, now, Life.NOTED)
+        if peer is not None and peer.lives:
+            self._replace(name, peer, _states(stays, now), now)
+            self._leave(name, peer, now)
 
     def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
         # What was heard is newer, until it has surely been written.

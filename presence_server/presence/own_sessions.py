@@ -158,6 +158,8 @@ class OwnSessions:
         room = self._rooms.open(source.room)
         if room.members.get(source.tag) is not None:
             member = self.release(room, source.tag, departure.since)
+            if departure.why is Why.ENDED:
+                room.dispute(member.who.user)
             self._recorder.note_last_seen(room.key, member.who.user, departure.since)
 
     def release(self, room: Room, tag: str, since: int) -> Member:

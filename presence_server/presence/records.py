@@ -5,6 +5,7 @@ agree.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from presence_server.presence.roster import Status
@@ -70,10 +71,12 @@ class Notes(NamedTuple):
     has moved by two, all that its node knew before is in what has been read. `stays` has, by node,
     all that each wrote down whose stays have changed since they were read last; None while nothing
     is read, for the nodes can be heard. `others_could_write`: as far as this node could itself;
-    otherwise it says nothing of a node that it has not written.
+    otherwise it says nothing of a node that it has not written. `stopped` has, by node, all that
+    those wrote down that have stopped properly, if anything of it has not been read before.
     """
 
     counters: Mapping[str, int]
     stays: Mapping[str, Sequence[Stay]] | None
     choices: Sequence[Chosen]
     others_could_write: bool = True
+    stopped: Mapping[str, Sequence[Stay]] = MappingProxyType({})

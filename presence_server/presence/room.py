@@ -102,12 +102,11 @@ class Room:
     def resume(self, cursor: str, now: Moment) -> int | None:
         """The version from which to bring an observer up to date; None: it needs a snapshot."""
         version = self._cursors.resume(cursor, now)
-        if version is None or not self.roster.remembers(version):
-            return None
-        if not self._cursors.is_own(cursor):
-            # It may have been told elsewhere what was taken back within the same second.
-            self.roster.forget_repeats()
-        return version
+        return version if version is not None and self.roster.remembers(version) else None
+
+    def is_of_elsewhere(self, cursor: str) -> bool:
+        """Whether an observer was told what it knows by another node."""
+        return not self._cursors.is_own(cursor)
 
     def said(self, tag: str) -> Entry | None:
         """What this node says of a session of its own."""
@@ -173,8 +172,15 @@ class Room:
 
     def settle(self, user: str, since: int) -> None:
         """A choice of the user began or ended."""
+        self.roster.dispute(user)
         self.roster.settle(user, since)
         self.follow(user)
+
+    def dispute(self, user: str) -> None:
+        """Others may have shown a user otherwise for a moment, here and in the lobby."""
+        self.roster.dispute(user)
+        if self._lobby is not None:
+            self._lobby.roster.dispute(user)
 
     def take_unsaid(self, now: Moment) -> Iterator[tuple[str, str, Said | int]]:
         """By room and tag, what is to be said to all."""

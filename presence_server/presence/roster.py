@@ -111,6 +111,9 @@ class Roster:
         self._deleted: dict[str, int] = {}
         # What was told of somebody with the same second, by the version from which on.
         self._told: dict[str, list[tuple[int, State, Mapping[str, Any]]]] = {}
+        # What was said of these did not agree, by the version that was the newest then: another
+        # node, to which not all of it had come, may have shown them otherwise.
+        self._disputed: dict[str, int] = {}
 
     @property
     def here(self) -> Mapping[str, Person]:
@@ -153,15 +156,21 @@ class Roster:
         """Let a node say of a session how it is."""
         if 0 < entry.account <= self._deleted.get(entry.user, 0):
             # A node that has not heard of the deletion yet still speaks of the old account.
+            self.dispute(entry.user)
             return
-        self._entries.setdefault(entry.user, {})[source] = entry
+        entries = self._entries.setdefault(entry.user, {})
+        before = entries.get(source, entry)
+        entries[source] = entry
+        self._compare(entry.user, before)
         self.settle(entry.user, entry.since)
 
     def remove(self, source: Source, user: str, since: int) -> None:
         """Let a node say that it no longer has a session; of others' entries nothing is said."""
         entries = self._entries.get(user)
-        if entries is None or entries.pop(source, None) is None:
+        before = None if entries is None else entries.pop(source, None)
+        if before is None:
             return
+        self._compare(user, before)
         if not entries:
             del self._entries[user]
         self.settle(user, since)
@@ -209,35 +218,45 @@ class Roster:
         """Whether it is known what changed after `version`: neither too old nor yet to come."""
         return self._forgotten <= version <= self._versions.newest
 
-    def changes_since(self, version: int) -> list[tuple[str, Person]] | None:
+    def changes_since(
+        self, version: int, *, elsewhere: bool = False
+    ) -> list[tuple[str, Person]] | None:
         """The newest state of each user who changed after `version`; None if that is not known.
 
         Who is told nothing new by it is left out: somebody who turned away and back in a second.
+        Somebody who was told `elsewhere` what was so until then may have been told what never was
+        so here: for them those are added who may have been shown otherwise.
         """
         if not self.remembers(version):
             return None
+        changed = dict(
+            (*_changed_after(self._here, version), *_changed_after(self._gone, version))
+        )
+        if elsewhere:
+            return [*changed.items(), *self._states(self._disputed_since(version) - changed.keys())]
         return [
             (user, person)
-            for user, person in (
-                *_changed_after(self._here, version),
-                *_changed_after(self._gone, version),
-            )
+            for user, person in changed.items()
             if not self._is_known(user, person, version)
         ]
 
     def changes_of(
-        self, users: Iterable[str], version: int
+        self, users: Iterable[str], version: int, *, elsewhere: bool = False
     ) -> list[tuple[str, Person]] | None:
         """The same of some users only, at the cost of their number."""
         if not self.remembers(version):
             return None
-        known = ((user, self._here.get(user) or self._gone.get(user)) for user in users)
+        if elsewhere:
+            disputed = self._disputed_since(version)
+            return [
+                (user, person)
+                for user, person in self._states(users)
+                if person.version > version or user in disputed
+            ]
         return [
             (user, person)
-            for user, person in known
-            if person is not None
-            and person.version > version
-            and not self._is_known(user, person, version)
+            for user, person in self._states(users)
+            if person.version > version and not self._is_known(user, person, version)
         ]
 
     @property
@@ -245,9 +264,40 @@ class Roster:
         """How many are here, by status."""
         return MappingProxyType(self._counts)
 
-    def forget_repeats(self) -> None:
-        """Leave out nothing that may be no news."""
-        self._told.clear()
+    def refuse(self, user: str, since: int) -> None:
+        """Another node may show a user who is known to be gone here, and perhaps never was here."""
+        if user not in self._here and user not in self._gone:
+            newest = self._versions.newest
+            self._gone[user] = Person("offline", since, newest, newest)
+            self._forget_oldest()
+        self.dispute(user)
+
+    def dispute(self, user: str) -> None:
+        """Another node may show a user otherwise until it knows what is known here."""
+        self._disputed.pop(user, None)
+        self._disputed[user] = self._versions.newest
+        if len(self._disputed) > self._remembered:
+            self._forgotten = max(self._forgotten, self._disputed.pop(next(iter(self._disputed))))
+
+    def _compare(self, user: str, before: Entry) -> None:
+        """Something else is said of a session than before, or nothing any more."""
+        said = self._entries[user].values()
+        if any((e.status, e.about) != (before.status, before.about) for e in said):
+            self.dispute(user)
+
+    def _disputed_since(self, version: int) -> set[str]:
+        found = set()
+        for user, at in reversed(self._disputed.items()):
+            if at < version:
+                break
+            found.add(user)
+        return found
+
+    def _states(self, users: Iterable[str]) -> Iterator[tuple[str, Person]]:
+        for user in users:
+            person = self._here.get(user) or self._gone.get(user)
+            if person is not None:
+                yield user, person
 
     def _is_known(self, user: str, person: Person, version: int) -> bool:
         told = [state for since, *state in self._told.get(user, ()) if since <= version]
@@ -282,6 +332,9 @@ class Roster:
             state, _later(since, before), version, version, about_version=about_version
         )
         self._note(user, before, self._gone[user])
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
         if len(self._gone) > self._remembered:
             oldest = next(iter(self._gone))
             self._forgotten = self._gone.pop(oldest).version

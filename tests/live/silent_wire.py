@@ -80,6 +80,9 @@ class SmallRoom:
         version = int(cursor.rpartition(".")[2])
         return version if self.roster.remembers(version) else None
 
+    def is_of_elsewhere(self, cursor: str) -> bool:
+        return cursor.startswith("elsewhere")
+
     def place(self, user: str, status: Status = "online") -> None:
         self.roster.place(Source("node", "", user), Entry(user, 0, status, NOW))
 

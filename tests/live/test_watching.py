@@ -181,6 +181,25 @@ def test_a_view_is_resumed_with_what_changed_of_it(stage: Stage) -> None:
     assert told(wire) == [("changes", {"carol"}), ("count", set())]
 
 
+def test_who_was_told_elsewhere_is_told_once_what_may_be_otherwise_there(stage: Stage) -> None:
+    for user in ("bob", "carol"):
+        stage.room.place(user)
+    stage.flush()
+    lines = [observer(stage.room, view=view) for view in (None, None, frozenset({"bob"}))]
+    for number, (line, _) in enumerate(lines):
+        line.resume(f"{'elsewhere' if number else 'here'}.{stage.room.roster.version}", NOW)
+        stage.audience.add(line)
+    stage.room.roster.dispute("bob")
+    stage.flush()
+    assert told(lines[0][1]) == [("changes", set())]
+    assert told(lines[1][1]) == [("changes", {"bob"})]
+    assert told(lines[2][1]) == [("changes", {"bob"}), ("count", set())]
+    stage.room.roster.dispute("bob")
+    stage.room.place("dora")
+    stage.flush()
+    assert [told(wire) for _, wire in lines] == [[("changes", {"dora"})]] * 2 + [[]]
+
+
 def test_a_view_goes_on_though_the_roster_has_forgotten_those_who_left(stage: Stage) -> None:
     stage.room.roster = Roster(remembered=1)
     line, wire = stage.watching("bob")

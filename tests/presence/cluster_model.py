@@ -239,7 +239,9 @@ class Traveller:
     def come(self, host: Host) -> None:
         room = host.node.rooms.own
         version = room.resume(self.cursor, host.now)
-        changes = None if version is None else room.roster.changes_since(version)
+        elsewhere = room.is_of_elsewhere(self.cursor)
+        roster = room.roster
+        changes = None if version is None else roster.changes_since(version, elsewhere=elsewhere)
         if changes is None:
             self.people.clear()
             changes = list(room.roster.here.items())

@@ -58,14 +58,17 @@ class Database:
 
     def read(self, but: str, *, with_stays: bool, now: float) -> Notes:
         living = {n: row for n, row in self.nodes.items() if n != but and not row.stopped}
-        stays = None
-        if with_stays:
-            stays = {
-                name: [_at(row, now) for row in node.stays.values()]
-                for name, node in living.items()
-            }
         counters = {name: node.counter for name, node in living.items()}
-        return Notes(counters, stays, list(self.choices.values()))
+        choices = list(self.choices.values())
+        if not with_stays:
+            return Notes(counters, None, choices)
+        stays = {
+            name: [_at(row, now) for row in node.stays.values()]
+            for name, node in self.nodes.items()
+            if name != but
+        }
+        stopped = {name: stays.pop(name) for name in stays.keys() - living.keys()}
+        return Notes(counters, stays, choices, stopped=stopped)
 
     def take_over(
         self, heir: str, names: set[str], lease: float, now: float, *, others: bool

@@ -141,6 +141,52 @@ FOUND = {
     "rooms come again whose lobby had gone": _run(
         _connect(0, "dave", "away"), _DROP, _wait(12), _connect(0, "dave", "away"), _wait(1)
     ),
+    "a node that cannot be heard stops just after somebody left": _run(
+        _connect(1, "alice", "away"),
+        _cut(1, back=False),
+        _wait(12),
+        _DROP,
+        _wait(0.4),
+        _at("stop", 1),
+    ),
+    "a node that stops has somebody of whom one that hears nothing has not read": _run(
+        _connect(1, "carol", "online"),
+        _cut(0, keeps=True),
+        _wait(0.5),
+        _move(2, 0.0),
+        _wait(0.1),
+        _at("stop", 2),
+        _wait(12),
+    ),
+    "a node stops that was opened in the grace of a claim elsewhere": _run(
+        _cut(0),
+        _wait(2),
+        _at("open_page", 2, user="alice"),
+        _wait(0.5),
+        _at("open_page", 1, user="alice"),
+        _at("stop", 1),
+    ),
+    "a cursor with what never was so at the other node": _run(
+        _connect(1, "bob", "online"),
+        _connect(2, "bob", "online"),
+        _wait(10),
+        _connect(1, "carol", "away"),
+        ("say", {"pick": 17, "status": "away"}),
+        _at("open_page", 1, user="alice"),
+        _travel(2, 0, 0.1),
+        ("move", {"pick": 45, "slot": 2, "seconds": 0.0}),
+        _travel(1, 2, 0.5),
+    ),
+    "a cursor with somebody who had ended at the other node": _run(
+        _wait(10), _connect(1, "bob", "away"), _at("log_out", 2, user="bob"), _travel(1, 2, 4.0)
+    ),
+    "an account is deleted where one node cannot read it": _run(
+        _at("cut_database", 2, works=False),
+        _connect(2, "alice", "online"),
+        _at("delete", 1, user="alice"),
+        _wait(3),
+        _wait(12),
+    ),
     "clocks are apart when a node starts": _run(
         _wait(0.2),
         _at("stop", 0),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Person, Roster
-from presence_server.presence.timing import BEAT, DEAF, ENDED_WAITS_UNHEARD
+from presence_server.presence.timing import BEAT, DEAF, ENDED_WAITS_UNHEARD, ENDINGS
 from tests.presence.simulation import EPOCH, STEP, Host, World
 
 # Seconds that finding out and telling take: a few turns of the clock, a question and its answer.
@@ -89,6 +89,10 @@ class Judge:
         # When a host was last paused for so long that others had let its people go.
         self.outwaited = LONG_AGO
         self._paused_since: dict[Host, float] = {}
+        # When a host could last not read who has ended, and when somebody's line was last open
+        # at any: one that has ended stays open where nobody can know of its end.
+        self.blind: dict[Host, float] = {}
+        self.open_until: dict[str, float] = {}
         self.redis_troubled = LONG_AGO
         self.stranded = LONG_AGO
         self.slowest = 0.0
@@ -191,6 +195,10 @@ class Judge:
                     self.outwaited = now
             else:
                 self._paused_since.pop(host, None)
+            if not (database.works and host.database):
+                self.blind[host] = now
+            for connection in host.connections.values():
+                self.open_until[connection.who.user] = now
             if (redis.serves and host.out and host.back) or host not in self.reachable:
                 self.reachable[host] = now
         self._note_ways(now)
@@ -364,7 +372,10 @@ class Judge:
         """How long ago a user was here last, and how long the host has been in touch."""
         now = self.world.now
         trouble = max(self.troubled[host], self.redis_troubled, self.unsubscribed.get(host, 0.0))
-        return now - self.world.witness.signs.get(username, LONG_AGO), now - trouble
+        sign = self.world.witness.signs.get(username, LONG_AGO)
+        if now - self.blind.get(host, LONG_AGO) < ENDINGS + DELIVERY:
+            sign = max(sign, self.open_until.get(username, LONG_AGO))
+        return now - sign, now - trouble
 
     @property
     def _ghost_bound(self) -> float:

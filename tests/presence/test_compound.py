@@ -336,7 +336,9 @@ def fold(world: World, people: dict[str, str], cursor: str, slot: int) -> tuple[
     """Come back with a cursor: whether it was good, and how many were told of."""
     room = world.hosts[slot].node.rooms.own
     version = room.resume(cursor, world.hosts[slot].now)
-    changes = None if version is None else room.roster.changes_since(version)
+    elsewhere = room.is_of_elsewhere(cursor)
+    roster = room.roster
+    changes = None if version is None else roster.changes_since(version, elsewhere=elsewhere)
     if changes is None:
         people.clear()
         changes = list(room.roster.here.items())

@@ -40,10 +40,13 @@ class Table:
     def status(self, user: str) -> str:
         return self.roster.here[user].status
 
-    def told(self, version: int = 0) -> dict[str, tuple[str, int]]:
+    def told(self, version: int = 0, *, elsewhere: bool = False) -> dict[str, tuple[str, int]]:
         """What an observer who has a version is told."""
-        changes = self.roster.changes_since(version)
+        changes = self.roster.changes_since(version, elsewhere=elsewhere)
         assert changes is not None
+        everybody = ["alice", "bob", "carol", "dora"]
+        of_some = self.roster.changes_of(everybody, version, elsewhere=elsewhere)
+        assert sorted(of_some or ()) == sorted(changes)
         return {user: (person.status, person.since) for user, person in changes}
 
 
@@ -165,6 +168,67 @@ def test_rule_7_who_turned_away_and_back_within_a_second_is_no_news() -> None:
     assert table.told(version + 1) == {"alice": ("online", 100)}
     table.place(A, "alice", "away", 101)
     assert table.told(version) == {"alice": ("away", 101)}
+
+
+def test_who_was_told_elsewhere_is_told_of_those_of_whom_nodes_differed() -> None:
+    """There it may have been seen in another order, and never so here."""
+    table = Table()
+    for user in ("alice", "bob", "carol"):
+        table.place(A, user, "online", 100)
+    table.place(B, "alice", "away", 100)
+    version = table.roster.version
+    table.place(A, "bob", "away", 101)
+    newest = table.roster.version
+    # Alice moves with her lines, and is online all the while; so is carol, and nobody differs.
+    table.place(B, "alice", "online", 102)
+    table.place(A, "alice", "away", 102)
+    table.place(B, "carol", "online", 102)
+    table.remove(A, "carol", 103)
+    assert table.told(version) == {"bob": ("away", 101)}
+    table.roster.refuse("dora", 103)
+    assert table.told(newest) == {}
+    otherwise = {"alice": ("online", 102), "dora": ("offline", 103)}
+    assert table.told(newest, elsewhere=True) == otherwise
+    table.roster.refuse("carol", 104)
+    assert table.told(newest).keys() == set() and table.status("carol") == "online"
+    table.remove(B, "carol", 105)
+    assert "alice" not in table.told(table.roster.version, elsewhere=True)
+
+
+def test_who_was_told_elsewhere_is_told_again_what_turned_and_turned_back() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    version = table.roster.version
+    for status in ("away", "online"):
+        table.place(A, "alice", status, 100)
+    assert table.told(version) == {}
+    assert table.told(version, elsewhere=True) == {"alice": ("online", 100)}
+
+
+def test_what_is_refused_elsewhere_is_told_to_who_comes_from_there() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.roster.delete("alice", 1, 101)
+    version = table.roster.version
+    table.place(A, "bob", "online", 102)
+    table.place(B, "alice", "online", 103)
+    assert table.told(version + 1) == {}
+    assert table.told(version + 1, elsewhere=True) == {"alice": ("deleted", 101)}
+    table.choose("bob", Choice(1, 2, "busy", "", None, 104))
+    newest = table.roster.version
+    table.choose("bob", Choice(1, 3, "busy", "", None, 105))
+    assert table.told(newest) == {}
+
+
+def test_i12_no_more_than_some_of_whom_nodes_differed_are_remembered() -> None:
+    table = Table(remembered=2)
+    table.place(A, "zoe", "online", 99)
+    version = table.roster.version
+    for user in ("alice", "bob", "carol"):
+        table.roster.dispute(user)
+        table.place(A, user, "online", 100)
+    assert table.roster.changes_since(version - 1) is None
+    assert table.roster.changes_since(version) is not None
 
 
 def test_the_same_holds_for_coming_and_going() -> None:

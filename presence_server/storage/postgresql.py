@@ -48,6 +48,7 @@ ANSWER_PATIENCE = 5.0
 FINISH_PATIENCE = 0.5
 CLOSE_PATIENCE = 0.3
 _STEPS_PATIENCE = 600.0
+_ALMOST_DONE = 0.1
 # So many rows must be written within the patience for one answer.
 _AT_ONCE = 1000
 # Any number, the same in all processes: "pres".
@@ -100,7 +101,7 @@ class Postgresql:
     async def read(self, sql: str, values: Sequence[Value]) -> list[Row]:
         with troubles(self._name, DatabaseUnavailable):
             async with _connected(self._reader, WRITE_PATIENCE) as connection:
-                return await _fetch(connection, sql, values)
+                return await _to_its_end(_fetch(connection, sql, values))
 
     async def write(self, work: Work[T]) -> T:
         return await self._begun.run(self._transact(work, time.monotonic() + WRITE_PATIENCE))
@@ -316,6 +317,18 @@ async def _run_through(work: Coroutine[Any, Any, T], connection: _Connection) ->
 
 async def _fetch(connection: _Connection, sql: str, values: Sequence[Value]) -> list[Row]:
     return [tuple(record) for record in await connection.fetch(sql, *values)]
+
+
+async def _to_its_end(asked: Coroutine[Any, Any, T]) -> T:
+    """What is asked; a caller who is cancelled waits a moment for the answer, for to stop it the
+    driver would open another connection."""
+    work = asyncio.ensure_future(asked)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait({work}, timeout=_ALMOST_DONE)
+        work.cancel()
+        raise
 
 
 async def _execute_many(

@@ -50,8 +50,18 @@ class Sqlite:
         self._begun = Begun()
 
     async def read(self, sql: str, values: Sequence[Value]) -> list[Row]:
+        wanted = True
+
+        def look(connection: sqlite3.Connection) -> list[Row]:
+            return _execute(sql, values, connection) if wanted else []
+
         with troubles(self._path, DatabaseUnavailable):
-            return await self._reader.run(partial(_execute, sql, values))
+            try:
+                return await self._reader.run(look)
+            except asyncio.CancelledError:
+                # It stays in the thread's line, and is passed over.
+                wanted = False
+                raise
 
     async def write(self, work: Work[T]) -> T:
         return await self._begun.run(self._transact_in_turn(work))

@@ -44,6 +44,8 @@ _AT_ONCE = 64 * 1024
 _SEND_BUFFER = 64 * 1024
 # An empty deque takes 600 bytes.
 _NO_MESSAGES: deque[Any] = deque(maxlen=0)
+# What only asks, and may be given up at any point.
+_SAFE = ("GET", "HEAD")
 # What the access log needs when a socket has ended.
 _LOGGED = ("User-Agent", "X-Forwarded-For")
 
@@ -108,6 +110,7 @@ class Connection(RequestHandler):
         "_headers",
         "_half_closed",
         "_unread",
+        "_answering",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -119,6 +122,7 @@ class Connection(RequestHandler):
         self._is_line = False
         self._half_closed = False
         self._unread: StreamReader | None = None
+        self._answering: asyncio.Task[Any] | None = None
         self._intake = Intake(self._parser, LARGEST)
         self._parser = cast(Any, self._intake)
 
@@ -150,6 +154,10 @@ class Connection(RequestHandler):
         self._line = None
         self._waiting.leave(self)
         self._stop_timer()
+        # Thousands who ask and hang up would otherwise stand before everybody in the database's
+        # line. A line's handler sees the end itself, and what changes something is carried through.
+        if self._answering is not None and not self._is_line:
+            self._answering.cancel()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio wants it
         """Whether the line stays open: a peer that has said all may still wait for its answers."""
@@ -162,6 +170,11 @@ class Connection(RequestHandler):
 
     def _is_gone(self) -> bool:
         return self.transport is None
+
+    def _is_given_up(self) -> bool:
+        """Whether it is for its peer alone that the answer was cancelled."""
+        answering = self._answering
+        return answering is not None and self._is_gone() and answering.uncancel() == 0
 
     def _hang_up(self) -> None:
         if not self.gone.done():
@@ -220,6 +233,9 @@ class Connection(RequestHandler):
     def kept_waiting_since(self) -> float | None:
         if self.transport is None or self.transport.is_closing():
             return None
+        if self._half_closed:
+            # It may wait for its answer, or have gone: that cannot be told apart.
+            return self.opened_at
         request = self._current_request
         if request is not None and request.content.is_eof():
             return None
@@ -231,18 +247,23 @@ class Connection(RequestHandler):
         start_time: float | None,
         request_handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
     ) -> tuple[web.StreamResponse, bool]:
-        await self._turnstile.enter(self._is_gone)
+        task = asyncio.current_task()
+        self._answering = task if request.method in _SAFE else None
         try:
+            await self._turnstile.enter(self._is_gone)
             if self._is_gone():
                 raise ConnectionResetError("gone before its request began")
             return await super()._handle_request(request, start_time, request_handler)
-        except ConnectionError as error:
+        except (ConnectionError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not self._is_given_up():
+                raise
             # Raised any further it would be held by the task that it came out of.
             untie(error)
             response = _Refusal(status=400)
             self.log_access(request, response, start_time)
             return response, True
         finally:
+            self._answering = None
             untie(request.content.exception())
             _untie_route(request)
 

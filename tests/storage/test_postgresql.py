@@ -7,9 +7,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from asyncpg import connect_utils
 
 from presence_server import endings
 from presence_server.accounts import sessions, users
@@ -455,6 +457,26 @@ async def test_a_caller_who_is_cancelled_leaves_no_turn_behind(
     await users.create(db, "alice", "hash", NOW)
     async with open_database(postgresql) as other:
         await users.create(other, "bob", "hash", NOW)
+
+
+async def test_a_read_that_nobody_waits_for_any_more_opens_no_connection(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    connect = connect_utils._cancel  # type: ignore[attr-defined]
+
+    async def stop_statement(*values: Any, **named: Any) -> None:
+        opened.append(named)
+        await connect(*values, **named)
+
+    monkeypatch.setattr(connect_utils, "_cancel", stop_statement)
+    for turns in range(10 * READERS):
+        task = asyncio.ensure_future(db.read("SELECT pg_sleep(0.01)"))
+        for _ in range(turns % 8):
+            await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.wait([task])
+    assert await db.read("SELECT 1") == [(1,)] and not opened
 
 
 async def test_a_process_that_stands_still_in_its_turn_holds_nobody_up_for_long(

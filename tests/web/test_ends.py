@@ -8,6 +8,7 @@ import struct
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -17,8 +18,9 @@ from aiohttp import web
 from presence_server.accounts import passwords
 from presence_server.app import create_app
 from presence_server.config import Config
-from presence_server.keys import PASSWORDS, THROTTLE
-from presence_server.web import bodies
+from presence_server.keys import DATABASE, PASSWORDS, THROTTLE
+from presence_server.storage import sqlite
+from presence_server.web import bodies, waiting
 from presence_server.web.intake import Intake
 from presence_server.web.runner import Runner
 from testing.raw_peer import RawPeer
@@ -60,11 +62,14 @@ FRAMES = {
 
 @pytest.fixture
 async def runner(
-    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Runner]:
     """A server within this test, with connections as a real one has them."""
     monkeypatch.setattr(bodies, "BODY_TIMEOUT", 0.3)
-    settings = config(max_sockets_per_user=0, max_sockets_per_address=0)
+    most = getattr(request, "param", 0)
+    settings = config(max_sockets_per_user=0, max_sockets_per_address=most)
     runner = Runner(create_app(settings), keepalive_timeout=0.6, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -273,3 +278,76 @@ async def test_no_log_in_waits_in_line_for_a_client_that_is_gone(
             while line._length or throttle._waiting:
                 await asyncio.sleep(0.02)
         opened.set()
+
+
+@asynccontextmanager
+async def reader_held(runner: Runner) -> AsyncIterator[None]:
+    """Nothing is read from the database meanwhile."""
+    opened = threading.Event()
+    reader = runner.app[DATABASE]._engine._reader  # type: ignore[attr-defined]
+    held = asyncio.ensure_future(reader.run(lambda connection: opened.wait(20)))
+    try:
+        yield
+    finally:
+        opened.set()
+        await held
+
+
+def page(visitor: Visitor) -> bytes:
+    """A request for the list."""
+    (cookie,) = visitor.http.cookie_jar
+    return f"GET / HTTP/1.1\r\nHost: x\r\nCookie: {cookie.key}={cookie.value}\r\n\r\n".encode()
+
+
+async def test_no_page_is_made_for_a_client_that_is_gone(
+    runner: Runner, site: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = sqlite._execute
+    looked_up = 0
+
+    def count(sql: str, *rest: Any) -> Any:
+        nonlocal looked_up
+        looked_up += "FROM sessions" in sql
+        return read(sql, *rest)
+
+    def answering() -> int:
+        return sum("Connection._handle_request" in repr(task) for task in asyncio.all_tasks())
+
+    async with Visitor.at(f"http://127.0.0.1:{site}") as alice:
+        await alice.enter("alice")
+        monkeypatch.setattr(sqlite, "_execute", count)
+        async with reader_held(runner):
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(20):
+                    tasks.create_task(_request(site, page(alice), "reset"))
+            async with asyncio.timeout(5):
+                while answering():
+                    await asyncio.sleep(0.02)
+        assert (await alice.get("/")).status == 200
+        assert looked_up == 1
+
+
+@pytest.mark.parametrize("runner", [10], indirect=True)
+async def test_one_address_has_only_so_many_answers_made_after_it_stopped_sending(
+    runner: Runner, site: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_PATIENCE", 0)
+
+    async def ask(data: bytes) -> bool:
+        with contextlib.suppress(ConnectionError):
+            return b"200 OK" in await _ask(site, data)
+        return False
+
+    async with Visitor.at(f"http://127.0.0.1:{site}") as alice:
+        await alice.enter("alice")
+        async with reader_held(runner):
+            asked = []
+            for _ in range(30):
+                asked.append(asyncio.ensure_future(ask(page(alice))))
+                await asyncio.sleep(0.01)
+            async with asyncio.timeout(4):
+                while sum(one.done() for one in asked) < 20:
+                    await asyncio.sleep(0.02)
+        answered = await asyncio.gather(*asked)
+        # The latest; one of the ten is the visitor's own connection.
+        assert 8 <= sum(answered) <= 10 and not any(answered[:20])

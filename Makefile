@@ -5,12 +5,17 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run install quick test check browser nginx postgresql node bench compare soak drill fuzz model \
+.PHONY: run example install quick test check browser nginx postgresql node bench compare soak drill fuzz model \
 	mutants screenshots pins clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
 	@$(BIN)/python -m presence_server $(ARGS)
+
+# An application with users of its own, beside a server: make example ARGS=wiki (Django), or
+# ARGS=document (Express; needs Node).
+example: .venv/.done
+	@$(BIN)/python examples/run.py $(ARGS)
 
 # What root installs a user of the service shall run: not with a Python in a folder of root's own.
 FOR_ALL := import ensurepip, os, pathlib, sys; found = map(pathlib.Path, (sys.executable, os.__file__)); \

@@ -865,7 +865,8 @@ li { position: relative; display: flex; align-items: center; gap: .5em; padding-
   outline: 2px solid Canvas }
 .avatar { display: grid; place-items: center; overflow: hidden; box-sizing: border-box;
   inline-size: var(--presence-size, 2em); block-size: var(--presence-size, 2em);
-  border: 2px solid Canvas; border-radius: 50%; color: #fff; background: #475569 }
+  border: 2px solid Canvas; border-radius: 50%; color: #fff; background: #475569;
+  text-transform: uppercase }
 .avatar > * { font-size: calc(var(--presence-size, 2em) * .4) }
 img { inline-size: 100%; block-size: 100%; object-fit: cover }
 .hue0 { background: #1d4ed8 } .hue1 { background: #7e22ce } .hue2 { background: #be123c }

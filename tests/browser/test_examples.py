@@ -1,0 +1,128 @@
+"""The examples, each started by its one command: people of their own accounts see each other."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import jwt
+import psutil  # type: ignore[import-untyped]  # its types are a package of their own
+import pytest
+from playwright.async_api import Locator, expect
+from standardwebhooks.webhooks import Webhook
+
+from presence_server.resources import ROOT
+from testing.install_node_packages import FOLDER, MISSING, are_installed
+from testing.redis_server import free_port
+from tests.browser.conftest import OpenWindow
+from tests.browser.test_accessibility import violations_in_both_schemes
+from tests.browser.window import Window
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@asynccontextmanager
+async def example(name: str, folder: Path) -> AsyncIterator[tuple[str, int]]:
+    """Its address and its process; what it needs is here already."""
+    if name == "document" and not are_installed():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
+    shutil.copytree(ROOT / "examples", folder / "examples")
+    (folder / "examples" / "document" / "node_modules").symlink_to(FOLDER / "node_modules")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PRESENCE_")}
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, folder / "examples" / "run.py", name, f"--port={port}"),
+        env={**clean, "TMPDIR": str(folder), "PRESENCE_GRACE": "0.5", "PYTHONPATH": str(ROOT)},
+        stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL,
+    )
+    url = f"http://localhost:{port}"
+    try:
+        async with asyncio.timeout(30), aiohttp.ClientSession() as http:
+            while True:
+                try:
+                    async with http.get(url):
+                        break
+                except aiohttp.ClientConnectorError:
+                    assert process.returncode is None
+                    await asyncio.sleep(0.05)
+        yield url, process.pid
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 20)
+    assert [path.name for path in folder.iterdir()] == ["examples"]
+
+
+def in_avatars(window: Window, name: str) -> Locator:
+    return window.page.locator("presence-avatars li").filter(has_text=f"{name}: online")
+
+
+async def sign_up(window: Window, name: str) -> None:
+    await window.goto("/sign-up")
+    fields = window.page.locator("form[method=post] input:not([type=hidden]):not([type=radio])")
+    await fields.first.fill(name)
+    for password in (await fields.all())[1:]:
+        await password.fill("quite a long password")
+    await window.page.get_by_role("button", name="Sign up").click()
+    await expect(window.page.get_by_role("button", name=f"Log out {name}")).to_be_visible()
+
+
+async def deliver(window: Window, pid: int, status: str, of_others: str = "") -> int:
+    """Tell its backend of its user, as our server does; the status of the answer."""
+    token = await window.page.request.get(f"{window.url}/presence/token?room=lobby")
+    claims = jwt.decode(await token.text(), options={"verify_signature": False})
+    change = {"room": "lobby", "user": claims["sub"], "status": status, "since": claims["iat"]}
+    body = json.dumps(
+        {
+            "type": "presence.changed",
+            "timestamp": datetime.now(UTC).isoformat(),
+            "data": {"changes": [{**change, "count": 1}], "occupied": [], "vacated": []},
+        }
+    )
+    (_, running) = psutil.Process(pid).children()
+    secret = running.environ()["PRESENCE_WEBHOOK_SECRET"]
+    now = datetime.now(UTC)
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign("msg_1", now, body + of_others),
+    }
+    url = f"{window.url}/presence/webhook/"
+    async with aiohttp.ClientSession() as http:
+        async with http.post(url, data=body, headers=headers) as answer:
+            return answer.status
+
+
+@pytest.mark.parametrize("name, page", [("wiki", "Welcome"), ("document", "The report")])
+async def test_people_of_its_own_see_each_other(
+    name: str, page: str, tmp_path: Path, window: OpenWindow
+) -> None:
+    async with example(name, tmp_path) as (url, pid):
+        ann, bob = [await window(url) for _ in range(2)]
+        for each, called in ((ann, "ann"), (bob, "bob")):
+            await sign_up(each, called)
+            await each.page.get_by_role("link", name=page).click()
+        for each in (ann, bob):
+            await expect(in_avatars(each, "ann")).to_be_attached()
+            await expect(in_avatars(each, "bob")).to_be_attached()
+        assert await violations_in_both_schemes(ann.page) == []
+        await bob.goto("/")
+        await expect(in_avatars(ann, "bob")).to_have_count(0)
+        await expect(ann.page.locator("presence-list li")).to_have_text(["annonline", "bobonline"])
+        assert await deliver(ann, pid, "here") == 204
+        await ann.page.get_by_role("link", name="Who reads what").click()
+        await expect(ann.page.locator("tbody")).to_contain_text("ann")
+        assert await deliver(ann, pid, "gone") == 204
+        await ann.page.reload()
+        await expect(ann.page.locator("tbody")).not_to_contain_text("ann")
+        assert await deliver(ann, pid, "here", of_others="!") == 401
+        await bob.page.get_by_role("button", name="Log out bob").click()
+        await expect(bob.page.locator("presence-list")).to_have_count(0)
+        for each in (ann, bob):
+            await each.page.goto("about:blank")

@@ -185,7 +185,6 @@ export class Room extends EventTarget {
     this.#plan();
   }
 
-  // What happens in one turn is one event.
   #plan() {
     if (this.#planned) return;
     this.#planned = true;
@@ -226,7 +225,6 @@ class Changes {
   }
 }
 
-// Who is here, as the server said it.
 class Roster {
   all = new Map();
   people = this.all; // those of them whom one wants
@@ -487,7 +485,6 @@ class Line {
     if (!FINAL.includes(this.state)) this.#tryIn(Math.max(this.nextTry, this.#notBefore - now()));
   }
 
-  // Null when there is no network.
   async #ask() {
     try {
       const response = await fetch(this.#probe, { headers: this.#headers, cache: "no-store" });
@@ -776,7 +773,7 @@ const numbers = new WeakMap();
 class SharedRoom {
   room;
   #key;
-  #elements = new Map(); // -> the users it shows; [null] for everybody
+  #elements = new Map(); // -> the user it shows, null for everybody
   #timer = null;
 
   constructor(key, room) {
@@ -784,9 +781,9 @@ class SharedRoom {
     this.room = room;
   }
 
-  show(element, users) {
+  show(element, user) {
     clearTimeout(this.#timer);
-    this.#elements.set(element, users);
+    this.#elements.set(element, user);
     this.#watch();
   }
 
@@ -797,7 +794,7 @@ class SharedRoom {
   }
 
   #watch() {
-    const users = new Set([...this.#elements.values()].flat());
+    const users = new Set(this.#elements.values());
     this.room.watch(users.has(null) || users.size > MOST_WATCHED ? null : users);
   }
 
@@ -807,7 +804,7 @@ class SharedRoom {
   }
 }
 
-function shareRoom(src, name, tokenFrom, getToken, users) {
+function shareRoom(src, name, tokenFrom, getToken) {
   if (getToken && !numbers.has(getToken)) numbers.set(getToken, Math.random());
   const key = JSON.stringify([src, name, numbers.get(getToken) ?? tokenFrom]);
   let shared = sharedRooms.get(key);
@@ -829,6 +826,8 @@ const WORDS = {
     stale: "Connection lost. Shown as last known.",
     people: "People who are here",
     nobody: "Nobody is here.",
+    came: "Here now: {who}. ",
+    left: "Gone: {who}.",
   },
   de: {
     online: "online",
@@ -839,6 +838,8 @@ const WORDS = {
     stale: "Verbindung verloren. Letzter bekannter Stand.",
     people: "Wer hier ist",
     nobody: "Niemand ist hier.",
+    came: "Jetzt hier: {who}. ",
+    left: "Gegangen: {who}.",
   },
 };
 
@@ -886,10 +887,11 @@ function styleSheet() {
   return sheet;
 }
 
+const DIGEST_EVERY = 10_000;
 const SHARE = 0.1; // of the time goes into drawing at most
 
-// What elements have in common. `usersOf` says whom one shows, `makePainter` gives what draws them.
-function elementOf(usersOf, makePainter) {
+// What elements have in common; `makePainter` gives what draws one.
+function elementOf(makePainter) {
   // Without a page importing this defines nothing and throws nothing.
   return class extends (globalThis.HTMLElement ?? class {}) {
     static observedAttributes = ["src", "room", "token-from", "user", "max", "lang", "words"];
@@ -897,6 +899,7 @@ function elementOf(usersOf, makePainter) {
     #shared = null;
     #ender = null;
     #paint = null;
+    #tell = null;
     #box = null;
     #joining = false;
     #drawing = false;
@@ -961,12 +964,12 @@ function elementOf(usersOf, makePainter) {
       const [src, room, tokenFrom] = ["src", "room", "token-from"].map((n) => this.getAttribute(n));
       if (!room || !(tokenFrom || this.#getToken)) return null;
       const server = src ?? new URL("../..", import.meta.url).href;
-      return shareRoom(server, room, tokenFrom, this.#getToken, usersOf(this));
+      return shareRoom(server, room, tokenFrom, this.#getToken);
     }
 
     #follow() {
       this.#ender = new AbortController();
-      this.#shared.show(this, usersOf(this));
+      this.#shared.show(this, this.getAttribute("user"));
       const { signal } = this.#ender;
       this.presence.addEventListener("change", () => this.#plan(), { signal });
       this.#plan();
@@ -988,9 +991,12 @@ function elementOf(usersOf, makePainter) {
       if (!this.#paint) {
         this.#box.replaceChildren();
         this.#paint = makePainter(this.#box);
+        this.#tell = digestTo(this.#box);
       }
       this.#box.className = room.stale ? "stale" : "";
-      this.#paint(room, this.#words(), this);
+      const words = this.#words();
+      this.#paint(room, words, this);
+      if (this.hasAttribute("announce")) this.#tell(room, words);
       this.#drawnFor = now() - began;
       this.dispatchEvent(new Event("change"));
     }
@@ -1090,6 +1096,30 @@ function painterOf(list, usual, makeItem, fill) {
   };
 }
 
+// Tells a screen reader who came and left: as one digest, not too often.
+function digestTo(box) {
+  const place = make("p", "unseen");
+  place.role = "status";
+  box.append(place);
+  let [last, told, timer] = [null, null, null];
+  return (room, words) => {
+    if (room !== last) [last, told] = [room, new Map(room.people)];
+    timer ??= setTimeout(() => {
+      timer = null;
+      if (room !== last || room.stale) return;
+      const [before, people] = [told, (told = new Map(room.people))];
+      const came = missing(words.came, before, people);
+      setText(place, came + missing(words.left, people, before));
+    }, DIGEST_EVERY);
+  };
+}
+
+function missing(words, some, others) {
+  const names = [...others].filter(([id]) => !some.has(id)).map(([id, one]) => nameOf(id, one));
+  if (names.length > 5) names.splice(4, Infinity, "…");
+  return names.length ? words.replace("{who}", names.join(", ")) : "";
+}
+
 function listPainter(box) {
   const list = make("ul", "list");
   const more = make("p", "more");
@@ -1154,7 +1184,6 @@ function fillFace(item, { id, name, person, words }) {
   if (/^(https?:|\/)/.test(picture)) loadPicture(face, picture);
 }
 
-// Until it comes the initials stay.
 function loadPicture(face, source) {
   const picture = make("img", "picture");
   picture.alt = "";
@@ -1185,13 +1214,10 @@ function dotPainter(box) {
   };
 }
 
-const everybody = () => [null];
-const one = (element) => [element.getAttribute("user") ?? ""];
-
 const ELEMENTS = {
-  "presence-list": elementOf(everybody, listPainter),
-  "presence-avatars": elementOf(everybody, avatarsPainter),
-  "presence-dot": elementOf(one, dotPainter),
+  "presence-list": elementOf(listPainter),
+  "presence-avatars": elementOf(avatarsPainter),
+  "presence-dot": elementOf(dotPainter),
 };
 
 for (const [tag, element] of Object.entries(ELEMENTS)) {

@@ -247,6 +247,7 @@ async def test_a_frozen_page_keeps_nobody_here(wiki: Wiki, window: OpenWindow) -
     ann = await open_list(window, wiki)
     async with wiki.app.line("bob") as bob:
         await bob.sees("ann", "online")
+        # What a browser tells a page that it freezes; this one, without a screen, freezes none.
         await ann.page.evaluate("document.dispatchEvent(new Event('freeze'))")
         await bob.sees("ann", "offline")
         await ann.page.evaluate("document.dispatchEvent(new Event('resume'))")
@@ -312,6 +313,27 @@ async def test_words_follow_the_language_and_the_author(wiki: Wiki, window: Open
     await expect(row(ann.page, "bot")).to_contain_text("away")
 
 
+async def test_who_wants_to_hear_it_is_told_who_came_and_left(
+    wiki: Wiki, window: OpenWindow
+) -> None:
+    wiki.body = wiki.element("presence-list", announce="")
+    ann = await window(wiki.url)
+    await ann.page.clock.install()
+    await ann.goto("/")
+    await expect(row(ann.page, "Ann Lee")).to_be_visible()
+    said = ann.page.get_by_role("status").last
+    async with wiki.app.line("bob"), wiki.app.line("carl"):
+        await expect(row(ann.page, "carl")).to_be_visible()
+        await expect(said).to_have_text("")
+        await ann.page.clock.run_for(10_000)
+        await expect(said).to_have_text("Here now: bob, carl.")
+    async with wiki.app.line("bob"):
+        await expect(row(ann.page, "carl")).to_have_count(0)
+        await ann.page.clock.run_for(10_000)
+        await expect(said).to_have_text("Gone: carl.")
+
+
+@pytest.mark.alone
 async def test_ten_thousand_people_do_not_jam_a_page(wiki: Wiki, window: OpenWindow) -> None:
     """Whoever comes is told of them at once, and then ten times a second."""
     everybody = {f"user{number:05}": 1_800_000_000 for number in range(10_000)}

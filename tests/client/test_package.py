@@ -14,7 +14,8 @@ from testing.install_node_packages import FOLDER
 CLIENT = ROOT / "clients" / "js"
 SOURCE = (CLIENT / "presence.js").read_text("utf-8")
 README = (CLIENT / "README.md").read_text("utf-8")
-SIZE = 12_000
+SIZE = 12 * 1024
+BUNDLED = ("--bundle", "--format=esm", "--minify-syntax", "--log-level=warning")
 HOLDS = {"LICENSE", "README.md", "package.json", "presence.d.ts", "presence.js"}
 
 
@@ -53,6 +54,19 @@ def test_the_package_is_just_this_and_works_from_a_project(node: str, tmp_path: 
     names = run(node, "--input-type=module", "--eval", script, cwd=project).strip()
     assert names == "Presence,Room,TokenError,tokenFetcher"
     check_types(project)
+    check_bundle(node, project)
+
+
+def check_bundle(node: str, project: Path) -> None:
+    """Of whoever imports it for its elements only, a bundler drops nothing that it needs."""
+    (project / "page.js").write_text('import "presence-server-client";\n')
+    (project / "bot.js").write_text(
+        'import { Presence } from "presence-server-client";\nconsole.log(Presence.name);\n'
+    )
+    esbuild = FOLDER / "node_modules" / ".bin" / "esbuild"
+    run(esbuild, "page.js", "bot.js", *BUNDLED, "--outdir=out", cwd=project)
+    assert "presence-dot" in (project / "out" / "page.js").read_text("utf-8")
+    assert run(node, "out/bot.js", cwd=project) == "Presence\n"
 
 
 def check_types(project: Path) -> None:

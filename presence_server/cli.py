@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # First of all: what is wrong with the rest is said in this form, too.
     logs.set_up(_log_format(given))
     args = _parse(given)
+    args.given = given
     try:
         config = read_config(_flags(args), os.environ)
         for sentence in unknown_variables(os.environ):

@@ -57,6 +57,7 @@ class Config:
     max_sockets_per_user: int = 20
     max_sockets_per_address: int = 200
     max_people_per_room: int = 100_000
+    processes: int = 1
     log_format: str = "text"
     admin_port: int | None = None
     admin_host: str = "127.0.0.1"

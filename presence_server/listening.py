@@ -3,9 +3,10 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -21,68 +22,131 @@ _IN_ONE_TURN = 8
 _MODE = 0o660
 
 
-async def listen(
-    stack: AsyncExitStack,
-    runner: web.AppRunner,
-    host: str,
-    port: int,
-    flags: str,
-    *,
-    reuse_port: bool = False,
-) -> str:
-    """Listen at each place of a list with commas, until the stack is left; where that is.
+class Listener(socket.socket):
+    """A socket whose queue stays long, whatever number asyncio has for it."""
 
-    Port 0 picks a free one, the same for all. Raises ConfigError, which names the `flags`.
+    def listen(self, backlog: int = _BACKLOG) -> None:
+        super().listen(_BACKLOG)
+
+
+class Opened(NamedTuple):
+    """What listens, and where, in words for people."""
+
+    listeners: list[Listener]
+    where: str
+
+
+async def open_listeners(
+    stack: ExitStack, host: str, port: int, flags: str, *, reuse_port: bool = False
+) -> Opened:
+    """Listen at each place of a list with commas. Port 0 picks a free one, the same for all.
+
+    With `reuse_port` other servers may do so, too. The stack takes away socket files; the listeners
+    are the caller's to close. Raises ConfigError, which names the `flags`.
     """
-    opened = []
-    for place in host.split(","):
-        try:
-            if place.startswith(UNIX):
-                stack.callback(await _listen_on_file(runner, Path(place.removeprefix(UNIX))))
-            else:
-                port = await _listen_on_address(runner, place, port, reuse_port)
-        except (OSError, UnicodeError) as error:
-            raise ConfigError(
-                f"{flags}: cannot listen on {_url(place, port)}: {_reason(error)}."
-            ) from None
-        opened.append(_url(place, port))
-    return ", ".join(opened)
+    opened = Opened([], "")
+    urls = []
+    with ExitStack() as unfinished:
+        for place in host.split(","):
+            try:
+                found = await _open(stack, place, port, reuse_port)
+                for listener in found:
+                    opened.listeners.append(unfinished.enter_context(listener))
+            except (OSError, UnicodeError) as error:
+                raise ConfigError(
+                    f"{flags}: cannot listen on {_url(place, port)}: {_reason(error)}."
+                ) from None
+            if not place.startswith(UNIX):
+                port = found[0].getsockname()[1]
+            urls.append(_url(place, port))
+        unfinished.pop_all()
+    return opened._replace(where=", ".join(urls))
 
 
-async def _listen_on_address(
-    runner: web.AppRunner, host: str, port: int, reuse_port: bool
-) -> int:
-    if host == BOTH_FAMILIES:
-        # asyncio would take IPv6 alone.
-        listener = socket.create_server(
-            (host, port),
-            family=socket.AF_INET6,
-            backlog=_BACKLOG,
-            reuse_port=reuse_port,
-            dualstack_ipv6=True,
-        )
-        await _start(web.SockSite(runner, listener, backlog=_IN_ONE_TURN))
-        return int(listener.getsockname()[1])
-    # False would be refused where the platform has no such option.
-    site = web.TCPSite(runner, host, port, backlog=_IN_ONE_TURN, reuse_port=reuse_port or None)
-    await _start(site)
-    return site.port
+def beside(listener: Listener) -> Listener:
+    """Another queue at the same address; a socket file has one for all."""
+    if listener.family == socket.AF_UNIX:
+        return Listener(fileno=os.dup(listener.fileno()))
+    # Not before it was bound: another server without --reuse-port would have shared our address.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    only_six = listener.family == socket.AF_INET6 and bool(
+        listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    )
+    return _bound(listener.family, listener.getsockname(), only_six=only_six, reuse_port=True)
 
 
-async def _start(site: web.BaseSite) -> None:
-    await site.start()
-    server = site._server
-    assert isinstance(server, asyncio.Server)
-    for listener in server.sockets:
-        with socket.socket(fileno=os.dup(listener.fileno())) as same:
-            same.listen(_BACKLOG)
+async def serve_on(runner: web.AppRunner, listeners: Sequence[Listener]) -> None:
+    """Hand the listeners to the runner, which closes them in the end."""
+    for listener in listeners:
+        await web.SockSite(runner, listener, backlog=_IN_ONE_TURN).start()
 
 
-async def _listen_on_file(runner: web.AppRunner, path: Path) -> Callable[[], None]:
+async def _open(stack: ExitStack, place: str, port: int, reuse_port: bool) -> list[Listener]:
+    if place.startswith(UNIX):
+        path = Path(place.removeprefix(UNIX))
+        listener = _on_file(path)
+        stack.callback(_removal(path))
+        return [listener]
+    if place == BOTH_FAMILIES:
+        address = (place, port)
+        return [_bound(socket.AF_INET6, address, only_six=False, reuse_port=reuse_port)]
+    found = await asyncio.get_running_loop().getaddrinfo(
+        place, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    return list(_at_each(dict.fromkeys((info[0], info[4]) for info in found), reuse_port))
+
+
+def _at_each(
+    addresses: Iterable[tuple[int, tuple[Any, ...]]], reuse_port: bool
+) -> Iterator[Listener]:
+    """All that one name stands for; with port 0 all get the port of the first."""
+    port: int | None = None
+    with ExitStack() as unfinished:
+        for family, (name, asked, *rest) in addresses:
+            address = (name, asked if port is None else port, *rest)
+            listener = _bound(family, address, only_six=True, reuse_port=reuse_port)
+            port = unfinished.enter_context(listener).getsockname()[1]
+            yield listener
+        unfinished.pop_all()
+
+
+def _bound(
+    family: int, address: tuple[object, ...], *, only_six: bool, reuse_port: bool
+) -> Listener:
+    listener = Listener(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_six)
+        listener.bind(address)
+        listener.listen()
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _on_file(path: Path) -> Listener:
     _refuse_if_answered(path)
-    # asyncio takes away what is left of a server that was killed.
-    await _start(web.UnixSite(runner, path, backlog=_IN_ONE_TURN))
-    path.chmod(_MODE)
+    if path.is_socket():
+        # What is left of a server that was killed.
+        path.unlink()
+    listener = Listener(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(_MODE)
+        listener.listen()
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _removal(path: Path) -> Callable[[], None]:
     made = path.stat().st_ino
 
     def remove() -> None:

@@ -13,6 +13,8 @@ _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 
 
 _is_json = False
+# What every line has besides its own.
+_always: dict[str, object] = {}
 
 
 def set_up(log_format: str) -> None:
@@ -25,6 +27,11 @@ def set_up(log_format: str) -> None:
     # Finding what is not printed takes longer than the line itself (logging, "Optimization").
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+def name_process(number: int) -> None:
+    """Several write to the same log."""
+    _always["process"] = number
 
 
 def take_what_nobody_catches() -> None:
@@ -111,7 +118,8 @@ class JsonLines(logging.Formatter):
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: value for key, value in vars(record).items() if key not in _PLAIN}
+    own = {key: value for key, value in vars(record).items() if key not in _PLAIN}
+    return {**_always, **own}
 
 
 def _time(record: logging.LogRecord) -> str:

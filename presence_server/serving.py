@@ -6,10 +6,9 @@ import logging
 import os
 import resource
 import signal
-import socket
 import threading
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
 from aiohttp import web
@@ -18,9 +17,12 @@ from presence_server import logs
 from presence_server.app import create_admin_app, create_app
 from presence_server.collector import short_collections
 from presence_server.config import Config, ConfigError
-from presence_server.listening import listen
+from presence_server.keys import CONFIG
+from presence_server.listening import open_listeners, serve_on
 from presence_server.live.seats import capacity
 from presence_server.logs import Seldom
+from presence_server.manager import tell_manager
+from presence_server.processes.inheritance import Inheritance
 from presence_server.watchdog import stack_of
 from presence_server.web.runner import Runner
 
@@ -44,26 +46,35 @@ log = logging.getLogger(__name__)
 Furnish = Callable[[web.Application], None]
 
 
-def run(config: Config, furnish: Furnish = lambda app: None, *, invitation: str = "") -> int:
+def run(
+    config: Config,
+    furnish: Furnish = lambda app: None,
+    *,
+    invitation: str = "",
+    inherited: Inheritance | None = None,
+) -> int:
     """Serve until SIGTERM, SIGINT or SIGHUP and return the exit status.
 
     `furnish` may add routes, and what lives within the services of the application; the invitation
-    is printed when it listens. Whatever refuses the start, or fails in the background later, is
-    raised.
+    is printed when it listens. With something inherited it serves on that, and tells the parent
+    instead. Whatever refuses the start, or fails in the background later, is raised.
     """
     logs.take_what_nobody_catches()
     _raise_descriptor_limit()
     log.info("starting", extra={**config.summary(), "most_sockets": capacity()})
-    for risk in config.risks():
-        log.warning(risk)
+    if inherited is None:
+        for risk in config.risks():
+            log.warning(risk)
     try:
-        asyncio.run(_serve(config, furnish, invitation))
+        asyncio.run(_serve(config, furnish, invitation, inherited))
     except BaseExceptionGroup as group:
         raise _sole_cause(group) from None
     return 0
 
 
-async def _serve(config: Config, furnish: Furnish, invitation: str) -> None:
+async def _serve(
+    config: Config, furnish: Furnish, invitation: str, inherited: Inheritance | None
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Complaints())
@@ -77,16 +88,20 @@ async def _serve(config: Config, furnish: Furnish, invitation: str) -> None:
         # When a background task fails, its TaskGroup in the app cancels this task, wherever it is.
         try:
             runner = await _start(runners, app)
-            lines = ["Listening on " + await _listen(runners, runner, config)]
-            if config.admin_port is not None:
+            if inherited is None:
+                lines = await _listen(runners, runner, app)
+                runners.enter_context(short_collections())
+                print("\n".join(filter(None, [*lines, invitation])), flush=True)
+                tell_manager("READY=1")
+            else:
+                await serve_on(runner, inherited.pages)
                 admin = await _start(runners, create_admin_app(app))
-                lines.append("Operators' pages on " + await _listen_admin(runners, admin, config))
-            runners.enter_context(short_collections())
-            print("\n".join(filter(None, [*lines, invitation])), flush=True)
-            _tell_manager("READY=1")
+                await serve_on(admin, [inherited.operators])
+                runners.enter_context(short_collections())
+                inherited.tell_ready(gone=stop.set)
             await stop.wait()
             log.info("stopping")
-            _tell_manager("STOPPING=1")
+            tell_manager("STOPPING=1")
         finally:
             _end_in_time()
 
@@ -114,15 +129,24 @@ async def _start(runners: AsyncExitStack, app: web.Application) -> web.AppRunner
     return runner
 
 
-async def _listen(stack: AsyncExitStack, runner: web.AppRunner, config: Config) -> str:
-    return await listen(
-        stack, runner, config.host, config.port, "--host and --port", reuse_port=config.reuse_port
+async def _listen(
+    stack: AsyncExitStack, runner: web.AppRunner, app: web.Application
+) -> list[str]:
+    """The lines that say where."""
+    config = app[CONFIG]
+    files = stack.enter_context(ExitStack())
+    opened = await open_listeners(
+        files, config.host, config.port, "--host and --port", reuse_port=config.reuse_port
     )
-
-
-async def _listen_admin(stack: AsyncExitStack, runner: web.AppRunner, config: Config) -> str:
-    flags = "--admin-host and --admin-port"
-    return await listen(stack, runner, config.admin_host, config.admin_port or 0, flags)
+    await serve_on(runner, opened.listeners)
+    lines = [f"Listening on {opened.where}"]
+    if config.admin_port is not None:
+        admin = await _start(stack, create_admin_app(app))
+        flags = "--admin-host and --admin-port"
+        opened = await open_listeners(files, config.admin_host, config.admin_port, flags)
+        await serve_on(admin, opened.listeners)
+        lines.append(f"Operators' pages on {opened.where}")
+    return lines
 
 
 def _raise_descriptor_limit() -> None:
@@ -160,19 +184,6 @@ class _Complaints:
             self._full.warning("no connection can be accepted: %s", error.strerror)
         else:
             loop.default_exception_handler(context)
-
-
-def _tell_manager(state: str) -> None:
-    """What systemd waits for before it goes on, for units of Type=notify."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            manager.connect("\0" + address[1:] if address.startswith("@") else address)
-            manager.sendall(state.encode())
-    except OSError as error:
-        log.warning("NOTIFY_SOCKET cannot be told %s: %s", state, error)
 
 
 def _sole_cause(error: BaseException) -> BaseException:

@@ -297,6 +297,14 @@ SETTINGS = (
         "people that may be in one room of an app",
         "N",
     ),
+    Setting(
+        "processes",
+        _whole(1, 256),
+        "a whole number from 1 to 256",
+        "so many processes share the port under a parent, which starts again one that ends and "
+        "replaces them one by one at SIGHUP; without --redis-url it starts a Redis for them",
+        "N",
+    ),
     Setting("log_format", _one_of("text", "json"), "text or json", "form of the log", "text|json"),
     Setting(
         "admin_port",

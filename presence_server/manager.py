@@ -8,7 +8,7 @@ log = logging.getLogger(__name__)
 
 
 def tell_manager(state: str) -> None:
-    """READY=1 or STOPPING=1, to whoever manages this process, if anybody does."""
+    """Such as READY=1, to whoever manages this process, if anybody does."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, ExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic_ns
 from typing import NoReturn
 
 from aiohttp import web
@@ -111,11 +112,13 @@ class _Parent:
             await self._replacing.wait()
             self._replacing.clear()
             log.info("replacing the processes one by one")
+            tell_manager(f"RELOADING=1\nMONOTONIC_USEC={monotonic_ns() // 1000}")
             for slot in self._servers.values():
                 if not await slot.replace():
                     break
             else:
                 log.info("replaced all processes")
+            tell_manager("READY=1")
 
     async def _start_valkey(self) -> None:
         start = partial(Valkey.start, valkey_program(), self._folder)

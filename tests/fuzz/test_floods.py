@@ -241,8 +241,7 @@ async def test_floods_through_nginx(
     changes = {
         "/etc/ssl/certs/presence-server.pem": str(certificate),
         "/etc/ssl/private/presence-server.key": str(key),
-        "127.0.0.1:8001": f"127.0.0.1:{server.port}",
-        "127.0.0.1:8002": f"127.0.0.1:{server.port}",
+        "127.0.0.1:8000": f"127.0.0.1:{server.port}",
     }
     assert nginx.configure(replaced(SITE, changes)) is None
     try:

@@ -17,6 +17,7 @@ import tempfile
 from asyncio.subprocess import PIPE, STDOUT, Process
 from contextlib import AsyncExitStack
 from pathlib import Path
+from signal import SIGHUP
 from socket import AF_UNIX, SOCK_DGRAM, socket
 from typing import Any, Self
 
@@ -60,13 +61,14 @@ print(answer.read().decode(), end="")
 
 
 class Machine:
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self) -> None:
         # Not pytest's own folder: the path of a Unix socket may have 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="machine-"))
         self.nginx = Nginx(self.folder)
-        self._redis_url = redis_url
-        self._ports = {number: lasting_port() for number in (8001, 8002, 9001, 9002)}
+        self._ports = {number: lasting_port() for number in (8000, 9000)}
         self._units: dict[str, Process] = {}
+        # What they tell systemd.
+        self._ears: dict[str, socket] = {}
         self._closing = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -95,6 +97,8 @@ class Machine:
             if process.returncode is None:
                 process.kill()
             await process.wait()
+        for ear in self._ears.values():
+            ear.close()
         shutil.rmtree(self.folder)
 
     @property
@@ -135,8 +139,7 @@ class Machine:
         for number, port in self._ports.items():
             text = re.sub(rf"\b{number}\b", str(port), text)
         text = text.replace("https://localhost/", f"https://localhost:{self.nginx.port}/")
-        text = re.sub(r"https://example\.com$", self.nginx.url, text, flags=re.M)
-        return text.replace("redis://127.0.0.1\n", f"{self._redis_url}\n")
+        return re.sub(r"https://example\.com$", self.nginx.url, text, flags=re.M)
 
     def _move_files(self) -> None:
         for name in ("presence-server.env", "nginx/conf.d/presence-server.conf"):
@@ -183,20 +186,19 @@ class Machine:
 
     async def _obey(self, arguments: list[str]) -> None:
         match arguments:
-            case ["daemon-reload"]:
+            case ["daemon-reload"] | ["disable", "--now", "redis-server"]:
                 pass
             case ["enable", "--now", *units] | ["start", *units]:
                 await asyncio.gather(*map(self._start, units))
             case ["stop", *units]:
                 await asyncio.gather(*map(self._stop, units))
-            case ["restart", unit]:
-                await self._stop(unit)
-                await self._start(unit)
             case ["-t"]:
                 self._configure_nginx()
             case ["reload", "nginx"]:
                 self._configure_nginx()
                 await self.nginx.start()
+            case ["reload", unit]:
+                await self._reload(unit)
             case _:
                 raise ValueError(f"not known here: {arguments}")
 
@@ -210,14 +212,14 @@ class Machine:
     async def _start(self, unit: str) -> None:
         assert unit not in self._units, f"{unit} runs"
         self._move_files()
-        name, _, instance = unit.partition("@")
-        service = self._service(f"{name}@.service", instance)
+        service = self._service(f"{unit}.service")
         assert service["Type"] == "notify"
         (self.folder / "var/lib" / service["StateDirectory"]).mkdir(mode=0o700, exist_ok=True)
         address = self.folder / f"notify-{unit}"
-        with socket(AF_UNIX, SOCK_DGRAM) as ear, (self.folder / f"{unit}.log").open("ab") as log:
-            ear.setblocking(False)
-            ear.bind(str(address))
+        ear = self._ears[unit] = socket(AF_UNIX, SOCK_DGRAM)
+        ear.setblocking(False)
+        ear.bind(str(address))
+        with (self.folder / f"{unit}.log").open("ab") as log:
             process = self._units[unit] = await asyncio.create_subprocess_exec(
                 *shlex.split(service["ExecStart"]),
                 cwd=service["WorkingDirectory"],
@@ -233,19 +235,29 @@ class Machine:
                 stdout=log,
                 stderr=log,
             )
-            async with asyncio.timeout(READY_WITHIN):
-                said = await asyncio.get_running_loop().sock_recv(ear, 100)
-        address.unlink()
-        assert said == b"READY=1" and process.returncode is None, said
+        assert await self._told(unit) == b"READY=1" and process.returncode is None
+
+    async def _reload(self, unit: str) -> None:
+        self._move_files()
+        assert "kill -HUP $MAINPID" in self._service(f"{unit}.service")["ExecReload"]
+        self._units[unit].send_signal(SIGHUP)
+        assert (await self._told(unit)).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert await self._told(unit) == b"READY=1"
+
+    async def _told(self, unit: str) -> bytes:
+        async with asyncio.timeout(READY_WITHIN):
+            return await asyncio.get_running_loop().sock_recv(self._ears[unit], 100)
 
     async def _stop(self, unit: str) -> None:
         process = self._units.pop(unit)
         process.terminate()
         async with asyncio.timeout(ENDED_WITHIN):
             assert await process.wait() == 0
+        self._ears.pop(unit).close()
+        (self.folder / f"notify-{unit}").unlink()
 
-    def _service(self, name: str, instance: str) -> dict[str, Any]:
-        text = (self.folder / "etc/systemd/system" / name).read_text().replace("%i", instance)
+    def _service(self, name: str) -> dict[str, Any]:
+        text = (self.folder / "etc/systemd/system" / name).read_text()
         lines = self._here(text).splitlines()
         return dict(line.split("=", 1) for line in lines if re.match(r"\w+=", line))
 

@@ -10,7 +10,6 @@ from presence_server.resources import ROOT
 from testing.install_nginx import MISSING, nginx_binary
 from tests.operations.machine import Machine
 from tests.operations.people import Page, Place, staying, until
-from testing.redis_server import RedisServer
 from testing.visitor import PASSWORD, Visitor
 
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
@@ -38,8 +37,8 @@ class Guide:
 
 
 @pytest.fixture
-async def machine(tcp_redis: RedisServer) -> AsyncIterator[Machine]:
-    async with Machine(tcp_redis.url) as machine:
+async def machine() -> AsyncIterator[Machine]:
+    async with Machine() as machine:
         yield machine
 
 
@@ -52,7 +51,7 @@ async def test_the_guide_from_its_first_command_to_its_last(machine: Machine) ->
     for _ in range(3):
         await guide.follow("From nothing to two processes")
     looked = await guide.follow("From nothing to two processes")
-    assert "ready" in looked and "presence_sockets 0.0" in looked
+    assert "ready" in looked and 'presence_sockets{process="2"} 0.0' in looked
     place = Place(machine.nginx.url, machine.certificate)
     async with place.visitor("127.0.0.2") as bob, place.visitor("127.0.0.3") as carol:
         await bob.enter("bob")

@@ -52,12 +52,12 @@ async def test_the_dashboard_asks_for_what_there_is(
     assert asked <= there
 
 
-def test_prometheus_scrapes_the_admin_ports_of_the_unit() -> None:
+def test_prometheus_scrapes_the_admin_port_of_the_unit() -> None:
     (job,) = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text())["scrape_configs"]
-    unit = (ROOT / "deploy" / "presence-server@.service").read_text()
+    unit = (ROOT / "deploy" / "presence-server.service").read_text()
     (port,) = re.findall(r"--admin-port=(\S+)", unit)
     (config,) = job["static_configs"]
-    assert config["targets"] == [f"127.0.0.1:{port.replace('%i', n)}" for n in ("1", "2")]
+    assert config["targets"] == [f"127.0.0.1:{port}"]
 
 
 def test_alarms_name_metrics_that_have_a_row() -> None:

@@ -1,9 +1,10 @@
-"""The way to production of docs/operations.md: nginx in front of two processes with one Redis."""
+"""The way to production of docs/operations.md: nginx in front of two processes on one port."""
 
 import asyncio
 import json
 import os
 import re
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,8 +16,8 @@ from testing.app_client import AppClient
 from testing.install_nginx import MISSING, nginx_binary
 from tests.operations.nginx import NAME, SITE, Nginx, make_certificate, replaced
 from tests.operations.people import WITHIN, Page, Place, staying, until
-from testing.processes import LOGGED_WITHIN, ServerProcess, launch
-from testing.redis_server import RedisServer, lasting_port
+from testing.processes import ServerProcess, launch
+from testing.redis_server import lasting_port
 
 CROWD = 6
 
@@ -28,50 +29,33 @@ pytestmark = [
 
 class Site(Place):
     def __init__(
-        self,
-        url: str,
-        certificate: Path,
-        plain_port: int,
-        servers: tuple[ServerProcess, ServerProcess],
+        self, url: str, certificate: Path, plain_port: int, server: ServerProcess
     ) -> None:
         super().__init__(url, certificate)
         self.plain_port = plain_port
-        self.servers = servers
-
-    async def logged(self, words: str) -> ServerProcess:
-        """The process whose log has the words, as soon as one has."""
-        async with asyncio.timeout(LOGGED_WITHIN):
-            while not (found := [server for server in self.servers if words in server.log]):
-                await asyncio.sleep(0.02)
-        (one,) = found
-        return one
+        self.server = server
 
 
 @pytest.fixture
-async def site(tmp_path: Path, own_redis: RedisServer) -> AsyncIterator[Site]:
-    ports = lasting_port(), lasting_port()
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    port = lasting_port()
     nginx = Nginx(tmp_path)
     certificate, key = make_certificate(tmp_path)
     changes = {
         "/etc/ssl/certs/presence-server.pem": str(certificate),
         "/etc/ssl/private/presence-server.key": str(key),
-        "127.0.0.1:8001": f"127.0.0.1:{ports[0]}",
-        "127.0.0.1:8002": f"127.0.0.1:{ports[1]}",
+        "127.0.0.1:8000": f"127.0.0.1:{port}",
     }
     assert nginx.configure(replaced(SITE, changes)) is None
     # A grace for machines that have other work to do.
-    flags = {"redis_url": own_redis.url, "public_url": nginx.url, "grace": 15}
-    first, second = (
-        ServerProcess(tmp_path, f"server-{port}", port=port, **flags) for port in ports
-    )
+    server = ServerProcess(tmp_path, port=port, processes=2, public_url=nginx.url, grace=15)
     try:
-        await asyncio.gather(first.start(), second.start())
+        await server.start()
         await nginx.start()
-        yield Site(nginx.url, certificate, nginx.plain_port, (first, second))
+        yield Site(nginx.url, certificate, nginx.plain_port, server)
     finally:
         nginx.stop()
-        await first.kill()
-        await second.kill()
+        await server.kill()
 
 
 async def test_pages_and_sockets_come_through(site: Site) -> None:
@@ -124,26 +108,22 @@ async def test_the_clients_own_address_is_counted_and_logged(site: Site) -> None
         assert statuses == [401] * 10 + [429]
         # Nobody else on this machine is thought to be the guesser.
         assert (await owner.log_in("alice")).status == 303
-    await site.logged("address=127.0.8.1 method=POST path=/log_in/ status=429")
-    await site.logged("address=127.0.9.1 method=POST path=/log_in/ status=303")
-    assert not any("192.0.2.7" in server.log for server in site.servers)
+    await site.server.logged("address=127.0.8.1 method=POST path=/log_in/ status=429")
+    await site.server.logged("address=127.0.9.1 method=POST path=/log_in/ status=303")
+    assert "192.0.2.7" not in site.server.log
 
 
-async def test_an_address_stays_with_its_process_where_it_resumes(site: Site) -> None:
-    addresses = [f"127.0.0.{number}" for number in range(10, 26)]
-    for address in addresses:
-        async with site.visitor(address) as visitor:
-            for _ in range(3):
-                assert (await visitor.get("/log_in/")).status == 200
-    # One process each, and both have some.
-    assert {await site.logged(f"address={address} ") for address in addresses} == set(site.servers)
-    async with site.visitor(addresses[0]) as alice:
+async def test_whoever_comes_back_resumes_at_any_process(site: Site) -> None:
+    async with site.visitor() as alice:
         await alice.enter("alice")
         async with alice.live() as socket:
             await socket.sees("alice", "online")
             cursor = socket.cursor
-        async with alice.live(cursor) as socket:
-            assert (await socket.first())["type"] == "changes"
+        for _ in range(12):
+            async with alice.live(cursor) as socket:
+                assert (await socket.first(WITHIN))["type"] == "changes"
+    for process in (1, 2):
+        await site.server.logged(f"request process={process} address=127.0.0.1 method=GET")
 
 
 async def test_no_name_of_others_is_led_to_and_nothing_told_of_nginx(site: Site) -> None:
@@ -161,8 +141,7 @@ async def test_what_nginx_answers_by_itself_is_guarded_too(site: Site) -> None:
     async with site.visitor() as visitor:
         too_large = await visitor.post("/log_in/", {"username": "x" * 20_000})
         too_long = await visitor.get("/" + "x" * 40_000)
-        for server in site.servers:
-            await server.kill()
+        await site.server.kill()
         unreachable = await visitor.get("/log_in/")
     for answer, status in ((too_large, 413), (too_long, 414), (unreachable, 502)):
         assert answer.status == status
@@ -181,8 +160,7 @@ async def test_what_nginx_answers_by_itself_is_guarded_too(site: Site) -> None:
 
 @pytest.mark.slow
 async def test_a_rolling_restart_shows_nobody_offline(site: Site) -> None:
-    """One process after the other, as `systemctl restart` does it: each when the one before it
-    says that it listens."""
+    """One process after the other, as `systemctl reload` does it."""
     async with AsyncExitStack() as stack:
         pages = []
         names = {f"user{number}" for number in range(CROWD)}
@@ -191,9 +169,7 @@ async def test_a_rolling_restart_shows_nobody_offline(site: Site) -> None:
             await visitor.enter(name)
             pages.append(await stack.enter_async_context(staying(Page(visitor))))
         await until(lambda: all(page.shows(names) for page in pages), lambda: vars(pages[0]))
-        for server in site.servers:
-            assert await server.terminate() == 0
-            await server.start()
+        os.kill(site.server.pid, signal.SIGHUP)
         await until(
             lambda: all(page.shows(names) and page.sockets > 1 for page in pages),
             lambda: [(page.sockets, page._here) for page in pages],
@@ -202,7 +178,7 @@ async def test_a_rolling_restart_shows_nobody_offline(site: Site) -> None:
 
 
 async def test_lines_of_an_application_come_through_at_once(site: Site) -> None:
-    server = site.servers[0]
+    server = site.server
     said = ("app", "add", "wiki", "--json", f"--database={server.flags['database']}")
     process = await launch(*said, log_file=server.folder / "app.log")
     out, _ = await asyncio.wait_for(process.communicate(), 30)

@@ -12,7 +12,7 @@ import pytest
 from presence_server.resources import ROOT
 from testing.processes import ServerProcess
 
-UNIT = ROOT / "deploy" / "presence-server@.service"
+UNIT = ROOT / "deploy" / "presence-server.service"
 # Of 10, which is a service without any hardening.
 MOST_EXPOSED = 2.0
 
@@ -27,7 +27,7 @@ def unit(tmp_path: Path) -> Path:
     text = UNIT.read_text()
     program = "/opt/presence-server/bin/presence-server"
     assert program in text
-    instance = tmp_path / "presence-server@1.service"
+    instance = tmp_path / "presence-server.service"
     instance.write_text(text.replace(program, sys.executable))
     return instance
 

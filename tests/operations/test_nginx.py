@@ -1,4 +1,4 @@
-"""The way to production of docs/operations.md: nginx in front of two processes on one port."""
+"""The way to production of docs/operations.md: nginx in front of processes on one port."""
 
 import asyncio
 import json
@@ -18,6 +18,7 @@ from tests.operations.nginx import NAME, SITE, Nginx, make_certificate, replaced
 from tests.operations.people import WITHIN, Page, Place, staying, until
 from testing.processes import ServerProcess, launch
 from testing.redis_server import lasting_port
+from testing.visitor import Visitor
 
 CROWD = 6
 
@@ -25,6 +26,9 @@ pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(nginx_binary() is None and "CI" not in os.environ, reason=MISSING),
 ]
+
+
+two_processes = pytest.mark.parametrize("site", [2], indirect=True)
 
 
 class Site(Place):
@@ -37,7 +41,8 @@ class Site(Place):
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
+    """Of one process; of as many as the test says where that matters."""
     port = lasting_port()
     nginx = Nginx(tmp_path)
     certificate, key = make_certificate(tmp_path)
@@ -48,7 +53,10 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     }
     assert nginx.configure(replaced(SITE, changes)) is None
     # A grace for machines that have other work to do.
-    server = ServerProcess(tmp_path, port=port, processes=2, public_url=nginx.url, grace=15)
+    processes = getattr(request, "param", 1)
+    server = ServerProcess(
+        tmp_path, port=port, processes=processes, public_url=nginx.url, grace=15
+    )
     try:
         await server.start()
         await nginx.start()
@@ -113,17 +121,26 @@ async def test_the_clients_own_address_is_counted_and_logged(site: Site) -> None
     assert "192.0.2.7" not in site.server.log
 
 
+@two_processes
 async def test_whoever_comes_back_resumes_at_any_process(site: Site) -> None:
     async with site.visitor() as alice:
         await alice.enter("alice")
         async with alice.live() as socket:
             await socket.sees("alice", "online")
             cursor = socket.cursor
-        for _ in range(12):
-            async with alice.live(cursor) as socket:
-                assert (await socket.first(WITHIN))["type"] == "changes"
+        await come_back(alice, cursor, 12)
     for process in (1, 2):
         await site.server.logged(f"request process={process} address=127.0.0.1 method=GET")
+
+
+async def come_back(visitor: Visitor, cursor: str | None, times: int) -> None:
+    """Until it has often been told only what it missed; at first the processes know too little."""
+    async with asyncio.timeout(WITHIN):
+        while times:
+            async with visitor.live(cursor) as socket:
+                times -= (await socket.first(WITHIN))["type"] == "changes"
+                cursor = socket.cursor
+            await asyncio.sleep(0.1)
 
 
 async def test_no_name_of_others_is_led_to_and_nothing_told_of_nginx(site: Site) -> None:
@@ -159,6 +176,7 @@ async def test_what_nginx_answers_by_itself_is_guarded_too(site: Site) -> None:
 
 
 @pytest.mark.slow
+@two_processes
 async def test_a_rolling_restart_shows_nobody_offline(site: Site) -> None:
     """One process after the other, as `systemctl reload` does it."""
     async with AsyncExitStack() as stack:

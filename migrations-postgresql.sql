@@ -139,3 +139,34 @@ CREATE TABLE app_changes (
 );
 
 INSERT INTO app_changes (number) VALUES (0);
+
+-- step 4
+
+CREATE TABLE duty (
+    one BIGINT PRIMARY KEY CHECK (one = 1),
+    node TEXT COLLATE "C" NOT NULL,
+    term BIGINT NOT NULL,
+    renewed_at BIGINT NOT NULL,
+    ends_at BIGINT NOT NULL,
+    degraded BIGINT NOT NULL
+);
+
+CREATE TABLE webhooks (
+    app_id BIGINT PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE,
+    round BIGINT NOT NULL,
+    off_at BIGINT,
+    due BIGINT NOT NULL,
+    due_since BIGINT,
+    acknowledged_at BIGINT,
+    answers TEXT COLLATE "C" NOT NULL
+);
+
+CREATE TABLE told (
+    app_id BIGINT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    room TEXT COLLATE "C" NOT NULL,
+    username TEXT COLLATE "C" NOT NULL,
+    here BIGINT NOT NULL,
+    since BIGINT NOT NULL,
+    acknowledged BIGINT NOT NULL,
+    PRIMARY KEY (app_id, room, username)
+);

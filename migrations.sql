@@ -178,3 +178,45 @@ CREATE TABLE app_changes (
 ) STRICT;
 
 INSERT INTO app_changes (number) VALUES (0);
+
+-- step 4
+
+-- The one node that tells webhooks and writes visits. Times are Unix milliseconds by the
+-- database's clock.
+CREATE TABLE duty (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    node TEXT NOT NULL,
+    -- One more with each node that takes it.
+    term INTEGER NOT NULL,
+    renewed_at INTEGER NOT NULL,
+    ends_at INTEGER NOT NULL,
+    -- 1: the node cannot hear the others, and whoever can may take it.
+    degraded INTEGER NOT NULL
+) STRICT;
+
+-- How far each app's backend is told.
+CREATE TABLE webhooks (
+    app_id INTEGER PRIMARY KEY REFERENCES apps (id) ON DELETE CASCADE,
+    -- One more each time that all is told anew: what was under way before counts for nothing.
+    round INTEGER NOT NULL,
+    -- When it answered that it is no more; NULL: it is told.
+    off_at INTEGER,
+    -- How many people differ from what was acknowledged, and since when the first of them does.
+    due INTEGER NOT NULL,
+    due_since INTEGER,
+    acknowledged_at INTEGER,
+    -- JSON: the last answers, the newest first.
+    answers TEXT NOT NULL
+) STRICT;
+
+-- What was said last to an app's backend of each user in a room.
+CREATE TABLE told (
+    app_id INTEGER NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
+    room TEXT NOT NULL,
+    username TEXT NOT NULL,
+    here INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    -- 0: it may have been heard or not.
+    acknowledged INTEGER NOT NULL,
+    PRIMARY KEY (app_id, room, username)
+) STRICT;

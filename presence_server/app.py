@@ -22,6 +22,7 @@ from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
 from presence_server.background import Background
 from presence_server.config import Config
+from presence_server.duty import Duty
 from presence_server.endings import Ending, Endings, EndingsReader, Reason
 from presence_server.keys import (
     API_RATES,
@@ -38,6 +39,7 @@ from presence_server.keys import (
     PRESENCE,
     ROOMS,
     SEATS,
+    SENDER,
     SITE,
     STOPPING,
     STORE,
@@ -75,6 +77,7 @@ from presence_server.web.middlewares import (
 from presence_server.web.once import Once
 from presence_server.web.rendering import StaticFiles, set_up_templates
 from presence_server.web.turnstile import TURNSTILE, Turnstile
+from presence_server.webhooks.sender import Sender
 
 
 def create_app(config: Config) -> web.Application:
@@ -240,6 +243,8 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         tasks.start("apps", app[APPS].run()),
     ]
     stack.push_async_callback(store.close)
+    duty = _open_duty(app, presence)
+    stack.push_async_callback(duty.lay_down)
     for task in running:
         stack.callback(task.cancel)
     if config.redis_url is not None and reached:
@@ -249,7 +254,26 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     await presence.meet()
     # Some may have been of an app that is no more.
     lines.heed_apps()
+    # Nobody is told before it is known who is here.
+    for name, work in (("duty", duty.run()), ("webhooks", app[SENDER].run())):
+        stack.callback(tasks.start(name, work).cancel)
     return presence
+
+
+def _open_duty(app: web.Application, presence: PresenceService) -> Duty:
+    config = app[CONFIG]
+    duty = Duty(
+        app[DATABASE],
+        presence.name,
+        lease=config.lease,
+        alone=config.redis_url is None,
+        wanted=lambda: app[SENDER].is_wanted,
+        degraded=lambda: presence.degraded,
+    )
+    app[SENDER] = Sender(
+        app[DATABASE], app[APPS], presence, duty, allow_private=config.allow_private_webhooks
+    )
+    return duty
 
 
 def _revoke(app: web.Application, ending: Ending) -> None:

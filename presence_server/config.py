@@ -58,6 +58,7 @@ class Config:
     max_sockets_per_address: int = 200
     max_people_per_room: int = 100_000
     processes: int = 1
+    allow_private_webhooks: bool = False
     log_format: str = "text"
     admin_port: int | None = None
     admin_host: str = "127.0.0.1"

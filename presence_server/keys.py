@@ -19,6 +19,7 @@ from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
 from presence_server.store import Store
+from presence_server.webhooks.sender import Sender
 
 APPS = web.AppKey("APPS", KnownApps)
 API_RATES = web.AppKey("API_RATES", ApiRates)
@@ -31,6 +32,7 @@ ENDINGS = web.AppKey("ENDINGS", Endings)
 LINES = web.AppKey("LINES", Lines)
 METRICS = web.AppKey("METRICS", Metrics)
 KEYRING = web.AppKey("KEYRING", Keyring)
+SENDER = web.AppKey("SENDER", Sender)
 # The application that an operators' listener tells of.
 SITE = web.AppKey("SITE", web.Application)
 PASSWORDS = web.AppKey("PASSWORDS", Passwords)

@@ -305,6 +305,12 @@ SETTINGS = (
         "replaces them one by one at SIGHUP; without --redis-url it starts a Redis for them",
         "N",
     ),
+    Setting(
+        "allow_private_webhooks",
+        _switch,
+        "on or off",
+        "webhooks of apps may be at private addresses, such as 127.0.0.1 or 10.0.0.1",
+    ),
     Setting("log_format", _one_of("text", "json"), "text or json", "form of the log", "text|json"),
     Setting(
         "admin_port",

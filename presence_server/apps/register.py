@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from presence_server.accounts.keyring import Keyring, Unreadable
+from presence_server.apps import webhooks
 from presence_server.storage.database import Database, Row, Transaction
 
 _COLUMNS = "apps.id, apps.name, apps.created_at, origins, webhook, grace_milliseconds, visits"
@@ -104,13 +105,28 @@ async def find(db: Database, name: str) -> App:
 
 
 async def change(db: Database, app_id: int, settings: AppSettings) -> None:
+    """Change what was said of an app; at another address for webhooks all is told anew."""
+
     async def work(transaction: Transaction) -> None:
+        rows = await transaction.execute("SELECT webhook FROM apps WHERE id = $1", app_id)
+        if rows and settings.webhook not in (None, rows[0][0]):
+            await webhooks.tell_anew(transaction, app_id)
         await transaction.execute(
             "UPDATE apps SET origins = $2, webhook = $3, grace_milliseconds = $4, visits = $5"
             " WHERE id = $1",
             app_id,
             *_values(settings),
         )
+        await next_change(transaction)
+
+    await db.write(work)
+
+
+async def resync(db: Database, app_id: int) -> None:
+    """Tell its backend anew who is here, as if it had never been told; also one that was gone."""
+
+    async def work(transaction: Transaction) -> None:
+        await webhooks.tell_anew(transaction, app_id)
         await next_change(transaction)
 
     await db.write(work)

@@ -5,12 +5,12 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from presence_server.accounts.keyring import Unreadable, open_keyring
-from presence_server.apps import register, tokens
+from presence_server.apps import register, tokens, webhooks
 from presence_server.apps.permissions import MOST_PATTERNS, Permission, is_pattern
 from presence_server.apps.register import App, AppSettings, Secrets
 from presence_server.apps.settings import (
@@ -21,7 +21,15 @@ from presence_server.apps.settings import (
     read_webhook,
 )
 from presence_server.apps.tokens import LONGEST_LIFE, SigningKey
-from presence_server.commands.database import Refused, minute, printable, run_on_database
+from presence_server.apps.webhooks import State
+from presence_server.commands.database import (
+    Refused,
+    counted,
+    minute,
+    printable,
+    run_on_database,
+    second,
+)
 from presence_server.config import Config
 from presence_server.presence.messages import MessageError, parse_object
 from presence_server.storage.database import Database
@@ -37,6 +45,7 @@ _ACTIONS = {
     "show": "all there is to know about an app but its secrets",
     "set": "change what was said with `app add`; an empty value takes it away",
     "rotate": "make a new key; the one before it holds until the next time, or --drop-previous",
+    "resync": "tell its backend anew who is here, as if it had never been told",
     "delete": "delete an app; its people are gone at once",
     "token": "make a token for a user of an app, to try things out",
 }
@@ -117,6 +126,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
                 await _set(db, args)
             case "rotate":
                 await _rotate(db, config, args)
+            case "resync":
+                await _resync(db, args.name)
             case "delete":
                 await _delete(db, args.name)
             case "token":
@@ -146,20 +157,29 @@ async def _list(db: Database, as_json: bool) -> None:
 
 
 async def _show(db: Database, name: str, as_json: bool) -> None:
-    public = _public(await _named(db, name))
+    app = await _named(db, name)
+    public = _public(app)
+    if app.settings.webhook is not None:
+        public["told"] = _told(await webhooks.state(db, app.id))
     if as_json:
         print(json.dumps(public))
         return
     for field, value in public.items():
-        print(f"{field:10}  {_shown(value)}")
+        if field != "told":
+            print(f"{field:10}  {_shown(value)}")
+    for line in _told_in_words(public.get("told")):
+        print(f"{'told':10}  {line}")
 
 
 async def _set(db: Database, args: argparse.Namespace) -> None:
     app = await _named(db, args.name)
     settings = _settings(args, app.settings)
-    if settings == app.settings and not args.drop_previous:
+    if settings == app.settings and args.webhook is None and not args.drop_previous:
         raise Refused("Say what to change: --origin, --webhook, --grace, --visits.")
     await register.change(db, app.id, settings)
+    if args.webhook and (await webhooks.state(db, app.id)).off_at is not None:
+        # It was gone, and is said to be there again.
+        await register.resync(db, app.id)
     print(f"Changed {app.name}.")
     if args.drop_previous:
         await _drop_previous(db, app, as_json=False)
@@ -188,6 +208,14 @@ async def _delete(db: Database, name: str) -> None:
     app = await _named(db, name)
     await register.delete(db, app.id)
     print(f"Deleted the app {app.name}.")
+
+
+async def _resync(db: Database, name: str) -> None:
+    app = await _named(db, name)
+    if app.settings.webhook is None:
+        raise Refused(f"{app.name} has no webhook: `app set {app.name} --webhook URL`.")
+    await register.resync(db, app.id)
+    print(f"{app.name} is told anew who is here.")
 
 
 async def _print_token(db: Database, config: Config, args: argparse.Namespace) -> None:
@@ -283,6 +311,32 @@ def _public(app: App) -> dict[str, Any]:
         "visits": app.settings.visits,
         "keys": [key.id for key in app.keys],
     }
+
+
+def _told(state: State) -> dict[str, Any]:
+    return {
+        "off_since": state.off_at,
+        "due": state.due,
+        "due_since": state.due_since,
+        "acknowledged_at": state.acknowledged_at,
+        "answers": list(state.answers),
+    }
+
+
+def _told_in_words(told: dict[str, Any] | None) -> Iterator[str]:
+    if told is None:
+        return
+    if told["off_since"] is not None:
+        yield f"switched off since {minute(told['off_since'])}: it answered that it is gone (410)"
+    if told["due"]:
+        people = counted(told["due"], "change")
+        yield f"behind by {people} since {minute(told['due_since'])}"
+    else:
+        yield "all there is to tell"
+    yield f"last acknowledged: {minute(told['acknowledged_at'])}"
+    for answer in told["answers"][:3]:
+        taken = f"{answer['seconds']:.3f} s"
+        yield f"answered {second(answer['at'])}: {printable(answer['answer'])} after {taken}"
 
 
 def _shown(value: object) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from presence_server.background import Background
+from presence_server.live.feed import Feeds
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
 from presence_server.presence.commands import (
@@ -89,6 +90,7 @@ class PresenceService:
         self._grace = grace
         self.node = Node(name, grace=grace, lease=lease, now=_now())
         self.hub = Hub(heartbeat)
+        self.feeds = Feeds(self.node.rooms)
         self._opened = 0
         self._ended: dict[str, float] = {}
         self._due = asyncio.Event()
@@ -301,6 +303,7 @@ class PresenceService:
                     self.relay.send(text, to)
                 case Tell(rooms):
                     self.hub.changed(rooms)
+                    self.feeds.changed(rooms)
                 case TickSoon():
                     self._due.set()
                 case Resubscribe():

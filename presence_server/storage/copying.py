@@ -62,6 +62,18 @@ _TABLES = (
         ("name", "created_at", "origins", "webhook", "grace_milliseconds", "visits"),
     ),
     _Table("app_keys", ("id",), ("",), ("app_id", "created_at", "replaced_at", "sealed")),
+    _Table(
+        "webhooks",
+        ("app_id",),
+        (-1,),
+        ("round", "off_at", "due", "due_since", "acknowledged_at", "answers"),
+    ),
+    _Table(
+        "told",
+        ("app_id", "room", "username"),
+        (-1, "", ""),
+        ("here", "since", "acknowledged"),
+    ),
 )
 
 

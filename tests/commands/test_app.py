@@ -62,7 +62,9 @@ def test_an_app_is_made_listed_changed_rotated_and_deleted(command: Command) -> 
         "webhook": "https://x.example/h?a=1",
         "visits": 30,
     }
-    assert given(command, "show", "wiki") == changed
+    nothing: dict[str, Any] = {"due": 0, "due_since": None, "off_since": None, "answers": []}
+    told = {"told": {**nothing, "acknowledged_at": None}}
+    assert given(command, "show", "wiki") == {**changed, **told}
     taken_away = ("--origin", "", "--webhook", "", "--grace", "", "--visits", "")
     assert command("set", "wiki", *taken_away)[:2] == (0, "Changed wiki.\n")
     assert given(command, "show", "wiki") == {**app, "origins": [], "grace": None}

@@ -36,6 +36,8 @@ TABLES = {
     "choices": "app, username",
     "apps": "id",
     "app_keys": "id",
+    "webhooks": "app_id",
+    "told": "app_id, room, username",
 }
 
 Place = Path | PostgresUrl
@@ -58,6 +60,10 @@ async def content(db: Database) -> dict[str, list[Row]]:
         table: await db.read(f"SELECT * FROM {table} ORDER BY {key}")
         for table, key in TABLES.items()
     }
+
+
+async def _tell(transaction: Transaction) -> None:
+    await transaction.execute("INSERT INTO told VALUES (2, 'doc', 'alice', 1, $1, 0)", NOW)
 
 
 async def fill(db: Database, number: int) -> None:
@@ -111,6 +117,8 @@ async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Plac
         await register.add(source, keyring, "gone", AppSettings(), NOW)
         await register.delete(source, 1)
         made = await register.add(source, keyring, "wiki", AppSettings(visits=3), NOW)
+        await register.change(source, 2, AppSettings(webhook="https://x.example", visits=3))
+        await source.write(_tell)
         copied = await copy(source, target, report)
         assert await content(target) == await content(source)
         assert copied == {name: len(rows) for name, rows in (await content(source)).items()}

@@ -1,0 +1,161 @@
+"""Which of the nodes tells webhooks and writes visits: one at a time, by a row in the database.
+
+Times in the row are by the database's clock, and a node believes in its own turn no longer than by
+its own: whoever stood still in between notices before it does anything.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from presence_server.storage.database import Database, Read, Transaction
+
+# Shares of the lease.
+_RENEW = 0.2
+# A node that hears the others may take the duty from one that does not, which notices within this
+# time: so long it waits.
+_NOTICED_WITHIN = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Term(NamedTuple):
+    """One turn of one node.
+
+    `known_until`: the Unix second up to which the one before it surely had its turn, None if there
+    was none. `early`: it may not have noticed yet that its turn is over.
+    """
+
+    node: str
+    number: int
+    known_until: int | None = None
+    early: bool = False
+
+
+class Duty:
+    """`lease` in seconds. `alone`: no other node can live, so that nobody's turn is waited for.
+
+    Nothing is taken while nothing is `wanted`. A node that is `degraded` gives way to others.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        node: str,
+        *,
+        lease: float,
+        alone: bool,
+        wanted: Callable[[], bool],
+        degraded: Callable[[], bool],
+    ) -> None:
+        self._database = database
+        self._node = node
+        self._lease = lease
+        self._alone = alone
+        self._wanted = wanted
+        self._degraded = degraded
+        self._term: Term | None = None
+        self._from = self._until = 0.0
+        self._stopped = False
+
+    @property
+    def term(self) -> Term | None:
+        """This node's turn, if it is."""
+        return self._term if self._from <= time.monotonic() < self._until else None
+
+    async def run(self) -> None:
+        """Take it and keep it, for ever."""
+        while True:
+            await self._database.attempt(self._keep_up())
+            await asyncio.sleep(min(_NOTICED_WITHIN / 2, self._lease * _RENEW))
+
+    async def lay_down(self) -> None:
+        """At the end: another node may take it at once."""
+        self._stopped = True
+        term, self._term = self._term, None
+        if term is not None:
+            await self._database.attempt(_lay_down(self._database, term))
+
+    async def _keep_up(self) -> None:
+        if self._stopped or not self._wanted():
+            return
+        began, degraded = time.monotonic(), self._degraded()
+        if self._term is None or began >= self._until:
+            if not await self._is_free(degraded):
+                return
+        elif self._until - began > self._lease * (1 - _RENEW):
+            if not self._alone and not await holds(self._database.read, self._term):
+                self._term = None
+            return
+        taken = await self._take(degraded)
+        if taken is None:
+            self._term = None
+            return
+        self._until = began + self._lease
+        if self._term is None or self._term.number != taken.number:
+            log.debug("this node has turn %d of telling", taken.number)
+            self._term = taken
+            self._from = time.monotonic() + (_NOTICED_WITHIN if taken.early else 0.0)
+
+    async def _is_free(self, degraded: bool) -> bool:
+        rows = await self._database.read(_STATE.format(clock=self._database.clock))
+        return all(self._may_take(node, over, deaf, degraded) for node, _, _, over, deaf in rows)
+
+    def _may_take(self, node: str, over: int, deaf: int, degraded: bool) -> bool:
+        return self._alone or node == self._node or over == 1 or (deaf == 1 and not degraded)
+
+    async def _take(self, degraded: bool) -> Term | None:
+        clock = self._database.clock
+
+        async def work(transaction: Transaction) -> Term | None:
+            number, known_until, early = 0, None, False
+            for node, number, renewed_at, over, deaf in await transaction.execute(
+                _STATE.format(clock=clock)
+            ):
+                if not self._may_take(node, over, deaf, degraded):
+                    return None
+                known_until = renewed_at // 1000
+                if node == self._node:
+                    number -= 1
+                else:
+                    early = not (over or self._alone)
+            await transaction.execute(
+                "INSERT INTO duty (one, node, term, renewed_at, ends_at, degraded)"
+                f" VALUES (1, $1, $2, {clock}, {clock} + $3, $4) ON CONFLICT (one) DO UPDATE"
+                " SET node = excluded.node, term = excluded.term, degraded = excluded.degraded,"
+                " renewed_at = excluded.renewed_at, ends_at = excluded.ends_at",
+                self._node,
+                number + 1,
+                round(1000 * self._lease),
+                int(degraded),
+            )
+            return Term(self._node, number + 1, known_until, early)
+
+        return await self._database.write(work)
+
+
+# The row, with 1 behind it when its end is over.
+_STATE = (
+    "SELECT node, term, renewed_at, CASE WHEN ends_at <= {clock} THEN 1 ELSE 0 END, degraded"
+    " FROM duty"
+)
+
+
+async def holds(read: Read, term: Term) -> bool:
+    """Whether nobody has had a turn since."""
+    return bool(
+        await read("SELECT 1 FROM duty WHERE node = $1 AND term = $2", term.node, term.number)
+    )
+
+
+async def _lay_down(database: Database, term: Term) -> None:
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute(
+            f"UPDATE duty SET ends_at = {database.clock} WHERE node = $1 AND term = $2",
+            term.node,
+            term.number,
+        )
+
+    await database.write(work)

@@ -1,0 +1,88 @@
+"""Telling whoever has no line: as an observer, what changed since the version that it has."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from presence_server.presence.rooms import Rooms
+from presence_server.presence.roster import Person, Roster
+
+
+class News(NamedTuple):
+    """Of one room: who changed, or None when all have to be looked at."""
+
+    room: str
+    roster: Roster
+    changed: list[tuple[str, Person]] | None
+
+
+class Feed:
+    """Of the rooms of one app; 0: of the own accounts."""
+
+    def __init__(self, app: int, rooms: Rooms) -> None:
+        self.app = app
+        self._rooms = rooms
+        self._versions: dict[str, int] = {}
+        # In the order in which something happened there.
+        self._due: dict[str, None] = {}
+        self._wake = asyncio.Event()
+
+    def changed(self, room: str) -> None:
+        """Something happened in a room, by its key."""
+        self._due[room] = None
+        self._wake.set()
+
+    def look_at_all(self, rooms: Iterable[str] = ()) -> None:
+        """Begin anew: with all people of all rooms, and of these."""
+        self._versions.clear()
+        for room in (*rooms, *(room.key for room in self._rooms if room.app == self.app)):
+            self.changed(room)
+
+    def look_again(self, room: str) -> None:
+        """Begin anew with all people of a room."""
+        self._versions.pop(room, None)
+        self.changed(room)
+
+    async def wait(self) -> None:
+        """Until something has happened."""
+        await self._wake.wait()
+
+    def take(self) -> Iterator[News]:
+        """What happened since it was taken last."""
+        due, self._due = self._due, {}
+        self._wake.clear()
+        for key in due:
+            room = self._rooms.get(key)
+            if room is None:
+                self._versions.pop(key, None)
+                yield News(key, Roster(), None)
+                continue
+            version = self._versions.get(key)
+            changed = None if version is None else room.roster.changes_since(version)
+            self._versions[key] = room.roster.version
+            yield News(key, room.roster, changed)
+
+
+class Feeds:
+    """All who are told in this way."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._feeds: dict[int, list[Feed]] = {}
+
+    def open(self, app: int) -> Feed:
+        feed = Feed(app, self._rooms)
+        self._feeds.setdefault(app, []).append(feed)
+        return feed
+
+    def close(self, feed: Feed) -> None:
+        self._feeds[feed.app].remove(feed)
+        if not self._feeds[feed.app]:
+            del self._feeds[feed.app]
+
+    def changed(self, rooms: Iterable[str]) -> None:
+        if not self._feeds:
+            return
+        for key in rooms:
+            for feed in self._feeds.get(int(key.partition("/")[0] or 0), ()):
+                feed.changed(key)

@@ -1,0 +1,287 @@
+"""A server and the backend of an app, which takes what it is told or does not."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+import standardwebhooks
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from presence_server.apps import register
+from presence_server.apps.webhooks import state
+from presence_server.keys import APPS, DATABASE, KEYRING, SENDER
+from presence_server.webhooks import delivery
+from testing.app_client import AppClient
+from testing.receiver import Delivered, Receiver
+from tests.api.conftest import AddApp
+from tests.conftest import Serve
+
+Start = Callable[..., Awaitable[AppClient]]
+
+
+@pytest.fixture
+async def server(serve: Serve) -> TestServer:
+    return await serve(grace=0.5, allow_private_webhooks=True)
+
+
+@pytest.fixture
+async def app(server: TestServer, add_app: AddApp, receiver: Receiver) -> AppClient:
+    """An app whose backend is the receiver."""
+    client = await add_app(str(server.make_url("")).rstrip("/"), webhook=receiver.url)
+    await server.app[APPS].read()
+    return client
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is waited for takes a tenth or less."""
+    monkeypatch.setattr(delivery, "_COLLECT", 0.05)
+    monkeypatch.setattr(delivery, "_SAME_AGAIN", (0.1, 0.1))
+    monkeypatch.setattr(delivery, "_ANEW", (0.3,))
+
+
+async def test_who_comes_and_goes_is_told(app: AppClient, receiver: Receiver) -> None:
+    began = int(time.time())
+    async with app.line("alice"), app.line("bob"), app.line("alice", "team"):
+        for user in ("alice", "bob"):
+            await receiver.hears("doc", user, "here", within=3)
+        said = await receiver.hears("team", "alice", "here")
+        assert said["count"] == 1 and began <= said["since"] <= time.time()
+        await receiver.hears("lobby", "bob", "here")
+    await receiver.hears("lobby", "alice", "gone")
+    await receiver.until(lambda: not any(map(receiver.here, ("doc", "team", "lobby"))))
+    occupied = [room for d in receiver.accepted for room in d.data["occupied"]]
+    vacated = [room for d in receiver.accepted for room in d.data["vacated"]]
+    assert sorted(occupied) == sorted(vacated) == ["doc", "lobby", "team"]
+    message = json.loads(receiver.accepted[0].body)
+    assert message["type"] == "presence.changed" and message["timestamp"].endswith("Z")
+
+
+async def test_flaps_statuses_and_watchers_are_not_told(
+    app: AppClient, receiver: Receiver
+) -> None:
+    watching = app.token("watcher", {"doc": "watch"})
+    async with app.line("watcher", token=watching) as watcher, app.line("alice") as alice:
+        await receiver.hears("doc", "alice", "here")
+        await alice.send({"type": "status", "status": "away"})
+        await watcher.sees("alice", "away")
+        async with app.line("bob") as bob:
+            await watcher.sees("bob", "online")
+            await bob.send({"type": "leave"})
+            await watcher.sees("bob", "offline")
+        async with app.line("carol"):
+            await receiver.hears("doc", "carol", "here")
+    told = {change["user"] for d in receiver.accepted for change in d.data["changes"]}
+    assert told == {"alice", "carol"}
+
+
+async def test_the_invisible_are_never_told(
+    app: AppClient, receiver: Receiver, impatient: None
+) -> None:
+    hidden = app.token("alice", invisible=True)
+    choose = {"type": "status", "scope": "user", "status": "invisible"}
+    async with app.line("bob"), app.line("alice", token=hidden) as alice:
+        await alice.first()
+        await receiver.hears("doc", "alice", "here")
+        await alice.send(choose)
+        gone = await receiver.hears("doc", "alice", "gone")
+        assert gone["count"] == 1
+    async with app.line("alice", "team", token=app.token("alice", "team", invisible=True)):
+        async with app.line("bob"):
+            await receiver.hears("doc", "bob", "here")
+    assert ("team", "alice") not in receiver.told
+    assert not any("team" in d.data["occupied"] for d in receiver.accepted)
+
+
+async def test_the_official_library_takes_it_and_nothing_that_was_changed(
+    app: AppClient, server: TestServer, receiver: Receiver, impatient: None
+) -> None:
+    known = server.app[APPS].named("wiki")
+    assert known is not None
+    (before,) = server.app[APPS].webhook_secrets(known)
+    made = await register.rotate(
+        server.app[DATABASE], server.app[KEYRING], known.id, int(time.time())
+    )
+    await server.app[APPS].read()
+    async with app.at(app.url).line("alice", token=_with(app, made)):
+        await receiver.hears("doc", "alice", "here")
+    delivered = receiver.delivered[0]
+    for secret in (before, made.webhook_secret):
+        webhook = standardwebhooks.Webhook(secret)
+        assert webhook.verify(delivered.body, dict(delivered.headers))
+        for place in (0, len(delivered.body) // 2, len(delivered.body) - 1):
+            body = bytearray(delivered.body)
+            body[place] ^= 1
+            _refuses(webhook, bytes(body), delivered.headers)
+        old = {**delivered.headers, "webhook-timestamp": str(int(time.time()) - 600)}
+        _refuses(webhook, delivered.body, old)
+    other = standardwebhooks.Webhook("whsec_" + "A" * 43 + "=")
+    _refuses(other, delivered.body, delivered.headers)
+    assert len(delivered.headers["webhook-signature"].split()) == 2
+
+
+def _with(app: AppClient, made: register.Secrets) -> str:
+    secrets = {"name": app.name, "key": made.key, "secret": made.secret}
+    return AppClient(app.url, app.http, secrets).token("alice")
+
+
+def _refuses(webhook: standardwebhooks.Webhook, body: bytes, headers: object) -> None:
+    with pytest.raises((standardwebhooks.WebhookVerificationError, UnicodeDecodeError)):
+        webhook.verify(body, dict(headers))  # type: ignore[call-overload]
+
+
+async def _hang(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+    await asyncio.sleep(30)
+    return web.Response()
+
+
+async def _close(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.close()
+    return web.Response()
+
+
+async def _garbage(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.write(b"\x00\xff garbage\r\n\r\n" * 100)
+    request.transport.close()
+    return web.Response()
+
+
+async def _half(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+    assert request.transport is not None
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
+    request.transport.write(answer)
+    request.transport.close()
+    return web.Response()
+
+
+def _status(status: int, **headers: str) -> Callable[..., Awaitable[web.StreamResponse]]:
+    async def answer(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+        return web.Response(status=status, headers=headers)
+
+    return answer
+
+
+_BAD_ANSWERS = (
+    (_status(500), "500"),
+    (_status(302, Location="/elsewhere"), "302"),
+    (_close, "closed without an answer"),
+    (_garbage, "no answer that is HTTP"),
+    (_half, "no answer that is HTTP"),
+    (_hang, "no answer in time"),
+)
+
+
+async def test_whatever_it_answers_in_the_end_it_knows(
+    app: AppClient,
+    server: TestServer,
+    receiver: Receiver,
+    impatient: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("presence_server.webhooks.receiver.PATIENCE", 0.3)
+    for number, (answer, words) in enumerate(_BAD_ANSWERS):
+        room, before = f"room-{number}", len(receiver.delivered)
+        receiver.instead = answer
+        await app.put(room, "alice", ttl=60)
+        await app.put(room, "bob", ttl=60)
+        await receiver.until(lambda: len(receiver.delivered) >= before + 2)
+        first, again = receiver.delivered[before : before + 2]
+        assert (first.id, first.body) == (again.id, again.body)
+        assert int(again.headers["webhook-timestamp"]) >= int(first.headers["webhook-timestamp"])
+        # What has changed by then is in a new message.
+        await app.ask("DELETE", f"/rooms/{room}/users/bob")
+        await receiver.until(lambda: receiver.delivered[-1].id != first.id)
+        told = server.app[SENDER].states()["wiki"]
+        assert told.due and told.answers[0]["answer"].startswith(words)
+        receiver.instead = None
+        await receiver.hears(room, "alice", "here")
+        await receiver.hears(room, "bob", "gone")
+
+
+async def test_when_it_asks_to_be_left_alone_it_is(
+    app: AppClient, receiver: Receiver, impatient: None
+) -> None:
+    receiver.instead = _status(429, **{"Retry-After": "1"})
+    async with app.line("alice"):
+        await receiver.until(lambda: len(receiver.delivered) == 1)
+        receiver.instead, asked = None, time.monotonic()
+        await receiver.hears("doc", "alice", "here")
+        assert 0.9 < time.monotonic() - asked < 4
+
+
+async def test_one_that_is_gone_is_told_nothing_until_it_is_said_to_be_back(
+    app: AppClient, server: TestServer, receiver: Receiver, impatient: None
+) -> None:
+    receiver.instead = _status(410)
+    db, known = server.app[DATABASE], server.app[APPS].named("wiki")
+    assert known is not None
+    async with app.line("alice"):
+        await receiver.until(lambda: len(receiver.delivered) == 1)
+        async with asyncio.timeout(5):
+            while server.app[SENDER].states():
+                await asyncio.sleep(0.05)
+        assert (await state(db, known.id)).off_at == pytest.approx(time.time(), abs=5)
+        receiver.instead = None
+        async with app.line("bob"):
+            await asyncio.sleep(0.5)
+            assert len(receiver.delivered) == 1
+            await register.resync(db, known.id)
+            await receiver.hears("doc", "alice", "here")
+            await receiver.hears("doc", "bob", "here")
+    assert (await state(db, known.id)).off_at is None
+
+
+async def test_to_begin_anew_tells_everybody_who_is_here(
+    app: AppClient, server: TestServer, receiver: Receiver, impatient: None
+) -> None:
+    known = server.app[APPS].named("wiki")
+    assert known is not None
+    async with app.line("alice"), app.line("bob"):
+        await receiver.hears("doc", "bob", "here")
+        await receiver.hears("doc", "alice", "here")
+        # It has lost all that it knew.
+        receiver.told.clear()
+        await register.resync(server.app[DATABASE], known.id)
+        await receiver.hears("doc", "bob", "here")
+        await receiver.hears("doc", "alice", "here")
+    await receiver.hears("doc", "alice", "gone")
+
+
+async def test_a_private_address_is_not_connected_to(
+    serve: Serve, add_app: AddApp, receiver: Receiver, impatient: None
+) -> None:
+    server = await serve(grace=0.5)
+    port = receiver.url.split(":")[2]
+    urls = {f"{n}": url for n, url in enumerate((receiver.url, f"http://localhost:{port}"))}
+    apps = [
+        await add_app(str(server.make_url("")).rstrip("/"), name, webhook=url)
+        for name, url in urls.items()
+    ]
+    await server.app[APPS].read()
+    for app in apps:
+        async with app.line("alice"), asyncio.timeout(5):
+            sender = server.app[SENDER]
+            while not (app.name in (told := sender.states()) and told[app.name].answers):
+                await asyncio.sleep(0.05)
+            answer = told[app.name].answers[0]["answer"]
+            assert answer == "a private address, which is not allowed"
+    assert receiver.delivered == []
+
+
+async def test_a_message_has_its_limits(
+    app: AppClient, receiver: Receiver, impatient: None
+) -> None:
+    users = [f"{n:03}" + "😀" * 125 for n in range(60)] + [f"u{n}" for n in range(150)]
+    for user in users:
+        assert (await app.put("r" * 128, user, ttl=60)).status == 204
+    await receiver.until(lambda: receiver.here("r" * 128) == set(users))
+    await receiver.until(lambda: receiver.here("lobby") == set(users))
+    for delivered in receiver.delivered:
+        assert len(delivered.body) <= 16 * 1024
+        assert len(delivered.data["changes"]) <= 100
+    assert any(len(d.data["changes"]) == 100 for d in receiver.delivered)

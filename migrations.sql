@@ -220,3 +220,41 @@ CREATE TABLE told (
     acknowledged INTEGER NOT NULL,
     PRIMARY KEY (app_id, room, username)
 ) STRICT;
+
+-- step 5
+
+-- 1: this account runs the site.
+ALTER TABLE users ADD COLUMN administrator INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX administrators ON users (id) WHERE administrator = 1;
+
+-- When whoever holds the session last showed that they know the password.
+ALTER TABLE sessions ADD COLUMN confirmed_at INTEGER NOT NULL DEFAULT 0;
+
+-- What administrators have done.
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    done_at INTEGER NOT NULL,
+    -- Names as they were then; no administrator: whoever has the machine itself.
+    administrator TEXT,
+    act TEXT NOT NULL,
+    whom TEXT NOT NULL,
+    address TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX audit_by_time ON audit (done_at);
+CREATE INDEX audit_by_whom ON audit (whom, number);
+
+-- Links that let somebody in: to a new password, or to an account of their own.
+CREATE TABLE links (
+    -- SHA-256 of what stands in the link: who reads this table can open none.
+    key TEXT PRIMARY KEY,
+    -- Whose password it sets; NULL: it is an invitation.
+    user_id INTEGER REFERENCES users (id) ON DELETE CASCADE,
+    made_by TEXT NOT NULL,
+    made_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    used INTEGER NOT NULL,
+    uses INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX links_by_user ON links (user_id);

@@ -56,11 +56,13 @@ from presence_server.web import (
     api,
     api_description,
     backends,
+    links,
     operations,
     operators,
     pages,
     rooms,
 )
+from presence_server.web.admin import routes as administration
 from presence_server.web.cookies import CookieStorage, cookie_name
 from presence_server.web.bearers import count_requests
 from presence_server.web.bodies import LARGEST
@@ -129,6 +131,11 @@ def _routes(static: StaticFiles) -> list[web.RouteDef]:
         web.post("/account/end", once(account.end_devices, but={"device": "others"})),
         web.post("/account/delete", once(account.delete_account)),
         web.get("/account/{form:password|end|delete}", account.show_account_instead),
+        web.get("/invite/{token}", links.show_invitation),
+        web.post("/invite/{token}", once(links.accept_invitation)),
+        web.get("/reset/{token}", links.show_reset),
+        web.post("/reset/{token}", once(links.reset_password)),
+        *administration.routes(once),
         web.get("/users/", live),
         web.get("/api/users", api.list_users),
         web.get("/api/v1/rooms", backends.list_rooms),

@@ -101,6 +101,14 @@ class Config:
         return None if self.public_url is None else read_site_url(self.public_url)[0]
 
     @property
+    def site_url(self) -> str:
+        """Where people find the site, without a slash at its end."""
+        if self.public_url is not None:
+            return self.public_url
+        host = self.host.partition(",")[0]
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
     def base_path(self) -> str:
         """Below which the site lives: empty, or such as "/presence"."""
         return "" if self.public_url is None else read_site_url(self.public_url)[1]

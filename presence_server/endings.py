@@ -62,7 +62,7 @@ class Endings:
         self.database = database
         self._nudge = nudge
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], /) -> T:
         """Run a transaction that records endings, as Database.write() does."""
         try:
             return await self.database.write(work)

@@ -7,6 +7,7 @@ from aiohttp import web
 from presence_server.storage.database import Database
 from presence_server.accounts.keyring import Keyring
 from presence_server.accounts.passwords import Passwords
+from presence_server.accounts.sessions import Session
 from presence_server.accounts.throttle import Throttle
 from presence_server.apps.known import KnownApps
 from presence_server.apps.limits import ApiRates, AppLines
@@ -45,3 +46,5 @@ THROTTLE = web.AppKey("THROTTLE", Throttle)
 
 # Absent from a request of somebody who has not logged in.
 IDENTITY = web.RequestKey("IDENTITY", Identity)
+# The row that the identity was found by; absent like it.
+SESSION = web.RequestKey("SESSION", Session)

@@ -45,9 +45,12 @@ DELETE FROM nodes;
 DELETE FROM here;
 DELETE FROM choices;
 DELETE FROM apps;
+DELETE FROM audit;
+DELETE FROM links;
 ALTER TABLE users ALTER id RESTART;
 ALTER TABLE endings ALTER number RESTART;
 ALTER TABLE apps ALTER id RESTART;
+ALTER TABLE audit ALTER number RESTART;
 UPDATE about SET value = replace(gen_random_uuid()::text, '-', '') WHERE name = 'identity';
 """
 # What a server says of itself in postmaster.pid; "standby" is a replica that can be read.

@@ -77,10 +77,11 @@ class Passwords:
     async def verify(
         self, password: str, hashed: str | None, who: Waiter = ANYBODY, *, known: bool = False
     ) -> bool:
-        """Whether the password belongs to the hash; None takes as long as any hash of our cost."""
+        """Whether the password belongs to the hash; without a
+        hash it takes as long as with any of our cost."""
         await self._turn(who, known)
         check = password, hashed or self._nobodys, self._cost
-        return await self._run(self._pool, _matches, *check) and hashed is not None
+        return await self._run(self._pool, _matches, *check) and bool(hashed)
 
     async def problem(
         self, password: str, username: str, who: Waiter = ANYBODY, *, known: bool = False

@@ -23,7 +23,7 @@ _VALUES = 500
 
 _COLUMNS = (
     "sessions.key, sessions.user_id, users.username, sessions.started_at, sessions.used_at,"
-    " sessions.address, sessions.device"
+    " sessions.address, sessions.device, sessions.confirmed_at, users.administrator"
 )
 
 
@@ -40,7 +40,11 @@ class NotAllowed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """`key` names the session in this server and its database; it lets nobody in."""
+    """`key` names the session in this server and its database; it lets nobody in.
+
+    `confirmed_at` is when the password was last entered on this device, and `administrator` 1 for
+    whoever runs the site.
+    """
 
     key: str
     user_id: int
@@ -49,6 +53,8 @@ class Session:
     used_at: int
     address: str
     device: str
+    confirmed_at: int
+    administrator: int
 
 
 async def start(
@@ -70,8 +76,10 @@ async def start(
 
     async def work(transaction: Transaction) -> list[Row]:
         await transaction.execute(
-            "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
-            " SELECT $1, id, $3, $3, $4, $5, $6 FROM users WHERE id = $2 AND disabled_at IS NULL"
+            "INSERT INTO sessions"
+            " (key, user_id, started_at, used_at, expires_at, address, device, confirmed_at)"
+            " SELECT $1, id, $3, $3, $4, $5, $6, $8 FROM users"
+            " WHERE id = $2 AND disabled_at IS NULL"
             " AND password_hash = coalesce($7, password_hash)",
             key,
             user_id,
@@ -80,6 +88,7 @@ async def start(
             address,
             device,
             password_hash,
+            0 if password_hash is None else now,
         )
         begun = await transaction.execute(
             f"SELECT {_COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
@@ -134,6 +143,17 @@ async def touch(db: Database, keys: Collection[str], now: int) -> None:
 
     if keys:
         await db.write(work)
+
+
+async def confirm(db: Database, key: str, now: int) -> None:
+    """Note that the password was entered on the session's device."""
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute(
+            "UPDATE sessions SET confirmed_at = $2 WHERE key = $1", key, now
+        )
+
+    await db.write(work)
 
 
 async def known(db: Database, keys: Collection[str]) -> set[str]:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 
-from presence_server.accounts import sessions
+from presence_server.accounts import audit, links, sessions
 from presence_server.endings import Endings
 
 _EVERY = 60.0  # seconds
@@ -22,6 +22,8 @@ async def keep_up(
         now = int(time.time())
         await database.attempt(sessions.touch(database, in_use(), now))
         await database.attempt(sessions.end_expired(ends, now))
+        await database.attempt(links.forget_old(database, now))
+        await database.attempt(audit.forget_old(database, now))
         await database.attempt(_end_unknown(ends, in_use(), end))
         await asyncio.sleep(_EVERY)
 

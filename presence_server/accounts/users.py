@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from presence_server import endings
 from presence_server.accounts.sessions import end_others
 from presence_server.endings import Ending, Endings, Reason
-from presence_server.storage.database import Database, Row, Transaction
+from presence_server.storage.database import Database, Row, TakenBack, Transaction, Writer
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,30}[A-Za-z0-9]")
 _CHARACTERS = re.compile(r"[A-Za-z0-9_.-]*")
@@ -22,10 +22,12 @@ _RESERVED = frozenset(
 CLOCKS_DIFFER = 60
 # Some databases refuse more values than this in one statement.
 _VALUES = 500
-_COLUMNS = "id, username, created_at, disabled_at, last_seen"
+COLUMNS = "id, username, created_at, disabled_at, last_seen, administrator"
+# The hash of an account whose password nobody has chosen yet: none fits.
+NO_PASSWORD = ""
 
 
-class UsernameTaken(Exception):
+class UsernameTaken(TakenBack):
     """The name is somebody's, whatever the case."""
 
 
@@ -36,6 +38,7 @@ class User:
     created_at: int
     disabled: bool
     last_seen: int | None
+    administrator: bool
 
 
 def name_problem(username: str) -> str | None:
@@ -54,31 +57,39 @@ def is_reserved(username: str) -> bool:
     return username.lower() in _RESERVED
 
 
-async def create(db: Database, username: str, password_hash: str, now: int) -> User:
+async def create(
+    db: Writer, username: str, password_hash: str, now: int, *, administrator: bool = False
+) -> User:
     """Make an account; once this returns it survives a power cut. Raises UsernameTaken."""
 
-    async def work(transaction: Transaction) -> list[Row]:
-        return await transaction.execute(
-            "INSERT INTO users (username, lower_name, password_hash, created_at)"
-            " VALUES ($1, $2, $3, $4) ON CONFLICT (lower_name) DO NOTHING"
-            f" RETURNING {_COLUMNS}",
+    async def work(transaction: Transaction) -> User:
+        rows = await transaction.execute(
+            "INSERT INTO users (username, lower_name, password_hash, created_at, administrator)"
+            " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (lower_name) DO NOTHING"
+            f" RETURNING {COLUMNS}",
             username,
             username.lower(),
             password_hash,
             now,
+            int(administrator),
         )
+        if not rows:
+            raise UsernameTaken(username)
+        return in_row(rows[0])
 
-    rows = await db.write(work)
-    if not rows:
-        raise UsernameTaken(username)
-    return _user(rows[0])
+    return await db.write(work)
 
 
 async def find(db: Database, username: str) -> User | None:
     if not _could_be_stored(username):
         return None
-    rows = await db.read(f"SELECT {_COLUMNS} FROM users WHERE lower_name = $1", username.lower())
-    return _user(rows[0]) if rows else None
+    rows = await db.read(f"SELECT {COLUMNS} FROM users WHERE lower_name = $1", username.lower())
+    return in_row(rows[0]) if rows else None
+
+
+async def by_id(db: Database, user_id: int) -> User | None:
+    rows = await db.read(f"SELECT {COLUMNS} FROM users WHERE id = $1", user_id)
+    return in_row(rows[0]) if rows else None
 
 
 async def password_hash(db: Database, username: str) -> str | None:
@@ -118,9 +129,9 @@ async def page(
 async def listed(db: Database, after: int, limit: int) -> list[User]:
     """All there is to know about the accounts whose id comes after one, in the order of sign-up."""
     rows = await db.read(
-        f"SELECT {_COLUMNS} FROM users WHERE id > $1 ORDER BY id LIMIT $2", after, limit
+        f"SELECT {COLUMNS} FROM users WHERE id > $1 ORDER BY id LIMIT $2", after, limit
     )
-    return [_user(row) for row in rows]
+    return [in_row(row) for row in rows]
 
 
 async def last_seen_of(db: Database, usernames: Sequence[str]) -> dict[str, int | None]:
@@ -169,6 +180,8 @@ async def change_password(
         await transaction.execute(
             "UPDATE users SET password_hash = $2 WHERE id = $1", user_id, password_hash
         )
+        # A link that would set another one is worth nothing any more.
+        await transaction.execute("DELETE FROM links WHERE user_id = $1", user_id)
         await end_others(transaction, user_id, now, Reason.PASSWORD, keep)
 
     await ends.write(work)
@@ -201,9 +214,18 @@ async def disable(ends: Endings, user_id: int, now: int) -> None:
     await ends.write(work)
 
 
-async def enable(db: Database, user_id: int) -> None:
+async def enable(db: Writer, user_id: int) -> None:
     async def work(transaction: Transaction) -> None:
         await transaction.execute("UPDATE users SET disabled_at = NULL WHERE id = $1", user_id)
+
+    await db.write(work)
+
+
+async def set_administrator(db: Writer, user_id: int, administrator: bool) -> None:
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute(
+            "UPDATE users SET administrator = $2 WHERE id = $1", user_id, int(administrator)
+        )
 
     await db.write(work)
 
@@ -233,6 +255,8 @@ def _could_be_stored(username: str) -> bool:
     return username.isascii() and username.isprintable()
 
 
-def _user(row: Row) -> User:
-    id, username, created_at, disabled_at, last_seen = row
-    return User(id, username, created_at, disabled_at is not None, last_seen)
+def in_row(row: Row) -> User:
+    id, username, created_at, disabled_at, last_seen, administrator = row
+    return User(
+        id, username, created_at, disabled_at is not None, last_seen, administrator == 1
+    )

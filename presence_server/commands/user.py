@@ -7,11 +7,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from presence_server.accounts import users
+from presence_server.accounts import links, users
+from presence_server.accounts.audit import Actor, Audited
 from presence_server.storage.database import Database
 from presence_server.accounts.passwords import Passwords, password_problem
 from presence_server.commands.database import (
     Refused,
+    counted,
     minute,
     named_user,
     printable,
@@ -29,7 +31,9 @@ _ACTIONS = {
     "disable": "end all sessions of the user and let none begin",
     "enable": "let a disabled user log in again",
     "delete": "delete the account with all that belongs to it",
+    "reset": "print a link with which the user chooses a new password, once, within a day",
 }
+_MACHINE = Actor()
 _PAGE = 500
 
 
@@ -37,16 +41,47 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     parser = subparsers.add_parser("user", help="make, list, change and delete accounts")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="list all accounts")
-    for action, about in _ACTIONS.items():
-        actions.add_parser(action, help=about).add_argument("name", metavar="NAME")
+    named = {action: actions.add_parser(action, help=about) for action, about in _ACTIONS.items()}
+    named["admin"] = actions.add_parser("admin", help="let a user run the site in a browser")
+    for each in named.values():
+        each.add_argument("name", metavar="NAME")
+    named["add"].add_argument("--admin", action="store_true", help="who may run the site")
+    named["admin"].add_argument("switch", choices=["on", "off"])
+    invite = actions.add_parser("invite", help="print a link with which people sign up")
+    invite.add_argument(
+        "--days", type=_days, default=7, metavar="N", help="how long it holds (default: 7)"
+    )
+    invite.add_argument(
+        "--uses", type=_uses, default=1, metavar="N", help="for how many people (default: 1)"
+    )
     return parser
+
+
+def _days(text: str) -> int:
+    return _whole(text, links.MOST_DAYS)
+
+
+def _uses(text: str) -> int:
+    return _whole(text, links.MOST_USES)
+
+
+def _whole(text: str, most: int) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {most}, not {text!r}")
+    return int(text)
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
     async def work(db: Database) -> None:
         match args.action:
             case "add":
-                await _add(db, args.name, config.bcrypt_cost)
+                await _add(db, args.name, config.bcrypt_cost, args.admin)
+            case "admin":
+                await _set_administrator(db, args.name, args.switch == "on")
+            case "reset":
+                await _reset(db, args.name, config)
+            case "invite":
+                await _invite(db, args.days, args.uses, config)
             case "list":
                 await _list(db)
             case "passwd":
@@ -61,7 +96,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return run_on_database(config, work, create=args.action == "add")
 
 
-async def _add(db: Database, name: str, bcrypt_cost: int) -> None:
+async def _add(db: Database, name: str, bcrypt_cost: int, administrator: bool) -> None:
     if problem := users.name_problem(name):
         raise Refused(problem)
     # Before a password is asked for; that nobody takes the name meanwhile is seen to below.
@@ -69,10 +104,12 @@ async def _add(db: Database, name: str, bcrypt_cost: int) -> None:
         raise Refused(f"There is a user {name} already.")
     password_hash = await _hash_new_password(name, bcrypt_cost)
     try:
-        await users.create(db, name, password_hash, int(time.time()))
+        await users.create(
+            db, name, password_hash, int(time.time()), administrator=administrator
+        )
     except users.UsernameTaken as taken:
         raise Refused(f"The name {name} is not available.") from taken
-    print(f"Made the account {name}.")
+    print(f"Made the account {name}{', who may run the site' if administrator else ''}.")
 
 
 async def _list(db: Database) -> None:
@@ -80,9 +117,10 @@ async def _list(db: Database) -> None:
     while found := await users.listed(db, after, _PAGE):
         for user in found:
             disabled = "  disabled" if user.disabled else ""
+            administrator = "  administrator" if user.administrator else ""
             print(
                 f"{printable(user.username):32}  since {minute(user.created_at)}"
-                f"  last seen {minute(user.last_seen)}{disabled}"
+                f"  last seen {minute(user.last_seen)}{disabled}{administrator}"
             )
         after = found[-1].id
 
@@ -92,6 +130,34 @@ async def _change_password(db: Database, name: str, bcrypt_cost: int) -> None:
     password_hash = await _hash_new_password(user.username, bcrypt_cost)
     await users.change_password(Endings(db), user.id, password_hash, int(time.time()))
     print(f"Changed the password of {user.username} and ended all sessions.")
+
+
+async def _set_administrator(db: Database, name: str, administrator: bool) -> None:
+    user = await named_user(db, name)
+    act = "made an administrator of" if administrator else "took administration from"
+    await users.set_administrator(_audited(db, act, user.username), user.id, administrator)
+    now = "may run the site now" if administrator else "may not run the site any more"
+    print(f"{user.username} {now}.")
+
+
+async def _reset(db: Database, name: str, config: Config) -> None:
+    user = await named_user(db, name)
+    if user.disabled:
+        raise Refused(f"{user.username} is disabled: enable the account first.")
+    writer = _audited(db, "made a reset link for", user.username)
+    token = await links.reset(writer, user.id, "", int(time.time()), links.RESET_HOLDS)
+    print(f"{config.site_url}/reset/{token}")
+
+
+async def _invite(db: Database, days: int, uses: int, config: Config) -> None:
+    people, span = counted(uses, "person"), counted(days, "day")
+    writer = _audited(db, f"invited {people} for {span}", "")
+    token = await links.invite(writer, "", int(time.time()), days * links.DAY, uses)
+    print(f"{config.site_url}/invite/{token}")
+
+
+def _audited(db: Database, act: str, whom: str) -> Audited:
+    return Audited(Endings(db), _MACHINE, act, whom, int(time.time()))
 
 
 async def _disable(db: Database, name: str) -> None:

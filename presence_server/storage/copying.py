@@ -32,14 +32,34 @@ _TABLES = (
         "users",
         ("id",),
         (-1,),
-        ("username", "lower_name", "password_hash", "created_at", "disabled_at", "last_seen"),
+        (
+            "username",
+            "lower_name",
+            "password_hash",
+            "created_at",
+            "disabled_at",
+            "last_seen",
+            "administrator",
+        ),
     ),
     _Table(
         "sessions",
         ("key",),
         ("",),
-        ("user_id", "started_at", "used_at", "expires_at", "address", "device"),
+        (
+            "user_id",
+            "started_at",
+            "used_at",
+            "expires_at",
+            "address",
+            "device",
+            "confirmed_at",
+        ),
     ),
+    _Table(
+        "links", ("key",), ("",), ("user_id", "made_by", "made_at", "expires_at", "used", "uses")
+    ),
+    _Table("audit", ("number",), (-1,), ("done_at", "administrator", "act", "whom", "address")),
     _Table(
         "nodes", ("name",), ("",), ("counter", "changed", "heeded", "wrote_at", "stopped")
     ),
@@ -113,7 +133,7 @@ async def _begin(source: Database, target: Database) -> None:
             if not marks and await transaction.execute(f"SELECT id FROM {table} LIMIT 1"):
                 return f"holds {what} already"
         # Sessions go with their users, and keys with their apps.
-        for table in ("users", "apps", "nodes", "here", "choices"):
+        for table in ("users", "apps", "nodes", "here", "choices", "links", "audit"):
             await transaction.execute(f"DELETE FROM {table}")
         await transaction.execute(
             "INSERT INTO about (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",

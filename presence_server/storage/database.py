@@ -30,6 +30,7 @@ from presence_server.storage.engine import (
     Transaction,
     Value,
     Work,
+    Writer,
 )
 from presence_server.storage.sqlite import open_sqlite
 from presence_server.config import ConfigError, PostgresUrl
@@ -43,8 +44,10 @@ __all__ = [
     "NoBackup",
     "Read",
     "Row",
+    "TakenBack",
     "Transaction",
     "Value",
+    "Writer",
     "open_database",
 ]
 
@@ -94,7 +97,7 @@ class Database:
         with self._serving("read"):
             return await self._engine.read(sql, values)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], /) -> T:
         """Run `work` as one transaction: all of it happens or nothing, whoever is cancelled.
 
         `work` may await nothing but its own statements. A transaction that has waited too long

@@ -50,6 +50,12 @@ class Read(Protocol):
     async def __call__(self, sql: str, /, *values: Value) -> list[Row]: ...
 
 
+class Writer(Protocol):
+    """What a transaction is run with: a database, or whoever adds something to each."""
+
+    async def write(self, work: Work[T], /) -> T: ...
+
+
 class Engine(Protocol):
     """Transactions go one after the other, in all processes that use the database; reads wait for
     none of them. All of it raises DatabaseUnavailable."""

@@ -114,10 +114,11 @@ class Postgresql:
 
     async def continue_ids(self) -> None:
         async def work(transaction: Transaction) -> None:
-            for table in ("users", "apps"):
+            for table, id in (("users", "id"), ("apps", "id"), ("audit", "number")):
+                numbers = f"{table}_{id}_seq"
                 await transaction.execute(
-                    f"SELECT setval('{table}_id_seq', greatest("
-                    f"(SELECT max(id) FROM {table}), (SELECT last_value FROM {table}_id_seq)))"
+                    f"SELECT setval('{numbers}', greatest("
+                    f"(SELECT max({id}) FROM {table}), (SELECT last_value FROM {numbers})))"
                 )
 
         await self.write(work)

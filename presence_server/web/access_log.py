@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from typing import TypeGuard
 
 from aiohttp import web
@@ -11,13 +12,15 @@ from presence_server.logs import Seldom
 from presence_server.web.proxies import client_address, is_forwarded_in_vain, unreadable_hop
 
 _LONGEST = 300  # characters of a path or a user agent
+# What follows lets somebody in.
+_SECRET_PATH = re.compile(r"(/(?:invite|reset)/).+")
 _SELDOM = 600.0  # seconds
 
 log = logging.getLogger(__name__)
 
 
 class AccessLogger(AbstractAccessLogger):
-    """Neither queries nor cookies are logged: they can hold secrets."""
+    """Neither queries nor cookies nor what links let in with are logged: they hold secrets."""
 
     # Of the class, because aiohttp makes one of these for each connection.
     _proxies = Seldom(log, _SELDOM)
@@ -27,7 +30,7 @@ class AccessLogger(AbstractAccessLogger):
         fields = {
             "address": _address(request),
             "method": printable(request.method),
-            "path": printable(request.raw_path.partition("?")[0]),
+            "path": printable(_without_secret(request.raw_path.partition("?")[0])),
             "status": response.status,
             "size": response.body_length,
             "milliseconds": round(time * 1000, 1),
@@ -47,6 +50,10 @@ class AccessLogger(AbstractAccessLogger):
                 "that proxy shares one address and its limits",
                 printable(hop),
             )
+
+
+def _without_secret(path: str) -> str:
+    return _SECRET_PATH.sub(r"\1...", path)
 
 
 def _address(request: web.BaseRequest) -> str:

@@ -84,6 +84,12 @@ def _plain_origin(request: web.Request) -> Origin | None:
     return None if host is None else origin_of("http", host)
 
 
+def site_url(request: web.Request) -> str:
+    """Where others find this site, as far as the request tells."""
+    config = request.app[CONFIG]
+    return str(config.public_url or f"http://{request.headers.get('Host', '')}")
+
+
 def came_from(request: web.Request) -> str:
     """The path, as of site_path, of the page of this site that led here; empty if none did."""
     config = request.app[CONFIG]

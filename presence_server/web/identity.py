@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from presence_server.accounts import sessions
 from presence_server.identity import Identity
-from presence_server.keys import DATABASE, IDENTITY
+from presence_server.keys import DATABASE, IDENTITY, SESSION
 from presence_server.storage.database import DatabaseUnavailable
 from presence_server.web.cookies import secret_id
 from presence_server.web.hosts import site_path
@@ -36,6 +36,7 @@ async def _by_cookie(request: web.Request) -> Identity | None:
     if session is None:
         return None
     await _note_use(request, session, now)
+    request[SESSION] = session
     return Identity(
         user=session.username,
         session=session.key,

@@ -21,6 +21,7 @@ from presence_server.keys import (
 )
 from presence_server.presence.members import Who
 from presence_server.presence.records import OWN
+from presence_server.storage.database import Writer
 from presence_server.web.authentication import authenticate, known_device
 from presence_server.web.cookies import (
     forget,
@@ -47,7 +48,7 @@ from presence_server.web.forms import (
 from presence_server.web.middlewares import NotAllowed
 from presence_server.web.onward import log_in_first, page_named
 from presence_server.web.directory import Row, everybody, is_name_part, people_here, person_here
-from presence_server.web.hosts import came_from, site_path
+from presence_server.web.hosts import came_from, site_path, site_url
 from presence_server.web.proxies import client_address
 from presence_server.web.rendering import render
 from presence_server.web.runner import waiter
@@ -83,8 +84,8 @@ async def show_sign_up(request: web.Request) -> web.Response:
     if IDENTITY in request:
         return await _already_page(request)
     if not _sign_up_open(request):
-        return await _sign_up_page(request, Form(), status=403)
-    return await _sign_up_page(request, Form())
+        return await sign_up_page(request, Form(), status=403)
+    return await sign_up_page(request, Form())
 
 
 async def sign_up(request: web.Request) -> web.Response:
@@ -92,18 +93,21 @@ async def sign_up(request: web.Request) -> web.Response:
     username = typed_name(fields)
     try:
         await check_token(request, fields)
+        if not _sign_up_open(request):
+            raise Refused(403)
         with trouble_is_told():
-            await _create_user(request, username, fields)
+            await create_user(request, username, fields, request.app[DATABASE])
     except Refused as refusal:
         form = refusal.form({"username": username})
-        return await _sign_up_page(request, form, status=refusal.status, headers=refusal.headers)
+        return await sign_up_page(request, form, status=refusal.status, headers=refusal.headers)
     await tell_next(request, "Your account is ready. Log in with it.", username)
     raise web.HTTPSeeOther("/log_in/")
 
 
-async def _create_user(request: web.Request, username: str, fields: Mapping[str, str]) -> None:
-    if not _sign_up_open(request):
-        raise Refused(403)
+async def create_user(
+    request: web.Request, username: str, fields: Mapping[str, str], db: Writer
+) -> None:
+    """Make the account that somebody asks for; `db` is what it is written with."""
     # Judging a password costs something already.
     if wait := request.app[THROTTLE].sign_up(client_address(request)):
         request.app[METRICS].throttled.labels("sign_up").inc()
@@ -122,7 +126,7 @@ async def _create_user(request: web.Request, username: str, fields: Mapping[str,
     if users.is_reserved(username):
         raise not_available
     try:
-        await users.create(request.app[DATABASE], username, password_hash, int(time.time()))
+        await users.create(db, username, password_hash, int(time.time()))
     except users.UsernameTaken as taken:
         raise not_available from taken
     note(request, "signed up", username)
@@ -132,14 +136,21 @@ def _sign_up_open(request: web.Request) -> bool:
     return request.app[CONFIG].sign_up == "open"
 
 
-async def _sign_up_page(
+async def sign_up_page(
     request: web.Request,
     form: Form,
     *,
+    action: str | None = None,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    context = {"form": form, "sign_up_open": _sign_up_open(request)}
+    """With an `action` of their own, also those who have been invited sign up."""
+    context = {
+        "form": form,
+        "action": action or "/sign_up/",
+        "invited": action is not None,
+        "sign_up_open": action is not None or _sign_up_open(request),
+    }
     return await render(request, "sign_up.html", context, status=status, headers=headers)
 
 
@@ -172,11 +183,8 @@ async def _already_page(request: web.Request) -> web.Response:
 
 
 def _site_address(request: web.Request) -> str:
-    """What others type to come to this site, as far as the request tells."""
-    config = request.app[CONFIG]
-    public = config.public_origin
-    host = str(public).partition("://")[2] if public else request.headers.get("Host", "")
-    return host + config.base_path
+    """What others type to come to this site."""
+    return site_url(request).partition("://")[2]
 
 
 async def log_in(request: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from presence_server.keys import IDENTITY, PRESENCE
+from presence_server.keys import IDENTITY, PRESENCE, SESSION
 from presence_server.presence.records import OWN
 from presence_server.web.cookies import csrf_token, device_proof
 from presence_server.web.turnstile import TURNSTILE
@@ -143,13 +143,14 @@ async def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """A page for this visitor: every template also gets the identity, the forms' token,
-    the device's proof and the time.
+    """A page for this visitor: every template also gets the identity, whether that is an
+    administrator, the forms' token, the device's proof and the time.
 
     Without log-in only a page with a form costs a cookie. Whoever looks at a page is here.
     """
     if IDENTITY in request:
         request.app[PRESENCE].claim(OWN, request[IDENTITY].who)
+    session = request.get(SESSION)
     needs_token = IDENTITY in request or "form" in context
     token = await csrf_token(request) if needs_token else ""
     await request.app[TURNSTILE].go_on()
@@ -158,6 +159,7 @@ async def render(
         request,
         {
             "identity": request.get(IDENTITY),
+            "administrator": session is not None and session.administrator == 1,
             "csrf_token": token,
             "device_proof": await device_proof(request) if IDENTITY in request else "",
             "now": int(time.time()),

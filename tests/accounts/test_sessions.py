@@ -40,6 +40,8 @@ async def test_the_secret_id_opens_the_session_and_is_kept_nowhere(
         NOW,
         "192.0.2.1",
         "Firefox on Linux",
+        0,
+        0,
     )
     assert await sessions.find(db, secret, NOW) == session
     for file in path.parent.iterdir():

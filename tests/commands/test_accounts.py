@@ -86,6 +86,38 @@ def test_an_account_is_made_listed_and_deleted(command: Command, path: Path) -> 
     assert command("user", "list") == (0, "", "")
 
 
+def test_administrators_are_made_and_unmade(command: Command, path: Path) -> None:
+    said = command("user", "add", "alice", "--admin", given=b"johnson123\n")
+    assert said[1] == "Made the account alice, who may run the site.\n"
+    assert command("user", "list")[1].endswith("administrator\n")
+    assert command("user", "admin", "Alice", "off")[1] == "alice may not run the site any more.\n"
+    assert "administrator" not in command("user", "list")[1]
+    assert command("user", "admin", "alice", "on")[1] == "alice may run the site now.\n"
+    with closing(sqlite3.connect(path)) as db:
+        log = db.execute("SELECT administrator, act, whom FROM audit").fetchall()
+    assert log == [
+        (None, "took administration from", "alice"),
+        (None, "made an administrator of", "alice"),
+    ]
+
+
+async def test_links_that_are_printed_let_people_in(
+    server_process: ServerProcesses, visit: Visit
+) -> None:
+    server = await server_process(sign_up="closed", public_url="http://127.0.0.1")
+    invitation = await on_running(server, "user", "invite", "--public-url", "https://example.com/p")
+    assert invitation.startswith("https://example.com/p/invite/")
+    guest, new = await visit(server), "another good one"
+    path = invitation.strip().removeprefix("https://example.com/p")
+    typed = {"username": "guest", "password1": PASSWORD, "password2": PASSWORD}
+    assert (await guest.submit(path, typed)).status == 303
+    reset = await on_running(server, "user", "reset", "guest", "--host", "::1,127.0.0.1")
+    assert reset.startswith("http://[::1]:8000/reset/")
+    typed = {"password1": new, "password2": new}
+    assert (await guest.submit(reset.strip().partition(":8000")[2], typed)).status == 303
+    assert (await guest.log_in("guest", new)).status == 303
+
+
 @pytest.mark.parametrize(
     ("name", "given", "said"),
     [
@@ -119,6 +151,7 @@ def test_what_cannot_be_an_account_is_refused(
         ("user", "disable"),
         ("user", "enable"),
         ("user", "delete"),
+        ("user", "reset"),
         ("sessions", "list"),
         ("sessions", "end"),
     ],

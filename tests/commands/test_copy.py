@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from presence_server.accounts import sessions, users
+from presence_server.accounts import audit, links, sessions, users
 from presence_server.accounts.keyring import Keyring
 from presence_server.apps import register
 from presence_server.apps.register import AppSettings
@@ -38,6 +38,8 @@ TABLES = {
     "app_keys": "id",
     "webhooks": "app_id",
     "told": "app_id, room, username",
+    "links": "key",
+    "audit": "number",
 }
 
 Place = Path | PostgresUrl
@@ -101,6 +103,10 @@ async def fill(db: Database, number: int) -> None:
     await db.write(work)
 
 
+def acting_on(db: Database) -> audit.Audited:
+    return audit.Audited(Endings(db), audit.Actor(), "did something to", "somebody", NOW)
+
+
 def report(table: str, number: int) -> None: ...
 
 
@@ -114,6 +120,8 @@ async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Plac
         alice = await users.create(source, "Alice", "hash", NOW)
         secret, session = await sessions.start(Endings(source), alice.id, "::1", "phone", NOW)
         await users.disable(Endings(source), 3, NOW)
+        await users.set_administrator(acting_on(source), 5, True)
+        await links.invite(source, "alice", NOW, 60, 2)
         await register.add(source, keyring, "gone", AppSettings(), NOW)
         await register.delete(source, 1)
         made = await register.add(source, keyring, "wiki", AppSettings(visits=3), NOW)
@@ -130,6 +138,7 @@ async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Plac
         assert await sessions.find(target, secret, NOW) == session
         assert (await users.create(target, "bob", "hash", NOW)).id == alice.id + 1
         assert [name for name, _ in await users.page(target, None, "al", 10)] == ["Alice"]
+        await links.invite(acting_on(target), "alice", NOW, 60, 2)
         await register.add(target, keyring, "board", AppSettings(), NOW)
         board, wiki = await register.listed(target)
         assert (wiki.id, board.id) == (2, 3)

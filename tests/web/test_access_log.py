@@ -109,11 +109,14 @@ async def test_no_secret_is_logged(server_process: ServerProcesses, visit: Visit
     async with alice.live(cursor=cursor) as socket:
         await socket.first()
     await alice.log_out()
+    await alice.get("/reset/hush")
+    await alice.get("/invite/hush/hush")
     assert await server.terminate() == 0
     key = (server.folder / "presence.sqlite3.key").read_text().strip()
     for secret in (PASSWORD, page.csrf_token, key, "hush", *cookies):
         assert secret not in server.log
     assert "path=/account/ " in server.log
+    assert "path=/reset/... " in server.log and "path=/invite/... " in server.log
 
 
 async def test_a_socket_is_logged_at_its_end_with_its_agent_and_address(

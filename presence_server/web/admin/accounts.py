@@ -1,0 +1,268 @@
+"""Accounts in the hands of administrators: found, made, changed, ended, written out."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from presence_server import notes
+from presence_server.accounts import audit, links, listing, sessions, users
+from presence_server.accounts.audit import Audited
+from presence_server.accounts.listing import KINDS, ORDERS, Wanted
+from presence_server.accounts.users import User
+from presence_server.endings import Reason
+from presence_server.keys import DATABASE, IDENTITY, PRESENCE
+from presence_server.web.admin.csv_text import csv_rows
+from presence_server.web.admin.gate import Impossible, audited, done, show as show_page
+from presence_server.web.admin.secret import show_link
+from presence_server.web.forms import Refused, read_form, typed_name
+from presence_server.web.rendering import render
+
+PAGE = 50
+_LOG = 10
+_LIST = "/admin/accounts/"
+_COLUMNS = ("username", "joined", "last_seen", "disabled", "administrator")
+
+
+class _Act(NamedTuple):
+    """What stands in the log, what is done, and what the page then says of the name."""
+
+    logged: str
+    do: Callable[[Audited, User, int], Awaitable[object]]
+    said: str
+
+
+_ACTS = {
+    "disable": _Act(
+        "disabled",
+        lambda ends, user, now: users.disable(ends, user.id, now),
+        "{} is switched off and logged out.",
+    ),
+    "enable": _Act(
+        "enabled",
+        lambda ends, user, now: users.enable(ends, user.id),
+        "{} can log in again.",
+    ),
+    "end": _Act(
+        "ended the sessions of",
+        lambda ends, user, now: sessions.end_all(ends, user.id, now, Reason.ENDED),
+        "{} is logged out everywhere.",
+    ),
+    "delete": _Act(
+        "deleted",
+        lambda ends, user, now: users.delete(ends, user.id, now),
+        "The account {} is deleted.",
+    ),
+    "promote": _Act(
+        "made an administrator of",
+        lambda ends, user, now: users.set_administrator(ends, user.id, True),
+        "{} is an administrator now.",
+    ),
+    "demote": _Act(
+        "took administration from",
+        lambda ends, user, now: users.set_administrator(ends, user.id, False),
+        "{} is no administrator any more.",
+    ),
+}
+
+
+async def lead_to_list(request: web.Request) -> web.Response:
+    raise web.HTTPSeeOther(_LIST)
+
+
+async def show_list(request: web.Request) -> web.Response:
+    return await show_page(request, "admin_accounts.html", await _list(request))
+
+
+async def _list(request: web.Request) -> dict[str, object]:
+    query = request.query
+    wanted = Wanted(
+        _searchable(query.get("q", "")),
+        _one_of(ORDERS, query.get("order")),
+        _one_of(KINDS, query.get("kind")),
+    )
+    number = _page_number(query.get("page", ""))
+    found, total = await listing.page(
+        request.app[DATABASE], wanted, (number - 1) * PAGE, PAGE
+    )
+    presence = request.app[PRESENCE]
+    last = max(1, -(-total // PAGE))
+    return {
+        "section": "accounts",
+        "wanted": wanted,
+        "people": [(user, presence.status_of(user.username)) for user in found],
+        "total": total,
+        "number": number,
+        "last": last,
+        "before": _list_url(wanted, number - 1) if number > 1 else None,
+        "after": _list_url(wanted, number + 1) if number < last else None,
+    }
+
+
+def _list_url(wanted: Wanted, number: int) -> str:
+    asked = {"q": wanted.text, "order": wanted.order, "kind": wanted.kind, "page": number}
+    usual = {"q": "", "order": "name", "kind": "all", "page": 1}
+    said = {name: value for name, value in asked.items() if value != usual[name]}
+    return _LIST + (said and "?" + urlencode(said) or "")
+
+
+def _searchable(text: str) -> str:
+    """What no database could be asked for finds nothing it would not find without."""
+    return "".join(sign for sign in text if sign.isprintable())[:100].strip()
+
+
+def _one_of(words: dict[str, str], word: str | None) -> str:
+    return word if word in words else next(iter(words))
+
+
+def _page_number(text: str) -> int:
+    plain = text.isascii() and text.isdecimal() and len(text) < 8
+    return max(1, int(text)) if plain else 1
+
+
+async def add(request: web.Request) -> web.Response:
+    fields = await read_form(request)
+    username = typed_name(fields)
+    try:
+        user = await _make(request, username, fields.get("administrator") == "on")
+    except Refused as refusal:
+        form = refusal.form({"username": username})
+        context = {**await _list(request), "form": form}
+        return await render(request, "admin_accounts.html", context, status=refusal.status)
+    ends = audited(request, "made a link for", user.username)
+    token = await links.reset(
+        ends, user.id, request[IDENTITY].user, int(time.time()), links.FIRST_HOLDS
+    )
+    return await show_link(
+        request,
+        title=f"The account {user.username} is made",
+        sentence=f"Give this link to {user.username}: it lets them choose a password, once, within "
+        "a week.",
+        path=f"/reset/{token}",
+        back=_url(user),
+    )
+
+
+async def _make(request: web.Request, username: str, administrator: bool) -> User:
+    if problem := users.name_problem(username):
+        raise Refused(400, fields={"username": problem})
+    act = "made the administrator" if administrator else "made"
+    try:
+        return await users.create(
+            audited(request, act, username),
+            username,
+            users.NO_PASSWORD,
+            int(time.time()),
+            administrator=administrator,
+        )
+    except users.UsernameTaken as taken:
+        sentence = "There is an account of that name already."
+        raise Refused(400, fields={"username": sentence}) from taken
+
+
+async def show(request: web.Request) -> web.Response:
+    database = request.app[DATABASE]
+    user = await users.by_id(database, _id(request))
+    if user is None:
+        raise web.HTTPNotFound
+    devices = await sessions.of_user(database, user.id)
+    context = {
+        "section": "accounts",
+        "user": user,
+        "person": request.app[PRESENCE].status_of(user.username),
+        "devices": devices,
+        "here": await notes.here_by_session(database, [device.key for device in devices]),
+        "entries": await audit.page(database, user.username, None, _LOG),
+        "myself": user.id == request[IDENTITY].account,
+    }
+    return await show_page(request, "admin_account.html", context)
+
+
+async def show_instead(request: web.Request) -> web.Response:
+    """At the address of an act: somebody came back to it, or loads the page that it left there."""
+    raise web.HTTPSeeOther(f"{_LIST}{_id(request)}")
+
+
+async def change(request: web.Request) -> web.Response:
+    """One of the acts that need nothing but a button."""
+    act = _ACTS.get(request.match_info["act"])
+    if act is None:
+        raise web.HTTPNotFound
+    user = await _user(request)
+    await act.do(audited(request, act.logged, user.username), user, int(time.time()))
+    page = _LIST if request.match_info["act"] == "delete" else _url(user)
+    return await done(request, act.said.format(user.username), page)
+
+
+async def make_reset_link(request: web.Request) -> web.Response:
+    user = await _user(request)
+    if user.disabled:
+        raise Impossible(f"{user.username} is switched off: switch it on first.", _url(user))
+    token = await links.reset(
+        audited(request, "made a reset link for", user.username),
+        user.id,
+        request[IDENTITY].user,
+        int(time.time()),
+        links.RESET_HOLDS,
+    )
+    return await show_link(
+        request,
+        title=f"A new password for {user.username}",
+        sentence=f"Give this link to {user.username}: it lets them choose a new password, once, "
+        "within a day. Their old one goes on working until then.",
+        path=f"/reset/{token}",
+        back=_url(user),
+    )
+
+
+async def export(request: web.Request) -> web.StreamResponse:
+    """All accounts as CSV."""
+    await audited(request, "wrote out all accounts", "").write(_nothing)
+    response = web.StreamResponse(
+        headers={
+            "Content-Type": "text/csv; charset=utf-8",
+            "Content-Disposition": 'attachment; filename="accounts.csv"',
+        }
+    )
+    await response.prepare(request)
+    # Excel takes a file without the mark for one in the letters of the machine's country.
+    await response.write(b"\xef\xbb\xbf" + csv_rows([_COLUMNS]))
+    async for some in listing.everybody(request.app[DATABASE]):
+        await response.write(csv_rows(map(_exported, some)))
+    await response.write_eof()
+    return response
+
+
+async def _nothing(transaction: object) -> None:
+    pass
+
+
+def _exported(user: User) -> tuple[str, ...]:
+    return (
+        user.username,
+        _moment(user.created_at),
+        _moment(user.last_seen),
+        "yes" if user.disabled else "no",
+        "yes" if user.administrator else "no",
+    )
+
+
+def _moment(second: int | None) -> str:
+    return "" if second is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
+
+
+async def _user(request: web.Request) -> User:
+    user = await users.by_id(request.app[DATABASE], _id(request))
+    if user is None:
+        raise Impossible("This account has been deleted meanwhile.", _LIST)
+    return user
+
+
+def _id(request: web.Request) -> int:
+    return int(request.match_info["account"])
+
+
+def _url(user: User) -> str:
+    return f"{_LIST}{user.id}"

@@ -252,14 +252,13 @@ class Lines:
 
     def revoke(self, app: int, user: str, room: str | None, issued_before: int) -> None:
         """Nothing that was issued up to then keeps a user here; with what is newer they stay."""
-        stays = False
+        lines_stay = set()
         for line in self.of_user(app, user, room):
             if line.token.issued_at <= issued_before:
                 self.dismiss(line, REVOKED)
             else:
-                stays = True
-        if not stays:
-            self._rooms.end_user(app, user, room)
+                lines_stay.add(line.key)
+        self._rooms.end_user(app, user, room, lines_stay)
 
     def heed_apps(self) -> None:
         """Apps or their keys have changed: whoever came by one that is gone has to go."""

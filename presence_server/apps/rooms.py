@@ -163,9 +163,14 @@ class AppRooms:
         who = Who(claim_of(app, user), user, about=shown, until=until)
         self._do(lambda now: self._node.claim(key, who, now, status=status, ttl=ttl))
 
-    def end_user(self, app: int, user: str, room: str | None = None) -> None:
+    def end_user(
+        self, app: int, user: str, room: str | None = None, lines_stay: Collection[str] = ()
+    ) -> None:
+        """Send a user from a room, or from all; their lines stay in some rooms, by their keys."""
         key = None if room is None else key_of(app, room)
-        self._do(lambda now: self._node.end_user(app, user, now, room=key))
+        self._do(
+            lambda now: self._node.end_user(app, user, now, room=key, lines_stay=lines_stay)
+        )
 
     def set_graces(self, of_apps: Mapping[int, float]) -> None:
         self._node.timing.set_graces(of_apps)

@@ -15,6 +15,7 @@ from presence_server.presence.deadlines import Deadlines
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.moment import Moment
 from presence_server.presence.peers import Life, Peer, Peers
+from presence_server.presence.records import OWN
 from presence_server.presence.roster import Source
 from presence_server.presence.timing import (
     ASKING,
@@ -101,9 +102,9 @@ class Departures:
             self._graces.drop(source)
 
     def cancel(self, source: Source) -> None:
-        """It is here after all; but what has ended stays ended."""
+        """It is here after all; but a session of an own account that has ended stays ended."""
         self._graces.drop(source)
-        if not self.has_ended(source):
+        if source.room != OWN or not self.has_ended(source):
             self._pending.pop(source, None)
 
     def forget(self, source: Source) -> None:

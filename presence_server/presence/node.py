@@ -4,7 +4,7 @@ Pure rules: time, letters and notes come in as arguments; what is to be done is 
 drives a node calls `tick` a few times a second, and carries out the commands.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from presence_server.presence.choices import Choice, Choices, ChosenStatus
@@ -39,7 +39,7 @@ from presence_server.presence.own_sessions import OwnSessions
 from presence_server.presence.peers import Peers
 from presence_server.presence.recorder import Recorder
 from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
-from presence_server.presence.room import Room, tag_of
+from presence_server.presence.room import Room, is_claim, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.roster import Status, Versions
 from presence_server.presence.timing import Timing
@@ -197,13 +197,22 @@ class Node:
         return self._take_commands()
 
     def end_user(
-        self, app: int, user: str, now: Moment, *, room: str | None = None
+        self,
+        app: int,
+        user: str,
+        now: Moment,
+        *,
+        room: str | None = None,
+        lines_stay: Collection[str] = (),
     ) -> list[Command]:
-        """A user of an app must go, from one of its rooms or from all; they may come back."""
+        """A user of an app must go, from one of its rooms or from all; they may come back. In some
+        rooms, by their keys, they have come back already, by their lines."""
         for place in self.rooms.of_user(app, user):
             if room in (None, place.key):
                 for tag in {source.tag for source in place.roster.entries(user)}:
-                    self.others.end(place.key, tag, now.unix, now, only_unheard=True)
+                    if place.key in lines_stay and not is_claim(tag):
+                        continue
+                    self.others.end(place.key, tag, now.unix, now, only_gone=True)
                     self._end_here(place, tag, now.unix, now)
         return self._take_commands()
 
@@ -256,7 +265,7 @@ class Node:
                 chosen.account, chosen.at, _chosen_status(chosen), chosen.text, chosen.until
             )
             self._choose(chosen.app, chosen.user, choice, now)
-        if self._supersede():
+        if self._supersede(now):
             # Who only hears this node has not read the same.
             self._departures.confirmed_mark = self.hearing.next_mark
         self._let_go(now)
@@ -372,17 +381,23 @@ class Node:
             self._commands.append(Hear(letter.room, letter.user, letter.words))
         elif isinstance(letter, Beat) and letter.asks:
             self._commands.append(TickSoon())
-        self._supersede()
+        self._supersede(now)
 
     def _take_choices(self, chosen: ChosenByApp, clock: int, now: Moment) -> None:
         for app, choices in chosen.items():
             for user, choice in choices.items():
                 self._choose(app, user, choice._replace(since=choice.since + clock), now)
 
-    def _supersede(self) -> bool:
+    def _supersede(self, now: Moment) -> bool:
         """Who has a line at another node, or a newer claim, is no longer in a grace here; whether
         anybody was."""
-        return any([self.own.give_way(source) for source in self.others.take_opened()])
+        gave_way = False
+        for source, known_until in self.others.take_opened():
+            if self.own.can_give_way(source, known_until):
+                gave_way = self.own.give_way(source, now) or gave_way
+            else:
+                self.others.note_opened(source)
+        return gave_way
 
     def _see_graces(self, now: Moment) -> None:
         for source in self._departures.take_overdue(now):

@@ -1,6 +1,7 @@
 """What other nodes say of their people: by letters, by what they write down, by their silence."""
 
 import json
+import math
 from collections.abc import Sequence
 
 from presence_server.presence.departures import NO_MARK, Departure, Departures, Why
@@ -46,8 +47,9 @@ class Others:
         self._hearing = hearing
         self._departures = departures
         self._ended: dict[str, None] = {}
-        # Sessions that have a line at another node, or a claim.
-        self._opened: list[Source] = []
+        # Sessions that have a line at another node, or a claim; and nodes that have told something.
+        self._opened: dict[str, dict[Source, None]] = {}
+        self._told: set[str] = set()
         # Nodes that are gone, whose notes are to be forgotten.
         self._dropped: set[str] = set()
 
@@ -63,10 +65,20 @@ class Others:
             for _, peer in self._peers.living()
         )
 
-    def take_opened(self) -> list[Source]:
-        """The sessions of which another node has said that they have a line there."""
-        opened, self._opened = self._opened, []
+    def take_opened(self) -> list[tuple[Source, float]]:
+        """The sessions of which a node has said that they have a line there that has told something
+        since this was asked last; and until when all is known that it knew."""
+        told, self._told = self._told, set()
+        opened = []
+        for name in told:
+            peer = self._peers.get(name)
+            known_until = -math.inf if peer is None else peer.known_until
+            opened += [(source, known_until) for source in self._opened.pop(name, ())]
         return opened
+
+    def note_opened(self, source: Source) -> None:
+        """It is to be asked for again."""
+        self._opened.setdefault(source.node, {})[source] = None
 
     def take_dropped(self) -> set[str]:
         dropped, self._dropped = self._dropped, set()
@@ -79,6 +91,7 @@ class Others:
         if peer is None:
             return {}
         peer.heard = now.elapsed
+        self._told.add(letter.node)
         hears = self._hearing.contact is Contact.HEARS and not self._hearing.is_reading
         if hears and isinstance(letter, (Beat, Batch, Part)):
             peer.note_clock(letter.unix, now)
@@ -115,7 +128,7 @@ class Others:
     def _replace(self, node: str, peer: Peer, states: States, now: Moment) -> None:
         for source, entry in self._rooms.view(node):
             if source.tag not in states.get(source.room, {}):
-                since = entry.left_second or now.unix
+                since = min(entry.left_second or now.unix, now.unix)
                 self._remove(source, Departure(Why.TOLD, now.elapsed, since, NO_MARK))
         self._take_in(node, peer, states, 0, now)
 
@@ -130,7 +143,10 @@ class Others:
             return
         left = None if said.resting is None else now.elapsed - said.resting
         since = min(said.since + peer.clock, now.unix + 1)
-        left_second = min(said.left + peer.clock, now.unix) if said.left else 0
+        # Of a claim it is the second of its end.
+        left_second = said.left + peer.clock if said.left else 0
+        if not is_claim(source.tag):
+            left_second = min(left_second, now.unix)
         entry = Entry(
             said.user,
             said.account,
@@ -144,7 +160,7 @@ class Others:
         self._departures.cancel(source)
         self._rooms.place(source, entry)
         if left is None or is_claim(source.tag):
-            self._opened.append(source)
+            self.note_opened(source)
             peer.had_lines = True
 
     def _remove(self, source: Source, departure: Departure) -> None:
@@ -176,6 +192,7 @@ class Others:
             # Observers may still come from it with its cursors.
             if is_empty and now.elapsed >= peer.ended + self._timing.lease:
                 self._peers.forget(name)
+                self._opened.pop(name, None)
 
     def _begin_graces(self, node: str, left: float, now: Moment) -> None:
         """Nobody speaks for the node's people any more, whose lines were open until then. A grace
@@ -209,17 +226,18 @@ class Others:
         entry = None if room is None else room.views.get(source.node, {}).get(source.tag)
         if entry is None or entry.left is None:
             return None
-        return Departure(Why.GRACE, now.elapsed, entry.left_second)
+        return Departure(Why.GRACE, now.elapsed, min(entry.left_second, now.unix))
 
     # What ends
 
     def end(
-        self, room: str, tag: str, at: int, now: Moment, *, only_unheard: bool = False
+        self, room: str, tag: str, at: int, now: Moment, *, only_gone: bool = False
     ) -> None:
-        """A session has ended, whatever nodes that have not heard of it yet still say."""
+        """A session has ended, whatever nodes that have not heard of it yet still say; or only at
+        nodes that are gone, for others see to it and may know that somebody is back."""
         for source in self._rooms.with_tag(room, tag):
             peer = self._peers.get(source.node)
-            if not only_unheard or peer is None or peer.life is not Life.CURRENT:
+            if not only_gone or peer is None or not peer.lives:
                 self._departures.add(source, Departure(Why.ENDED, now.elapsed, at))
 
     def remember_end(self, tag: str) -> None:
@@ -254,6 +272,7 @@ class Others:
         deaf = self._hearing.contact is Contact.DEAF
         for name, peer in self._peers.living():
             self._believe_notes(name, peer, now)
+            self._told.add(name)
             # It has stopped, others have let its people go, or it was taken for dead: then it
             # writes again, and lives.
             is_gone = bool(peer.counters) and name not in notes.counters

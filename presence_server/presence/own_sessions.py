@@ -10,7 +10,7 @@ from presence_server.presence.members import Member, Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import Stay
 from presence_server.presence.recorder import Recorder
-from presence_server.presence.room import Room, tag_of
+from presence_server.presence.room import Room, is_claim, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.roster import Source, Status, counted, merged_status
 from presence_server.presence.timing import Timing
@@ -131,7 +131,15 @@ class OwnSessions:
         )
         return True
 
-    def give_way(self, source: Source) -> bool:
+    def can_give_way(self, source: Source, known_until: float) -> bool:
+        """Whether another node had its line when it knew, or could know, that this one has none any
+        more: or each of two nodes might give way to a line that the other has lost meanwhile."""
+        room = self._rooms.get(source.room)
+        member = None if room is None else room.members.get(source.tag)
+        waits = member is not None and not member.is_open and not is_claim(source.tag)
+        return member is None or not waits or known_until >= member.left.elapsed
+
+    def give_way(self, source: Source, now: Moment) -> bool:
         """A session has a line at another node, or a newer claim: what rests of it here goes, and
         nobody sees that. False if nothing does."""
         room = self._rooms.get(source.room)
@@ -143,7 +151,7 @@ class OwnSessions:
             return False
         if self._departures.has_ended(self._source(room, source.tag)):
             return False
-        self.release(room, source.tag, member.left.unix)
+        self.release(room, source.tag, min(member.left.unix, now.unix))
         return True
 
     def overdue(self, source: Source, now: Moment) -> Departure | None:
@@ -152,7 +160,7 @@ class OwnSessions:
         member = None if room is None else room.members.get(source.tag)
         if member is None or member.is_open:
             return None
-        return Departure(Why.GRACE, now.elapsed, member.left.unix)
+        return Departure(Why.GRACE, now.elapsed, min(member.left.unix, now.unix))
 
     def let_go(self, source: Source, departure: Departure) -> None:
         room = self._rooms.open(source.room)

@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Status
 from tests.presence.judge import Judge
-from tests.presence.simulation import Host, World
+from tests.presence.simulation import APP, Host, Line, World
 
-# Each is in one room only.
-ROOMS = {"alice": OWN, "bob": OWN, "carol": "7/a", "dave": "7/b"}
+# Where each is if nothing else is said.
+ROOMS = {"alice": OWN, "bob": OWN, "carol": f"{APP}/a", "dave": f"{APP}/b"}
 
 _SLOTS = (0, 1, 2)
 _USERS = tuple(ROOMS)
+_APP_USERS = ("carol", "dave")
+_APP_ROOMS = (f"{APP}/a", f"{APP}/b")
 _OWN_USERS = tuple(user for user, room in ROOMS.items() if room == OWN)
 _PICKS = tuple(range(60))
 _BOTH = (False, True)
@@ -51,7 +53,7 @@ class Run(NamedTuple):
 class ClusterModel:
     def __init__(self, clocks: tuple[float, ...]) -> None:
         self.world = World(grace=3.0, lease=5.0, clocks=clocks)
-        self.judge = Judge(self.world, rooms=tuple(sorted(set(ROOMS.values()))))
+        self.judge = Judge(self.world, rooms=(OWN, *_APP_ROOMS))
         self.traveller = Traveller()
         self._numbers = count()
         self._sessions: dict[tuple[str, str], str] = {}
@@ -61,8 +63,9 @@ class ClusterModel:
 
     def connect(self, slot: int, user: str, status: Status, phone: bool) -> None:
         if self.world.hosts[slot].alive:
-            session = self._session(user, "phone" if phone else "laptop")
-            self.world.connect(slot, user, session, status=status, room=ROOMS[user])
+            session, room = self._session(user, "phone" if phone else "laptop"), ROOMS[user]
+            token = None if room == OWN else self.world.token(1_000)
+            self.world.connect(slot, user, session, status=status, room=room, token=token)
 
     def drop(self, pick: int) -> None:
         if socket := self._pick(pick):
@@ -75,8 +78,10 @@ class ClusterModel:
             self.world.drop(socket[1])
             self.world.wait(seconds)
             user, session = line.who.user, line.who.session
-            if self.world.hosts[slot].alive and session not in self.world.database.ended:
-                self.world.connect(slot, user, session, status=line.status, room=ROOMS[user])
+            if self.world.hosts[slot].alive and not self._is_over(line):
+                self.world.connect(
+                    slot, user, session, status=line.status, room=line.room, token=line.token
+                )
 
     def open_page(self, slot: int, user: str) -> None:
         if self._running(slot) and self.world.witness.status(user) is None:
@@ -94,6 +99,52 @@ class ClusterModel:
     def say(self, pick: int, status: Status) -> None:
         if socket := self._pick(pick):
             self.world.say(socket[0], socket[1], status)
+
+    # What apps and their users do
+
+    def enter(self, slot: int, user: str, room: str, status: Status, seconds: float) -> None:
+        """Come into a room with a token that holds for so long."""
+        if self.world.hosts[slot].alive:
+            token = self.world.token(seconds)
+            session = self._session(user)
+            self.world.connect(slot, user, session, status=status, room=room, token=token)
+
+    def renew(self, pick: int, seconds: float) -> None:
+        if number := self._pick_of_app(pick):
+            self.world.renew(number, seconds)
+
+    def narrow(self, pick: int) -> None:
+        """A new token on an open line no longer lets its user be seen in the room."""
+        if number := self._pick_of_app(pick):
+            self.world.narrow(number)
+
+    def put(self, slot: int, user: str, room: str, status: Status, seconds: float) -> None:
+        """A backend says that a user is in a room for so long."""
+        if self._writes(slot):
+            self.world.put(slot, room, user, status, seconds)
+
+    def kick(self, slot: int, user: str, room: str) -> None:
+        if self._writes(slot):
+            self.world.revoke(slot, user, room)
+
+    def revoke(self, slot: int, user: str) -> None:
+        if self._writes(slot):
+            self.world.revoke(slot, user)
+
+    def _pick_of_app(self, pick: int) -> int | None:
+        lines = [number for number, line in self.world.witness.lines.items() if line.token]
+        return lines[pick % len(lines)] if lines else None
+
+    def _is_over(self, line: Line) -> bool:
+        """Whether nobody is let in by what has let a line in."""
+        database, token = self.world.database, line.token
+        return line.who.session in database.ended or token is not None and (
+            token.ends_at <= self.world.now
+            or any(
+                ending.revokes(line.room, line.who.user) and token.issued <= ending.issued_before
+                for ending in database.endings
+            )
+        )
 
     def choose(self, pick: int, status: Any) -> None:
         socket = self._pick(pick)
@@ -175,8 +226,8 @@ class ClusterModel:
     def cut_database(self, slot: int, works: bool) -> None:
         self.world.hosts[slot].database = works
 
-    def kick(self, slot: int) -> None:
-        self.world.kick(slot)
+    def end_subscription(self, slot: int) -> None:
+        self.world.end_subscription(slot)
 
     def repeat(self, slot: int) -> None:
         self.world.repeat(slot)
@@ -267,6 +318,30 @@ _ACTS: Mapping[str, tuple[float, Values]] = {
     "delete": (0.5, {"slot": _SLOTS, "user": _OWN_USERS}),
     "say": (2, {"pick": _PICKS, "status": _STATUSES}),
     "choose": (1, {"pick": _PICKS, "status": ("online", "away", "busy", "invisible")}),
+    "enter": (
+        2,
+        {
+            "slot": _SLOTS,
+            "user": _APP_USERS,
+            "room": _APP_ROOMS,
+            "status": _STATUSES,
+            "seconds": (0.5, 3, 20, 900),
+        },
+    ),
+    "renew": (0.7, {"pick": _PICKS, "seconds": (0.5, 3, 20, 900)}),
+    "narrow": (0.7, {"pick": _PICKS}),
+    "put": (
+        1.5,
+        {
+            "slot": _SLOTS,
+            "user": _APP_USERS,
+            "room": _APP_ROOMS,
+            "status": _STATUSES,
+            "seconds": (1, 5, 20, 60),
+        },
+    ),
+    "kick": (1, {"slot": _SLOTS, "user": _APP_USERS, "room": _APP_ROOMS}),
+    "revoke": (0.5, {"slot": _SLOTS, "user": _APP_USERS}),
     "travel": (3, {"slot": _SLOTS, "to": _SLOTS, "seconds": (0.1, 0.5, 1.5, 4.0)}),
     "kill": (1, {"slot": _SLOTS}),
     "stop": (1, {"slot": _SLOTS}),
@@ -280,7 +355,7 @@ _ACTS: Mapping[str, tuple[float, Values]] = {
     "cut": (2, {"slot": _SLOTS, "out": _BOTH, "back": _BOTH, "keeps": _BOTH}),
     "hold_database": (1, {"works": _BOTH}),
     "cut_database": (1, {"slot": _SLOTS, "works": _BOTH}),
-    "kick": (1, {"slot": _SLOTS}),
+    "end_subscription": (1, {"slot": _SLOTS}),
     "repeat": (0.5, {"slot": _SLOTS}),
     "wait": (8, {"seconds": (0.1, 0.2, 0.5, 1, 2, 3, 5, 8, 10, 12)}),
     "mend_all": (1.5, {}),

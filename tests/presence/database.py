@@ -19,6 +19,7 @@ class Row:
 @dataclass
 class NodeRow:
     counter: int = 0
+    heeded: int = 0
     wrote_at: float = 0.0
     stopped: bool = False
     stays: dict[tuple[str, str], Row] = field(default_factory=dict)
@@ -26,12 +27,20 @@ class NodeRow:
 
 @dataclass
 class Ending:
-    """A row that says that a session, or (None) the whole account has ended."""
+    """A row that says that a session, an account or (of an app) tokens have ended."""
 
     session: str | None
     username: str
     account: int
     at: int = 0
+    app: int = 0
+    room: str | None = None
+    issued_before: int = 0
+
+    def revokes(self, room: str, user: str) -> bool:
+        """Whether somebody has to go from a room."""
+        in_app = self.app != 0 and room.startswith(f"{self.app}/")
+        return in_app and self.room in (None, room) and self.username == user
 
 
 class Database:
@@ -43,18 +52,20 @@ class Database:
         self.endings: list[Ending] = []
         self.ended: set[str] = set()
 
-    def write(self, name: str, record: Record, now: float, *, stopped: bool = False) -> bool:
+    def write(
+        self, name: str, record: Record, now: float, heeded: int, *, stopped: bool = False
+    ) -> bool:
         """False if the node has been forgotten, so that all of it is to be written anew."""
         node = self.nodes.get(name)
         if node is None:
             return False
-        self._enter(name, record, now, stopped)
+        self._enter(name, record, now, heeded, stopped)
         return True
 
-    def write_anew(self, name: str, record: Record, now: float) -> None:
+    def write_anew(self, name: str, record: Record, now: float, heeded: int) -> None:
         counter = self.nodes[name].counter if name in self.nodes else 0
         self.nodes[name] = NodeRow(counter)
-        self._enter(name, record, now, False)
+        self._enter(name, record, now, heeded, False)
 
     def read(self, but: str, *, with_stays: bool, now: float) -> Notes:
         living = {n: row for n, row in self.nodes.items() if n != but and not row.stopped}
@@ -80,11 +91,13 @@ class Database:
             for key, row in node.stays.items():
                 resting = self._resting(row, node, lease, now, others)
                 stay = row.stay._replace(resting=resting)
-                if stay.session in self.ended:
+                if stay.session in self.ended or any(
+                    ending.revokes(stay.room, stay.user) for ending in self.endings[node.heeded :]
+                ):
                     continue
                 if key not in found or resting < (found[key].resting or 0.0):
                     found[key] = stay
-        mine = self.nodes.setdefault(heir, NodeRow(0, now))
+        mine = self.nodes.setdefault(heir, NodeRow(0, len(self.endings), now))
         for key, stay in found.items():
             mine.stays[key] = Row(stay, now - (stay.resting or 0.0))
         return list(found.values())
@@ -98,9 +111,12 @@ class Database:
         for name in names:
             self.nodes.pop(name, None)
 
-    def _enter(self, name: str, record: Record, now: float, stopped: bool) -> None:
+    def _enter(
+        self, name: str, record: Record, now: float, heeded: int, stopped: bool
+    ) -> None:
         node = self.nodes[name]
         node.counter += 1
+        node.heeded = heeded
         node.wrote_at, node.stopped = now, stopped
         for key in record.gone:
             node.stays.pop(key, None)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Person, Roster
 from presence_server.presence.timing import BEAT, DEAF, ENDED_WAITS_UNHEARD, ENDINGS
-from tests.presence.simulation import EPOCH, STEP, Host, World
+from tests.presence.simulation import APP, EPOCH, STEP, Host, World, subject, user_of
 
 # Seconds that finding out and telling take: a few turns of the clock, a question and its answer.
 DELIVERY = 1.5
@@ -67,7 +67,7 @@ class Observer:
 
 
 class Judge:
-    """Watches a world after each of its steps; the names of users differ from room to room."""
+    """Watches a world after each of its steps. Users of apps are judged in each room apart."""
 
     def __init__(self, world: World, rooms: tuple[str, ...] = (OWN,)) -> None:
         self.world = world
@@ -75,7 +75,7 @@ class Judge:
         self.observers: dict[Host, list[Observer]] = {}
         # When somebody could last be told offline by right: gone for a grace, or logged out.
         self.gone_at: dict[str, float] = {}
-        self.absent_since: dict[str, float] = {}
+        self.last_here: dict[str, float] = {}
         # When two hosts last had a way to each other, and when they last had none for a lease.
         self._common: dict[tuple[Host, Host], float] = {}
         self._estranged: dict[tuple[Host, Host], float] = {}
@@ -90,9 +90,11 @@ class Judge:
         self.outwaited = LONG_AGO
         self._paused_since: dict[Host, float] = {}
         # When a host could last not read who has ended, and when somebody's line was last open
-        # at any: one that has ended stays open where nobody can know of its end.
+        # at such a one: there it stays open, whoever has ended it.
         self.blind: dict[Host, float] = {}
         self.open_until: dict[str, float] = {}
+        # Until when somebody was placed at any node, whatever was said later at another.
+        self.placed_until: dict[str, float] = {}
         self.redis_troubled = LONG_AGO
         self.stranded = LONG_AGO
         self.slowest = 0.0
@@ -122,17 +124,23 @@ class Judge:
         self.world.wait(2 * self.world.lease + self.world.grace + 2 * self._beat + 4)
         witness = self.world.witness
         witness.homes.clear()
-        users = {line.who.user for line in witness.lines.values()}
-        truth = {u: status for u in users if (status := witness.status(u)) is not None}
+        users = {line.subject for line in witness.lines.values()}
+        users |= witness.placements.keys()
+        now = self.world.now
+        truth = {u: status for u in users if (status := witness.status(u, now)) is not None}
+        unsure = {name for name in witness.acts if self._is_unsure(name) or self._ends(name)}
         views = [self._shown(host) for _, host in self._alive()]
         for view in views:
-            known = set(truth) - witness.unsure
-            assert set(view) - witness.unsure == known, f"I1: {view} are shown, {truth} are here"
-            assert view == views[0], f"I1: one node says {view}, another {views[0]}"
-            sure = {u: status for u, status in truth.items() if u not in witness.unsure}
+            known = set(truth) - unsure
+            assert set(view) - unsure == known, f"I1: {view} are shown, {truth} are here"
+            differ = {u for u in {*view, *views[0]} if view.get(u) != views[0].get(u)}
+            assert not [u for u in differ if not self._ends(u)], (
+                f"I1: one node says {view}, another {views[0]}"
+            )
+            sure = {u: status for u, status in truth.items() if u not in unsure}
             shown = {u: status for u, status in view.items() if u in sure}
             assert shown == sure, f"rule 10: {view} is shown, {truth} is so"
-        for username in truth.keys() - witness.unsure:
+        for username in truth.keys() - unsure:
             # What a node knew later than others is so since later.
             if not self.was_troubled and username not in witness.hasty:
                 since = [self._since(slot, username) for slot, _ in self._alive()]
@@ -143,8 +151,21 @@ class Judge:
         for _, host in self._alive():
             assert not host.node.degraded, "degraded although all is well"
 
+    def _ends(self, username: str) -> bool:
+        """Whether it is just now that a token, a claim or a grace ends."""
+        now, witness = self.world.now, self.world.witness
+        placed_until = witness.placed_until(username)
+        return (
+            witness.in_grace(username, now - self.world.grace - DELIVERY)
+            or abs(now - placed_until) < DELIVERY
+        )
+
     def _people(self, host: Host) -> dict[str, Person]:
-        return {name: one for room in self._rooms for name, one in host.here(room).items()}
+        return {
+            subject(room, user): person
+            for room in self._rooms
+            for user, person in host.here(room).items()
+        }
 
     def _shown(self, host: Host) -> dict[str, str]:
         return {name: person.status for name, person in self._people(host).items()}
@@ -197,8 +218,9 @@ class Judge:
                 self._paused_since.pop(host, None)
             if not (database.works and host.database):
                 self.blind[host] = now
-            for connection in host.connections.values():
-                self.open_until[connection.who.user] = now
+            if now - self.blind.get(host, LONG_AGO) < ENDINGS + DELIVERY:
+                for connection in host.connections.values():
+                    self.open_until[connection.subject] = now
             if (redis.serves and host.out and host.back) or host not in self.reachable:
                 self.reachable[host] = now
         self._note_ways(now)
@@ -224,19 +246,39 @@ class Judge:
         now, witness = self.world.now, self.world.witness
         here = set()
         for number, line in witness.lines.items():
-            witness.signs[line.who.user] = now
+            witness.signs[line.subject] = now
             if number in line.host.connections:
-                here.add(line.who.user)
+                here.add(line.subject)
+        for username, placement in witness.placements.items():
+            witness.signs[username] = max(witness.signs[username], min(now, placement.until))
+            until = self.placed_until.get(username, LONG_AGO)
+            self.placed_until[username] = max(until, placement.until)
         for username in witness.signs:
             if username in here:
-                self.absent_since.pop(username, None)
+                self.last_here[username] = now
                 continue
-            since = max(self.absent_since.setdefault(username, now), self._page(username))
+            since = self._absent_since(username)
             if now - since >= self.world.grace - 3 * STEP or username in self._logged_out(now):
                 self.gone_at[username] = now
 
     def _page(self, username: str) -> float:
         return self.world.witness.pages.get(username, LONG_AGO)
+
+    def _absent_since(self, username: str) -> float:
+        """When the grace began in which somebody is who has no line."""
+        return max(self.last_here.get(username, LONG_AGO), self._claimed(username))
+
+    def _claimed(self, username: str) -> float:
+        """When a grace would have begun that ends with what keeps somebody here without a line."""
+        placed = self.world.witness.placed_until(username) - self.world.grace
+        return max(self._page(username), placed)
+
+    def _is_unsure(self, username: str) -> bool:
+        """Whether nodes may differ about how somebody is, by what was done at two at once."""
+        witness = self.world.witness
+        lost = username in witness.lost_placements or username in witness.hasty
+        running = self.placed_until.get(username, LONG_AGO) > self.world.now - self.world.lease
+        return witness.is_unsure(username) or (lost and running)
 
     def _logged_out(self, now: float) -> set[str]:
         return {user for user, at in self.world.witness.log_outs.items() if now - at < 5}
@@ -248,20 +290,21 @@ class Judge:
             rooms = (host.node.watch(room) for room in self._rooms)
             self.observers[host] = [Observer(room.roster) for room in rooms]
         told = host.take_told()
-        for observer in self.observers[host]:
+        for room, observer in zip(self._rooms, self.observers[host], strict=True):
             if told or observer.version is None:
-                self._flush(host, observer)
+                self._flush(host, room, observer)
         self._check_lobby(host)
 
     def _check_lobby(self, host: Host) -> None:
         if len(self._rooms) > 1:
-            lobby = {name for name in host.here("7/lobby")}
+            lobby = {name for name in host.here(f"{APP}/lobby")}
             rooms = {name for room in self._rooms if room for name in host.here(room)}
             assert lobby == rooms, f"{lobby} are in the lobby, {rooms} are in the rooms"
 
-    def _flush(self, host: Host, observer: Observer) -> None:
+    def _flush(self, host: Host, room: str, observer: Observer) -> None:
         first = observer.version is None
-        for username, status in observer.flush().items():
+        for user, status in observer.flush().items():
+            username = subject(room, user)
             if status == "offline":
                 self._check_offline(host, username)
             elif status != "deleted":
@@ -275,7 +318,7 @@ class Judge:
     def _is_estranged(self, host: Host, username: str) -> bool:
         """Whether a host could not know of a user's lines for most of a lease, not long ago."""
         witness = self.world.witness
-        homes = {line.host for line in witness.lines.values() if line.who.user == username}
+        homes = {line.host for line in witness.lines.values() if line.subject == username}
         homes |= witness.homes.get(username, set())
         return any(
             self.world.now - self._estranged.get((host, home), LONG_AGO) < self._window
@@ -287,9 +330,9 @@ class Judge:
 
     def _check_offline(self, host: Host, username: str) -> None:
         now, witness = self.world.now, self.world.witness
-        if witness.choices.get(username) == "invisible" or username in witness.unsure:
+        if witness.choice(username) == "invisible" or self._is_unsure(username):
             return
-        lines = [n for n, line in witness.lines.items() if line.who.user == username]
+        lines = [n for n, line in witness.lines.items() if line.subject == username]
         if not any(n in witness.lines[n].host.connections for n in lines):
             self._check_early(host, username)
             return
@@ -309,7 +352,7 @@ class Judge:
     def _check_early(self, host: Host, username: str) -> None:
         """Somebody is told to be offline who is not here: by right?"""
         now, witness = self.world.now, self.world.witness
-        since = max(self.absent_since.get(username, now), self._page(username))
+        since = self._absent_since(username)
         excused = (
             now - since >= self.world.grace - 3 * STEP
             or now - witness.silent_ends.get(username, LONG_AGO) < self._window
@@ -334,12 +377,12 @@ class Judge:
         # What is done takes its effect at the end of a grace at the latest.
         effect = self.world.grace + DELIVERY
         bound = effect if self._is_calm else self._window + self.world.lease
-        acted = min(acted, self.world.now - self._page(username) - self.world.grace)
+        acted = min(acted, self.world.now - self._claimed(username) - self.world.grace)
         if acted <= bound + 4 * self.slowest or self._is_fresh(host):
             return
         if self.world.now - self.paused.get(host, LONG_AGO) < BACK_IN_TOUCH:
             return
-        if username not in {line.who.user for line in self.world.witness.lines.values()}:
+        if username not in {line.subject for line in self.world.witness.lines.values()}:
             # Whether they may be shown at all is judged elsewhere.
             return
         if self._is_estranged(host, username) or username not in self.world.witness.signs:
@@ -373,8 +416,12 @@ class Judge:
         now = self.world.now
         trouble = max(self.troubled[host], self.redis_troubled, self.unsubscribed.get(host, 0.0))
         sign = self.world.witness.signs.get(username, LONG_AGO)
-        if now - self.blind.get(host, LONG_AGO) < ENDINGS + DELIVERY:
+        of_app = user_of(username) != username
+        if of_app or now - self.blind.get(host, LONG_AGO) < ENDINGS + DELIVERY:
+            # Whose token was revoked may be back with a newer one, as only their node knows.
             sign = max(sign, self.open_until.get(username, LONG_AGO))
+        if self._is_unsure(username):
+            sign = max(sign, min(now, self.placed_until.get(username, LONG_AGO)))
         return now - sign, now - trouble
 
     @property
@@ -389,15 +436,15 @@ class Judge:
         if not self._is_calm or self._is_fresh(host):
             return
         now, witness = self.world.now, self.world.witness
-        for username in {line.who.user for line in witness.lines.values()}:
-            since_page = now - self._page(username)
+        for username in {line.subject for line in witness.lines.values()}:
+            since_page = now - self._claimed(username)
             if now - witness.acts[username] <= DELIVERY or since_page < self.world.grace + 1:
                 continue
             if witness.in_grace(username, now - self.world.grace - DELIVERY):
                 continue
-            if username in witness.unsure:
+            if self._is_unsure(username):
                 continue
-            shown, true = self._people(host).get(username), witness.status(username)
+            shown, true = self._people(host).get(username), witness.status(username, now)
             status = None if shown is None else shown.status
             assert status == true, f"rule 10: {username} is shown {status} and is {true}"
             assert shown is None or shown.since <= EPOCH + now + host.clock, "rule 11"

@@ -45,12 +45,37 @@ FIRST_ANSWERS = 0.3
 LONGEST_SETTLING = 3.0
 
 
+# The number of the app whose rooms there are.
+APP = 7
+
+
+def subject(room: str, user: str) -> str:
+    """A user in a room: of each it is judged apart how they are shown there."""
+    return user if room == OWN else f"{room} {user}"
+
+
+def user_of(name: str) -> str:
+    return name.rpartition(" ")[2]
+
+
+class Token(NamedTuple):
+    """What opens a room of an app: issued as so many have been before, until a time."""
+
+    issued: int
+    ends_at: float
+
+
 class Connection(NamedTuple):
     """An open socket, as its client sees it."""
 
     number: int
     who: Who
     room: str
+    token: Token | None = None
+
+    @property
+    def subject(self) -> str:
+        return subject(self.room, self.who.user)
 
 
 class Redis:
@@ -154,6 +179,7 @@ class Host:
 
     def run(self) -> None:
         """One step of a process that is not paused."""
+        self._end_tokens()
         self._publish_or_give_up()
         self._listen()
         if self.world.now >= self._endings_at:
@@ -171,10 +197,10 @@ class Host:
         self.carry_out(self.node.tick(self.now))
 
     def open(self, connection: Connection, status: Status | None) -> None:
-        if connection.who.session in self.world.database.ended:
+        if connection.who.session in self.world.database.ended or self._is_revoked(connection):
             return
         self.connections[connection.number] = connection
-        self.world.witness.signs[connection.who.user] = self.world.now
+        self.world.witness.signs[connection.subject] = self.world.now
         self.carry_out(
             self.node.open(connection.room, connection.who, connection.number, self.now, status)
         )
@@ -185,6 +211,43 @@ class Host:
             self.carry_out(
                 self.node.close(connection.room, connection.who.session, number, self.now)
             )
+
+    def renew(self, number: int, token: Token) -> None:
+        connection = self.connections.get(number)
+        if connection is not None:
+            self.connections[number] = connection._replace(token=token)
+            room, session = connection.room, connection.who.session
+            until = EPOCH + int(token.ends_at + self.clock)
+            self.carry_out(self.node.extend(room, session, until))
+
+    def narrow(self, number: int) -> None:
+        """The token of a line no longer lets its user be seen in the room."""
+        connection = self.connections.pop(number, None)
+        if connection is None:
+            return
+        room, session = connection.room, connection.who.session
+        self.carry_out(self.node.close(room, session, number, self.now))
+        if not any(c.subject == connection.subject for c in self.connections.values()):
+            self.carry_out(self.node.leave(room, session, self.now))
+
+    def place(self, room: str, user: str, status: Status, ttl: float) -> None:
+        """A backend says that a user is here for a while, with or without a line."""
+        self.read_endings()
+        who = Who(f"{APP}.{user}", user)
+        self.carry_out(self.node.claim(room, who, self.now, status=status, ttl=ttl))
+
+    def _is_revoked(self, connection: Connection) -> bool:
+        return connection.token is not None and any(
+            ending.revokes(connection.room, connection.who.user)
+            and connection.token.issued <= ending.issued_before
+            for ending in self.world.database.endings[: self._endings_read]
+        )
+
+    def _end_tokens(self) -> None:
+        for connection in list(self.connections.values()):
+            if connection.token is not None and self.world.now >= connection.token.ends_at:
+                self.world.witness.closed(connection.number, self.world.now)
+                self.close(connection.number)
 
     def do(self, username: str, act: Callable[[], None]) -> None:
         """Let a client do something, which a process that stands still sees only later."""
@@ -370,9 +433,10 @@ class Host:
     def _write(self, *, stopped: bool = False) -> None:
         database, now = self.world.database, self.world.now
         record = self.node.take_record(self.now, whole=not self._counter_known)
-        if not database.write(self.node.name, record, now, stopped=stopped):
+        heeded = self._endings_read
+        if not database.write(self.node.name, record, now, heeded, stopped=stopped):
             record = self.node.take_record(self.now, whole=True)
-            database.write_anew(self.node.name, record, now)
+            database.write_anew(self.node.name, record, now, heeded)
         self._counter_known = True
 
     def read_endings(self) -> None:
@@ -382,6 +446,9 @@ class Host:
         endings = self.world.database.endings[self._endings_read :]
         self._endings_read += len(endings)
         for ending in endings:
+            if ending.app:
+                self._revoke(ending)
+                continue
             if ending.session is None:
                 self.carry_out(
                     self.node.delete(ending.username, ending.account, ending.at, self.now)
@@ -391,6 +458,22 @@ class Host:
             for connection in list(self.connections.values()):
                 if connection.who.session == ending.session:
                     self.close(connection.number)
+
+    def _revoke(self, ending: Ending) -> None:
+        """As in apps/lines.py: with what was issued later a user stays."""
+        lines_stay = set()
+        for connection in list(self.connections.values()):
+            if not ending.revokes(connection.room, connection.who.user):
+                continue
+            if connection.token is None or connection.token.issued <= ending.issued_before:
+                self.close(connection.number)
+            else:
+                lines_stay.add(connection.room)
+        self.carry_out(
+            self.node.end_user(
+                ending.app, ending.username, self.now, room=ending.room, lines_stay=lines_stay
+            )
+        )
 
 
 class World:
@@ -416,6 +499,8 @@ class World:
         self._clocks = clocks
         self._accounts: dict[str, int] = {}
         self._account = 0
+        # So many tokens have been issued.
+        self._issued = 0
         # Batches of connections that were given up, which Redis may still get when bytes flow.
         self.keeps_stranded = False
         self.stranded: list[tuple[Host, list[tuple[str, str | None]]]] = []
@@ -463,19 +548,53 @@ class World:
         *,
         status: Status | None = None,
         room: str = OWN,
+        token: Token | None = None,
     ) -> int:
         self._connected += 1
         host = self.hosts[slot]
-        connection = Connection(self._connected, self.who(username, session), room)
+        connection = Connection(self._connected, self.who(username, session), room, token)
         self.witness.opened(connection, host, self.now, status)
-        host.do(username, lambda: host.open(connection, status))
+        host.do(connection.subject, lambda: host.open(connection, status))
         return self._connected
+
+    def token(self, seconds: float) -> Token:
+        """What opens rooms of the app for so long."""
+        self._issued += 1
+        return Token(self._issued, self.now + seconds)
+
+    def renew(self, number: int, seconds: float) -> None:
+        line, token = self.witness.lines[number], self.token(seconds)
+        self.witness.lines[number] = line._replace(token=token)
+        line.host.do(line.subject, lambda: line.host.renew(number, token))
+
+    def narrow(self, number: int) -> None:
+        line = self.witness.lines[number]
+        self.witness.closed(number, self.now)
+        if not any(other.place == line.place for other in self.witness.lines.values()):
+            del self.witness.left[line.place]
+            if self.witness.placed_until(line.subject) <= self.now:
+                self.witness.sent_away(line.subject, self.now)
+        line.host.do(line.subject, lambda: line.host.narrow(number))
+
+    def put(self, slot: int, room: str, username: str, status: Status, ttl: float) -> None:
+        host = self.hosts[slot]
+        self.witness.placed(subject(room, username), host, status, self.now, ttl)
+        host.place(room, username, status, ttl)
+
+    def revoke(self, slot: int, username: str, room: str | None = None) -> None:
+        """Send a user of the app from a room, or from all; what is issued later lets them in."""
+        host = self.hosts[slot]
+        ending = Ending(None, username, 0, host.now.unix, APP, room, self._issued)
+        self.witness.revoked(ending, self.now)
+        self.database.end(ending)
+        host.carry_out(host.node.say_ended())
+        host.read_endings()
 
     def drop(self, number: int) -> None:
         line = self.witness.lines.get(number)
         self.witness.closed(number, self.now)
         if line is not None:
-            line.host.do(line.who.user, lambda: line.host.close(number))
+            line.host.do(line.subject, lambda: line.host.close(number))
 
     def claim(self, slot: int, username: str, session: str | None = None) -> None:
         host = self.hosts[slot]
@@ -496,7 +615,7 @@ class World:
 
         line = self.witness.lines.get(number)
         if line is not None:
-            host.do(line.who.user, act)
+            host.do(line.subject, act)
 
     def choose(
         self,
@@ -509,7 +628,7 @@ class World:
     ) -> None:
         host = self.hosts[slot]
         account = self.who(username).account
-        app = app_of(self.witness.rooms.get(username, OWN))
+        app = app_of(self.witness.room_of(username))
         self.witness.chose(username, status, host, self.now)
         host.do(
             username,
@@ -580,7 +699,7 @@ class World:
         for _ in range(min(3, len(inbox))):
             inbox.pop()
 
-    def kick(self, slot: int) -> None:
+    def end_subscription(self, slot: int) -> None:
         """Let Redis end a subscription with all that waits for it, as it does with slow readers."""
         self.hosts[slot].kicked = True
         self.hosts[slot].lost_at = self.now
@@ -630,7 +749,11 @@ class World:
         heard = host.in_touch and self.redis.serves and host.publishing
         for line in self.witness.lines.values() if not heard else ():
             if line.host is host:
-                self.witness.silent_ends[line.who.user] = self.now
+                self.witness.silent_ends[line.subject] = self.now
+        for name, placed in self.witness.placements.items():
+            if placed.host is host and (self.now - placed.at < 2 or not heard):
+                self.witness.silent_ends[name] = self.now
+                self.witness.lost_placements.add(name)
         for username, (at, chosen_by) in self.witness.chosen_at.items():
             # Perhaps nobody else has come to know of it.
             if chosen_by is host and (self.now - at < 2 or not host.in_touch):
@@ -678,15 +801,41 @@ class Line(NamedTuple):
     who: Who
     host: Host
     status: Status
+    room: str = OWN
+    token: Token | None = None
+
+    @property
+    def subject(self) -> str:
+        return subject(self.room, self.who.user)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.room, self.who.session
+
+
+class Placement(NamedTuple):
+    """What a backend said last of somebody in a room."""
+
+    host: Host
+    status: Status
+    at: float
+    until: float
 
 
 class Witness:
-    """What people did, and nothing of what the servers made of it."""
+    """What people did, and nothing of what the servers made of it.
+
+    Everybody is known by their subject: of an own account that is its name, of a user of an app it
+    is one for each room. Choices hold for all of a user's.
+    """
 
     def __init__(self) -> None:
         self.lines: dict[int, Line] = {}
-        # When each session had a line last, and how it was then; a log-out takes it out.
-        self.left: dict[str, tuple[str, float, Status]] = {}
+        # When each session had a line in a room last, and how it was then; a log-out takes it out.
+        self.left: dict[tuple[str, str], tuple[str, float, Status]] = {}
+        self.placements: dict[str, Placement] = {}
+        # Those that perhaps nobody knows of any more.
+        self.lost_placements: set[str] = set()
         self.choices: dict[str, str | None] = {}
         # When something happened that may change how somebody is.
         self.acts: dict[str, float] = {}
@@ -694,6 +843,7 @@ class Witness:
         self.signs: dict[str, float] = {}
         self.log_outs: dict[str, float] = {}
         self.chosen_at: dict[str, tuple[float, Host | None]] = {}
+        # Users of whom nodes may differ about what they have chosen.
         self.unsure: set[str] = set()
         # Who did two things at once, so that nodes may have seen them in another order.
         self.hasty: set[str] = set()
@@ -701,60 +851,87 @@ class Witness:
         self.homes: dict[str, set[Host]] = {}
         # When a node of theirs ended that could not say so, nor perhaps that they were there.
         self.silent_ends: dict[str, float] = {}
-        self.rooms: dict[str, str] = {}
         # When somebody last opened a page.
         self.pages: dict[str, float] = {}
 
-    def status(self, username: str) -> str | None:
-        """How somebody is who has a line; None without one."""
-        lines = [line.status for line in self.lines.values() if line.who.user == username]
-        if not lines or self.choices.get(username) == "invisible":
-            return None
-        return self.choices.get(username) or ("online" if "online" in lines else "away")
+    def room_of(self, username: str) -> str:
+        """One of the rooms in which a user has been."""
+        rooms = (name.rpartition(" ")[0] for name in self.acts if user_of(name) == username)
+        return next(rooms, OWN)
 
-    def in_grace(self, username: str, since: float) -> bool:
+    def is_unsure(self, name: str) -> bool:
+        return user_of(name) in self.unsure
+
+    def choice(self, name: str) -> str | None:
+        return self.choices.get(user_of(name))
+
+    def placed_until(self, name: str) -> float:
+        placement = self.placements.get(name)
+        return -1000.0 if placement is None else placement.until
+
+    def status(self, name: str, now: float = 1e9) -> str | None:
+        """How somebody is who has a line, or was placed; None without one."""
+        said = [line.status for line in self.lines.values() if line.subject == name]
+        if self.placed_until(name) > now and name not in self.lost_placements:
+            said.append(self.placements[name].status)
+        if not said or self.choice(name) == "invisible":
+            return None
+        return self.choice(name) or ("online" if "online" in said else "away")
+
+    def in_grace(self, name: str, since: float) -> bool:
         """Whether a session that closed its last line since then may still count."""
-        open_sessions = {line.who.session for line in self.lines.values()}
+        open_sessions = {line.place for line in self.lines.values()}
         return any(
-            user == username and left >= since and session not in open_sessions
-            for session, (user, left, _) in self.left.items()
+            who == name and left >= since and place not in open_sessions
+            for place, (who, left, _) in self.left.items()
         )
 
-    def session_status(self, session: str) -> Status:
-        lines = [line.status for line in self.lines.values() if line.who.session == session]
+    def session_status(self, place: tuple[str, str]) -> Status:
+        lines = [line.status for line in self.lines.values() if line.place == place]
         if lines:
             return "online" if "online" in lines else "away"
-        return self.left[session][2] if session in self.left else "online"
+        return self.left[place][2] if place in self.left else "online"
 
     def opened(
         self, connection: Connection, host: Host, now: float, status: Status | None
     ) -> None:
-        who = connection.who
-        self.rooms[who.user] = connection.room
-        begins = status or self.session_status(who.session)
-        if now - self.acts.get(who.user, -100.0) < 1:
-            self.hasty.add(who.user)
-        self.lines[connection.number] = Line(who, host, begins)
-        self.signs[who.user] = self.acts[who.user] = now
+        name, who = connection.subject, connection.who
+        begins = status or self.session_status((connection.room, who.session))
+        if now - self.acts.get(name, -100.0) < 1:
+            self.hasty.add(name)
+        self.lines[connection.number] = Line(
+            who, host, begins, connection.room, connection.token
+        )
+        self.signs[name] = self.acts[name] = now
 
     def closed(self, number: int, now: float) -> None:
         line = self.lines.get(number)
         if line is None:
             return
-        status = self.session_status(line.who.session)
-        self.homes.setdefault(line.who.user, set()).add(line.host)
+        status = self.session_status(line.place)
+        self.homes.setdefault(line.subject, set()).add(line.host)
         del self.lines[number]
-        self.left[line.who.session] = line.who.user, now, status
-        self.signs[line.who.user] = self.acts[line.who.user] = now
+        self.left[line.place] = line.subject, now, status
+        self.signs[line.subject] = self.acts[line.subject] = now
 
     def claimed(self, who: Who, now: float) -> None:
         self.pages[who.user] = self.signs[who.user] = self.acts[who.user] = now
+
+    def placed(self, name: str, host: Host, status: Status, now: float, ttl: float) -> None:
+        before = self.placements.get(name)
+        if before is not None and before.until > now and before.host is not host:
+            # Until all know of both, either may be shown.
+            self.hasty.add(name)
+        self.homes.setdefault(name, set()).add(host)
+        self.placements[name] = Placement(host, status, now, now + ttl)
+        self.lost_placements.discard(name)
+        self.signs[name] = self.acts[name] = now
 
     def said(self, number: int, status: Status, now: float) -> None:
         line = self.lines.get(number)
         if line is not None:
             self.lines[number] = line._replace(status=status)
-            self.acts[line.who.user] = now
+            self.acts[line.subject] = now
 
     def chose(self, username: str, status: str | None, host: Host | None, now: float) -> None:
         before, by = self.chosen_at.get(username, (-100.0, None))
@@ -763,7 +940,9 @@ class Witness:
             self.unsure.add(username)
         else:
             self.unsure.discard(username)
-        self.acts[username] = now
+        for name in {username, *self.acts}:
+            if user_of(name) == username:
+                self.acts[name] = now
         self.chosen_at[username] = now, host
         self.choices[username] = None if status == "online" else status
         if status == "online":
@@ -773,9 +952,23 @@ class Witness:
 
     def ended(self, session: str, username: str, now: float) -> None:
         self.lines = {n: line for n, line in self.lines.items() if line.who.session != session}
-        self.left.pop(session, None)
-        self.log_outs[username] = self.acts[username] = now
+        self.left.pop((OWN, session), None)
+        self.sent_away(username, now)
+
+    def revoked(self, ending: Ending, now: float) -> None:
+        for number, line in list(self.lines.items()):
+            if ending.revokes(line.room, line.who.user):
+                del self.lines[number]
+        for name in self.acts:
+            room, _, user = name.rpartition(" ")
+            if room != OWN and ending.revokes(room, user):
+                self.placements.pop(name, None)
+                self.left = {place: left for place, left in self.left.items() if left[0] != name}
+                self.sent_away(name, now)
+
+    def sent_away(self, name: str, now: float) -> None:
+        self.log_outs[name] = self.acts[name] = now
 
     def deleted(self, username: str, now: float) -> None:
         self.choices.pop(username, None)
-        self.acts[username] = self.log_outs[username] = now
+        self.sent_away(username, now)

@@ -53,7 +53,7 @@ def test_a_node_that_starts_late_learns_all_at_once() -> None:
 def test_r1_a_change_between_snapshot_and_subscription_is_not_lost() -> None:
     world, judge = watched()
     world.connect(0, "alice")
-    world.kick(2)
+    world.end_subscription(2)
     for number in range(20):
         world.connect(1, f"user{number}")
         world.wait(0.1)

@@ -32,6 +32,7 @@ from presence_server.keys import (
     COOKIE_NAME,
     DATABASE,
     ENDINGS,
+    ENDINGS_READER,
     KEYRING,
     LINES,
     METRICS,
@@ -212,7 +213,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     def delete(ending: Ending) -> None:
         presence.delete(ending.username or "", ending.account, ending.ended_at)
 
-    endings = EndingsReader(
+    endings = app[ENDINGS_READER] = EndingsReader(
         database,
         due=presence.endings_due,
         end=presence.end,

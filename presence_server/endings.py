@@ -3,6 +3,7 @@
 An end is a numbered row, so that it reaches every process on the database, relay or not.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -150,6 +151,7 @@ class EndingsReader:
         self._end = end
         self._heed = heed
         self._last = 0
+        self._reading = asyncio.Lock()
 
     @property
     def heeded(self) -> int:
@@ -163,12 +165,18 @@ class EndingsReader:
     async def run(self) -> None:
         while True:
             await self._due(_READ_EVERY)
-            await self._database.attempt(self.read())
+            await self.catch_up()
 
     async def read(self) -> None:
-        for ending in await after(self._database, self._last):
-            self._take(ending)
-            self._last = ending.number
+        # One at a time: what has been heeded is not heeded again, after something newer.
+        async with self._reading:
+            for ending in await after(self._database, self._last):
+                self._take(ending)
+                self._last = ending.number
+
+    async def catch_up(self) -> None:
+        """Heed what ended before this, as far as that can be read now."""
+        await self._database.attempt(self.read())
 
     def _take(self, ending: Ending) -> None:
         if ending.session is not None:

@@ -14,7 +14,7 @@ from presence_server.apps.limits import ApiRates, AppLines
 from presence_server.apps.lines import Lines
 from presence_server.apps.rooms import AppRooms
 from presence_server.config import Config
-from presence_server.endings import Endings
+from presence_server.endings import Endings, EndingsReader
 from presence_server.identity import Identity
 from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats
@@ -30,6 +30,7 @@ CONFIG = web.AppKey("CONFIG", Config)
 COOKIE_NAME = web.AppKey("COOKIE_NAME", str)
 DATABASE = web.AppKey("DATABASE", Database)
 ENDINGS = web.AppKey("ENDINGS", Endings)
+ENDINGS_READER = web.AppKey("ENDINGS_READER", EndingsReader)
 LINES = web.AppKey("LINES", Lines)
 METRICS = web.AppKey("METRICS", Metrics)
 KEYRING = web.AppKey("KEYRING", Keyring)

@@ -145,3 +145,10 @@ async def test_a_session_whose_ending_was_missed_ends_all_the_same(db: Database)
     user = await users.create(db, "Mia", "hash", NOW)
     _, session = await sessions.start(Endings(db), user.id, "::1", "phone", int(time.time()))
     assert await upkeep(db, [session.key, "of long ago"]) == ["of long ago"]
+
+
+async def test_readings_at_once_heed_each_ending_once(db: Database) -> None:
+    await write(db, ending("ended", session="s"))
+    heeded = Heeded(db)
+    await asyncio.gather(*(heeded.reader.catch_up() for _ in range(3)))
+    assert heeded.said == ["s"]

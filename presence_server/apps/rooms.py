@@ -158,9 +158,9 @@ class AppRooms:
         self, app: int, room: str, user: str, status: Status, ttl: int, about: Mapping[str, Any]
     ) -> None:
         """Let a user be here for a while who has no line."""
-        key, until = key_of(app, room), int(time.time()) + ttl
+        key = key_of(app, room)
         shown = without_nothing({**self._shown(key, user), **about})
-        who = Who(claim_of(app, user), user, about=shown, until=until)
+        who = Who(claim_of(app, user), user, about=shown)
         self._do(lambda now: self._node.claim(key, who, now, status=status, ttl=ttl))
 
     def end_user(

@@ -50,6 +50,8 @@ class Others:
         # Sessions that have a line at another node, or a claim; and nodes that have told something.
         self._opened: dict[str, dict[Source, None]] = {}
         self._told: set[str] = set()
+        # Claims of which their nodes may not know yet that they have ended: their order, and when.
+        self._revoked: dict[Source, tuple[int, int]] = {}
         # Nodes that are gone, whose notes are to be forgotten.
         self._dropped: set[str] = set()
 
@@ -158,6 +160,8 @@ class Others:
             said.about,
         )
         self._departures.cancel(source)
+        if entry.order > self._revoked.get(source, (math.inf, 0))[0]:
+            del self._revoked[source]
         self._rooms.place(source, entry)
         if left is None or is_claim(source.tag):
             self.note_opened(source)
@@ -166,6 +170,9 @@ class Others:
     def _remove(self, source: Source, departure: Departure) -> None:
         if self._shows(source):
             self._departures.add(source, departure)
+
+    def _entry(self, source: Source) -> Entry:
+        return self._rooms.open(source.room).views[source.node][source.tag]
 
     def _shows(self, source: Source) -> bool:
         room = self._rooms.get(source.room)
@@ -206,6 +213,10 @@ class Others:
                 entry = entry._replace(left=left, left_second=second)
                 self._rooms.place(source, entry)
             assert entry.left is not None
+            revoked = self._revoked.pop(source, None)
+            if revoked is not None:
+                self._departures.add(source, Departure(Why.ENDED, now.elapsed, revoked[1]))
+                continue
             grace = self._timing.grace_in(source.room)
             self._departures.rest(source, max(now.elapsed, entry.left + grace))
 
@@ -214,16 +225,14 @@ class Others:
         self._begin_graces(node, now.elapsed, now)
 
     def let_go(self, source: Source, departure: Departure) -> None:
-        room = self._rooms.get(source.room)
-        entry = None if room is None else room.views.get(source.node, {}).get(source.tag)
-        if room is not None and entry is not None and departure.why is Why.ENDED:
-            room.dispute(entry.user)
+        if departure.why is Why.ENDED and self._shows(source):
+            self._rooms.open(source.room).dispute(self._entry(source).user)
+        self._revoked.pop(source, None)
         self._rooms.drop(source, departure.since)
 
     def overdue(self, source: Source, now: Moment) -> Departure | None:
         """The departure of somebody whose grace is over."""
-        room = self._rooms.get(source.room)
-        entry = None if room is None else room.views.get(source.node, {}).get(source.tag)
+        entry = self._entry(source) if self._shows(source) else None
         if entry is None or entry.left is None:
             return None
         return Departure(Why.GRACE, now.elapsed, min(entry.left_second, now.unix))
@@ -234,11 +243,14 @@ class Others:
         self, room: str, tag: str, at: int, now: Moment, *, only_gone: bool = False
     ) -> None:
         """A session has ended, whatever nodes that have not heard of it yet still say; or only at
-        nodes that are gone, for others see to it and may know that somebody is back."""
+        nodes that are gone, for others see to it and may know that somebody is back. A claim ends
+        also when its node goes before it has."""
         for source in self._rooms.with_tag(room, tag):
             peer = self._peers.get(source.node)
             if not only_gone or peer is None or not peer.lives:
                 self._departures.add(source, Departure(Why.ENDED, now.elapsed, at))
+            elif is_claim(tag):
+                self._revoked[source] = self._entry(source).order, at
 
     def remember_end(self, tag: str) -> None:
         self._ended[tag] = None

@@ -8,7 +8,7 @@ from aiohttp import web
 from presence_server import endings
 from presence_server.apps.tokens import info_problem, user_problem
 from presence_server.endings import Ending, Reason
-from presence_server.keys import APPS, ENDINGS, ROOMS
+from presence_server.keys import APPS, ENDINGS, ENDINGS_READER, ROOMS
 from presence_server.presence.messages import MessageError, check_data
 from presence_server.presence.roster import PRECEDENCE
 from presence_server.web.bearers import identify_backend
@@ -77,6 +77,8 @@ async def place(request: web.Request) -> web.Response:
     if type(ttl) is not int or not _SHORTEST_TTL <= ttl <= _LONGEST_TTL:
         raise bad_request(f"ttl must be a whole number from {_SHORTEST_TTL} to {_LONGEST_TTL}.")
     check_space(request, app.id, user, room)
+    # Of two words of a backend the newer holds: whoever was sent away before this is placed anew.
+    await request.app[ENDINGS_READER].catch_up()
     request.app[ROOMS].place(app.id, room, user, status, ttl, _about(body))
     return web.Response(status=204)
 

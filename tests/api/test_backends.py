@@ -74,6 +74,13 @@ async def test_somebody_without_a_line_is_here_for_a_while(app: AppClient) -> No
         await watcher.sees("bot", "away")
         assert (await app.ask("DELETE", "/rooms/doc/users/bot")).status == 204
         await watcher.sees("bot", "offline")
+        # Of two words the newer holds, however soon it comes.
+        await app.put("doc", "bot", ttl=3600)
+        await app.ask("DELETE", "/rooms/doc/users/bot")
+        await app.put("doc", "bot", status="away", ttl=3600)
+        await watcher.sees("bot", "away")
+        await asyncio.sleep(1)
+        assert (await app.room())["users"]["bot"]["status"] == "away"
 
 
 async def test_a_claim_ends_by_itself(app: AppClient) -> None:

@@ -21,6 +21,16 @@ def _cut(slot: int, *, out: bool = True, back: bool = True, keeps: bool = False)
     return "cut", {"slot": slot, "out": out, "back": back, "keeps": keeps}
 
 
+def _enter(slot: int, user: str, room: str, seconds: float) -> tuple[str, Any]:
+    values = {"slot": slot, "user": user, "room": room, "status": "online", "seconds": seconds}
+    return "enter", values
+
+
+def _put(slot: int, user: str, room: str, status: str, seconds: float) -> tuple[str, Any]:
+    values = {"slot": slot, "user": user, "room": room, "status": status, "seconds": seconds}
+    return "put", values
+
+
 def _wait(seconds: float) -> tuple[str, Any]:
     return "wait", {"seconds": seconds}
 
@@ -185,6 +195,60 @@ FOUND = {
         _connect(2, "alice", "online"),
         _at("delete", 1, user="alice"),
         _wait(3),
+        _wait(12),
+    ),
+    "a line is opened as another of its user is narrowed": _run(
+        _connect(0, "carol", "away"),
+        ("narrow", {"pick": 0}),
+        _connect(0, "carol", "online"),
+        _wait(3),
+    ),
+    "somebody is back before their node reads that they were sent away": _run(
+        _enter(1, "carol", "7/b", 20),
+        _at("revoke", 2, user="carol"),
+        _enter(1, "carol", "7/a", 20),
+        _wait(5),
+    ),
+    "back at a node that cannot be heard before others read the end": _run(
+        ("slow_redis", {"delay": 0.3}),
+        _at("kill", 2),
+        _at("start", 2),
+        _wait(0.1),
+        _at("revoke", 0, user="dave"),
+        _enter(0, "dave", "7/b", 20),
+        ("bounce_redis", {"seconds": 1}),
+    ),
+    "somebody is placed, and comes to another room as they are sent away": _run(
+        _put(1, "carol", "7/b", "online", 20),
+        _at("revoke", 2, user="carol"),
+        _enter(1, "carol", "7/a", 20),
+        _wait(12),
+    ),
+    "a node dies before it reads that a claim has ended": _run(
+        _put(2, "carol", "7/b", "away", 60),
+        _wait(5),
+        _at("revoke", 1, user="carol"),
+        _at("kill", 2),
+        _wait(12),
+    ),
+    "a shorter claim takes the place of a longer one": _run(
+        _put(1, "dave", "7/b", "away", 60), _wait(12), _put(0, "dave", "7/b", "online", 1), _wait(3)
+    ),
+    "the lines of one session end at two nodes before these hear of them": _run(
+        _wait(3),
+        _enter(1, "dave", "7/a", 0.5),
+        _FREEZE,
+        _enter(2, "dave", "7/a", 0.5),
+        _wait(0.5),
+        ("mend_all", {}),
+        _wait(2),
+    ),
+    "a node dies in an outage with the line that counts": _run(
+        _connect(1, "dave", "online"),
+        _connect(2, "dave", "away"),
+        _wait(0.5),
+        _at("kill", 1),
+        ("take_redis_down", {"frozen": False}),
         _wait(12),
     ),
     "clocks are apart when a node starts": _run(

@@ -378,6 +378,9 @@ class Judge:
         effect = self.world.grace + DELIVERY
         bound = effect if self._is_calm else self._window + self.world.lease
         acted = min(acted, self.world.now - self._claimed(username) - self.world.grace)
+        if any(not home.alive for home in self.world.witness.homes.get(username, ())):
+            # That a node is dead is known a lease after the others can be heard.
+            acted = min(acted, self._in_touch(host))
         if acted <= bound + 4 * self.slowest or self._is_fresh(host):
             return
         if self.world.now - self.paused.get(host, LONG_AGO) < BACK_IN_TOUCH:
@@ -414,7 +417,6 @@ class Judge:
     def _ghost(self, host: Host, username: str) -> tuple[float, float]:
         """How long ago a user was here last, and how long the host has been in touch."""
         now = self.world.now
-        trouble = max(self.troubled[host], self.redis_troubled, self.unsubscribed.get(host, 0.0))
         sign = self.world.witness.signs.get(username, LONG_AGO)
         of_app = user_of(username) != username
         if of_app or now - self.blind.get(host, LONG_AGO) < ENDINGS + DELIVERY:
@@ -422,7 +424,12 @@ class Judge:
             sign = max(sign, self.open_until.get(username, LONG_AGO))
         if self._is_unsure(username):
             sign = max(sign, min(now, self.placed_until.get(username, LONG_AGO)))
-        return now - sign, now - trouble
+        return now - sign, self._in_touch(host)
+
+    def _in_touch(self, host: Host) -> float:
+        """For how long a host has been in touch."""
+        trouble = max(self.troubled[host], self.redis_troubled, self.unsubscribed.get(host, 0.0))
+        return self.world.now - trouble
 
     @property
     def _ghost_bound(self) -> float:

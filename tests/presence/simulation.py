@@ -599,7 +599,7 @@ class World:
     def claim(self, slot: int, username: str, session: str | None = None) -> None:
         host = self.hosts[slot]
         who = self.who(username, session)
-        self.witness.claimed(who, self.now)
+        self.witness.claimed(who, host, self.now)
         host.do(username, lambda: host.carry_out(host.node.claim(OWN, who, host.now)))
 
     def say(self, slot: int, number: int, status: Status) -> None:
@@ -750,6 +750,9 @@ class World:
         for line in self.witness.lines.values() if not heard else ():
             if line.host is host:
                 self.witness.silent_ends[line.subject] = self.now
+        for name, opened_at in self.witness.opened_at.items():
+            if opened_at is host and (self.now - self.witness.pages[name] < 2 or not heard):
+                self.witness.silent_ends[name] = self.now
         for name, placed in self.witness.placements.items():
             if placed.host is host and (self.now - placed.at < 2 or not heard):
                 self.witness.silent_ends[name] = self.now
@@ -851,8 +854,9 @@ class Witness:
         self.homes: dict[str, set[Host]] = {}
         # When a node of theirs ended that could not say so, nor perhaps that they were there.
         self.silent_ends: dict[str, float] = {}
-        # When somebody last opened a page.
+        # When somebody last opened a page, and where.
         self.pages: dict[str, float] = {}
+        self.opened_at: dict[str, Host] = {}
 
     def room_of(self, username: str) -> str:
         """One of the rooms in which a user has been."""
@@ -914,8 +918,9 @@ class Witness:
         self.left[line.place] = line.subject, now, status
         self.signs[line.subject] = self.acts[line.subject] = now
 
-    def claimed(self, who: Who, now: float) -> None:
+    def claimed(self, who: Who, host: Host, now: float) -> None:
         self.pages[who.user] = self.signs[who.user] = self.acts[who.user] = now
+        self.opened_at[who.user] = host
 
     def placed(self, name: str, host: Host, status: Status, now: float, ttl: float) -> None:
         before = self.placements.get(name)

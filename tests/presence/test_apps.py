@@ -66,6 +66,9 @@ class Site:
     def close(self, number: int, connection: int = 1) -> None:
         self.do(number, lambda now: self.nodes[number].close(DOC, LINE, connection, now))
 
+    def receive(self, number: int, text: str) -> None:
+        self.do(number, lambda now: self.nodes[number].receive(text, now))
+
     def shown(self, room: str = DOC) -> list[str]:
         """How alice is, at each node that lives; offline when she is not here."""
         found: list[str] = []
@@ -105,6 +108,8 @@ def test_the_newest_claim_holds_at_whichever_node_it_was_made() -> None:
     site.claim(1, 20, "away", n=2)
     site.wait(1)
     assert site.shown() == ["away", "away"]
+    for node in site.nodes:
+        assert node.rooms.open(DOC).roster.here["alice"].since <= site.now.unix
     site.wait(20)
     assert site.shown() == ["offline", "offline"], "the older one has not come back"
 
@@ -170,6 +175,61 @@ def test_sending_a_user_away_ends_lines_and_claims_everywhere() -> None:
     site.open(1, 2)
     site.wait(1)
     assert site.shown() == ["online", "online"], "who may come back may come back"
+
+
+def test_who_is_back_before_they_were_let_go_stays() -> None:
+    site = Site()
+    for number in range(2):
+        site.open(0, number)
+        site.wait(1)
+        site.do(0, lambda now: site.nodes[0].end_user(7, "alice", now, room=DOC))
+        site.open(0, 10 + number)
+        site.wait(3)
+        assert site.shown() == ["online", "online"]
+
+
+def test_a_claim_ends_with_those_who_are_sent_away_though_a_new_line_stays() -> None:
+    site = Site()
+    site.claim(0, 3600, "busy")
+    site.open(0, status="away")
+    site.wait(1)
+    site.do(0, lambda now: site.nodes[0].end_user(7, "alice", now, lines_stay={DOC}))
+    site.wait(2)
+    assert site.shown() == ["away", "away"]
+
+
+def test_a_claim_that_was_ended_does_not_outlive_its_node() -> None:
+    for returns in (False, True):
+        site = Site()
+        site.claim(0, 3600)
+        site.wait(1)
+        site.do(1, lambda now: site.nodes[1].end_user(7, "alice", now))
+        if returns:
+            site.claim(0, 3600)
+            site.wait(1)
+        site.dead.add(0)
+        site.wait(LEASE + 4)
+        assert site.shown() == ["online" if returns else "offline"]
+
+
+def test_two_nodes_do_not_give_way_to_each_other() -> None:
+    """Both lines close before either node hears of the other's."""
+    site = Site()
+    late: list[tuple[int, str]] = []
+    for number, node in enumerate(site.nodes):
+        who = Who(LINE, "alice")
+        for commands in (
+            node.open(DOC, who, 1, site.now),
+            node.tick(site.now),
+            node.close(DOC, LINE, 1, site.now),
+        ):
+            late += [(1 - number, c.text) for c in commands if isinstance(c, Send)]
+    for number, text in late:
+        site.receive(number, text)
+    site.wait(GRACE - 1)
+    assert site.shown() == ["online", "online"]
+    site.wait(2)
+    assert site.shown() == ["offline", "offline"]
 
 
 def test_words_come_to_every_other_node_once() -> None:

@@ -12,7 +12,7 @@ from presence_server.presence.records import Stay
 from presence_server.presence.recorder import Recorder
 from presence_server.presence.room import Room, is_claim, tag_of
 from presence_server.presence.rooms import Rooms
-from presence_server.presence.roster import Source, Status, counted, merged_status
+from presence_server.presence.roster import Entry, Source, Status, counted, merged_status
 from presence_server.presence.timing import Timing
 
 
@@ -147,12 +147,17 @@ class OwnSessions:
         if room is None or member is None or member.is_open:
             return False
         entry = room.views.get(source.node, {}).get(source.tag)
-        if entry is None or not (entry.left is None or entry.order > member.order):
+        if entry is None or not (entry.left is None or self._is_newer(source, entry, member)):
             return False
         if self._departures.has_ended(self._source(room, source.tag)):
             return False
         self.release(room, source.tag, min(member.left.unix, now.unix))
         return True
+
+    def _is_newer(self, source: Source, entry: Entry, member: Member) -> bool:
+        """Whether it is a later claim; of two at once all nodes take the same."""
+        later = (entry.order, source.node) > (member.order, self._node)
+        return is_claim(source.tag) and later
 
     def overdue(self, source: Source, now: Moment) -> Departure | None:
         """The departure of somebody whose grace is over."""

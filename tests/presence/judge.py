@@ -93,8 +93,6 @@ class Judge:
         # at such a one: there it stays open, whoever has ended it.
         self.blind: dict[Host, float] = {}
         self.open_until: dict[str, float] = {}
-        # Until when somebody was placed at any node, whatever was said later at another.
-        self.placed_until: dict[str, float] = {}
         self.redis_troubled = LONG_AGO
         self.stranded = LONG_AGO
         self.slowest = 0.0
@@ -251,8 +249,6 @@ class Judge:
                 here.add(line.subject)
         for username, placement in witness.placements.items():
             witness.signs[username] = max(witness.signs[username], min(now, placement.until))
-            until = self.placed_until.get(username, LONG_AGO)
-            self.placed_until[username] = max(until, placement.until)
         for username in witness.signs:
             if username in here:
                 self.last_here[username] = now
@@ -277,7 +273,7 @@ class Judge:
         """Whether nodes may differ about how somebody is, by what was done at two at once."""
         witness = self.world.witness
         lost = username in witness.lost_placements or username in witness.hasty
-        running = self.placed_until.get(username, LONG_AGO) > self.world.now - self.world.lease
+        running = witness.longest.get(username, LONG_AGO) > self.world.now - self.world.lease
         return witness.is_unsure(username) or (lost and running)
 
     def _logged_out(self, now: float) -> set[str]:
@@ -423,7 +419,7 @@ class Judge:
             # Whose token was revoked may be back with a newer one, as only their node knows.
             sign = max(sign, self.open_until.get(username, LONG_AGO))
         if self._is_unsure(username):
-            sign = max(sign, min(now, self.placed_until.get(username, LONG_AGO)))
+            sign = max(sign, min(now, self.world.witness.longest.get(username, LONG_AGO)))
         return now - sign, self._in_touch(host)
 
     def _in_touch(self, host: Host) -> float:

@@ -837,6 +837,8 @@ class Witness:
         # When each session had a line in a room last, and how it was then; a log-out takes it out.
         self.left: dict[tuple[str, str], tuple[str, float, Status]] = {}
         self.placements: dict[str, Placement] = {}
+        # Until when each was placed at any node, whatever was said later at another.
+        self.longest: dict[str, float] = {}
         # Those that perhaps nobody knows of any more.
         self.lost_placements: set[str] = set()
         self.choices: dict[str, str | None] = {}
@@ -929,6 +931,7 @@ class Witness:
             self.hasty.add(name)
         self.homes.setdefault(name, set()).add(host)
         self.placements[name] = Placement(host, status, now, now + ttl)
+        self.longest[name] = max(now + ttl, self.longest.get(name, 0.0))
         self.lost_placements.discard(name)
         self.signs[name] = self.acts[name] = now
 

@@ -114,6 +114,23 @@ def test_the_newest_claim_holds_at_whichever_node_it_was_made() -> None:
     assert site.shown() == ["offline", "offline"], "the older one has not come back"
 
 
+def test_of_two_claims_at_once_all_nodes_take_one() -> None:
+    for first in (0, 1):
+        site = Site()
+        who = Who(CLAIM, "alice")
+        late = []
+        for number in (first, 1 - first):
+            node, ttl = site.nodes[number], 20.0 + 20 * number
+            commands = node.claim(DOC, who, site.now, ttl=ttl) + node.tick(site.now)
+            late += [(1 - number, c.text) for c in commands if isinstance(c, Send)]
+        for number, text in late:
+            site.receive(number, text)
+        site.wait(39)
+        assert site.shown() == ["online", "online"]
+        site.wait(2)
+        assert site.shown() == ["offline", "offline"]
+
+
 def test_lines_and_claims_of_a_user_do_not_touch_each_other() -> None:
     site = Site()
     site.claim(0, 30, "away")

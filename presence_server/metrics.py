@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from presence_server import logs
 from presence_server.live.hub import Flush
 from presence_server.live.service import PresenceService
+from presence_server.presence.roster import PRECEDENCE
 from presence_server.storage.database import Database
 from presence_server.live.seats import capacity
 
@@ -99,9 +100,8 @@ class _Node(Collector):
     def collect(self) -> Iterator[Metric]:
         presence, node = self._presence, self._presence.node
         people = GaugeMetricFamily("presence_people", "Users by status", labels=["status"])
-        statuses = [person.status for person in presence.here.values()]
-        for status in ("online", "busy", "away"):
-            people.add_metric([status], statuses.count(status))
+        for status in PRECEDENCE:
+            people.add_metric([status], presence.room.roster.counts.get(status, 0))
         yield people
         yield _gauge("sockets", "Open sockets", len(presence.hub))
         yield _gauge("lagging_sockets", "Sockets passed over until they read", presence.hub.lagging)

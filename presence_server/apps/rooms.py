@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from presence_server.live.observer import Observer
@@ -68,14 +69,13 @@ class AppRooms:
     def cursor(self, room: Room) -> str:
         return room.cursor(room.roster.version, _now())
 
-    def counts(self, app: int, prefix: str = "") -> dict[str, int]:
-        """How many people are in each of an app's rooms that have any."""
-        start, before = key_of(app, prefix), len(key_of(app, ""))
-        return {
-            room.key[before:]: len(room.roster.here)
-            for room in self._node.rooms
-            if room.key.startswith(start) and room.roster.here
-        }
+    def counts(self, app: int, limit: int, prefix: str, after: str | None) -> dict[str, int]:
+        """How many people are in the first of an app's rooms that have any, by their names."""
+        before = len(key_of(app, ""))
+        behind = "" if after is None else key_of(app, after)
+        found = self._node.rooms.beginning(key_of(app, prefix), behind)
+        occupied = (room for room in found if room.roster.here)
+        return {room.key[before:]: len(room.roster.here) for room in islice(occupied, limit)}
 
     def people(self, app: int) -> int:
         """How many are in any room of an app."""

@@ -7,6 +7,7 @@ from presence_server.presence.cursors import Cursors
 from presence_server.presence.letters import Said
 from presence_server.presence.members import Members
 from presence_server.presence.moment import Moment
+from presence_server.presence.ordered import Ordered
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Entry, Roster, Source, Versions
 
@@ -52,6 +53,7 @@ class Room:
         "members",
         "views",
         "observers",
+        "_ordered",
         "_node",
         "_lobby",
         "_cursors",
@@ -75,6 +77,7 @@ class Room:
         # What other nodes say, by their names.
         self.views: dict[str, dict[str, Entry]] = {}
         self.observers = 0
+        self._ordered: Ordered | None = None
         self._node = node
         self._lobby = lobby
         self._cursors = cursors
@@ -86,6 +89,13 @@ class Room:
     def own(self) -> Collection[str]:
         """The users whom this node itself has here: of them it knows, whatever others say."""
         return self.members.users
+
+    @property
+    def ordered(self) -> Ordered:
+        """Who is here, in the order of names; kept from the first time that somebody asks."""
+        if self._ordered is None:
+            self._ordered = Ordered(self.roster, str.lower if self.key == OWN else str)
+        return self._ordered
 
     @property
     def is_idle(self) -> bool:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from sortedcontainers import SortedList
+
 from presence_server.presence.choices import Choices
 from presence_server.presence.cursors import Cursors
 from presence_server.presence.deadlines import Deadlines
@@ -22,6 +24,7 @@ class Rooms:
         self._cursors = cursors
         self._choices = choices
         self._rooms: dict[str, Room] = {}
+        self._keys: SortedList = SortedList()
         # Rooms that have something to say, and those that may have become idle.
         self._unsaid: set[str] = set()
         self._perhaps_idle: set[str] = set()
@@ -37,6 +40,15 @@ class Rooms:
     def get(self, key: str) -> Room | None:
         return self._rooms.get(key)
 
+    def beginning(self, prefix: str, after: str = "") -> Iterator[Room]:
+        """Those whose keys begin so, in their order, behind a key; at the cost of how many are
+        taken."""
+        start = max(prefix, after)
+        for key in self._keys.irange(start, inclusive=(start != after, True)):
+            if not key.startswith(prefix):
+                return
+            yield self._rooms[key]
+
     def open(self, key: str) -> Room:
         """The room, which is there from now on until it is idle."""
         room = self._rooms.get(key)
@@ -49,6 +61,7 @@ class Rooms:
             room = self._rooms[key] = Room(
                 key, self._node, self._versions, self._cursors, self._choices.holding, lobby
             )
+            self._keys.add(key)
             self._perhaps_idle.add(key)
         return room
 
@@ -85,6 +98,7 @@ class Rooms:
 
     def _close(self, room: Room) -> None:
         del self._rooms[room.key]
+        self._keys.remove(room.key)
         self._closing.drop(room.key)
         lobby = lobby_of(room.key)
         if lobby is not None:

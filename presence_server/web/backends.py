@@ -15,7 +15,7 @@ from presence_server.web.bearers import identify_backend
 from presence_server.web.bodies import read_json
 from presence_server.web.queries import bad_request, one, room_in_path, user_in_path, whole
 from presence_server.web.room_lines import check_space
-from presence_server.web.rooms import MOST, USUAL, page
+from presence_server.web.rooms import MOST, USUAL
 
 _MOST_ASKED = 1_000
 _SHORTEST_TTL, _LONGEST_TTL = 10, 3_600  # seconds
@@ -25,9 +25,8 @@ async def list_rooms(request: web.Request) -> web.Response:
     app = identify_backend(request)
     prefix, after = one(request, "prefix") or "", one(request, "after")
     limit = whole(request, "limit", 1, MOST) or USUAL
-    counts = request.app[ROOMS].counts(app.id, prefix)
-    names = page(counts, after, limit)[:limit]
-    return web.json_response([{"room": name, "count": counts[name]} for name in names])
+    counts = request.app[ROOMS].counts(app.id, limit, prefix, after)
+    return web.json_response([{"room": name, "count": count} for name, count in counts.items()])
 
 
 async def read_user(request: web.Request) -> web.Response:

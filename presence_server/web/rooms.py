@@ -1,9 +1,8 @@
 """`/api/v1/rooms/{room}`: who is there, asked once, as a stream of events or over a socket; and
 what its users say who have no socket to write to."""
 
-import heapq
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -74,18 +73,13 @@ def _answer(request: web.Request) -> web.Response:
         "degraded": rooms.degraded,
     }
     if not switch(request, "count", "1"):
-        ids = page(here, after, limit)
+        # One more than asked for tells whether there are more.
+        ids = room.ordered.page(limit + 1, after=after)
         answer["users"] = {user: _person(here[user]) for user in ids[:limit]}
         answer["next"] = ids[limit - 1] if len(ids) > limit else None
     if left is not None:
         answer["left"] = room.roster.left_since(int(time.time()) - left)
     return web.json_response(answer)
-
-
-def page(names: Collection[str], after: str | None, limit: int) -> list[str]:
-    """The first names behind `after`, and one more if there is one."""
-    behind = names if after is None else (name for name in names if name > after)
-    return heapq.nsmallest(limit + 1, behind)
 
 
 def _person(person: Person) -> Mapping[str, Any]:

@@ -1,0 +1,107 @@
+"""Who is here in the order of names: pages, counts and places among a hundred thousand."""
+
+from collections.abc import Callable, Collection, Iterator
+from heapq import merge
+from itertools import islice
+
+from sortedcontainers import SortedKeyList
+
+from presence_server.presence.roster import PRECEDENCE, Roster, Status
+
+# Behind everything that begins alike.
+_LAST = "\U0010ffff"
+
+
+class Ordered:
+    """It follows a roster when it is asked, at the cost of what has changed since it was last; a
+    question costs as much as its answer, and the logarithm of how many are here.
+
+    `order` says by what a name is sorted, and found by its beginning.
+    """
+
+    def __init__(self, roster: Roster, order: Callable[[str], str] = str) -> None:
+        self._roster = roster
+        self._order = order
+        self._version = roster.version
+        self._status: dict[str, Status] = {}
+        self._names: dict[Status, SortedKeyList] = {}
+        self._begin()
+
+    def page(
+        self,
+        limit: int,
+        *,
+        after: str | None = None,
+        prefix: str = "",
+        statuses: Collection[Status] = PRECEDENCE,
+    ) -> list[str]:
+        """The first names behind `after`."""
+        self._catch_up()
+        found = [self._behind(self._names[status], after, prefix) for status in statuses]
+        return list(islice(merge(*found, key=self._order), limit))
+
+    def count(self, prefix: str = "", statuses: Collection[Status] = PRECEDENCE) -> int:
+        self._catch_up()
+        if not prefix:
+            return sum(len(self._names[status]) for status in statuses)
+        first, last = self._bounds(prefix)
+        return sum(
+            self._names[status].bisect_key_left(last) - self._names[status].bisect_key_left(first)
+            for status in statuses
+        )
+
+    def place(
+        self, name: str, prefix: str = "", statuses: Collection[Status] = PRECEDENCE
+    ) -> int:
+        """How many stand before a name, whether its user is here or not."""
+        self._catch_up()
+        first, last = self._bounds(prefix)
+        at = min(self._order(name), last)
+        return sum(
+            max(0, names.bisect_key_left(at) - names.bisect_key_left(first))
+            for names in (self._names[status] for status in statuses)
+        )
+
+    def _behind(self, names: SortedKeyList, after: str | None, prefix: str) -> Iterator[str]:
+        first, last = self._bounds(prefix)
+        start = names.bisect_key_left(first)
+        if after is not None:
+            start = max(start, names.bisect_key_right(self._order(after)))
+        found: Iterator[str] = names.islice(start, names.bisect_key_left(last))
+        return found
+
+    def _bounds(self, prefix: str) -> tuple[str, str]:
+        first = self._order(prefix)
+        return first, first + _LAST
+
+    def _catch_up(self) -> None:
+        if self._version == self._roster.version:
+            return
+        changes = self._roster.changes_since(self._version)
+        if changes is None:
+            self._begin()
+            return
+        for name, person in changes:
+            self._take_out(name)
+            if person.status in PRECEDENCE:
+                self._status[name] = person.status
+                self._names[person.status].add(name)
+        self._version = self._roster.version
+
+    def _begin(self) -> None:
+        here = self._roster.here
+        self._version = self._roster.version
+        self._status = {
+            name: person.status for name, person in here.items() if person.status in PRECEDENCE
+        }
+        self._names = {
+            status: SortedKeyList(
+                (name for name, its in self._status.items() if its == status), key=self._order
+            )
+            for status in PRECEDENCE
+        }
+
+    def _take_out(self, name: str) -> None:
+        status = self._status.pop(name, None)
+        if status is not None:
+            self._names[status].remove(name)

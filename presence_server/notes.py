@@ -193,6 +193,11 @@ async def _write_choices(transaction: Transaction, change: Change) -> None:
         " AND excluded.chosen_at > choices.chosen_at)",
         [(*choice, change.node, change.counter) for choice in change.record.choices],
     )
+    # Of an app that was deleted, and of which the node has not heard that yet.
+    await transaction.execute_many(
+        "DELETE FROM choices WHERE app = $1 AND NOT EXISTS (SELECT 1 FROM apps WHERE id = $1)",
+        [(app,) for app in {choice.app for choice in change.record.choices} - {0}],
+    )
 
 
 def _up_to_now(change: Change) -> Iterator[Stay]:

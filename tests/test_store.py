@@ -181,6 +181,13 @@ async def test_the_last_time_somebody_was_seen_is_written_with_their_going(db: D
     assert await one.stays() == []
 
 
+async def make_app(transaction: Transaction) -> None:
+    await transaction.execute(
+        "INSERT INTO apps (id, name, created_at, origins, visits) VALUES (7, 'wiki', $1, '[]', 0)",
+        NOW,
+    )
+
+
 @pytest.mark.both_databases
 async def test_a_later_choice_holds_and_a_later_account_comes_before_it(db: Database) -> None:
     one, two = Running(db, "one"), Running(db, "two")
@@ -204,6 +211,7 @@ async def test_a_later_choice_holds_and_a_later_account_comes_before_it(db: Data
 async def test_a_choice_goes_with_its_account(db: Database) -> None:
     one = Running(db, "one")
     mia = await of_account(db, "Mia")
+    await db.write(make_app)
     theirs = Chosen(7, "Mia", 0, "busy", "", None, NOW)
     one.node.choose(Chosen(0, "Mia", mia.account, "busy", "lunch", None, NOW), theirs)
     await one.store.write()
@@ -231,7 +239,7 @@ async def test_whose_node_was_taken_for_dead_writes_everything_anew(db: Database
 @pytest.mark.both_databases
 async def test_notes_of_others_are_read_while_these_cannot_be_heard(db: Database) -> None:
     one, two = Running(db, "one"), Running(db, "two")
-    mia, busy = here("mia"), Chosen(7, "mia", 0, "busy", "", None, NOW)
+    mia, busy = here("mia"), Chosen(0, "mia", 0, "busy", "", None, NOW)
     one.node.put(mia)
     one.node.choose(busy)
     await one.store.write()
@@ -529,12 +537,12 @@ async def test_what_cannot_be_written_is_written_later(
     one = Running(db, "one")
     mia = await of_account(db, "Mia")
     one.node.put(mia, here("noah"), here("olga"))
-    one.node.choose(Chosen(7, "noah", 0, "busy", "", None, NOW))
+    one.node.choose(Chosen(0, "noah", 0, "busy", "", None, NOW))
     with trouble.of(error, "write"):
         await db.attempt(one.store.write())
         one.node.drop(mia, NOW + 5)
         one.node.put(here("noah", status="away"))
-        one.node.choose(Chosen(7, "noah", 0, "away", "", None, NOW + 1))
+        one.node.choose(Chosen(0, "noah", 0, "away", "", None, NOW + 1))
         await db.attempt(one.store.write())
     one.node.put(here("pia", resting=1.0))
     await one.store.write()

@@ -277,8 +277,8 @@ class Lines:
 
     def _appear(self, line: Line, status: Status | None) -> None:
         if not line.connection:
-            about = without_nothing({"info": line.token.info})
             until = int(line.token.expires_at)
+            about = without_nothing(self._introduced(line, line.token))
             who = Who(line.session, line.user, about=about, until=until)
             line.connection = self._rooms.appear(line.key, who, status)
         else:
@@ -288,7 +288,10 @@ class Lines:
         newest = max(lines, key=lambda other: other.token.issued_at).token
         for other in lines:
             if other.connection:
-                self.describe(other, info=newest.info)
+                self.describe(other, **self._introduced(other, newest))
+
+    def _introduced(self, line: Line, token: Token) -> Mapping[str, Any]:
+        return self._rooms.introduced(line.key, line.user, token.info, token.issued_at)
 
     def _disappear(self, line: Line) -> None:
         if line.connection:

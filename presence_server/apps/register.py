@@ -167,6 +167,7 @@ async def delete(db: Database, app_id: int) -> None:
 
     async def work(transaction: Transaction) -> None:
         await transaction.execute("DELETE FROM apps WHERE id = $1", app_id)
+        await transaction.execute("DELETE FROM choices WHERE app = $1", app_id)
         await next_change(transaction)
 
     await db.write(work)

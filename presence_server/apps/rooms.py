@@ -12,7 +12,14 @@ from presence_server.presence.members import Who
 from presence_server.presence.messages import StatusMessage
 from presence_server.presence.moment import Moment
 from presence_server.presence.room import CLAIM, LINE, LOBBY, Room
-from presence_server.presence.roster import NOTHING, Person, Roster, Status
+from presence_server.presence.roster import (
+    ISSUED,
+    NOTHING,
+    Person,
+    Roster,
+    Status,
+    newest_about,
+)
 
 # What stands beside a status and is nothing that lines say: it belongs to a choice.
 _OF_CHOICES = ("text", "until")
@@ -154,12 +161,23 @@ class AppRooms:
         about = without_nothing({**self._shown(key, user), **changed})
         self._do(lambda now: self._node.describe(key, session, about, now))
 
+    def introduced(
+        self, key: str, user: str, info: object, issued_at: float
+    ) -> Mapping[str, Any]:
+        """What is to be shown of a user who comes with a token: of their tokens the one that was
+        issued last says it, at whichever node."""
+        shown = self._shown(key, user)
+        if shown.get(ISSUED, 0) > issued_at:
+            return shown
+        return {**shown, "info": info, ISSUED: issued_at}
+
     def place(
         self, app: int, room: str, user: str, status: Status, ttl: int, about: Mapping[str, Any]
     ) -> None:
         """Let a user be here for a while who has no line."""
         key = key_of(app, room)
-        shown = without_nothing({**self._shown(key, user), **about})
+        said_at = {ISSUED: int(time.time())} if "info" in about else {}
+        shown = without_nothing({**self._shown(key, user), **about, **said_at})
         who = Who(claim_of(app, user), user, about=shown)
         self._do(lambda now: self._node.claim(key, who, now, status=status, ttl=ttl))
 
@@ -185,7 +203,7 @@ class AppRooms:
     def _shown(self, key: str, user: str) -> Mapping[str, Any]:
         """What lines and claims say of a user, whether others see it or not."""
         entries = self._node.rooms.open(key).roster.entries(user).values()
-        return max(entries, key=lambda entry: entry.order).about if entries else NOTHING
+        return newest_about(entries) if entries else NOTHING
 
     def _unwatch(self, key: str) -> None:
         if key != BLIND.key:

@@ -17,6 +17,10 @@ REMEMBERED = 20_000
 _WITHIN_A_SECOND = 1_000
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+# Beside what is shown of somebody, and told nobody: the second in which that was said by whoever
+# may say it.
+ISSUED = "issued"
 PRECEDENCE: tuple[Status, ...] = ("online", "busy", "away")
 
 
@@ -46,7 +50,8 @@ class Entry(NamedTuple):
     """What a node says of one session: how its lines are, and since when its user is so.
 
     `left` is when its last line closed, by the clock of the reader, and `left_second` the Unix
-    second of it; None and 0 while one is open. The `about` with the greatest `order` holds.
+    second of it; None and 0 while one is open. The `about` that was ISSUED last holds, and of
+    several the one with the greatest `order`.
     """
 
     user: str
@@ -388,12 +393,19 @@ def _merged(entries: list[Entry], choice: Choice | None) -> Status:
 
 
 def _about(entries: list[Entry], choice: Choice | None) -> Mapping[str, Any]:
-    about = max(entries, key=lambda entry: entry.order).about
+    about = newest_about(entries)
+    if ISSUED in about:
+        about = {name: value for name, value in about.items() if name != ISSUED}
     if choice is None or not (choice.text or choice.until):
         return about
     words = {"text": choice.text} if choice.text else {}
     end = {"until": choice.until} if choice.until else {}
     return {**about, **words, **end}
+
+
+def newest_about(entries: Iterable[Entry]) -> Mapping[str, Any]:
+    """What is said of a user, of several at once the newest."""
+    return max(entries, key=lambda entry: (entry.about.get(ISSUED, 0), entry.order)).about
 
 
 def _later(since: int, before: Person | None) -> int:

@@ -1,11 +1,16 @@
 """Sockets of apps' users: who sees whom, how lines begin, are refused, renewed and ended."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 
 import pytest
+from aiohttp import WSServerHandshakeError
 
+from presence_server.keys import APPS, APP_LINES
 from testing.app_client import AppClient
+from tests.api.conftest import AddApp
+from tests.conftest import Serve
 
 GRACE = 0.5
 
@@ -276,3 +281,33 @@ async def test_the_newest_token_says_what_is_shown(app: AppClient) -> None:
             newest = app.token("alice", iat=now + 1, info={"name": "Newest"})
             await one.send({"type": "token", "token": newest})
             await one.message(lambda m: "Newest" in str(m.get("about")))
+
+
+@pytest.mark.parametrize(
+    "limit, other", [("max_sockets_per_user", 200), ("max_sockets_per_address", 429)]
+)
+async def test_a_user_and_an_address_have_only_so_many_lines(
+    serve: Serve, add_app: AddApp, limit: str, other: int
+) -> None:
+    """Streams count with sockets; the refusal comes before the upgrade, and says when again."""
+    server = await serve(**{limit: 2})
+    app = await add_app(str(server.make_url("")).rstrip("/"))
+    await server.app[APPS].read()
+    async with app.line("alice") as line, app.events("alice", "other") as stream:
+        await line.first()
+        await stream.event()
+        with pytest.raises(WSServerHandshakeError) as refused:
+            async with app.line("alice"):
+                pass
+        assert refused.value.status == 429
+        assert refused.value.headers is not None and refused.value.headers["Retry-After"] == "10"
+        async with app.events("alice") as stream:
+            assert stream.status == 429
+        async with app.events("bob") as stream:
+            assert stream.status == other
+        assert (await app.ask("GET", "/rooms/doc?count=1")).status == 200
+    async with asyncio.timeout(5):
+        while server.app[APP_LINES].open():
+            await asyncio.sleep(0.01)
+    async with app.line("alice") as line:
+        await line.first()

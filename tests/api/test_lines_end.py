@@ -6,7 +6,8 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from presence_server.apps import register
-from presence_server.keys import APPS, DATABASE, KEYRING
+from presence_server.keys import APPS, DATABASE, KEYRING, ROOMS, STORE
+from presence_server.presence.messages import StatusMessage
 from testing.app_client import AppClient
 from testing.visitor import Message
 from tests.api.conftest import AddApp
@@ -189,6 +190,24 @@ async def test_when_an_app_is_deleted_its_people_are_gone(
         assert await alice.closed() == 4401
         assert reasons(alice.received) == ["revoked"]
     assert (await app.ask("GET", "/rooms")).status == 401
+
+
+@pytest.mark.both_databases
+async def test_nothing_remains_of_what_the_users_of_a_deleted_app_chose(
+    app: AppClient, server: TestServer
+) -> None:
+    db, store = server.app[DATABASE], server.app[STORE]
+    found = await register.find(db, app.name)
+    assert (await app.say("alice", status="busy", text="lunch")).status == 204
+    await store.write()
+    assert await db.read("SELECT text FROM choices") == [("lunch",)]
+    await register.delete(db, found.id)
+    assert await db.read("SELECT text FROM choices") == []
+    # As long as the server has not heard of it.
+    words = StatusMessage("busy", whole_user=True, text="back at two")
+    server.app[ROOMS].choose(found.id, "alice", words)
+    await store.write()
+    assert await db.read("SELECT text FROM choices") == []
 
 
 async def test_a_key_that_no_longer_holds_ends_its_lines_but_not_their_users(

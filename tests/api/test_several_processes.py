@@ -60,6 +60,37 @@ async def test_one_roster_on_two_servers(two: Two) -> None:
         assert not any("alice" in str(m) for m in watcher.received[before:])
 
 
+async def test_of_a_users_tokens_the_one_issued_last_says_what_is_shown_everywhere(
+    two: Two
+) -> None:
+    one, other, _ = two
+    now = int(time.time())
+    new = one.token("alice", iat=now, info={"name": "New"})
+    old = one.token("alice", iat=now - 100, info={"name": "Old"})
+
+    async def is_shown(name: str, row: int) -> None:
+        wanted = [{"info": {"name": name}, "data": {"row": row}}] * 2
+        found: list[object] = []
+        async with asyncio.timeout(5):
+            while found != wanted:
+                here = [(await app.room())["users"]["alice"] for app in (one, other)]
+                found = [{"info": person["info"], "data": person.get("data")} for person in here]
+
+    async with other.line("watcher") as watcher, one.line("alice", token=new) as alice:
+        await alice.send({"type": "data", "data": {"row": 1}})
+        await watcher.message(lambda message: '"row": 1' in json.dumps(message))
+        async with other.line("alice", token=old) as again, other.line("bob"):
+            await watcher.sees("bob", "online")
+            await is_shown("New", 1)
+            await again.send({"type": "data", "data": {"row": 2}})
+            await is_shown("New", 2)
+            # A backend's word is of the second in which it is said.
+            await one.put("doc", "alice", info={"name": "Newest"}, ttl=60)
+            await is_shown("Newest", 2)
+        assert not any("Old" in str(message) for message in watcher.received)
+        assert not any("issued" in str(message) for message in watcher.received)
+
+
 async def test_what_is_said_at_one_server_reaches_the_line_at_the_other(two: Two) -> None:
     one, other, _ = two
     async with one.line("watcher") as watcher, one.events("alice") as alice:

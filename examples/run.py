@@ -77,9 +77,9 @@ def in_node(folder: Path) -> tuple[Commands, Sequence[str]]:
 @contextmanager
 def presence_server(folder: Path) -> Iterator[str]:
     """Its address. The examples are told of changes at an address of this machine."""
-    environment = {**os.environ, "PRESENCE_ALLOW_PRIVATE_WEBHOOKS": "on"}
+    command = (*SERVER, "--port=0", "--allow-private-webhooks")
     piped = {"stdout": subprocess.PIPE, "stderr": (folder / "presence.log").open("w")}
-    with process((*SERVER, "--port=0"), folder, environment, **piped) as server:
+    with process(command, folder, os.environ, **piped) as server:
         assert server.stdout is not None
         said = server.stdout.readline().decode()
         if not said.startswith(FIRST_WORDS):

@@ -258,3 +258,26 @@ CREATE TABLE links (
 ) STRICT;
 
 CREATE INDEX links_by_user ON links (user_id);
+
+-- step 6
+
+-- Who was in which room: of those whose visits are kept.
+CREATE TABLE visits (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- '' for the own accounts, or the number and the room of an app.
+    room TEXT NOT NULL,
+    -- NULL: the own accounts.
+    app_id INTEGER REFERENCES apps (id) ON DELETE CASCADE,
+    -- NULL: a user of an app.
+    account INTEGER REFERENCES users (id) ON DELETE CASCADE,
+    username TEXT NOT NULL,
+    came INTEGER NOT NULL,
+    -- NULL: still here.
+    left_at INTEGER
+) STRICT;
+
+CREATE UNIQUE INDEX visits_going_on ON visits (room, username) WHERE left_at IS NULL;
+CREATE INDEX visits_by_room ON visits (room, came, number);
+CREATE INDEX visits_by_user ON visits (room, username, came);
+CREATE INDEX visits_by_account ON visits (account);
+CREATE INDEX visits_by_end ON visits (app_id, left_at);

@@ -10,12 +10,13 @@ from itertools import product
 import aiohttp_session
 from aiohttp import web
 
-from presence_server import relay
-from presence_server.storage.database import open_database
+from presence_server import relay, visits
+from presence_server.storage.database import Database, open_database
 from presence_server.apps.known import KnownApps
 from presence_server.apps.limits import ApiRates, AppLines
 from presence_server.apps.lines import Lines
 from presence_server.apps.rooms import AppRooms
+from presence_server.attendance import Attendance
 from presence_server.accounts.keyring import open_keyring
 from presence_server.accounts.upkeep import keep_up
 from presence_server.accounts.passwords import Passwords
@@ -83,6 +84,10 @@ from presence_server.web.turnstile import TURNSTILE, Turnstile
 from presence_server.webhooks.sender import Sender
 
 
+# Seconds in which a node that goes on with visits has surely written what it saw.
+_WRITTEN_WITHIN = 10.0
+
+
 def create_app(config: Config) -> web.Application:
     """The whole server as an application; its services open when it starts."""
     app = web.Application(client_max_size=LARGEST)
@@ -144,6 +149,7 @@ def _routes(static: StaticFiles) -> list[web.RouteDef]:
         web.options("/api/v1/rooms/{room}", preflight),
         web.post("/api/v1/rooms/{room}/me", rooms.say),
         web.options("/api/v1/rooms/{room}/me", preflight),
+        web.get("/api/v1/rooms/{room}/visits", backends.list_visits),
         web.put("/api/v1/rooms/{room}/users/{user}", backends.place),
         web.delete("/api/v1/rooms/{room}/users/{user}", backends.revoke),
         web.post("/api/v1/users/query", backends.query_users),
@@ -251,8 +257,12 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         tasks.start("apps", app[APPS].run()),
     ]
     stack.push_async_callback(store.close)
+    if not config.visits and await visits.are_kept(database):
+        await database.attempt(visits.forget(database, {0: 0}, 0))
     duty = _open_duty(app, presence)
+    attendance = _open_attendance(app, presence, duty)
     stack.push_async_callback(duty.lay_down)
+    stack.push_async_callback(_write_last, database, attendance)
     for task in running:
         stack.callback(task.cancel)
     if config.redis_url is not None and reached:
@@ -263,7 +273,10 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     # Some may have been of an app that is no more.
     lines.heed_apps()
     # Nobody is told before it is known who is here.
-    for name, work in (("duty", duty.run()), ("webhooks", app[SENDER].run())):
+    telling = (
+        ("duty", duty.run()), ("webhooks", app[SENDER].run()), ("visits", attendance.run())
+    )
+    for name, work in telling:
         stack.callback(tasks.start(name, work).cancel)
     return presence
 
@@ -275,13 +288,30 @@ def _open_duty(app: web.Application, presence: PresenceService) -> Duty:
         presence.name,
         lease=config.lease,
         alone=config.redis_url is None,
-        wanted=lambda: app[SENDER].is_wanted,
+        wanted=lambda: app[SENDER].is_wanted or any(_visit_days(app).values()),
         degraded=lambda: presence.degraded,
     )
     app[SENDER] = Sender(
         app[DATABASE], app[APPS], presence, duty, allow_private=config.allow_private_webhooks
     )
     return duty
+
+
+def _open_attendance(app: web.Application, presence: PresenceService, duty: Duty) -> Attendance:
+    # Whoever writes may be gone for a lease, and who left is here for a grace.
+    memory = app[CONFIG].lease + app[CONFIG].grace + _WRITTEN_WITHIN
+    return Attendance(
+        app[DATABASE], presence.feeds, duty, partial(_visit_days, app), memory=memory
+    )
+
+
+async def _write_last(database: Database, attendance: Attendance) -> None:
+    await database.attempt(attendance.write())
+
+
+def _visit_days(app: web.Application) -> dict[int, int]:
+    of_apps = {known.id: known.settings.visits for known in app[APPS].all()}
+    return {0: app[CONFIG].visits, **of_apps}
 
 
 def _revoke(app: web.Application, ending: Ending) -> None:

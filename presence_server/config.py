@@ -59,6 +59,8 @@ class Config:
     max_people_per_room: int = 100_000
     processes: int = 1
     allow_private_webhooks: bool = False
+    # Days for which visits of own accounts are kept; 0: not at all.
+    visits: int = 0
     log_format: str = "text"
     admin_port: int | None = None
     admin_host: str = "127.0.0.1"

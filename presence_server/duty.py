@@ -153,7 +153,8 @@ async def holds(read: Read, term: Term) -> bool:
 async def _lay_down(database: Database, term: Term) -> None:
     async def work(transaction: Transaction) -> None:
         await transaction.execute(
-            f"UPDATE duty SET ends_at = {database.clock} WHERE node = $1 AND term = $2",
+            f"UPDATE duty SET renewed_at = {database.clock}, ends_at = {database.clock}"
+            " WHERE node = $1 AND term = $2",
             term.node,
             term.number,
         )

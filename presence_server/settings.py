@@ -311,6 +311,13 @@ SETTINGS = (
         "on or off",
         "webhooks of apps may be at private addresses, such as 127.0.0.1 or 10.0.0.1",
     ),
+    Setting(
+        "visits",
+        _whole(0, 3650),
+        "a whole number of days, 0 to 3650",
+        "how long it is kept who was here when, of own accounts; 0 = not at all",
+        "DAYS",
+    ),
     Setting("log_format", _one_of("text", "json"), "text or json", "form of the log", "text|json"),
     Setting(
         "admin_port",

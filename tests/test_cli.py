@@ -80,6 +80,7 @@ def test_every_flag_is_understood(served: list[Config], tmp_path: Path) -> None:
         "max_sockets_per_address": "6",
         "max_people_per_room": "8",
         "processes": "9",
+        "visits": "10",
         "log_format": "json",
         "admin_port": "7",
         "admin_host": "::1",

@@ -105,12 +105,15 @@ async def find(db: Database, name: str) -> App:
 
 
 async def change(db: Database, app_id: int, settings: AppSettings) -> None:
-    """Change what was said of an app; at another address for webhooks all is told anew."""
+    """Change what was said of an app; at another address for webhooks all is told anew, and
+    without visits those that were kept are gone."""
 
     async def work(transaction: Transaction) -> None:
         rows = await transaction.execute("SELECT webhook FROM apps WHERE id = $1", app_id)
         if rows and settings.webhook not in (None, rows[0][0]):
             await webhooks.tell_anew(transaction, app_id)
+        if not settings.visits:
+            await transaction.execute("DELETE FROM visits WHERE app_id = $1", app_id)
         await transaction.execute(
             "UPDATE apps SET origins = $2, webhook = $3, grace_milliseconds = $4, visits = $5"
             " WHERE id = $1",

@@ -5,6 +5,6 @@ A module has `add_parser(subparsers)`, which adds and returns its parser, and
 relay and database are raised: the command line turns them into a sentence and a status.
 """
 
-from presence_server.commands import app, backup, copy, demo, serve, sessions, user, who
+from presence_server.commands import app, backup, copy, demo, serve, sessions, user, visits, who
 
-COMMANDS = (serve, demo, user, sessions, app, who, backup, copy)
+COMMANDS = (serve, demo, user, sessions, app, visits, who, backup, copy)

@@ -17,15 +17,15 @@ class News(NamedTuple):
 
 
 class Feed:
-    """Of the rooms of one app; 0: of the own accounts."""
+    """Of the rooms of one app; 0: of the own accounts. `wake` is set when something happens."""
 
-    def __init__(self, app: int, rooms: Rooms) -> None:
+    def __init__(self, app: int, rooms: Rooms, wake: asyncio.Event) -> None:
         self.app = app
         self._rooms = rooms
         self._versions: dict[str, int] = {}
         # In the order in which something happened there.
         self._due: dict[str, None] = {}
-        self._wake = asyncio.Event()
+        self._wake = wake
 
     def changed(self, room: str) -> None:
         """Something happened in a room, by its key."""
@@ -70,8 +70,9 @@ class Feeds:
         self._rooms = rooms
         self._feeds: dict[int, list[Feed]] = {}
 
-    def open(self, app: int) -> Feed:
-        feed = Feed(app, self._rooms)
+    def open(self, app: int, wake: asyncio.Event | None = None) -> Feed:
+        """A feed that begins with nothing; several may share what wakes their reader."""
+        feed = Feed(app, self._rooms, wake or asyncio.Event())
         self._feeds.setdefault(app, []).append(feed)
         return feed
 

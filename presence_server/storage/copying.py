@@ -94,6 +94,12 @@ _TABLES = (
         (-1, "", ""),
         ("here", "since", "acknowledged"),
     ),
+    _Table(
+        "visits",
+        ("number",),
+        (-1,),
+        ("room", "app_id", "account", "username", "came", "left_at"),
+    ),
 )
 
 

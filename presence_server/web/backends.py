@@ -1,19 +1,32 @@
 """What the backend of an app asks and does, with its key."""
 
+import re
 import time
 from typing import Any
 
 from aiohttp import web
 
-from presence_server import endings
+from presence_server import endings, visits
+from presence_server.apps.rooms import key_of
 from presence_server.apps.tokens import info_problem, user_problem
 from presence_server.endings import Ending, Reason
-from presence_server.keys import APPS, ENDINGS, ENDINGS_READER, ROOMS
+from presence_server.keys import APPS, DATABASE, ENDINGS, ENDINGS_READER, ROOMS
 from presence_server.presence.messages import MessageError, check_data
 from presence_server.presence.roster import PRECEDENCE
+from presence_server.presence.visits import Visit
+from presence_server.storage.database import DatabaseUnavailable
+from presence_server.visits import Asked
 from presence_server.web.bearers import identify_backend
 from presence_server.web.bodies import read_json
-from presence_server.web.queries import bad_request, one, room_in_path, user_in_path, whole
+from presence_server.web.problems import Problem
+from presence_server.web.queries import (
+    bad_request,
+    one,
+    room_in_path,
+    second,
+    user_in_path,
+    whole,
+)
 from presence_server.web.room_lines import check_space
 from presence_server.web.rooms import MOST, USUAL
 
@@ -27,6 +40,46 @@ async def list_rooms(request: web.Request) -> web.Response:
     limit = whole(request, "limit", 1, MOST) or USUAL
     counts = request.app[ROOMS].counts(app.id, limit, prefix, after)
     return web.json_response([{"room": name, "count": count} for name, count in counts.items()])
+
+
+async def list_visits(request: web.Request) -> web.Response:
+    """Who was in a room, from when until when."""
+    app = identify_backend(request)
+    room, limit = room_in_path(request), whole(request, "limit", 1, MOST) or USUAL
+    if not app.settings.visits:
+        raise Problem(404, "no_visits", "This app keeps no visits: app set NAME --visits DAYS.")
+    asked = Asked(
+        key_of(app.id, room),
+        second(request, "from"),
+        second(request, "to"),
+        one(request, "user"),
+        _after(request),
+    )
+    try:
+        found = await visits.find(request.app[DATABASE], asked, limit + 1)
+    except DatabaseUnavailable as error:
+        raise Problem(503, "busy", "Visits cannot be read just now.", 1) from error
+    last = found[limit - 1] if len(found) > limit else None
+    return web.json_response(
+        {
+            "visits": [_shown(kept.visit) for kept in found[:limit]],
+            "next": None if last is None else f"{last.visit.came}.{last.number}",
+        }
+    )
+
+
+def _after(request: web.Request) -> tuple[int, int] | None:
+    text = one(request, "after")
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,15})\.([0-9]{1,15})", text)
+    if found is None:
+        raise bad_request("after must be what stood at next.")
+    return int(found[1]), int(found[2])
+
+
+def _shown(visit: Visit) -> dict[str, Any]:
+    return {"user": visit.user, "came": visit.came, "left": visit.left}
 
 
 async def read_user(request: web.Request) -> web.Response:

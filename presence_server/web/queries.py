@@ -9,6 +9,7 @@ from presence_server.apps.tokens import user_problem
 from presence_server.web.problems import Problem
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
+_SECOND = re.compile(r"[0-9]{1,12}")
 
 
 def bad_request(detail: str) -> Problem:
@@ -29,6 +30,14 @@ def whole(request: web.Request, name: str, least: int, most: int) -> int | None:
     if _DIGITS.fullmatch(text) is None or not least <= int(text) <= most:
         raise bad_request(f"{name} must be a whole number from {least} to {most}.")
     return int(text)
+
+
+def second(request: web.Request, name: str) -> int | None:
+    """A Unix second."""
+    text = one(request, name)
+    if text is not None and _SECOND.fullmatch(text) is None:
+        raise bad_request(f"{name} must be a Unix second.")
+    return None if text is None else int(text)
 
 
 def switch(request: web.Request, name: str, word: str) -> bool:

@@ -40,6 +40,7 @@ TABLES = {
     "told": "app_id, room, username",
     "links": "key",
     "audit": "number",
+    "visits": "number",
 }
 
 Place = Path | PostgresUrl
@@ -66,6 +67,9 @@ async def content(db: Database) -> dict[str, list[Row]]:
 
 async def _tell(transaction: Transaction) -> None:
     await transaction.execute("INSERT INTO told VALUES (2, 'doc', 'alice', 1, $1, 0)", NOW)
+    await transaction.execute(
+        "INSERT INTO visits (room, app_id, username, came) VALUES ('2/doc', 2, 'alice', $1)", NOW
+    )
 
 
 async def fill(db: Database, number: int) -> None:

@@ -1,0 +1,121 @@
+"""Following who comes and leaves, for as long as visits are kept; the node on duty writes them."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from presence_server import visits
+from presence_server.background import Background
+from presence_server.duty import Duty, Term
+from presence_server.live.feed import Feed, Feeds, News
+from presence_server.presence.room import app_of
+from presence_server.presence.roster import Roster
+from presence_server.presence.visits import Visits
+from presence_server.storage.database import Database
+
+# Seconds.
+_WRITE_EVERY = 0.5
+_FORGET_EVERY = 300.0
+
+
+class Days(Protocol):
+    def __call__(self) -> Mapping[int, int]:
+        """For how many days visits are kept, by app; of app 0, the own accounts."""
+
+
+class Attendance:
+    """`memory` is for how many seconds is remembered what another node may not have written."""
+
+    def __init__(
+        self, database: Database, feeds: Feeds, duty: Duty, days: Days, *, memory: float
+    ) -> None:
+        self._database = database
+        self._feeds = feeds
+        self._duty = duty
+        self._days = days
+        self._memory = memory
+        self._following: dict[int, Feed] = {}
+        self._visits = Visits(int(time.time()))
+        self._term: Term | None = None
+        self._wake = asyncio.Event()
+        self._forget_at = 0.0
+        self._writing = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Follow and write, for ever."""
+        async with Background() as tasks:
+            tasks.start("follow visits", self._follow())
+            tasks.start("write visits", self._write_all())
+
+    async def write(self) -> None:
+        """Write down what has happened up to now."""
+        async with self._writing:
+            await self._write()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._look()
+
+    async def _write_all(self) -> None:
+        while True:
+            self._follow_those_kept()
+            await self._database.attempt(self.write())
+            await asyncio.sleep(_WRITE_EVERY)
+
+    def _follow_those_kept(self) -> None:
+        kept = {app for app, days in self._days().items() if days}
+        for app in kept - self._following.keys():
+            feed = self._following[app] = self._feeds.open(app, self._wake)
+            feed.look_at_all()
+        for app in self._following.keys() - kept:
+            self._feeds.close(self._following.pop(app))
+            self._visits.leave_out([r for r in self._visits.rooms() if app_of(r) == app])
+
+    def _look(self) -> None:
+        self._wake.clear()
+        now = int(time.time())
+        for feed in self._following.values():
+            for news in feed.take():
+                self._see(news, now)
+
+    def _see(self, news: News, now: int) -> None:
+        room, roster = news.room, news.roster
+        if news.changed is None:
+            here = {
+                user: (_account(roster, user), person.since) for user, person in roster.here.items()
+            }
+            self._visits.see_all(room, here, roster.left_since(0), now)
+            return
+        for user, person in news.changed:
+            account = _account(roster, user)
+            self._visits.see(room, user, account, user in roster.here, person.since)
+
+    async def _write(self) -> None:
+        self._look()
+        term = self._duty.term
+        if term is None:
+            self._term = None
+            self._visits.forget(int(time.time() - self._memory))
+            return
+        if term != self._term:
+            self._visits.go_on(await visits.going_on(self._database), term.known_until)
+            self._term = term
+        news = self._visits.take()
+        try:
+            if news and not await visits.write(self._database, term, news):
+                self._visits.give_back(news)
+        except BaseException:
+            self._visits.give_back(news)
+            raise
+        await self._forget()
+
+    async def _forget(self) -> None:
+        if time.monotonic() >= self._forget_at:
+            await visits.forget(self._database, self._days(), int(time.time()))
+            self._forget_at = time.monotonic() + _FORGET_EVERY
+
+
+def _account(roster: Roster, user: str) -> int:
+    return max((entry.account for entry in roster.entries(user).values()), default=0)

@@ -1,0 +1,117 @@
+"""`presence-server visits`: who was here, and when."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from presence_server import visits
+from presence_server.apps import register
+from presence_server.apps.register import App
+from presence_server.commands.database import Refused, printable, run_on_database, second
+from presence_server.config import Config
+from presence_server.presence.records import OWN
+from presence_server.presence.room import app_of
+from presence_server.presence.visits import Visit
+from presence_server.storage.database import Database
+from presence_server.visits import Asked
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_AT_ONCE = 1_000
+_COLUMNS = ("room", "user", "came", "left")
+
+
+def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+    parser = subparsers.add_parser("visits", help="who was here, and when (needs --visits DAYS)")
+    parser.add_argument(
+        "--at", metavar="TIME", help="who was here at a time in UTC, such as '2026-11-25 14:03'"
+    )
+    parser.add_argument("--app", metavar="NAME", help="of an app")
+    parser.add_argument("--room", metavar="ROOM", help="in this one of its rooms")
+    parser.add_argument("--user", metavar="U", help="of one user only")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON, one visit a line")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    return parser
+
+
+def run(args: argparse.Namespace, config: Config) -> int:
+    async def work(db: Database) -> None:
+        if args.room is not None and args.app is None:
+            raise Refused("Name the app, too: --app NAME --room ROOM.")
+        at = None if args.at is None else _second(args.at)
+        app = None if args.app is None else await _named(db, args.app)
+        if app is not None and args.room is None and at is None:
+            raise Refused("Name a room, too (--room ROOM), or a time (--at TIME).")
+        found = _at(db, app, args, at) if at is not None else _all(db, _key(app, args.room), args)
+        write = _writer(args)
+        async for visit in found:
+            write(visit)
+
+    return run_on_database(config, work)
+
+
+async def _at(
+    db: Database, app: App | None, args: argparse.Namespace, at: int
+) -> AsyncIterator[Visit]:
+    start = _key(app, args.room)
+    for visit in await visits.at(db, at, start or ""):
+        in_room = visit.room == start if args.room is not None or app is None else True
+        if in_room and args.user in (None, visit.user):
+            yield visit
+
+
+async def _all(db: Database, room: str, args: argparse.Namespace) -> AsyncIterator[Visit]:
+    asked = Asked(room, user=args.user)
+    while found := await visits.find(db, asked, _AT_ONCE):
+        for kept in found:
+            yield kept.visit
+        asked = asked._replace(after=(found[-1].visit.came, found[-1].number))
+
+
+def _key(app: App | None, room: str | None) -> str:
+    """A room's, or what those of all rooms of an app begin with."""
+    return OWN if app is None else f"{app.id}/{room or ''}"
+
+
+async def _named(db: Database, name: str) -> App:
+    try:
+        return await register.find(db, name)
+    except register.NoSuchApp:
+        raise Refused(f"There is no app {printable(name)}.") from None
+
+
+def _second(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"--at must be a time such as 2026-11-25 14:03, not {text!r}.") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _writer(args: argparse.Namespace) -> Any:
+    if args.json:
+        return lambda visit: print(json.dumps(_fields(visit)))
+    if args.csv:
+        rows = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+        rows.writeheader()
+        return lambda visit: rows.writerow(_fields(visit))
+    return lambda visit: print("  ".join(_words(visit)))
+
+
+def _fields(visit: Visit) -> dict[str, Any]:
+    room = visit.room.partition("/")[2]
+    return {"room": room, "user": visit.user, "came": visit.came, "left": visit.left}
+
+
+def _words(visit: Visit) -> Iterator[str]:
+    if app_of(visit.room):
+        yield f"{visit.room.partition('/')[2]:24}"
+    yield f"{printable(visit.user):24}"
+    yield f"from {second(visit.came)}"
+    yield "still here" if visit.left is None else f"to {second(visit.left)}"

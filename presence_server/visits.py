@@ -1,0 +1,143 @@
+"""Visits in the database: who was in which room from when until when. The SQL for it."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from presence_server import duty
+from presence_server.duty import Term
+from presence_server.presence.records import OWN
+from presence_server.presence.room import app_of
+from presence_server.presence.visits import Visit
+from presence_server.storage.database import Database, Row, Transaction, Value
+
+_COLUMNS = "number, room, username, coalesce(account, 0), came, left_at"
+_DAY = 24 * 60 * 60
+
+
+class Kept(NamedTuple):
+    """A visit as it is kept; numbers grow in the order of writing."""
+
+    number: int
+    visit: Visit
+
+
+class Asked(NamedTuple):
+    """Which visits: of a room by its key, that had not ended before the second `begin` and had
+    begun by `end`, of one user or of all, after one that was given before."""
+
+    room: str
+    begin: int | None = None
+    end: int | None = None
+    user: str | None = None
+    after: tuple[int, int] | None = None
+
+
+async def find(db: Database, asked: Asked, limit: int) -> list[Kept]:
+    """In the order in which people came."""
+    conditions, values = ["room = $1"], list[Value]((asked.room,))
+    for condition, value in (
+        ("(left_at IS NULL OR left_at >= ${})", asked.begin),
+        ("came <= ${}", asked.end),
+        ("username = ${}", asked.user),
+    ):
+        if value is not None:
+            values.append(value)
+            conditions.append(condition.format(len(values)))
+    if asked.after is not None:
+        values += asked.after
+        conditions.append(f"(came, number) > (${len(values) - 1}, ${len(values)})")
+    rows = await db.read(
+        f"SELECT {_COLUMNS} FROM visits WHERE {' AND '.join(conditions)}"
+        f" ORDER BY came, number LIMIT {limit:d}",
+        *values,
+    )
+    return list(map(_kept, rows))
+
+
+async def at(db: Database, second: int, rooms: str) -> list[Visit]:
+    """Who was here at a second, in the rooms whose keys begin so."""
+    rows = await db.read(
+        f"SELECT {_COLUMNS} FROM visits WHERE substr(room, 1, $1) = $2"
+        " AND came <= $3 AND (left_at IS NULL OR left_at > $3) ORDER BY room, username",
+        len(rooms),
+        rooms,
+        second,
+    )
+    return [_kept(row).visit for row in rows]
+
+
+async def going_on(db: Database) -> list[Visit]:
+    rows = await db.read(f"SELECT {_COLUMNS} FROM visits WHERE left_at IS NULL")
+    return [_kept(row).visit for row in rows]
+
+
+async def write(db: Database, term: Term, visits: Iterable[Visit]) -> bool:
+    """Write down who came and left; False, and nothing, if another node writes by now."""
+    came = [visit for visit in visits if visit.left is None]
+    left = [visit for visit in visits if visit.left is not None]
+
+    async def work(transaction: Transaction) -> bool:
+        if not await duty.holds(transaction.execute, term):
+            return False
+        await transaction.execute_many(
+            "UPDATE visits SET left_at = $3"
+            " WHERE room = $1 AND username = $2 AND left_at IS NULL AND came <= $3",
+            [(visit.room, visit.user, visit.left) for visit in left],
+        )
+        # Those that nobody had written while they went on.
+        for table, some in _by_owner(left).items():
+            await transaction.execute_many(
+                f"{_INSERT.format(*table)} AND NOT EXISTS (SELECT 1 FROM visits WHERE room = $1"
+                " AND username = $3 AND (came = $4 OR (left_at > $4 AND came < $5)))",
+                some,
+            )
+        for table, some in _by_owner(came).items():
+            await transaction.execute_many(
+                f"{_INSERT.format(*table)} ON CONFLICT DO NOTHING", some
+            )
+        return True
+
+    return await db.write(work)
+
+
+async def forget(db: Database, days: Mapping[int, int], now: int) -> None:
+    """Forget what is older than is to be kept, by app (0: own accounts); all where it is 0."""
+
+    async def work(transaction: Transaction) -> None:
+        for app, kept in days.items():
+            whose, value = ("app_id = $1", app) if app else ("app_id IS NULL AND $1 = 0", 0)
+            if kept:
+                await transaction.execute(
+                    f"DELETE FROM visits WHERE {whose} AND left_at < $2", value, now - kept * _DAY
+                )
+            else:
+                await transaction.execute(f"DELETE FROM visits WHERE {whose}", value)
+
+    await db.write(work)
+
+
+async def are_kept(db: Database) -> bool:
+    """Whether there is any of an own account."""
+    return bool(await db.read("SELECT 1 FROM visits WHERE room = $1 LIMIT 1", OWN))
+
+
+# Into nothing when whoever was there has been deleted meanwhile.
+_INSERT = (
+    "INSERT INTO visits (room, {1}, username, came, left_at)"
+    " SELECT $1, id, $3, $4, $5 FROM {0} WHERE id = $2"
+)
+_OF_APPS, _OF_ACCOUNTS = ("apps", "app_id"), ("users", "account")
+
+
+def _by_owner(visits: Iterable[Visit]) -> dict[tuple[str, str], list[tuple[Value, ...]]]:
+    found: dict[tuple[str, str], list[tuple[Value, ...]]] = {_OF_APPS: [], _OF_ACCOUNTS: []}
+    for visit in visits:
+        app = app_of(visit.room)
+        table = _OF_APPS if app else _OF_ACCOUNTS
+        owner = app or visit.account
+        found[table].append((visit.room, owner, visit.user, visit.came, visit.left))
+    return found
+
+
+def _kept(row: Row) -> Kept:
+    return Kept(row[0], Visit(*row[1:]))

@@ -1,0 +1,236 @@
+"""Who was here when, as it is kept: over restarts and kills, for apps and for own accounts."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from presence_server import cli
+from presence_server.apps import register
+from presence_server.apps.register import AppSettings
+from presence_server.keys import APPS, DATABASE
+from presence_server.presence.visits import Visit, Visits
+from testing.app_client import AppClient
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer, free_port
+from tests.api.conftest import AddApp, add_app, http
+from tests.api.test_rooms import is_problem
+from tests.conftest import Serve, ServerProcesses, Visit as OpenBrowser
+
+__all__ = ["add_app", "http"]
+
+GRACE = 0.5
+
+Command = Callable[..., Awaitable[list[str]]]
+
+
+async def visits(app: AppClient, room: str = "doc", query: str = "") -> list[dict[str, Any]]:
+    answer = await app.ask("GET", f"/rooms/{room}/visits{query}")
+    assert answer.status == 200, answer
+    found: list[dict[str, Any]] = answer.json["visits"]
+    return found
+
+
+async def until(
+    app: AppClient, holds: Callable[[list[dict[str, Any]]], bool], room: str = "doc"
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    try:
+        async with asyncio.timeout(10):
+            while not holds(found := await visits(app, room)):
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(found) from None
+    return found
+
+
+def all_left(number: int) -> Callable[[list[dict[str, Any]]], bool]:
+    return lambda found: len(found) == number and all(v["left"] is not None for v in found)
+
+
+@pytest.fixture
+async def server(serve: Serve) -> TestServer:
+    return await serve(grace=GRACE)
+
+
+@pytest.fixture
+async def app(server: TestServer, add_app: AddApp) -> AppClient:
+    client = await add_app(str(server.make_url("")).rstrip("/"), visits=30)
+    await server.app[APPS].read()
+    return client
+
+
+async def test_visits_of_an_app(app: AppClient, server: TestServer, add_app: AddApp) -> None:
+    began = int(time.time())
+    watching = app.token("watcher", {"doc": "watch"})
+    async with app.line("watcher", token=watching), app.line("alice"):
+        (visit,) = await until(app, lambda found: len(found) == 1)
+        assert visit["user"] == "alice" and visit["left"] is None
+        assert began <= visit["came"] <= time.time()
+        # Another tab, another status and coming back within the grace are the same visit.
+        async with app.line("alice") as tab:
+            await tab.send({"type": "status", "status": "away"})
+        await app.put("doc", "bob", ttl=60)
+        await app.ask("DELETE", "/rooms/doc/users/bob")
+    left = int(time.time())
+    alice, bob = await until(app, all_left(2))
+    assert [alice["user"], bob["user"]] == ["alice", "bob"]
+    assert left - 1 <= alice["left"] <= left + 1 and bob["came"] <= bob["left"]
+    assert {v["user"] for v in await visits(app, "lobby")} == {"alice", "bob"}
+    # Asking for some.
+    assert await visits(app, query="?user=bob") == [bob]
+    page = (await app.ask("GET", "/rooms/doc/visits?limit=1")).json
+    assert page["visits"] == [alice]
+    rest = (await app.ask("GET", f"/rooms/doc/visits?limit=1&after={page['next']}")).json
+    assert rest == {"visits": [bob], "next": None}
+    assert await visits(app, query=f"?to={began - 10}") == []
+    assert await visits(app, query=f"?from={left + 10}") == []
+    assert await visits(app, query=f"?from={began}&to={left + 10}") == [alice, bob]
+    for query in ("?from=x", "?to=-1", "?after=5", "?limit=0", "?user=a&user=b"):
+        answer = await app.ask("GET", f"/rooms/doc/visits{query}")
+        assert is_problem(answer, 400, "bad_request")
+    # They go when they are no longer kept; and others keep none.
+    db = server.app[DATABASE]
+    (known,) = await register.listed(db)
+    await register.change(db, known.id, AppSettings())
+    await server.app[APPS].read()
+    assert is_problem(await app.ask("GET", "/rooms/doc/visits"), 404, "no_visits")
+    assert await db.read("SELECT * FROM visits") == []
+
+
+async def test_the_invisible_visit_nobody(app: AppClient) -> None:
+    choose = {"type": "status", "scope": "user", "status": "invisible"}
+    async with app.line("alice", token=app.token("alice", invisible=True)) as alice:
+        await until(app, lambda found: len(found) == 1)
+        await alice.send(choose)
+        (visit,) = await until(app, all_left(1))
+        assert visit["left"] - visit["came"] < 5
+    async with app.line("alice", "team", token=app.token("alice", "team")), app.line("bob", "team"):
+        (visit,) = await until(app, lambda found: bool(found), "team")
+        assert visit["user"] == "bob"
+
+
+async def test_over_restarts_and_kills(
+    server_process: ServerProcesses, add_app: AddApp
+) -> None:
+    server = await server_process(port=free_port(), grace=2)
+    app = await (await add_app(server.url, visits=1)).until_known()
+    async with app.line("alice", "doc"), app.line("bob", "doc"):
+        began = await until(app, lambda found: len(found) == 2)
+        assert await server.terminate() == 0
+    ended = int(time.time())
+    await asyncio.sleep(2)
+    await server.start()
+    async with app.line("alice", "doc"):
+        # Who is back within the grace was never away; who is not left when the server ended.
+        alice, bob = await until(app, lambda found: any(v["left"] for v in found))
+        assert alice == began[0] and bob["left"] in (ended - 1, ended, ended + 1)
+        async with app.line("carol", "doc") as carol:
+            await carol.first()
+            await until(app, lambda found: len(found) == 3)
+            await server.kill()
+    killed = int(time.time())
+    await asyncio.sleep(2)
+    await server.start()
+    alice, bob, carol_ = await until(app, all_left(3))
+    assert alice["came"] == began[0]["came"]
+    for visit in (alice, carol_):
+        # When it was last known, which is noted every two seconds.
+        assert killed - 3 <= visit["left"] <= killed + 1, (visit, killed)
+
+
+async def test_who_writes_may_die(
+    server_process: ServerProcesses, redis_server: RedisServer, add_app: AddApp
+) -> None:
+    flags = {"redis_url": redis_server.url, "grace": GRACE, "lease": 1}
+    one = await server_process(port=free_port(), **flags)
+    app = await (await add_app(one.url, visits=1)).until_known()
+    await app.put("first", "bot", ttl=60)
+    await until(app, lambda found: bool(found), "first")
+    other = await server_process(port=free_port(), **flags)
+    there = await app.at(other.url).until_known()
+    async with there.line("alice") as alice:
+        await alice.first()
+        (before,) = await until(app, lambda found: len(found) == 1)
+        await one.kill()
+        killed = int(time.time())
+        # Somebody comes and goes while nobody writes.
+        async with there.line("bob") as bob:
+            await alice.sees("bob", "online")
+            await bob.send({"type": "leave"})
+            await alice.sees("bob", "offline")
+        found = await until(there, lambda found: len(found) == 2)
+        assert found[0] == before
+        assert found[1]["user"] == "bob" and killed - 1 <= found[1]["left"] <= killed + 3
+    await until(there, all_left(2))
+
+
+async def test_visits_of_own_accounts_and_the_command(
+    server_process: ServerProcesses, visit: OpenBrowser, command: Command
+) -> None:
+    server = await server_process(grace=GRACE, visits=7)
+    alice = await visit(server, "alice")
+    async with alice.live() as live:
+        await live.sees("alice", "online")
+        here = await command(server, "visits", "--json", until="alice")
+        assert [json.loads(line)["left"] for line in here] == [None]
+    came = json.loads(here[0])["came"]
+    await command(server, "visits", "--csv", until=f",alice,{came},1")
+    (line,) = await command(server, "visits", until=" to ")
+    assert line.startswith("alice ") and " UTC" in line
+    long_ago = "2020-01-01 14:03"
+    assert await command(server, "visits", "--at", long_ago) == []
+    at = datetime.fromtimestamp(came, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    assert await command(server, "visits", "--at", at) in ([line], [])
+    # They go with the account.
+    await command(server, "user", "delete", "alice")
+    assert await command(server, "visits") == []
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command on a server's database, beside it; its lines, once they have the words."""
+
+    async def run(server: ServerProcess, *arguments: str, until: str = "") -> list[str]:
+        out = None
+        async with asyncio.timeout(15):
+            while out is None or until not in out:
+                await asyncio.sleep(0.05)
+                database = f"--database={server.flags['database']}"
+                assert await asyncio.to_thread(cli.main, [*arguments, database]) == 0
+                out = capsys.readouterr().out
+        return out.splitlines()
+
+    return run
+
+
+def test_times_that_cannot_be(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    database = f"--database={tmp_path / 'presence.sqlite3'}"
+    cli.main(["user", "list", database])
+    assert cli.main(["app", "add", "wiki", database]) == 0
+    for arguments, words in (
+        (["--at", "noon"], "--at must be a time such as"),
+        (["--room", "doc"], "Name the app, too"),
+        (["--app", "wiki"], "Name a room, too"),
+        (["--app", "nobody"], "There is no app nobody"),
+    ):
+        assert cli.main(["visits", *arguments, database]) == 1
+        assert words in capsys.readouterr().err
+
+
+def test_the_next_to_write_goes_on_with_what_was_written() -> None:
+    following = Visits(began=10)
+    following.see("1/doc", "alice", 0, True, 100)
+    following.see("1/doc", "bob", 0, True, 101)
+    following.see("1/doc", "bob", 0, False, 102)
+    written = [Visit("1/doc", "alice", 0, 90), Visit("1/doc", "carol", 0, 80)]
+    following.go_on(written, known_until=99)
+    bob, carol = Visit("1/doc", "bob", 0, 101, 102), Visit("1/doc", "carol", 0, 80, 99)
+    assert following.take() == [bob, carol]
+    following.see("1/doc", "alice", 0, False, 103)
+    assert following.take() == [Visit("1/doc", "alice", 0, 90, 103)]

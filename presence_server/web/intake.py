@@ -4,6 +4,7 @@ A body may come in chunks of one byte each, a head may never end, and a body may
 address where nobody reads it: a whole read of such bytes holds everybody else up for 80 ms.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import StreamReader, web
@@ -23,9 +24,12 @@ _Message = tuple[Any, StreamReader]
 
 
 class Intake:
-    """Stands before aiohttp's parser, and gives it only what may be worth its time."""
+    """Stands before aiohttp's parser, and gives it only what may be worth its time.
 
-    def __init__(self, parser: Any, largest_body: int) -> None:
+    `largest_body` says of a path how many bytes are.
+    """
+
+    def __init__(self, parser: Any, largest_body: Callable[[str], int]) -> None:
         self._parser = parser
         self._largest = largest_body
         self._rest = b""
@@ -108,7 +112,7 @@ class Intake:
     def _judge_body(self, body: StreamReader) -> None:
         assert self._message is not None
         length = int(self._message.headers.get("Content-Length", 0))
-        if max(length, body.total_bytes) > self._largest:
+        if max(length, body.total_bytes) > self._largest(self._message.path):
             # Whoever reads it says so.
             self.stop()
         elif self._raw - body.total_bytes > _CHUNKING + _CHUNKING_SHARE * body.total_bytes:

@@ -19,7 +19,7 @@ from presence_server.addresses import networks
 from presence_server.collector import untie
 from presence_server.keys import CONFIG, SEATS, SITE
 from presence_server.web.access_log import AccessLogger, printable
-from presence_server.web.bodies import LARGEST
+from presence_server.web.bodies import largest_body
 from presence_server.web.intake import Intake
 from presence_server.web.middlewares import add_secure_headers
 from presence_server.web.proxies import client_address
@@ -123,7 +123,7 @@ class Connection(RequestHandler):
         self._half_closed = False
         self._unread: StreamReader | None = None
         self._answering: asyncio.Task[Any] | None = None
-        self._intake = Intake(self._parser, LARGEST)
+        self._intake = Intake(self._parser, largest_body)
         self._parser = cast(Any, self._intake)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -93,8 +93,8 @@ async def test_to_others_there_is_nothing(
                 )
     assert (await alice.get("/admin/")).status == 303
     assert (await alice.get("/admin")).status == 308
-    assert "Administration" in (await alice.get("/")).text
-    assert "Administration" not in (await bob.get("/")).text
+    assert ">Admin<" in (await alice.get("/")).text
+    assert ">Admin<" not in (await bob.get("/")).text
     assert await log_of(server) == []
 
 
@@ -157,7 +157,7 @@ async def test_each_act_is_done_seen_by_its_person_and_logged(
     assert "The account bob is deleted." in (await alice.get("/admin/accounts/")).text
     assert (await bob.get("/")).location == "/log_in/"
     acts = [
-        "ended the sessions of", "disabled", "enabled",
+        "ended the sessions of", "switched off", "switched on",
         "made an administrator of", "took administration from", "deleted",
     ]
     assert await log_of(server) == [("alice", act, "bob") for act in acts]
@@ -313,7 +313,8 @@ async def test_no_act_without_the_token_of_a_page(
     await visit(server, "bob")
     foreign = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
     token = (await alice.get("/admin/accounts/")).csrf_token
-    tried = [path for method, path in paths(server) if method == "POST"]
+    # The table of an import comes in a form of its own kind: test_import.py.
+    tried = [p for method, p in paths(server) if method == "POST" and p != "/admin/import/"]
     tried += [f"/admin/accounts/2/{act}" for act in ACTS]
     for path in tried:
         fields = {"username": "carol", "uses": "1", "days": "1"}

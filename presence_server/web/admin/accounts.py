@@ -36,12 +36,12 @@ class _Act(NamedTuple):
 
 _ACTS = {
     "disable": _Act(
-        "disabled",
+        "switched off",
         lambda ends, user, now: users.disable(ends, user.id, now),
         "{} is switched off and logged out.",
     ),
     "enable": _Act(
-        "enabled",
+        "switched on",
         lambda ends, user, now: users.enable(ends, user.id),
         "{} can log in again.",
     ),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
@@ -90,11 +91,15 @@ async def done(request: web.Request, sentence: str, page: str) -> web.Response:
 
 
 async def show(
-    request: web.Request, template: str, context: Mapping[str, object]
+    request: web.Request,
+    template: str,
+    context: Mapping[str, object],
+    values: Mapping[str, str] = MappingProxyType({}),
 ) -> web.Response:
-    """A page of administrators, with the sentence that an act has left for it."""
+    """A page of administrators, with the sentence that an act has left for it, and the values that
+    its form begins with."""
     sentence, _ = await told(request)
-    return await render(request, template, {"form": Form(done=sentence), **context})
+    return await render(request, template, {"form": Form(values, done=sentence), **context})
 
 
 def _check_administrator(request: web.Request) -> None:

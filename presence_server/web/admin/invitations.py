@@ -11,11 +11,13 @@ from presence_server.web.admin.secret import show_link
 from presence_server.web.forms import Refused, read_form
 from presence_server.web.rendering import render
 
+_USUAL = {"uses": "1", "days": "7"}
 _PAGE = "/admin/invitations/"
 
 
 async def show(request: web.Request) -> web.Response:
-    return await show_page(request, "admin_invitations.html", await _context(request))
+    context = await _context(request)
+    return await show_page(request, "admin_invitations.html", context, _USUAL)
 
 
 async def show_instead(request: web.Request) -> web.Response:

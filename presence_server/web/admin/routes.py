@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from presence_server.web.admin import accounts, audit_log, invitations
+from presence_server.web.admin import accounts, audit_log, imports, invitations
 from presence_server.web.admin.gate import act, page
 from presence_server.web.once import Once
 from presence_server.web.pages import add_slash
@@ -23,6 +23,10 @@ def routes(once: Once) -> list[web.RouteDef]:
         web.get(
             "/admin/accounts/{account:[0-9]{1,15}}/{act:[a-z]+}", page(accounts.show_instead)
         ),
+        web.get("/admin/import/", page(imports.show)),
+        web.post("/admin/import/", page(imports.preview)),
+        web.post("/admin/import/make", page(once(act(imports.make)))),
+        web.get("/admin/import/make", page(imports.show_instead)),
         web.get("/admin/invitations/", page(invitations.show)),
         web.post("/admin/invitations/", act(invitations.add)),
         web.post("/admin/invitations/end", once(act(invitations.end))),

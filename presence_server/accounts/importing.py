@@ -1,0 +1,119 @@
+"""Many accounts out of a table: what would happen, and all of it or nothing."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from presence_server.accounts import links, users
+from presence_server.storage.database import Read, TakenBack, Transaction, Writer
+
+MOST_LINES = 5000
+
+_SEPARATORS = ",;\t"
+# Some databases refuse more values than this in one statement.
+_AT_ONCE = 500
+
+
+class BadTable(Exception):
+    """It cannot be read at all; the text is a sentence."""
+
+
+class ChangedMeanwhile(TakenBack):
+    """Some of the accounts are there by now: nothing was made."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What would be made, what is there already, and what is wrong, each with its line."""
+
+    new: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    wrong: list[tuple[int, str]] = field(default_factory=list)
+
+
+def read_text(data: bytes) -> str:
+    """The table as text; spreadsheets mark what they write in UTF-8 or UTF-16. Raises BadTable."""
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        raise BadTable(
+            "This file is not in UTF-8. Save it anew, in Excel as “CSV UTF-8”."
+        ) from None
+    if "\0" in text:
+        raise BadTable("This file is no table of text.")
+    return text
+
+
+async def plan(read: Read, text: str) -> Plan:
+    """What the table asks for; `read` is that of a database. Raises BadTable."""
+    planned, seen = Plan(), set[str]()
+    for line, username in _usernames(text):
+        problem = users.name_problem(username)
+        if problem is None and username.lower() in seen:
+            problem = f"{username} stands in the table twice."
+        seen.add(username.lower())
+        if problem is None:
+            planned.new.append(username)
+        else:
+            planned.wrong.append((line, problem))
+    there = {name async for name, _ in _ids(read, planned.new)}
+    planned.known = [name for name in planned.new if name.lower() in there]
+    planned.new = [name for name in planned.new if name.lower() not in there]
+    return planned
+
+
+async def make(db: Writer, usernames: Sequence[str], made_by: str, now: int) -> dict[str, str]:
+    """Make all accounts, and return what stands in the link of each. Raises ChangedMeanwhile."""
+    tokens = {username: links.new() for username in usernames}
+
+    async def work(transaction: Transaction) -> None:
+        async for _ in _ids(transaction.execute, usernames):
+            raise ChangedMeanwhile
+        await transaction.execute_many(
+            "INSERT INTO users (username, lower_name, password_hash, created_at)"
+            " VALUES ($1, $2, $3, $4)",
+            [(name, name.lower(), users.NO_PASSWORD, now) for name in usernames],
+        )
+        ids = {name: id async for name, id in _ids(transaction.execute, usernames)}
+        keys = [(key, ids[name.lower()]) for name, (_, key) in tokens.items()]
+        await links.insert_resets(transaction, keys, made_by, now, links.FIRST_HOLDS)
+
+    await db.write(work)
+    return {username: token for username, (token, _) in tokens.items()}
+
+
+def _usernames(text: str) -> Iterator[tuple[int, str]]:
+    """Each with the number of its line. Raises BadTable."""
+    first = text.partition("\n")[0]
+    separator = max(_SEPARATORS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        header = [title.strip().lower() for title in next(reader, [])]
+        if header.count("username") != 1:
+            raise BadTable("The first line must name the columns, and one of them “username”.")
+        column, rows = header.index("username"), 0
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            rows += 1
+            if rows > MOST_LINES:
+                raise BadTable(f"At most {MOST_LINES:,} accounts can be made at once.")
+            # An apostrophe stands before what spreadsheets would take for a formula.
+            yield reader.line_num, (row[column] if column < len(row) else "").strip().lstrip("'")
+        if not rows:
+            raise BadTable("There is no account in this table.")
+    except csv.Error as error:
+        raise BadTable(f"Line {reader.line_num} is broken: {error}.") from None
+
+
+async def _ids(read: Read, usernames: Sequence[str]) -> AsyncIterator[tuple[str, int]]:
+    """Of those that are accounts, the lower-case name and the id."""
+    for start in range(0, len(usernames), _AT_ONCE):
+        some = [name.lower() for name in usernames[start : start + _AT_ONCE]]
+        places = ", ".join(f"${number}" for number in range(1, len(some) + 1))
+        for name, id in await read(
+            f"SELECT lower_name, id FROM users WHERE lower_name IN ({places})", *some
+        ):
+            yield name, id

@@ -80,6 +80,7 @@ from presence_server.web.middlewares import (
 )
 from presence_server.web.once import Once
 from presence_server.web.rendering import StaticFiles, set_up_templates
+from presence_server.web.single_sign_on import by_password, log_in_page
 from presence_server.web.turnstile import TURNSTILE, Turnstile
 from presence_server.webhooks.sender import Sender
 
@@ -127,20 +128,20 @@ def _routes(static: StaticFiles) -> list[web.RouteDef]:
     without_slash = ("/account", "/log_in", "/log_out", "/sign_up", "/users")
     return [
         web.get("/", pages.list_users),
-        web.get("/sign_up/", pages.show_sign_up),
-        web.post("/sign_up/", once(pages.sign_up)),
-        web.get("/log_in/", pages.show_log_in),
-        web.post("/log_in/", once(pages.log_in)),
+        web.get("/sign_up/", by_password(pages.show_sign_up)),
+        web.post("/sign_up/", by_password(once(pages.sign_up))),
+        web.get("/log_in/", log_in_page(pages.show_log_in)),
+        web.post("/log_in/", by_password(once(pages.log_in))),
         web.post("/log_out/", once(pages.log_out)),
         web.get("/account/", account.show_account),
-        web.post("/account/password", once(account.change_password)),
+        web.post("/account/password", by_password(once(account.change_password))),
         web.post("/account/end", once(account.end_devices, but={"device": "others"})),
-        web.post("/account/delete", once(account.delete_account)),
+        web.post("/account/delete", by_password(once(account.delete_account))),
         web.get("/account/{form:password|end|delete}", account.show_account_instead),
-        web.get("/invite/{token}", links.show_invitation),
-        web.post("/invite/{token}", once(links.accept_invitation)),
-        web.get("/reset/{token}", links.show_reset),
-        web.post("/reset/{token}", once(links.reset_password)),
+        web.get("/invite/{token}", by_password(links.show_invitation)),
+        web.post("/invite/{token}", by_password(once(links.accept_invitation))),
+        web.get("/reset/{token}", by_password(links.show_reset)),
+        web.post("/reset/{token}", by_password(once(links.reset_password))),
         *administration.routes(once),
         web.get("/users/", live),
         web.get("/api/users", api.list_users),

@@ -54,6 +54,9 @@ class Config:
     bcrypt_cost: int = 12
     public_url: str | None = None
     trusted_proxies: tuple[Network, ...] = _FOLLOWS
+    # Single sign-on: in which header such a proxy names whom it lets in; where the log-out leads.
+    trusted_user_header: str | None = None
+    log_out_url: str | None = None
     max_sockets_per_user: int = 20
     max_sockets_per_address: int = 200
     max_people_per_room: int = 100_000
@@ -70,6 +73,11 @@ class Config:
     def __post_init__(self) -> None:
         if self.secret_key_file is None and isinstance(self.database, Path):
             object.__setattr__(self, "secret_key_file", Path(f"{self.database}.key"))
+        if self.trusted_user_header is not None and not self.trusted_proxies:
+            raise ConfigError(
+                "--trusted-user-header (PRESENCE_TRUSTED_USER_HEADER) needs --trusted-proxies: "
+                "only proxies that are named there are believed who somebody is."
+            )
         if self.trusted_proxies is _FOLLOWS:
             object.__setattr__(self, "trusted_proxies", _LOOPBACK if self.public_url else ())
         if self.reuse_port and UNIX in self.host:
@@ -126,6 +134,7 @@ class Config:
             "public_url": self.public_url or "none",
             "trusted_proxies": ",".join(map(str, self.trusted_proxies)) or "none",
             "sign_up": self.sign_up,
+            "single_sign_on": self.trusted_user_header or "off",
             "admin": admin or "off",
         }
 
@@ -159,6 +168,11 @@ class Config:
             )
         if any(network.prefixlen == 0 for network in self.trusted_proxies):
             found.append("--trusted-proxies trusts everybody: any client can invent its address.")
+        if self.trusted_user_header and any(n.prefixlen == 0 for n in self.trusted_proxies):
+            found.append(
+                "--trusted-user-header with --trusted-proxies that trusts everybody: "
+                "any client can be anybody."
+            )
         if self.bcrypt_cost < 10:
             found.append(f"--bcrypt-cost {self.bcrypt_cost} makes stolen passwords cheap to guess.")
         if self.admin_port is not None and not _is_loopback(self.admin_host):

@@ -1,12 +1,15 @@
 """The settings as people write them: flags, and variables of the environment."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
+
+from yarl import URL
 
 from presence_server.config import UNIX, Config, ConfigError, Network, PostgresUrl
 from presence_server.origins import read_site_url
@@ -164,6 +167,20 @@ def _redis_url(text: str) -> str:
     return text
 
 
+def _header(text: str) -> str:
+    # Proxies and programs behind them do not agree on which names are the same with other signs.
+    if re.fullmatch("[A-Za-z][A-Za-z0-9-]*", text) is None:
+        raise ValueError(text)
+    return text
+
+
+def _web_address(text: str) -> str:
+    url = URL(text)
+    if url.scheme not in ("http", "https") or not url.host or text != text.strip():
+        raise ValueError(text)
+    return str(url)
+
+
 def _site_url(text: str) -> str:
     origin, path = read_site_url(text)
     return f"{origin}{path}"
@@ -275,6 +292,21 @@ SETTINGS = (
         "proxies whose X-Forwarded-For is believed "
         "(default: none; with --public-url: 127.0.0.1,::1)",
         "LIST",
+    ),
+    Setting(
+        "trusted_user_header",
+        _header,
+        "the name of a header such as Remote-User, of letters, digits and dashes",
+        "single sign-on: the header in which a proxy of --trusted-proxies, which must be named, "
+        "says whom it has let in; accounts are made at first sight, and log-in forms are off",
+        "NAME",
+    ),
+    Setting(
+        "log_out_url",
+        _web_address,
+        "a URL such as https://example.com/oauth2/sign_out",
+        "where a log-out leads with --trusted-user-header",
+        "URL",
     ),
     Setting(
         "max_sockets_per_user",

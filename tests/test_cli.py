@@ -76,6 +76,8 @@ def test_every_flag_is_understood(served: list[Config], tmp_path: Path) -> None:
         "bcrypt_cost": "4",
         "public_url": "https://example.com",
         "trusted_proxies": "10.0.0.0/8",
+        "trusted_user_header": "Remote-User",
+        "log_out_url": "https://example.com/oauth2/sign_out",
         "max_sockets_per_user": "5",
         "max_sockets_per_address": "6",
         "max_people_per_room": "8",

@@ -161,6 +161,10 @@ def test_switch_off(word: str) -> None:
         ("public_url", "https://example.com:port"),
         ("public_url", "https://[::1"),
         ("trusted_proxies", "localhost"),
+        ("trusted_user_header", "Remote_User"),
+        ("trusted_user_header", "Remote User"),
+        ("log_out_url", "/oauth2/sign_out"),
+        ("log_out_url", "javascript:alert(1)"),
         ("trusted_proxies", "10.0.0.1/8"),
         ("max_sockets_per_user", "-1"),
         ("max_sockets_per_address", "many"),
@@ -263,3 +267,11 @@ def test_the_summary_holds_no_secret() -> None:
     assert summary["relay"] == "rediss"
     assert "sesame" not in str(summary)
     assert Config().summary()["relay"] == "off"
+
+
+@pytest.mark.parametrize("public_url", [None, "https://example.com"])
+def test_only_proxies_that_are_named_are_believed_who_somebody_is(public_url: str | None) -> None:
+    with pytest.raises(ConfigError, match="--trusted-user-header .* needs --trusted-proxies"):
+        Config(trusted_user_header="Remote-User", public_url=public_url)
+    with pytest.raises(ConfigError, match="needs --trusted-proxies"):
+        Config(trusted_user_header="Remote-User", trusted_proxies=(), public_url=public_url)

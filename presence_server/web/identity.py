@@ -8,11 +8,12 @@ from aiohttp.typedefs import Handler
 
 from presence_server.accounts import sessions
 from presence_server.identity import Identity
-from presence_server.keys import DATABASE, IDENTITY, SESSION
+from presence_server.keys import CONFIG, DATABASE, IDENTITY, SESSION
 from presence_server.storage.database import DatabaseUnavailable
 from presence_server.web.cookies import secret_id
 from presence_server.web.hosts import site_path
 from presence_server.web.problems import is_of_api
+from presence_server.web.single_sign_on import by_proxy
 
 
 @web.middleware
@@ -21,21 +22,18 @@ async def identity(request: web.Request, handler: Handler) -> web.StreamResponse
     path = site_path(request)
     # To the API cookies mean nothing: whoever asks it shows a token or a key.
     if not path.startswith("/static/") and not is_of_api(path):
-        known = await _by_cookie(request)
+        known = await _known(request)
         if known is not None:
             request[IDENTITY] = known
     return await handler(request)
 
 
-async def _by_cookie(request: web.Request) -> Identity | None:
-    secret = await secret_id(request)
-    if secret is None:
-        return None
-    now = int(time.time())
-    session = await sessions.find(request.app[DATABASE], secret, now)
+async def _known(request: web.Request) -> Identity | None:
+    session = await _by_cookie(request)
+    if request.app[CONFIG].trusted_user_header is not None:
+        session = await by_proxy(request, session)
     if session is None:
         return None
-    await _note_use(request, session, now)
     request[SESSION] = session
     return Identity(
         user=session.username,
@@ -43,6 +41,17 @@ async def _by_cookie(request: web.Request) -> Identity | None:
         name=session.username,
         account=session.user_id,
     )
+
+
+async def _by_cookie(request: web.Request) -> sessions.Session | None:
+    secret = await secret_id(request)
+    if secret is None:
+        return None
+    now = int(time.time())
+    session = await sessions.find(request.app[DATABASE], secret, now)
+    if session is not None:
+        await _note_use(request, session, now)
+    return session
 
 
 async def _note_use(request: web.Request, session: sessions.Session, now: int) -> None:

@@ -261,6 +261,8 @@ async def log_out(request: web.Request) -> web.Response:
         await sessions.end(request.app[ENDINGS], request[IDENTITY].session, int(time.time()))
         note(request, "logged out", request[IDENTITY].user)
     await forget(request)
+    if request.app[CONFIG].trusted_user_header is not None:
+        await tell_next(request, _ENDED[Reason.LOG_OUT])
     raise web.HTTPSeeOther("/log_in/")
 
 

@@ -65,6 +65,12 @@ def _read_hop(text: str) -> Address | None:
     return None if match is None else parse(match[1] or match[2] or match[3])
 
 
+def is_from_proxy(request: web.Request) -> bool:
+    """Whether a proxy of ours sent this: what it says of the client is so."""
+    trusted = request.app[CONFIG].trusted_proxies
+    return request.remote == _UNIX_PEER or is_trusted(request.remote or "", trusted)
+
+
 def is_trusted(peer: str, trusted: _Networks) -> bool:
     """Whether a connection from there is that of a proxy of ours."""
     address = parse(peer)

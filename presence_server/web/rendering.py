@@ -11,7 +11,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from presence_server.keys import IDENTITY, PRESENCE, SESSION
+from presence_server.keys import CONFIG, IDENTITY, PRESENCE, SESSION
 from presence_server.presence.records import OWN
 from presence_server.web.cookies import csrf_token, device_proof
 from presence_server.web.turnstile import TURNSTILE
@@ -125,6 +125,7 @@ def set_up_templates(
     )
     # Before every address of the site.
     environment.globals["base"] = base_path
+    environment.globals["single_sign_on"] = app[CONFIG].trusted_user_header is not None
     environment.filters["utc"] = lambda second: _utc(second).strftime("%Y-%m-%dT%H:%M:%SZ")
     environment.filters["exactly"] = lambda second: _utc(second).strftime("%Y-%m-%d %H:%M UTC")
     environment.globals["static"] = static.url

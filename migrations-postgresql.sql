@@ -219,3 +219,21 @@ CREATE INDEX visits_by_room ON visits (room, came, number);
 CREATE INDEX visits_by_user ON visits (room, username, came);
 CREATE INDEX visits_by_account ON visits (account);
 CREATE INDEX visits_by_end ON visits (app_id, left_at);
+
+-- step 7
+
+ALTER TABLE users ADD COLUMN name TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE users ADD COLUMN hides_last_seen BIGINT NOT NULL DEFAULT 0;
+
+CREATE TABLE name_words (
+    beginning TEXT COLLATE "C" NOT NULL,
+    lower_name TEXT COLLATE "C" NOT NULL REFERENCES users (lower_name) ON DELETE CASCADE,
+    PRIMARY KEY (beginning, lower_name)
+);
+
+CREATE INDEX name_words_by_user ON name_words (lower_name);
+
+ALTER TABLE choices ADD COLUMN seen_text TEXT COLLATE "C" NOT NULL DEFAULT '';
+ALTER TABLE choices ADD COLUMN seen_until BIGINT;
+
+ALTER TABLE here ADD COLUMN came BIGINT NOT NULL DEFAULT 0;

@@ -281,3 +281,26 @@ CREATE INDEX visits_by_room ON visits (room, came, number);
 CREATE INDEX visits_by_user ON visits (room, username, came);
 CREATE INDEX visits_by_account ON visits (account);
 CREATE INDEX visits_by_end ON visits (app_id, left_at);
+
+-- step 7
+
+-- What people show of themselves beside their user names; empty: nothing.
+ALTER TABLE users ADD COLUMN name TEXT NOT NULL DEFAULT '';
+-- 1: nobody is told when they were last seen.
+ALTER TABLE users ADD COLUMN hides_last_seen INTEGER NOT NULL DEFAULT 0;
+
+-- Each name from each of its words on, folded as searches are.
+CREATE TABLE name_words (
+    beginning TEXT NOT NULL,
+    lower_name TEXT NOT NULL REFERENCES users (lower_name) ON DELETE CASCADE,
+    PRIMARY KEY (beginning, lower_name)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX name_words_by_user ON name_words (lower_name);
+
+-- What others still read of somebody who is invisible, and until when.
+ALTER TABLE choices ADD COLUMN seen_text TEXT NOT NULL DEFAULT '';
+ALTER TABLE choices ADD COLUMN seen_until INTEGER;
+
+-- The Unix second in which the stay began; 0: in that of the status.
+ALTER TABLE here ADD COLUMN came INTEGER NOT NULL DEFAULT 0;

@@ -11,6 +11,7 @@ from presence_server.live.dialects import PRESENCE_V1
 from presence_server.live.hub import Flush, Hub
 from presence_server.live.observer import Observer
 from presence_server.live.wire import WebSocketWire
+from presence_server.presence.choices import Choice
 from presence_server.presence.moment import Moment
 from presence_server.presence.roster import Entry, Roster, Source
 
@@ -34,6 +35,9 @@ class _Room:
 
     def __init__(self) -> None:
         self.roster = Roster()
+
+    def choice_of(self, user: str) -> Choice | None:
+        return None
 
     def cursor(self, version: int, now: Moment) -> str:
         return f"node.{version}"

@@ -17,9 +17,11 @@ from presence_server.apps.limits import ApiRates, AppLines
 from presence_server.apps.lines import Lines
 from presence_server.apps.rooms import AppRooms
 from presence_server.attendance import Attendance
+from presence_server.accounts import profiles
 from presence_server.accounts.keyring import open_keyring
 from presence_server.accounts.upkeep import keep_up
 from presence_server.accounts.passwords import Passwords
+from presence_server.accounts.profiles import ProfileNews
 from presence_server.accounts.throttle import Throttle
 from presence_server.background import Background
 from presence_server.config import Config
@@ -100,7 +102,7 @@ def create_app(config: Config) -> web.Application:
     add_routes(app, _routes(static))
     if config.base_path:
         app.router.add_route("*", config.base_path, pages.add_slash)
-    set_up_templates(app, TEMPLATES, static, config.base_path)
+    set_up_templates(app, TEMPLATES, static, config)
     app.on_response_prepare.append(below_base_path)
     app.on_response_prepare.append(secure_headers)
     app.on_response_prepare.append(allow_origins)
@@ -134,10 +136,12 @@ def _routes(static: StaticFiles) -> list[web.RouteDef]:
         web.post("/log_in/", by_password(once(pages.log_in))),
         web.post("/log_out/", once(pages.log_out)),
         web.get("/account/", account.show_account),
+        web.post("/account/name", once(account.change_name)),
+        web.post("/account/last-seen", once(account.change_last_seen)),
         web.post("/account/password", by_password(once(account.change_password))),
         web.post("/account/end", once(account.end_devices, but={"device": "others"})),
         web.post("/account/delete", by_password(once(account.delete_account))),
-        web.get("/account/{form:password|end|delete}", account.show_account_instead),
+        web.get("/account/{form:name|last-seen|password|end|delete}", account.show_account_instead),
         web.get("/invite/{token}", by_password(links.show_invitation)),
         web.post("/invite/{token}", by_password(once(links.accept_invitation))),
         web.get("/reset/{token}", by_password(links.show_reset)),
@@ -212,7 +216,12 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     )
     reached = await channel.check()
     presence = PresenceService(
-        name, channel, grace=config.grace, lease=config.lease, heartbeat=config.heartbeat
+        name,
+        channel,
+        grace=config.grace,
+        lease=config.lease,
+        heartbeat=config.heartbeat,
+        hide_last_seen=config.hide_last_seen,
     )
     if not reached:
         presence.begin_unheard()
@@ -220,13 +229,19 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     def delete(ending: Ending) -> None:
         presence.delete(ending.username or "", ending.account, ending.ended_at)
 
+    news = ProfileNews(database, presence.introduce)
     endings = app[ENDINGS_READER] = EndingsReader(
         database,
         due=presence.endings_due,
         end=presence.end,
-        heed={Reason.DELETED: delete, Reason.REVOKED: partial(_revoke, app)},
+        heed={
+            Reason.DELETED: delete,
+            Reason.REVOKED: partial(_revoke, app),
+            Reason.PROFILE: news.heed,
+        },
     )
     await endings.open()
+    presence.node.profiles.fill(await profiles.everything(database))
     # What is revoked from now on both of them are told.
     await app[APPS].open()
     app[ROOMS] = AppRooms(presence)
@@ -255,6 +270,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         tasks.start(
             "upkeep of sessions", keep_up(app[ENDINGS], presence.hub.sessions, presence.end)
         ),
+        tasks.start("profiles", news.run()),
         tasks.start("apps", app[APPS].run()),
     ]
     stack.push_async_callback(store.close)

@@ -64,6 +64,11 @@ class Config:
     allow_private_webhooks: bool = False
     # Days for which visits of own accounts are kept; 0: not at all.
     visits: int = 0
+    # Minutes.
+    away_after: float = 10.0
+    site_name: str = "Presence"
+    invisible: str = "everybody"
+    hide_last_seen: bool = False
     log_format: str = "text"
     admin_port: int | None = None
     admin_host: str = "127.0.0.1"

@@ -1,6 +1,7 @@
 """Who must go: ended sessions, deleted accounts, tokens that hold no more.
 
-An end is a numbered row, so that it reaches every process on the database, relay or not.
+An end is a numbered row, so that it reaches every process on the database, relay or not. What
+accounts show of themselves has to reach every process as surely, and is told in the same way.
 """
 
 import asyncio
@@ -23,7 +24,10 @@ log = logging.getLogger(__name__)
 
 
 class Reason(StrEnum):
-    """Why somebody must go. Of another version of this server there may be others."""
+    """Why somebody must go; PROFILE: nobody must, but an account shows something else of itself.
+
+    Of another version of this server there may be others.
+    """
 
     LOG_OUT = "log_out"
     PASSWORD = "password"
@@ -32,6 +36,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     ENDED = "ended"
     REVOKED = "revoked"
+    PROFILE = "profile"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

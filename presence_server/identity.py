@@ -27,7 +27,5 @@ class Identity:
     @property
     def who(self) -> Who:
         """As the rules of presence know them, with what is shown beside their status."""
-        about: dict[str, Any] = {} if self.name == self.user else {"name": self.name}
-        if self.info:
-            about["info"] = self.info
+        about: dict[str, Any] = {"info": self.info} if self.info else {}
         return Who(self.session, self.user, self.account, about, self.until)

@@ -12,7 +12,7 @@ from presence_server.presence.records import OWN, Chosen, Record, Stay
 from presence_server.storage.database import Database, Row, Transaction
 
 STAY = "room, session, username, account, status, since, about"
-_CHOICE = "app, username, account, status, text, held_until, chosen_at"
+_CHOICE = "app, username, account, status, text, held_until, chosen_at, seen_text, seen_until"
 
 
 class Written(NamedTuple):
@@ -70,14 +70,14 @@ async def nodes(db: Database, but: str) -> dict[str, Written]:
 
 async def stays_of(db: Database, node: str) -> list[Stay]:
     rows = await db.read(
-        f"SELECT {STAY}, {db.clock} - left_at, held_until FROM here WHERE node = $1", node
+        f"SELECT {STAY}, {db.clock} - left_at, held_until, came FROM here WHERE node = $1", node
     )
     stays = [stay_in(row) for row in rows]
     return [stay._replace(resting=_seconds(stay.resting)) for stay in stays]
 
 
 def stay_in(row: Row) -> Stay:
-    """From the columns of STAY, one for `resting` and held_until."""
+    """From the columns of STAY, one for `resting`, held_until and came."""
     stay = Stay(*row)
     # A newer version may share the database: whoever has a status of its making is here all the
     # same.
@@ -172,12 +172,16 @@ async def insert(
 ) -> None:
     """Write down stays in the place of what a node had written of them."""
     await transaction.execute_many(
-        f"INSERT INTO here (node, {STAY}, left_at, held_until)"
-        f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {db.clock} - $9, $10)"
+        f"INSERT INTO here (node, {STAY}, left_at, held_until, came)"
+        f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {db.clock} - $9, $10, $11)"
         " ON CONFLICT (node, room, session) DO UPDATE SET username = excluded.username,"
         " account = excluded.account, status = excluded.status, since = excluded.since,"
-        " about = excluded.about, left_at = excluded.left_at, held_until = excluded.held_until",
-        [(node, *stay[:7], _milliseconds(stay.resting), stay.until) for stay in stays],
+        " about = excluded.about, left_at = excluded.left_at, held_until = excluded.held_until,"
+        " came = excluded.came",
+        [
+            (node, *stay[:7], _milliseconds(stay.resting), stay.until, stay.came)
+            for stay in stays
+        ],
     )
 
 
@@ -185,10 +189,11 @@ async def _write_choices(transaction: Transaction, change: Change) -> None:
     # Who has the same name later is somebody else: a later account comes before a later choice.
     await transaction.execute_many(
         f"INSERT INTO choices ({_CHOICE}, node, counter)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
         " ON CONFLICT (app, username) DO UPDATE SET account = excluded.account,"
         " status = excluded.status, text = excluded.text, held_until = excluded.held_until,"
-        " chosen_at = excluded.chosen_at, node = excluded.node, counter = excluded.counter"
+        " chosen_at = excluded.chosen_at, seen_text = excluded.seen_text,"
+        " seen_until = excluded.seen_until, node = excluded.node, counter = excluded.counter"
         " WHERE excluded.account > choices.account OR (excluded.account = choices.account"
         " AND excluded.chosen_at > choices.chosen_at)",
         [(*choice, change.node, change.counter) for choice in change.record.choices],

@@ -127,6 +127,13 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+def _site_name(text: str) -> str:
+    name = " ".join(text.split())
+    if not 0 < len(name) <= 64 or not name.isprintable():
+        raise ValueError(text)
+    return name
+
+
 def _switch(text: str) -> bool:
     word = text.lower()
     if word not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
@@ -349,6 +356,33 @@ SETTINGS = (
         "a whole number of days, 0 to 3650",
         "how long it is kept who was here when, of own accounts; 0 = not at all",
         "DAYS",
+    ),
+    Setting(
+        "away_after",
+        _number(0),
+        "a number of minutes, 0 or more",
+        "minutes without input after which a page says away; 0 = never",
+        "MINUTES",
+    ),
+    Setting(
+        "site_name",
+        _site_name,
+        "a name of 1 to 64 characters",
+        "what the site is called in titles and at the head of its pages",
+        "NAME",
+    ),
+    Setting(
+        "invisible",
+        _one_of("everybody", "nobody"),
+        "everybody or nobody",
+        "who may choose to be seen as offline",
+        "everybody|nobody",
+    ),
+    Setting(
+        "hide_last_seen",
+        _switch,
+        "on or off",
+        "nobody is told when somebody was seen last; without it people decide for themselves",
     ),
     Setting("log_format", _one_of("text", "json"), "text or json", "form of the log", "text|json"),
     Setting(

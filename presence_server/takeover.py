@@ -82,7 +82,7 @@ async def _nodes(read: Read, clock: str, left: Left) -> list[_Node]:
 
 async def _stays(read: Read, node: _Node, left: Left) -> list[Stay]:
     rows = await read(
-        f"SELECT {notes.STAY}, left_at, held_until FROM here WHERE node = $1", node.name
+        f"SELECT {notes.STAY}, left_at, held_until, came FROM here WHERE node = $1", node.name
     )
     # Until then `resting` is when the last line closed.
     stays = [notes.stay_in(row) for row in rows]

@@ -175,6 +175,10 @@ class LiveSocket(Socket):
         super().__init__(socket)
         self.people: dict[str, str] = {}
         self.since: dict[str, int] = {}
+        # What stands beside a status, also of those who are offline, as far as it was told.
+        self.about: dict[str, Message] = {}
+        # What the user has chosen.
+        self.choice: Message = {}
         self.cursor: str | None = None
         self.degraded = False
 
@@ -193,6 +197,7 @@ class LiveSocket(Socket):
         if message["type"] == "snapshot":
             self.people.clear()
             self.since.clear()
+            self.about.clear()
         if message["type"] in ("snapshot", "changes"):
             for status in ("online", "busy", "away"):
                 for username, since in message.get(status, {}).items():
@@ -202,6 +207,10 @@ class LiveSocket(Socket):
                 for username in message.get(status, {}):
                     self.people.pop(username, None)
                     self.since.pop(username, None)
+                    self.about.pop(username, None)
+            self.about.update(message.get("about", {}))
+        if message["type"] == "choice":
+            self.choice = {name: value for name, value in message.items() if name != "type"}
         if message["type"] == "degraded":
             self.degraded = message["value"]
 

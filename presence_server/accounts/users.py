@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from presence_server import endings
+from presence_server.accounts import profiles
+from presence_server.accounts.names import BEHIND_ALL, fold, is_text
 from presence_server.accounts.sessions import end_others
 from presence_server.endings import Ending, Endings, Reason
 from presence_server.storage.database import Database, Row, TakenBack, Transaction, Writer
@@ -22,9 +24,26 @@ _RESERVED = frozenset(
 CLOCKS_DIFFER = 60
 # Some databases refuse more values than this in one statement.
 _VALUES = 500
-COLUMNS = "id, username, created_at, disabled_at, last_seen, administrator"
+COLUMNS = (
+    "id, username, created_at, disabled_at, last_seen, administrator, name, hides_last_seen"
+)
 # The hash of an account whose password nobody has chosen yet: none fits.
 NO_PASSWORD = ""
+
+_PAGE = (
+    "SELECT username, last_seen FROM users WHERE lower_name >= $1 AND lower_name < $2"
+    " ORDER BY lower_name LIMIT $3"
+)
+# Each side by an index of its own, and no more of it than is asked for.
+_FOUND = (
+    "SELECT username, last_seen FROM users WHERE lower_name IN"
+    " (SELECT lower_name FROM (SELECT lower_name FROM users"
+    " WHERE lower_name >= $1 AND lower_name < $2 ORDER BY lower_name LIMIT $3) AS by_user_name"
+    " UNION SELECT lower_name FROM (SELECT DISTINCT lower_name FROM name_words"
+    " WHERE beginning >= $4 AND beginning < $5 AND lower_name >= $6"
+    " ORDER BY lower_name LIMIT $3) AS by_name)"
+    " ORDER BY lower_name LIMIT $3"
+)
 
 
 class UsernameTaken(TakenBack):
@@ -39,6 +58,9 @@ class User:
     disabled: bool
     last_seen: int | None
     administrator: bool
+    # What others read beside the user name; empty: nothing.
+    name: str
+    hides_last_seen: bool
 
 
 def name_problem(username: str) -> str | None:
@@ -58,7 +80,13 @@ def is_reserved(username: str) -> bool:
 
 
 async def create(
-    db: Writer, username: str, password_hash: str, now: int, *, administrator: bool = False
+    db: Writer,
+    username: str,
+    password_hash: str,
+    now: int,
+    *,
+    administrator: bool = False,
+    name: str = "",
 ) -> User:
     """Make an account; once this returns it survives a power cut. Raises UsernameTaken."""
 
@@ -75,7 +103,10 @@ async def create(
         )
         if not rows:
             raise UsernameTaken(username)
-        return in_row(rows[0])
+        user = in_row(rows[0])
+        if name:
+            await profiles.write_name(transaction, user.id, name, now)
+        return replace(user, name=name)
 
     return await db.write(work)
 
@@ -105,24 +136,24 @@ async def count(db: Database) -> int:
 
 
 async def page(
-    db: Database, after: str | None, prefix: str, limit: int
+    db: Database, after: str | None, search: str, limit: int
 ) -> list[tuple[str, int | None]]:
-    """Names that begin with `prefix` and come after `after`, with when each was last seen.
+    """User names that come after `after` and begin like `search`, or of which a word of the name
+    does, with when each was last seen.
 
-    Whatever the case, in the order of lower-case names; as quick for the millionth as for the
-    first.
+    Whatever the case, in the order of lower-case names; without a search as quick for the
+    millionth as for the first.
     """
-    if not (_could_be_stored(prefix) and _could_be_stored(after or "")):
+    if not (_could_be_stored(after or "") and is_text(search)):
         return []
-    first = prefix.lower() if after is None else max(prefix.lower(), after.lower() + _FIRST)
+    folded, behind = fold(search), "" if after is None else after.lower() + _FIRST
     # One bound at each end: with two lower bounds the index would be read from the wrong one.
-    rows = await db.read(
-        "SELECT username, last_seen FROM users WHERE lower_name >= $1 AND lower_name < $2"
-        " ORDER BY lower_name LIMIT $3",
-        first,
-        prefix.lower() + _LAST,
-        limit,
-    )
+    first, last = max(folded, behind), folded + _LAST if folded.isascii() else folded
+    if folded:
+        words = folded, folded + BEHIND_ALL, behind
+        rows = await db.read(_FOUND, first, last, limit, *words)
+    else:
+        rows = await db.read(_PAGE, first, last, limit)
     return [(username, last_seen) for username, last_seen in rows]
 
 
@@ -256,7 +287,14 @@ def _could_be_stored(username: str) -> bool:
 
 
 def in_row(row: Row) -> User:
-    id, username, created_at, disabled_at, last_seen, administrator = row
+    id, username, created_at, disabled_at, last_seen, administrator, name, hides = row
     return User(
-        id, username, created_at, disabled_at is not None, last_seen, administrator == 1
+        id,
+        username,
+        created_at,
+        disabled_at is not None,
+        last_seen,
+        administrator == 1,
+        name,
+        hides != 0,
     )

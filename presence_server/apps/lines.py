@@ -9,7 +9,7 @@ from typing import Any
 
 from presence_server.apps.known import KnownApps
 from presence_server.apps.permissions import Permission
-from presence_server.apps.rooms import AppRooms, key_of, session_of, without_nothing
+from presence_server.apps.rooms import AppRooms, key_of, without_nothing
 from presence_server.apps.saying import Said, read_said, words_of
 from presence_server.apps.tokens import Token, TokenRefused
 from presence_server.live.farewells import (
@@ -33,6 +33,7 @@ from presence_server.presence.messages import (
     TokenMessage,
     WatchMessage,
 )
+from presence_server.presence.room import session_of
 from presence_server.presence.roster import Status
 
 # Seconds before its end in which a line is told that its token ends.

@@ -7,11 +7,12 @@ from typing import Any
 
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
+from presence_server.presence.choices import Choice
 from presence_server.presence.commands import Command
 from presence_server.presence.members import Who
 from presence_server.presence.messages import StatusMessage
 from presence_server.presence.moment import Moment
-from presence_server.presence.room import CLAIM, LINE, LOBBY, Room
+from presence_server.presence.room import CLAIM, LOBBY, Room
 from presence_server.presence.roster import (
     ISSUED,
     NOTHING,
@@ -29,11 +30,6 @@ def key_of(app: int, room: str) -> str:
     return f"{app}/{room}"
 
 
-def session_of(app: int, user: str) -> str:
-    """To an app the session is the user."""
-    return f"{app}{LINE}{user}"
-
-
 def claim_of(app: int, user: str) -> str:
     """What keeps a user here who needs no line for it: as good as another session."""
     return f"{app}{CLAIM}{user}"
@@ -45,6 +41,9 @@ class _Blind:
     key = "blind"
     roster = Roster()
     own: Collection[str] = ()
+
+    def choice_of(self, user: str) -> Choice | None:
+        return None
 
     def cursor(self, version: int, now: Moment) -> str:
         return "blind"

@@ -2,13 +2,17 @@
 
 import argparse
 import getpass
+import json
 import signal
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from presence_server.accounts import links, users
+from presence_server.accounts import links, profiles, users
 from presence_server.accounts.audit import Actor, Audited
+from presence_server.accounts.names import name_problem, tidy
+from presence_server.accounts.users import User
 from presence_server.storage.database import Database
 from presence_server.accounts.passwords import Passwords, password_problem
 from presence_server.commands.database import (
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 _ACTIONS = {
     "add": "make an account; asks for the password, or reads it from standard input",
+    "name": "say what others read beside the user name",
     "passwd": "give a new password and end all sessions of the user",
     "disable": "end all sessions of the user and let none begin",
     "enable": "let a disabled user log in again",
@@ -34,14 +39,18 @@ _ACTIONS = {
     "reset": "print a link with which the user chooses a new password, once, within a day",
 }
 _MACHINE = Actor()
+_SHOWN = "what others read beside the user name"
 _PAGE = 500
 
 
 def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     parser = subparsers.add_parser("user", help="make, list, change and delete accounts")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="list all accounts")
+    listing = actions.add_parser("list", help="list all accounts")
+    listing.add_argument("--json", action="store_true", help="as JSON, an object a line")
     named = {action: actions.add_parser(action, help=about) for action, about in _ACTIONS.items()}
+    named["add"].add_argument("--name", dest="shown", default="", metavar="SHOWN", help=_SHOWN)
+    named["name"].add_argument("shown", metavar="SHOWN", help=f"{_SHOWN}; empty for nothing")
     named["admin"] = actions.add_parser("admin", help="let a user run the site in a browser")
     for each in named.values():
         each.add_argument("name", metavar="NAME")
@@ -75,7 +84,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     async def work(db: Database) -> None:
         match args.action:
             case "add":
-                await _add(db, args.name, config.bcrypt_cost, args.admin)
+                await _add(db, args.name, args.shown, config.bcrypt_cost, args.admin)
             case "admin":
                 await _set_administrator(db, args.name, args.switch == "on")
             case "reset":
@@ -83,7 +92,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
             case "invite":
                 await _invite(db, args.days, args.uses, config)
             case "list":
-                await _list(db)
+                await _list(db, as_json=args.json)
+            case "name":
+                await _rename(db, args.name, args.shown)
             case "passwd":
                 await _change_password(db, args.name, config.bcrypt_cost)
             case "disable":
@@ -96,33 +107,54 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return run_on_database(config, work, create=args.action == "add")
 
 
-async def _add(db: Database, name: str, bcrypt_cost: int, administrator: bool) -> None:
+async def _add(
+    db: Database, name: str, shown: str, bcrypt_cost: int, administrator: bool
+) -> None:
     if problem := users.name_problem(name):
         raise Refused(problem)
+    shown = _tidy(shown)
     # Before a password is asked for; that nobody takes the name meanwhile is seen to below.
     if await users.find(db, name):
         raise Refused(f"There is a user {name} already.")
     password_hash = await _hash_new_password(name, bcrypt_cost)
     try:
         await users.create(
-            db, name, password_hash, int(time.time()), administrator=administrator
+            db, name, password_hash, int(time.time()), administrator=administrator, name=shown
         )
     except users.UsernameTaken as taken:
         raise Refused(f"The name {name} is not available.") from taken
     print(f"Made the account {name}{', who may run the site' if administrator else ''}.")
 
 
-async def _list(db: Database) -> None:
+async def _list(db: Database, *, as_json: bool) -> None:
     after = 0
     while found := await users.listed(db, after, _PAGE):
         for user in found:
-            disabled = "  disabled" if user.disabled else ""
-            administrator = "  administrator" if user.administrator else ""
-            print(
-                f"{printable(user.username):32}  since {minute(user.created_at)}"
-                f"  last seen {minute(user.last_seen)}{disabled}{administrator}"
-            )
+            print(json.dumps(asdict(user)) if as_json else _line(user))
         after = found[-1].id
+
+
+def _line(user: User) -> str:
+    disabled = "  disabled" if user.disabled else ""
+    administrator = "  administrator" if user.administrator else ""
+    name = f"  {printable(user.name)}" if user.name else ""
+    return (
+        f"{printable(user.username):32}  since {minute(user.created_at)}"
+        f"  last seen {minute(user.last_seen)}{disabled}{administrator}{name}"
+    )
+
+
+async def _rename(db: Database, name: str, shown: str) -> None:
+    user, shown = await named_user(db, name), _tidy(shown)
+    await profiles.set_name(Endings(db), user.id, shown, int(time.time()))
+    print(f"Others see {user.username}" + (f" as {shown} now." if shown else " by that only now."))
+
+
+def _tidy(shown: str) -> str:
+    name = tidy(shown)
+    if problem := name_problem(name):
+        raise Refused(problem)
+    return name
 
 
 async def _change_password(db: Database, name: str, bcrypt_cost: int) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 from presence_server.live.farewells import Farewell
 from presence_server.live.wire import Message
 from presence_server.presence import messages
+from presence_server.presence.choices import Choice
 from presence_server.presence.roster import Person
 
 Change = tuple[str, Person]
@@ -35,6 +36,9 @@ class Dialect(Protocol):
         """Other nodes cannot be heard; `own` are with this one."""
 
     def count(self, counts: Mapping[str, int]) -> Sequence[Message]: ...
+
+    def choice(self, choice: Choice | None) -> Sequence[Message]:
+        """What the peer's own user has chosen; None: nothing."""
 
     def expiring(self, seconds: int) -> Sequence[Message]:
         """For how long the peer's token still holds."""
@@ -66,6 +70,9 @@ class PresenceV1:
 
     def count(self, counts: Mapping[str, int]) -> Sequence[Message]:
         return (Message(messages.encode_count(counts), "count"),)
+
+    def choice(self, choice: Choice | None) -> Sequence[Message]:
+        return (Message(messages.encode_choice(choice), "choice"),)
 
     def expiring(self, seconds: int) -> Sequence[Message]:
         return (Message(messages.encode_expiring(seconds), "expiring"),)
@@ -100,6 +107,9 @@ class Tutorial:
         return ()
 
     def count(self, counts: Mapping[str, int]) -> Sequence[Message]:
+        return ()
+
+    def choice(self, choice: Choice | None) -> Sequence[Message]:
         return ()
 
     def expiring(self, seconds: int) -> Sequence[Message]:

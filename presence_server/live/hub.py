@@ -129,6 +129,13 @@ class Hub:
             data = b"".join(map(observer.wire.frame, said))
             observer.wire.write(data, self.heartbeat.turn)
 
+    def tell_choice(self, sessions: Iterable[str], user: str) -> None:
+        """Tell those who are at the lines of these sessions what they have chosen."""
+        for session in sessions:
+            for observer in self._sessions.get(session, ()):
+                if observer.greeted and observer.user == user:
+                    self.say(observer, observer.dialect.choice(observer.room.choice_of(user)))
+
     def changed(self, rooms: Iterable[str]) -> None:
         """Something happened in these rooms, by their keys."""
         for key in rooms:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from presence_server.live.dialects import Dialect
 from presence_server.live.wire import Wire
+from presence_server.presence.choices import Choice
 from presence_server.presence.moment import Moment
 from presence_server.presence.roster import Roster
 
@@ -21,6 +22,9 @@ class Room(Protocol):
     @property
     def own(self) -> Collection[str]:
         """The users whom this node itself has here."""
+
+    def choice_of(self, user: str) -> Choice | None:
+        """What holds of what a user has chosen."""
 
     def cursor(self, version: int, now: Moment) -> str: ...
 

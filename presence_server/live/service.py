@@ -18,12 +18,14 @@ from presence_server.presence.commands import (
     Resubscribe,
     Send,
     Tell,
+    TellChoice,
     TickSoon,
 )
 from presence_server.presence.members import Who
 from presence_server.presence.messages import MessageError, StatusMessage
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.profiles import Profile
 from presence_server.presence.records import Notes, Record, Stay
 from presence_server.presence.room import Room, app_of
 from presence_server.presence.roster import Person, Status
@@ -84,11 +86,20 @@ class PresenceService:
     """Who is here, live: what pages, lines, the store and the endings ask and tell."""
 
     def __init__(
-        self, name: str, relay: Relay, *, grace: float, lease: float, heartbeat: float
+        self,
+        name: str,
+        relay: Relay,
+        *,
+        grace: float,
+        lease: float,
+        heartbeat: float,
+        hide_last_seen: bool = False,
     ) -> None:
         self.relay = relay
         self._grace = grace
-        self.node = Node(name, grace=grace, lease=lease, now=_now())
+        self.node = Node(
+            name, grace=grace, lease=lease, now=_now(), hide_last_seen=hide_last_seen
+        )
         self.hub = Hub(heartbeat)
         self.feeds = Feeds(self.node.rooms)
         self._opened = 0
@@ -124,6 +135,19 @@ class PresenceService:
     def left(self, username: str) -> int | None:
         """When a user left whom this node remembers: newer than what is written down."""
         return self.room.roster.left(username)
+
+    def profile_of(self, username: str) -> Profile:
+        """What somebody with an account shows of themself."""
+        return self.node.profiles.of(username)
+
+    def left_behind(self, username: str) -> tuple[str, int | None]:
+        """The text beside somebody who is offline, and until when."""
+        choice = self.room.choice_of(username)
+        return ("", None) if choice is None else choice.left_behind
+
+    def introduce(self, username: str, profile: Profile) -> None:
+        """Somebody with an account shows something else of themself."""
+        self.carry_out(self.node.introduce(username, profile, _now()))
 
     def claim(self, room: str, who: Who) -> None:
         """Count a session as here for one grace: it logged in or opened the list (rule 2)."""
@@ -304,6 +328,8 @@ class PresenceService:
                 case Tell(rooms):
                     self.hub.changed(rooms)
                     self.feeds.changed(rooms)
+                case TellChoice(app, user):
+                    self.hub.tell_choice(self.node.sessions_of(app, user), user)
                 case TickSoon():
                     self._due.set()
                 case Resubscribe():

@@ -39,7 +39,7 @@ class Update:
             elif changes:
                 said += dialect.changes(self._cursor(told.version), before.version, changes)
         if before.degraded != told.degraded:
-            said += dialect.degraded(told.degraded, self._room.own)
+            said += dialect.degraded(told.degraded, self._own())
         return b"".join(map(frame, said))
 
     def missing(self, observer: Observer) -> bytes:
@@ -49,7 +49,9 @@ class Update:
         flush leaves turns to others.
         """
         data = self._missing(observer)
-        observer.greeted = True
+        if not observer.greeted:
+            observer.greeted = True
+            data += self._choice(observer)
         if observer.degraded != self._degraded:
             observer.degraded = self._degraded
             data += self._silence(observer)
@@ -127,14 +129,26 @@ class Update:
             here = {user: here[user] for user in view if user in here}
         return dialect.snapshot(self._cursor(roster.version), self._heartbeat, here)
 
+    def _choice(self, observer: Observer) -> bytes:
+        """Who has just been let in and has chosen nothing need not be told so."""
+        choice = self._room.choice_of(observer.user)
+        if choice is None:
+            return b""
+        return b"".join(map(observer.wire.frame, observer.dialect.choice(choice)))
+
     def _silence(self, observer: Observer) -> bytes:
         view = observer.view
-        own: Collection[str] = self._room.own
-        if view is not None:
-            own = [user for user in view if user in own]
         return self._shared(
-            observer, "silence", view, lambda: observer.dialect.degraded(self._degraded, own)
+            observer,
+            "silence",
+            view,
+            lambda: observer.dialect.degraded(self._degraded, self._own(view)),
         )
+
+    def _own(self, view: frozenset[str] | None = None) -> Collection[str]:
+        """Who is here by way of this node, as far as others may know."""
+        own, here = self._room.own, self._room.roster.here
+        return [user for user in (own if view is None else view) if user in own and user in here]
 
     def _shared(
         self, observer: Observer, what: str, of: object, say: Callable[[], Sequence[Message]]

@@ -1,7 +1,7 @@
 """What users say of themselves for all of their connections: status, words, until when."""
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from presence_server.presence.deadlines import Deadlines
 
@@ -16,7 +16,8 @@ class Choice(NamedTuple):
 
     `at` is near the Unix millisecond of the choice and greater than that of the one before it: a
     second is too coarse to order two clicks. Without a status and a text it is the end of a choice.
-    `until` is the Unix second of its own end.
+    `until` is the Unix second of its own end. While a user is invisible others go on reading what
+    they read before: `seen_text`, until the second `seen_until`.
     """
 
     account: int
@@ -24,6 +25,8 @@ class Choice(NamedTuple):
     status: ChosenStatus | None = None
     text: str = ""
     until: int | None = None
+    seen_text: str = ""
+    seen_until: int | None = None
     # The second of it by the clock of whoever has it.
     since: int = 0
 
@@ -31,8 +34,41 @@ class Choice(NamedTuple):
     def ended(self) -> bool:
         return self.status is None and not self.text
 
+    @property
+    def hides(self) -> bool:
+        """Whether to others its user is offline."""
+        return self.status == "invisible"
+
+    @property
+    def left_behind(self) -> tuple[str, int | None]:
+        """The text that others read beside its user who is offline, and until when."""
+        if self.hides:
+            return self.seen_text, self.seen_until
+        return self.text, self.until if self.text else None
+
+    @property
+    def next_end(self) -> int | None:
+        """When something of it is over."""
+        ends = [end for end in (self.until, self.seen_until) if end is not None]
+        return min(ends, default=None)
+
     def is_over(self, unix: int) -> bool:
         return self.until is not None and self.until <= unix
+
+    def as_of(self, unix: int) -> "Choice":
+        """What it has become: an end of one's invisibility brings nothing else to light."""
+        choice = self
+        if self.seen_until is not None and self.seen_until <= unix:
+            choice = choice._replace(seen_text="", seen_until=None)
+        if choice.seen_text and choice.is_over(unix):
+            return choice._replace(
+                status=None,
+                text=choice.seen_text,
+                until=choice.seen_until,
+                seen_text="",
+                seen_until=None,
+            )
+        return choice
 
 
 class Choices:
@@ -58,25 +94,20 @@ class Choices:
     def put(self, app: int, user: str, choice: Choice, unix: int) -> bool:
         """Take in a choice; False if what is known is newer."""
         key = app, user
-        known = self._newest(key)
+        known, choice = self._newest(key), choice.as_of(unix)
         if known is not None and _order(known) >= _order(choice):
             return False
         choice = choice._replace(since=min(choice.since or choice.at // 1000, unix))
         self._choices.pop(key, None)
         self._ended.pop(key, None)
         self._ends.drop(key)
-        if choice.ended or choice.is_over(unix):
-            self._remember(key, choice)
-        else:
-            self._choices[key] = choice
-            if choice.until is not None:
-                self._ends.put(key, choice.until)
+        self._keep(key, choice, unix)
         return True
 
     def end_due(self, unix: int) -> Iterator[tuple[int, str]]:
-        """End those whose time is over."""
+        """End those whose time is over, or what others read of those who are invisible."""
         for key in list(self._ends.take(unix)):
-            self._remember(key, self._choices.pop(key))
+            self._keep(key, self._choices.pop(key).as_of(unix), unix)
             yield key
 
     def all(self) -> Iterator[tuple[int, str, Choice]]:
@@ -88,10 +119,24 @@ class Choices:
     def _newest(self, key: tuple[int, str]) -> Choice | None:
         return self._choices.get(key) or self._ended.get(key)
 
+    def _keep(self, key: tuple[int, str], choice: Choice, unix: int) -> None:
+        if choice.ended or choice.is_over(unix):
+            self._remember(key, choice)
+            return
+        self._choices[key] = choice
+        if choice.next_end is not None:
+            self._ends.put(key, choice.next_end)
+
     def _remember(self, key: tuple[int, str], choice: Choice) -> None:
         self._ended[key] = choice
         if len(self._ended) > REMEMBERED:
             del self._ended[next(iter(self._ended))]
+
+
+def words_of(text: str, until: int | None) -> dict[str, Any]:
+    """A text and an end, as they are shown beside a status."""
+    words: dict[str, Any] = {"text": text} if text else {}
+    return {**words, "until": until} if until else words
 
 
 def _order(choice: Choice) -> tuple[int, int, str, str]:

@@ -17,6 +17,13 @@ class Tell(NamedTuple):
     rooms: frozenset[str]
 
 
+class TellChoice(NamedTuple):
+    """A user has chosen something, or it is over: their own lines are to be told."""
+
+    app: int
+    user: str
+
+
 class TickSoon(NamedTuple):
     """There is something to say to other nodes: after a moment in which more may come."""
 
@@ -42,4 +49,4 @@ class Breathe(NamedTuple):
     first of all, and say so by Node.woke()."""
 
 
-Command = Send | Tell | TickSoon | Resubscribe | ReadEndings | Hear | Breathe
+Command = Send | Tell | TellChoice | TickSoon | Resubscribe | ReadEndings | Hear | Breathe

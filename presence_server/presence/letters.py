@@ -29,7 +29,7 @@ class Said(NamedTuple):
     """What a node says of one session.
 
     `resting` is for how many seconds no line is open, and `left` the second in which the last was
-    closed; None and 0 while one is open.
+    closed; None and 0 while one is open. `came` is when the user came; 0: in `since`.
     """
 
     user: str
@@ -40,6 +40,7 @@ class Said(NamedTuple):
     left: int = 0
     order: int = 0
     about: Mapping[str, Any] = NOTHING
+    came: int = 0
 
 
 # By room and tag; who is gone since which second.
@@ -195,10 +196,11 @@ def _bare(people: People) -> Any:
 def _bare_said(said: Said) -> list[Any]:
     # Most are here, and have nothing beside their status.
     fields: list[Any] = list(said[:4])
+    came = 0 if said.came == said.since else said.came
     if said.resting is None and not said.order and not said.about:
-        return fields
+        return [*fields, came] if came else fields
     resting = None if said.resting is None else round(said.resting, 2)
-    return [*fields, resting, said.left, said.order, dict(said.about)]
+    return [*fields, came, resting, said.left, said.order, dict(said.about)]
 
 
 def _read_node(value: Any) -> str:
@@ -262,10 +264,13 @@ def _read_state(value: Any) -> Said | int:
 
 
 def _read_said(value: list[Any]) -> Said:
-    if len(value) not in (4, 8) or value[2] not in PRECEDENCE:
+    if len(value) not in (4, 5, 9) or value[2] not in PRECEDENCE:
         raise MessageError("not the state of a session")
     user, account, status, since, *more = value
-    said = Said(_read_name(user), _read_whole(account), status, _read_whole(since))
+    came = _read_whole(more.pop(0)) if more else 0
+    said = Said(
+        _read_name(user), _read_whole(account), status, _read_whole(since), came=came
+    )
     if not more:
         return said
     resting, left, order, about = more
@@ -296,13 +301,23 @@ def _read_choices(value: Any) -> dict[str, Choice]:
 def _read_choice(value: Any) -> Choice:
     if not isinstance(value, list) or len(value) != len(Choice._fields):
         raise MessageError("not a choice")
-    account, at, status, text, until, since = value
-    if status not in _CHOSEN or not isinstance(text, str):
+    account, at, status, text, until, seen_text, seen_until, since = value
+    if status not in _CHOSEN or not isinstance(text, str) or not isinstance(seen_text, str):
         raise MessageError("not a choice")
-    until = None if until is None else _read_whole(until)
     return Choice(
-        _read_whole(account), _read_whole(at), status, text, until, _read_whole(since)
+        _read_whole(account),
+        _read_whole(at),
+        status,
+        text,
+        _read_end(until),
+        seen_text,
+        _read_end(seen_until),
+        _read_whole(since),
     )
+
+
+def _read_end(value: Any) -> int | None:
+    return None if value is None else _read_whole(value)
 
 
 def _read_name(name: Any) -> str:

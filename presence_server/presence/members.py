@@ -24,7 +24,17 @@ class Who(NamedTuple):
 class Member:
     """A session with its open connections, or in its grace when it has none."""
 
-    __slots__ = ("who", "connections", "resting", "left", "opened", "said", "about", "order")
+    __slots__ = (
+        "who",
+        "connections",
+        "resting",
+        "left",
+        "opened",
+        "said",
+        "about",
+        "order",
+        "came",
+    )
 
     def __init__(self, who: Who, now: Moment) -> None:
         self.who = who
@@ -39,6 +49,8 @@ class Member:
         # Of what two nodes say is to be shown of a session the greater order holds.
         self.about = who.about
         self.order = 0
+        # The second in which the user's stay began; 0 while nothing has been said of it.
+        self.came = 0
 
     def extend(self, until: int | None) -> None:
         """It may be taken over for as long as any of what has brought it here holds."""

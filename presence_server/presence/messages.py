@@ -5,10 +5,11 @@ The formats are described in docs/protocol.md. Everything here is text; framing 
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal, NamedTuple
 
+from presence_server.presence.choices import Choice, words_of
 from presence_server.presence.roster import Person
 
 SUBPROTOCOL = "presence.v1"
@@ -86,17 +87,28 @@ def encode_snapshot(cursor: str, heartbeat: float, here: Mapping[str, Person]) -
 
 
 def encode_changes(cursor: str, changes: Sequence[tuple[str, Person]], since: int) -> str:
-    """The newest states; `about` of those of whom it changed after the version `since`."""
+    """The newest states; `about` of those of whom it changed after the version `since`, and of
+    those who are offline all that still holds."""
     head = {"type": "changes", "cursor": cursor}
-    about = {
-        user: person.about
-        for user, person in changes
-        if person.about_version > since
-        and person.status in _HERE
-        # Of who has just come nothing is known that would have to be emptied.
-        and (person.about or person.came <= since)
-    }
+    about = {user: person.about for user, person in changes if _tells_about(person, since)}
     return _encode_with_people(head, changes, about)
+
+
+def _tells_about(person: Person, since: int) -> bool:
+    if person.status in _HERE:
+        return person.about_version > since
+    # Of somebody of whom nothing else is told it may be that there is nothing any more.
+    return bool(person.about) or not person.since
+
+
+def encode_choice(choice: Choice | None) -> str:
+    """What a user has chosen, to themself; without a status their lines say how they are."""
+    fields: dict[str, Any] = {"type": "choice"}
+    if choice is not None and choice.status:
+        fields["status"] = choice.status
+    if choice is not None:
+        fields |= words_of(choice.text, choice.until)
+    return _encode(fields)
 
 
 def encode_alive(cursor: str) -> str:
@@ -259,16 +271,27 @@ def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _encode_with_people(
     head: Mapping[str, Any],
-    people: Iterable[tuple[str, Person]],
+    people: Collection[tuple[str, Person]],
     about: Mapping[str, Mapping[str, Any]],
 ) -> str:
     fields = [_encode(head)[1:-1]]
     for status, members in _by_status(people).items():
         fields.append('"%s":{%s}' % (status, ",".join(_encode_members(members))))
+    if began := _began(people):
+        fields.append('"here":{%s}' % ",".join(_encode_members(began)))
     if about:
         known = {user: dict(fields) for user, fields in about.items()}
         fields.append('"about":{%s}' % ",".join(_encode_members(known)))
     return "{%s}" % ",".join(fields)
+
+
+def _began(people: Iterable[tuple[str, Person]]) -> dict[str, int]:
+    """When those came who are here for longer than how they are."""
+    return {
+        user: person.here
+        for user, person in people
+        if 0 < person.here < person.since and person.status in _HERE
+    }
 
 
 def _encode_members(members: Mapping[str, Any]) -> Iterator[str]:
@@ -280,7 +303,9 @@ def _encode_members(members: Mapping[str, Any]) -> Iterator[str]:
 def _by_status(people: Iterable[tuple[str, Person]]) -> dict[str, dict[str, int]]:
     fields: dict[str, dict[str, int]] = {}
     for username, person in people:
-        fields.setdefault(person.status, {})[username] = person.since
+        if person.since:
+            since = 0 if person.hides_since else person.since
+            fields.setdefault(person.status, {})[username] = since
     return fields
 
 

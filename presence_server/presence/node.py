@@ -16,6 +16,7 @@ from presence_server.presence.commands import (
     Resubscribe,
     Send,
     Tell,
+    TellChoice,
     TickSoon,
 )
 from presence_server.presence.cursors import Cursors
@@ -37,9 +38,10 @@ from presence_server.presence.others import Others
 from presence_server.presence.outbox import Outbox
 from presence_server.presence.own_sessions import OwnSessions
 from presence_server.presence.peers import Peers
+from presence_server.presence.profiles import NO_PROFILE, Profile, Profiles
 from presence_server.presence.recorder import Recorder
 from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
-from presence_server.presence.room import Room, is_claim, tag_of
+from presence_server.presence.room import Room, is_claim, session_of, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.roster import Status, Versions
 from presence_server.presence.timing import Timing
@@ -48,17 +50,28 @@ from presence_server.presence.timing import Timing
 class Node:
     """One life of one server process, under a random id of 16 hexadecimal digits."""
 
-    def __init__(self, name: str, *, grace: float, lease: float, now: Moment) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        grace: float,
+        lease: float,
+        now: Moment,
+        hide_last_seen: bool = False,
+    ) -> None:
         self.name = name
         self.timing = timing = Timing(grace, lease)
         self.versions = Versions()
         self.choices = Choices()
+        self.profiles = Profiles(hide_last_seen=hide_last_seen)
         self.hearing = Hearing(timing, now)
         self.peers = Peers(name, lease)
         self._cursors = Cursors(
             name, self.versions, self.hearing, self.peers, timing, self._last_sequence
         )
-        self.rooms = Rooms(name, self.versions, self._cursors, self.choices)
+        self.rooms = Rooms(
+            name, self.versions, self._cursors, self.choices, self.profiles
+        )
         self._departures = Departures(timing, self.hearing, self.peers, now)
         self.others = Others(
             name, timing, self.rooms, self.peers, self.hearing, self._departures
@@ -93,6 +106,13 @@ class Node:
         found = self.rooms.get(room)
         members = {} if found is None else found.members.of_user(user)
         return max((member.who.account for member in members.values()), default=0)
+
+    def sessions_of(self, app: int, user: str) -> list[str]:
+        """The sessions whose lines at this node are a user's."""
+        if app:
+            return [session_of(app, user)]
+        members = self.rooms.own.members.of_user(user).values()
+        return [member.who.session for member in members]
 
     # People
 
@@ -171,13 +191,21 @@ class Node:
         """Let a user's own choice hold for all of their connections, on all nodes, until it is
         changed or over; `online` or None ends it."""
         chosen = None if status == "online" else status
-        known = self.choices.newest(app, user)
+        known, before = self.choices.newest(app, user), self.choices.holding(app, user)
         account = account if known is None else max(account, known.account)
         at = self.choices.next_at(app, user, now.unix)
-        choice = Choice(account, at, chosen, text, until, now.unix)
+        seen = before.left_behind if before is not None and chosen == "invisible" else ("", None)
+        choice = Choice(account, at, chosen, text, until, *seen, since=now.unix)
         if self._choose(app, user, choice, now):
             self._outbox.note_choice(app, user, choice)
             self._recorder.touch_choice(app, user)
+        return self._take_commands()
+
+    def introduce(self, user: str, profile: Profile, now: Moment) -> list[Command]:
+        """Show another profile of somebody with an account."""
+        if self.profiles.put(user, profile):
+            self._cursors.note_conclusion(now)
+            self.rooms.own.roster.introduce(user, now.unix)
         return self._take_commands()
 
     def say_words(
@@ -226,7 +254,8 @@ class Node:
                 self.own.release(own, tag, now.unix)
         known = self.choices.holding(0, user)
         if known is not None and known.account <= account:
-            self._choose(0, user, known._replace(at=known.at + 1, status=None, text=""), now)
+            self._choose(0, user, Choice(known.account, known.at + 1), now)
+        self.profiles.put(user, NO_PROFILE)
         own.roster.delete(user, account, min(at, now.unix))
         self.rooms.touch(own)
         return self._take_commands()
@@ -262,7 +291,13 @@ class Node:
         self.others.heed(notes, read_at, now)
         for chosen in notes.choices:
             choice = Choice(
-                chosen.account, chosen.at, _chosen_status(chosen), chosen.text, chosen.until
+                chosen.account,
+                chosen.at,
+                _chosen_status(chosen),
+                chosen.text,
+                chosen.until,
+                chosen.seen_text,
+                chosen.seen_until,
             )
             self._choose(chosen.app, chosen.user, choice, now)
         if self._supersede(now):
@@ -336,11 +371,12 @@ class Node:
         self._let_go(now)
 
     def _choose(self, app: int, user: str, choice: Choice, now: Moment) -> bool:
-        if choice.status == "invisible" and app == 0 and user in self.rooms.own.roster.here:
-            self._recorder.note_last_seen(OWN, user, now.unix)
+        since = min(choice.since or choice.at // 1000, now.unix)
+        if choice.hides and app == 0 and user in self.rooms.own.roster.here:
+            self._recorder.note_last_seen(OWN, user, since)
         if not self.choices.put(app, user, choice, now.unix):
             return False
-        since = min(choice.since or choice.at // 1000, now.unix)
+        self._commands.append(TellChoice(app, user))
         for room in self.rooms.of_user(app, user):
             if choice.status is None and not choice.text:
                 self.own.set_all_online(room, user, since, now)
@@ -351,6 +387,7 @@ class Node:
     def _end_choices(self, now: Moment) -> None:
         for app, user in self.choices.end_due(now.unix):
             self._cursors.note_conclusion(now)
+            self._commands.append(TellChoice(app, user))
             for room in self.rooms.of_user(app, user):
                 room.settle(user, now.unix)
                 self.rooms.touch(room)

@@ -158,6 +158,7 @@ class Others:
             left_second,
             said.order,
             said.about,
+            min(said.came + peer.clock, since) if said.came else 0,
         )
         self._departures.cancel(source)
         if entry.order > self._revoked.get(source, (math.inf, 0))[0]:
@@ -326,6 +327,7 @@ def _states(stays: Sequence[Stay], now: Moment) -> States:
             0 if stay.resting is None else now.unix - int(stay.resting),
             0,
             json.loads(stay.about),
+            stay.came,
         )
         states.setdefault(stay.room, {})[tag_of(stay.room, stay.session)] = said
     return states

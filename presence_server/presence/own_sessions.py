@@ -89,6 +89,9 @@ class OwnSessions:
             return
         who = Who(stay.session, stay.user, stay.account, json.loads(stay.about), stay.until)
         room.members.rest(tag, who, stay.status, left)
+        member = room.members.get(tag)
+        assert member is not None
+        member.came = min(stay.came or stay.since, now.unix)
         self._say(room, stay.session, min(stay.since, now.unix))
         self._departures.rest(self._source(room, tag), left.elapsed + grace)
 

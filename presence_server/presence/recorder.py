@@ -27,12 +27,13 @@ class Recorder:
     def note_last_seen(self, room: str, user: str, second: int) -> None:
         """Somebody left; who is invisible has not been seen since that was chosen."""
         choice = self._choices.holding(app_of(room), user)
-        if room == OWN and (choice is None or choice.status != "invisible"):
+        if room == OWN and (choice is None or not choice.hides):
             self._last_seen[user] = max(second, self._last_seen.get(user, 0))
 
     def take(self, now: Moment) -> Record:
         """What was touched since the last record, as it is now."""
         stays, gone = [], set()
+        self._touched |= self._rooms.take_followed()
         for room, session in self._touched:
             stay = self._stay(room, session, now)
             if stay is None:
@@ -61,6 +62,7 @@ class Recorder:
             json.dumps(dict(member.about)),
             None if member.is_open else now.elapsed - member.left.elapsed,
             who.until,
+            said.came,
         )
 
     def _choice(self, app: int, user: str) -> Chosen | None:
@@ -68,5 +70,13 @@ class Recorder:
         if choice is None:
             return None
         return Chosen(
-            app, user, choice.account, choice.status, choice.text, choice.until, choice.at
+            app,
+            user,
+            choice.account,
+            choice.status,
+            choice.text,
+            choice.until,
+            choice.at,
+            choice.seen_text,
+            choice.seen_until,
         )

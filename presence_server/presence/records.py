@@ -21,7 +21,7 @@ class Stay(NamedTuple):
     is that of the session's lines, whatever was chosen. `about` is JSON text. `resting` is for how
     many seconds no line has been open, None while one is: a grace goes on where it stood. Less than
     nothing: for so long it is still presumed that one is. After the Unix second `until` nobody may
-    take the stay over: a token or a claim has ended.
+    take the stay over: a token or a claim has ended. `came` is when the user came; 0: in `since`.
     """
 
     room: str
@@ -33,13 +33,15 @@ class Stay(NamedTuple):
     about: str = "{}"
     resting: float | None = None
     until: int | None = None
+    came: int = 0
 
 
 class Chosen(NamedTuple):
     """What a user chose, for all rooms of an app (0: the own accounts).
 
     Without a status and text it says that a choice has ended. Of two the one with the greater
-    `(account, at)` holds. `until` is a Unix second, None: until changed.
+    `(account, at)` holds. `until` is a Unix second, None: until changed. `seen_text` is what others
+    still read of somebody who is invisible, until `seen_until`.
     """
 
     app: int
@@ -49,6 +51,8 @@ class Chosen(NamedTuple):
     text: str
     until: int | None
     at: int
+    seen_text: str = ""
+    seen_until: int | None = None
 
 
 class Record(NamedTuple):

@@ -8,6 +8,7 @@ from presence_server.presence.letters import Said
 from presence_server.presence.members import Members
 from presence_server.presence.moment import Moment
 from presence_server.presence.ordered import Ordered
+from presence_server.presence.profiles import NO_PROFILE, Profiles
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Entry, Roster, Source, Versions
 
@@ -35,6 +36,11 @@ def tag_of(room: str, session: str) -> str:
     return session[:_TAG] if room == OWN else session.lstrip("0123456789")
 
 
+def session_of(app: int, user: str) -> str:
+    """To an app the session is the user."""
+    return f"{app}{LINE}{user}"
+
+
 def is_claim(tag: str) -> bool:
     """Whether a user of an app is here by it without a line."""
     return tag.startswith(CLAIM)
@@ -54,11 +60,13 @@ class Room:
         "views",
         "observers",
         "_ordered",
+        "_choice_of",
         "_node",
         "_lobby",
         "_cursors",
         "_said",
         "_unsaid",
+        "_followed",
     )
 
     def __init__(
@@ -68,11 +76,18 @@ class Room:
         versions: Versions,
         cursors: Cursors,
         choice_of: Callable[[int, str], Choice | None],
+        profiles: Profiles,
         lobby: "Room | None",
     ) -> None:
         self.key = key
         self.app = app = app_of(key)
-        self.roster = Roster(key, versions, lambda user: choice_of(app, user))
+        self._choice_of = choice_of
+        self.roster = Roster(
+            key,
+            versions,
+            lambda user: choice_of(app, user),
+            profile_of=profiles.of if key == OWN else lambda user: NO_PROFILE,
+        )
         self.members = Members()
         # What other nodes say, by their names.
         self.views: dict[str, dict[str, Entry]] = {}
@@ -84,11 +99,16 @@ class Room:
         self._said: dict[str, Entry] = {}
         # Whose state is to be said, and who is gone since when.
         self._unsaid: dict[str, int] = {}
+        self._followed: set[str] = set()
 
     @property
     def own(self) -> Collection[str]:
         """The users whom this node itself has here: of them it knows, whatever others say."""
         return self.members.users
+
+    def choice_of(self, user: str) -> Choice | None:
+        """What holds of what a user has chosen."""
+        return self._choice_of(self.app, user)
 
     @property
     def ordered(self) -> Ordered:
@@ -135,6 +155,7 @@ class Room:
             return True
         who, status = member.who, member.status
         person = self.roster.here.get(who.user)
+        member.came = person.here if person is not None else member.came or since
         if person is not None and person.status == status:
             # Already so on another node: all nodes shall name the same second.
             since = person.since
@@ -149,6 +170,7 @@ class Room:
             0 if member.is_open else member.left.unix,
             member.order,
             member.about,
+            member.came,
         )
         if entry == said:
             return False
@@ -158,16 +180,26 @@ class Room:
         return True
 
     def follow(self, user: str) -> None:
-        """Name the same second as the roster does, and so as other nodes."""
+        """Name the same seconds as the roster does, and so as other nodes."""
         person = self.roster.here.get(user)
         if person is None:
             return
-        for tag in self.members.of_user(user):
+        for tag, member in self.members.of_user(user).items():
             said = self._said.get(tag)
-            if said is not None and said.status == person.status and said.since < person.since:
-                self._said[tag] = said._replace(since=person.since)
-                self._unsaid[tag] = person.since
+            if said is None:
+                continue
+            since = max(said.since, person.since) if said.status == person.status else said.since
+            if (since, person.here) != (said.since, said.came):
+                member.came = person.here
+                self._said[tag] = said._replace(since=since, came=person.here)
+                self._unsaid[tag] = since
+                self._followed.add(member.who.session)
                 self.put(Source(self._node, self.key, tag), self._said[tag])
+
+    def take_followed(self) -> set[tuple[str, str]]:
+        """The sessions of which this node says something else than before, by room and session."""
+        followed, self._followed = self._followed, set()
+        return {(self.key, session) for session in followed}
 
     def put(self, source: Source, entry: Entry) -> None:
         """Show what a node says of a session, here and in the lobby."""
@@ -183,7 +215,7 @@ class Room:
     def settle(self, user: str, since: int) -> None:
         """A choice of the user began or ended."""
         self.roster.dispute(user)
-        self.roster.settle(user, since)
+        self.roster.settle(user, since, since)
         self.follow(user)
 
     def dispute(self, user: str) -> None:
@@ -216,4 +248,5 @@ def _said(entry: Entry, now: Moment) -> Said:
         entry.left_second,
         entry.order,
         entry.about,
+        entry.came,
     )

@@ -8,6 +8,7 @@ from presence_server.presence.choices import Choices
 from presence_server.presence.cursors import Cursors
 from presence_server.presence.deadlines import Deadlines
 from presence_server.presence.moment import Moment
+from presence_server.presence.profiles import Profiles
 from presence_server.presence.records import OWN
 from presence_server.presence.room import Room, lobby_of
 from presence_server.presence.roster import Entry, Source, Versions
@@ -18,16 +19,25 @@ _REMEMBERED_FOR = 60.0
 
 
 class Rooms:
-    def __init__(self, node: str, versions: Versions, cursors: Cursors, choices: Choices) -> None:
+    def __init__(
+        self,
+        node: str,
+        versions: Versions,
+        cursors: Cursors,
+        choices: Choices,
+        profiles: Profiles,
+    ) -> None:
         self._node = node
         self._versions = versions
         self._cursors = cursors
         self._choices = choices
+        self._profiles = profiles
         self._rooms: dict[str, Room] = {}
         self._keys: SortedList = SortedList()
         # Rooms that have something to say, and those that may have become idle.
         self._unsaid: set[str] = set()
         self._perhaps_idle: set[str] = set()
+        self._followed: set[tuple[str, str]] = set()
         self._closing: Deadlines[str] = Deadlines()
         self.own = self.open(OWN)
 
@@ -59,7 +69,13 @@ class Rooms:
                 # It stays for as long as there is a room whose people it shows.
                 lobby.observers += 1
             room = self._rooms[key] = Room(
-                key, self._node, self._versions, self._cursors, self._choices.holding, lobby
+                key,
+                self._node,
+                self._versions,
+                self._cursors,
+                self._choices.holding,
+                self._profiles,
+                lobby,
             )
             self._keys.add(key)
             self._perhaps_idle.add(key)
@@ -70,6 +86,12 @@ class Rooms:
         if room.has_unsaid:
             self._unsaid.add(room.key)
         self._perhaps_idle.add(room.key)
+        self._followed |= room.take_followed()
+
+    def take_followed(self) -> set[tuple[str, str]]:
+        """The sessions of which this node says something else than it did, by room and session."""
+        followed, self._followed = self._followed, set()
+        return followed
 
     def take_unsaid(self) -> list[Room]:
         unsaid, self._unsaid = self._unsaid, set()

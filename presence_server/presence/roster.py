@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from presence_server.presence.choices import Choice
+from presence_server.presence.choices import Choice, words_of
+from presence_server.presence.profiles import NO_PROFILE, Profile
 
 # `busy` is never said by a page of itself: users choose it, or a backend says it of somebody.
 Status = Literal["online", "busy", "away"]
@@ -27,7 +28,9 @@ PRECEDENCE: tuple[Status, ...] = ("online", "busy", "away")
 class Person(NamedTuple):
     """A user's newest state, and the versions of its last change and last coming or going.
 
-    `about` is what is shown beside the status, and `about_version` that of its last change.
+    `about` is what is shown beside the status, and `about_version` that of its last change. Who is
+    offline may have nobody told since when (`hides_since`), or it is not known here: then it is 0.
+    `here` is the second in which the stay began of who is here.
     """
 
     status: State
@@ -36,6 +39,8 @@ class Person(NamedTuple):
     came: int
     about: Mapping[str, Any] = NOTHING
     about_version: int = 0
+    hides_since: bool = False
+    here: int = 0
 
 
 class Source(NamedTuple):
@@ -51,7 +56,8 @@ class Entry(NamedTuple):
 
     `left` is when its last line closed, by the clock of the reader, and `left_second` the Unix
     second of it; None and 0 while one is open. The `about` that was ISSUED last holds, and of
-    several the one with the greatest `order`.
+    several the one with the greatest `order`. `came` is the second in which the user's stay began;
+    0: in `since`.
     """
 
     user: str
@@ -62,6 +68,11 @@ class Entry(NamedTuple):
     left_second: int = 0
     order: int = 0
     about: Mapping[str, Any] = NOTHING
+    came: int = 0
+
+    @property
+    def began(self) -> int:
+        return self.came or self.since
 
 
 class Versions:
@@ -100,10 +111,12 @@ class Roster:
         versions: Versions | None = None,
         choice_of: Callable[[str], Choice | None] = lambda user: None,
         remembered: int = REMEMBERED,
+        profile_of: Callable[[str], Profile] = lambda user: NO_PROFILE,
     ) -> None:
         self._room = room
         self._versions = versions or Versions()
         self._choice_of = choice_of
+        self._profile_of = profile_of
         self._remembered = remembered
         self.version = self._versions.newest
         # Cursors older than this may have missed somebody who is forgotten by now.
@@ -140,17 +153,17 @@ class Roster:
         return self._gone.get(user)
 
     def left(self, user: str) -> int | None:
-        """Since when a user is offline who is still remembered."""
+        """Since when a user is offline of whom that is still remembered."""
         person = self._gone.get(user)
-        return person.since if person is not None and person.status == "offline" else None
+        return person.since or None if person is not None and person.status == "offline" else None
 
     def left_since(self, second: int) -> dict[str, int]:
         """Who is offline since a second or later, the newest first, as far as is remembered."""
         found = {}
         for user, person in reversed(self._gone.items()):
-            if person.since < second:
+            if person.since < second and person.came == person.version:
                 break
-            if person.status == "offline":
+            if person.since >= second and person.status == "offline":
                 found[user] = person.since
         return found
 
@@ -196,21 +209,32 @@ class Roster:
             self._entries[user] = newer
             self.settle(user, max(entry.since for entry in newer.values()))
 
-    def settle(self, user: str, since: int) -> None:
-        """See how a user is now; what has changed has been so since the second `since`."""
+    def settle(self, user: str, since: int, came: int = 0) -> None:
+        """See how a user is now; what has changed has been so since the second `since`.
+
+        Who becomes visible by it comes in the second `came`, whatever is said of their stay.
+        """
         entries = counted(self._entries.get(user, {}))
         choice = self._choice_of(user)
         person = self._here.get(user)
-        if not entries or (choice is not None and choice.status == "invisible"):
+        if not entries or (choice is not None and choice.hides):
             if person is not None:
                 self._leave(user, "offline", since)
+            elif user in self._gone:
+                self._describe_gone(user)
             return
         status = _merged(entries, choice)
         if choice is not None and choice.status is not None:
             since = max(since, choice.since)
-        about = _about(entries, choice)
+        about = _about(entries, choice, self._profile_of(user))
+        here = max(entry.began for entry in entries)
+        if person is None and came:
+            here = came
+        elif person is not None and here > person.here:
+            # Who came meanwhile to nodes that knew nothing of each other.
+            person = self._here[user] = person._replace(here=here)
         if person is None or person.status != status:
-            self._arrive(user, status, since, about)
+            self._arrive(user, status, since, about, here)
         elif person.about != about:
             self._describe(user, person, about)
         else:
@@ -218,6 +242,15 @@ class Roster:
             newest = max((entry.since for entry in entries if entry.status == status), default=0)
             if newest > person.since:
                 self._here[user] = person._replace(since=newest)
+
+    def introduce(self, user: str, since: int) -> None:
+        """What a user shows of themself is another; it is told also of who was never here."""
+        if user in self._here or user in self._gone:
+            self.settle(user, since)
+            return
+        self.version = version = self._versions.next(self._room)
+        about, hides = self._left_behind(user)
+        self._keep_gone(user, Person("offline", 0, version, 0, about, version, hides))
 
     def remembers(self, version: int) -> bool:
         """Whether it is known what changed after `version`: neither too old nor yet to come."""
@@ -273,8 +306,8 @@ class Roster:
         """Another node may show a user who is known to be gone here, and perhaps never was here."""
         if user not in self._here and user not in self._gone:
             newest = self._versions.newest
-            self._gone[user] = Person("offline", since, newest, newest)
-            self._forget_oldest()
+            about, hides = self._left_behind(user)
+            self._keep_gone(user, Person("offline", since, newest, newest, about, 0, hides))
         self.dispute(user)
 
     def dispute(self, user: str) -> None:
@@ -308,17 +341,22 @@ class Roster:
         told = [state for since, *state in self._told.get(user, ()) if since <= version]
         return bool(told) and told[-1] == [person.status, person.about]
 
-    def _arrive(self, user: str, status: Status, since: int, about: Mapping[str, Any]) -> None:
+    def _arrive(
+        self, user: str, status: Status, since: int, about: Mapping[str, Any], here: int
+    ) -> None:
         before = self._take_out(user)
         self._counts[status] += 1
         self.version = version = self._versions.next(self._room)
         was_here = before is not None and before.status in PRECEDENCE
         came = before.came if before is not None and was_here else version
         about_version = version
-        if (NOTHING if before is None else before.about) == about:
+        # Who has been told that somebody went may have dropped what was beside their status.
+        if about == (NOTHING if before is None else before.about) and (was_here or not about):
             about_version = 0 if before is None else before.about_version
+        since = _later(since, before)
+        here = before.here if before is not None and was_here else min(here, since)
         self._here[user] = Person(
-            status, _later(since, before), version, came, about, about_version
+            status, since, version, came, about, about_version, here=here
         )
         self._note(user, before, self._here[user])
 
@@ -331,19 +369,42 @@ class Roster:
     def _leave(self, user: str, state: State, since: int) -> None:
         before = self._take_out(user)
         self.version = version = self._versions.next(self._room)
+        about, hides = self._left_behind(user) if state == "offline" else (NOTHING, False)
         # Who has not been told that they went still knows what was beside their status.
-        about_version = 0 if before is None else version if before.about else before.about_version
-        self._gone[user] = Person(
-            state, _later(since, before), version, version, about_version=about_version
-        )
-        self._note(user, before, self._gone[user])
-        self._forget_oldest()
+        known = about or (before is not None and before.about)
+        about_version = 0 if before is None else version if known else before.about_version
+        gone = Person(state, _later(since, before), version, version, about, about_version, hides)
+        self._keep_gone(user, gone)
+        self._note(user, before, gone)
 
-    def _forget_oldest(self) -> None:
+    def _keep_gone(self, user: str, person: Person) -> None:
+        self._gone[user] = person
         if len(self._gone) > self._remembered:
             oldest = next(iter(self._gone))
             self._forgotten = self._gone.pop(oldest).version
             self._told.pop(oldest, None)
+
+    def _describe_gone(self, user: str) -> None:
+        """What is shown beside somebody who is offline may have changed."""
+        before = self._gone[user]
+        about, hides = self._left_behind(user)
+        if before.status != "offline" or (before.about, before.hides_since) == (about, hides):
+            return
+        del self._gone[user]
+        self.version = version = self._versions.next(self._room)
+        now = before._replace(
+            version=version, about=about, about_version=version, hides_since=hides
+        )
+        self._gone[user] = now
+        self._note(user, before, now)
+
+    def _left_behind(self, user: str) -> tuple[Mapping[str, Any], bool]:
+        """What is shown beside somebody who is offline, and whether nobody is told since when."""
+        profile, choice = self._profile_of(user), self._choice_of(user)
+        about: dict[str, Any] = {"name": profile.name} if profile.name else {}
+        if choice is not None:
+            about |= words_of(*choice.left_behind)
+        return about or NOTHING, profile.hides_last_seen
 
     def _take_out(self, user: str) -> Person | None:
         person = self._here.pop(user, None)
@@ -353,7 +414,7 @@ class Roster:
 
     def _note(self, user: str, before: Person | None, now: Person) -> None:
         """Remember what was told within one second: to tell it again would be no news."""
-        if before is None or before.since != now.since:
+        if before is None or (before.since, before.hides_since) != (now.since, now.hides_since):
             self._told.pop(user, None)
             return
         told = self._told.setdefault(user, [(before.version, before.status, before.about)])
@@ -392,15 +453,17 @@ def _merged(entries: list[Entry], choice: Choice | None) -> Status:
     return entries[0].status if len(entries) == 1 else merged_status(entries)
 
 
-def _about(entries: list[Entry], choice: Choice | None) -> Mapping[str, Any]:
+def _about(
+    entries: list[Entry], choice: Choice | None, profile: Profile
+) -> Mapping[str, Any]:
     about = newest_about(entries)
     if ISSUED in about:
         about = {name: value for name, value in about.items() if name != ISSUED}
+    if profile.name:
+        about = {"name": profile.name, **about}
     if choice is None or not (choice.text or choice.until):
         return about
-    words = {"text": choice.text} if choice.text else {}
-    end = {"until": choice.until} if choice.until else {}
-    return {**about, **words, **end}
+    return {**about, **words_of(choice.text, choice.until)}
 
 
 def newest_about(entries: Iterable[Entry]) -> Mapping[str, Any]:

@@ -1,12 +1,14 @@
-"""The account page: password, devices, deletion."""
+"""The account page: name, password, devices, what is kept back, deletion."""
 
 import time
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
 from presence_server import notes
-from presence_server.accounts import sessions, users
+from presence_server.accounts import profiles, sessions, users
+from presence_server.accounts.names import name_problem, tidy
 from presence_server.accounts.sessions import Session
 from presence_server.endings import Reason
 from presence_server.identity import Identity
@@ -38,6 +40,46 @@ async def show_account(request: web.Request) -> web.Response:
 
 async def show_account_instead(request: web.Request) -> web.Response:
     """At the address of a form that was refused: somebody asks for the page that it left there."""
+    raise web.HTTPSeeOther("/account/")
+
+
+async def change_name(request: web.Request) -> web.Response:
+    identity = _identity(request)
+    fields = await read_form(request)
+    name = tidy(fields.get("name", ""))
+    try:
+        await check_token(request, fields)
+        if problem := name_problem(name):
+            raise Refused(400, fields={"name": problem})
+        with trouble_is_told():
+            ends, now = request.app[ENDINGS], int(time.time())
+            await profiles.set_name(ends, identity.account, name, now)
+    except Refused as refusal:
+        return await _refusal_page(request, refusal, {"name": fields.get("name", "")})
+    note(request, "changed the name", identity.user)
+    done = f"Others see you as {name} now." if name else "Others see your username only now."
+    await tell_next(request, done)
+    raise web.HTTPSeeOther("/account/")
+
+
+async def change_last_seen(request: web.Request) -> web.Response:
+    identity = _identity(request)
+    fields = await read_form(request)
+    hides = fields.get("hide") == "1"
+    try:
+        await check_token(request, fields)
+        with trouble_is_told():
+            ends, now = request.app[ENDINGS], int(time.time())
+            await profiles.hide_last_seen(ends, identity.account, hides, now)
+    except Refused as refusal:
+        return await _refusal_page(request, refusal)
+    note(request, "changed who sees when they were here", identity.user)
+    done = (
+        "Nobody is told any more when you were here last."
+        if hides
+        else "Others see when you were here last."
+    )
+    await tell_next(request, done)
     raise web.HTTPSeeOther("/account/")
 
 
@@ -138,9 +180,11 @@ def _handle(session: Session) -> str:
     return session.key[:16]
 
 
-async def _refusal_page(request: web.Request, refusal: Refused) -> web.Response:
+async def _refusal_page(
+    request: web.Request, refusal: Refused, typed: Mapping[str, str] = MappingProxyType({})
+) -> web.Response:
     return await _account_page(
-        request, refusal.form({}), status=refusal.status, headers=refusal.headers
+        request, refusal.form(typed), status=refusal.status, headers=refusal.headers
     )
 
 
@@ -160,6 +204,8 @@ async def _account_page(
         raise web.HTTPSeeOther("/log_in/")
     context = {
         "me": mine.user,
+        "my_name": user.name,
+        "hides": user.hides_last_seen,
         "created_at": user.created_at,
         "devices": [
             {

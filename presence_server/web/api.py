@@ -5,7 +5,7 @@ from dataclasses import asdict
 from aiohttp import web
 
 from presence_server.keys import IDENTITY
-from presence_server.web.directory import everybody, is_name_part, people_here
+from presence_server.web.directory import everybody, is_search, is_username_part, people_here
 from presence_server.web.middlewares import BadValue
 
 _MOST = 200
@@ -15,14 +15,13 @@ _USUAL = 50
 async def list_users(request: web.Request) -> web.Response:
     if IDENTITY not in request:
         raise web.HTTPUnauthorized()
-    after = _name_part(request, "after")
-    prefix = _name_part(request, "q") or ""
+    after, search = _after(request), _search(request)
     limit = _limit(request)
     # One more than asked for tells whether there are more.
     if _here_only(request):
-        rows = people_here(request.app, after=after, prefix=prefix, limit=limit + 1)
+        rows = await people_here(request.app, after=after, search=search, limit=limit + 1)
     else:
-        rows = await everybody(request.app, after=after, prefix=prefix, limit=limit + 1)
+        rows = await everybody(request.app, after=after, search=search, limit=limit + 1)
     more = len(rows) > limit
     return web.json_response(
         {
@@ -39,12 +38,22 @@ def _one(request: web.Request, name: str) -> str | None:
     return values[0] if values else None
 
 
-def _name_part(request: web.Request, name: str) -> str | None:
-    value = _one(request, name)
-    if value is not None and not is_name_part(value):
+def _after(request: web.Request) -> str | None:
+    value = _one(request, "after")
+    if value is not None and not is_username_part(value):
         raise BadValue(
-            f"{name} must be the beginning of a username: "
+            "after must be the beginning of a username: "
             "at most 32 letters, digits, dots, dashes and underscores."
+        )
+    return value
+
+
+def _search(request: web.Request) -> str:
+    value = (_one(request, "q") or "").strip()
+    if not is_search(value):
+        raise BadValue(
+            "q must be the beginning of a username or of a word of a name: "
+            "at most 64 characters that can be seen."
         )
     return value
 

@@ -3,63 +3,84 @@
 import heapq
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
-from presence_server.accounts import users
+from presence_server.accounts import names, profiles, users
 from presence_server.keys import DATABASE, PRESENCE
+from presence_server.live.service import PresenceService
+from presence_server.presence.choices import words_of
 from presence_server.presence.roster import Person
 
-_NAME_PART = re.compile(r"[A-Za-z0-9_.-]{0,32}")
+_USERNAME_PART = re.compile(r"[A-Za-z0-9_.-]{0,32}")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """Somebody as others see them; `since` is None if nobody knows or nobody is told."""
+
     username: str
     status: str
     since: int | None
+    name: str | None = None
+    text: str | None = None
+    until: int | None = None
 
 
-def is_name_part(text: str) -> bool:
-    """Whether some user's name could begin like this."""
-    return _NAME_PART.fullmatch(text) is not None
+def is_username_part(text: str) -> bool:
+    """Whether some user name could begin like this."""
+    return _USERNAME_PART.fullmatch(text) is not None
+
+
+def is_search(text: str) -> bool:
+    """Whether some name could begin like this."""
+    return not text or names.name_problem(text) is None
 
 
 async def everybody(
-    app: web.Application, *, after: str | None, prefix: str, limit: int
+    app: web.Application, *, after: str | None, search: str, limit: int
 ) -> list[Row]:
-    found = await users.page(app[DATABASE], after, prefix, limit)
+    found = await users.page(app[DATABASE], after, search, limit)
     presence = app[PRESENCE]
     return [
-        _row(name, presence.status_of(name), presence.left(name) or last_seen)
+        _row(presence, name, presence.status_of(name), presence.left(name) or last_seen)
         for name, last_seen in found
     ]
 
 
-def people_here(
-    app: web.Application, *, after: str | None, prefix: str, limit: int
+async def people_here(
+    app: web.Application, *, after: str | None, search: str, limit: int
 ) -> list[Row]:
-    here = app[PRESENCE].here
-    names = heapq.nsmallest(limit, _matching(here, after, prefix), key=str.lower)
-    return [_row(name, here[name], None) for name in names]
+    presence = app[PRESENCE]
+    named = await profiles.named(app[DATABASE], search) if search else []
+    here, behind = presence.here, (after or "").lower()
+    found = presence.room.ordered.page(limit, after=after, prefix=names.fold(search))
+    worded = (name for name in named if name in here and name.lower() > behind)
+    people = heapq.nsmallest(limit, {*found, *worded}, key=str.lower)
+    return [_row(presence, name, here[name], None) for name in people]
 
 
 def person_here(app: web.Application, username: str) -> list[Row]:
     person = app[PRESENCE].status_of(username)
-    return [] if person is None else [_row(username, person, None)]
+    return [] if person is None else [_row(app[PRESENCE], username, person, None)]
 
 
-def _matching(here: Mapping[str, Person], after: str | None, prefix: str) -> Iterator[str]:
-    prefix = prefix.lower()
-    after = (after or "").lower()
-    return (name for name in here if name.lower().startswith(prefix) and name.lower() > after)
+def _row(
+    presence: PresenceService, username: str, person: Person | None, last_seen: int | None
+) -> Row:
+    profile = presence.profile_of(username)
+    name = profile.name or None
+    if person is not None:
+        return Row(username, person.status, person.since, name, **_words(person.about))
+    # A clock was wrong, and nobody knows when it really was.
+    to_come = last_seen is not None and last_seen > time.time() + users.CLOCKS_DIFFER
+    since = None if to_come or profile.hides_last_seen else last_seen
+    left_behind = words_of(*presence.left_behind(username))
+    return Row(username, "offline", since, name, **_words(left_behind))
 
 
-def _row(username: str, person: Person | None, last_seen: int | None) -> Row:
-    if person is None:
-        # A clock was wrong, and nobody knows when it really was.
-        to_come = last_seen is not None and last_seen > time.time() + users.CLOCKS_DIFFER
-        return Row(username, "offline", None if to_come else last_seen)
-    return Row(username, person.status, person.since)
+def _words(about: Mapping[str, Any]) -> dict[str, Any]:
+    return {"text": about.get("text"), "until": about.get("until")}

@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from presence_server.accounts import sessions
 from presence_server.identity import Identity
-from presence_server.keys import CONFIG, DATABASE, IDENTITY, SESSION
+from presence_server.keys import CONFIG, DATABASE, IDENTITY, PRESENCE, SESSION
 from presence_server.storage.database import DatabaseUnavailable
 from presence_server.web.cookies import secret_id
 from presence_server.web.hosts import site_path
@@ -38,7 +38,7 @@ async def _known(request: web.Request) -> Identity | None:
     return Identity(
         user=session.username,
         session=session.key,
-        name=session.username,
+        name=request.app[PRESENCE].profile_of(session.username).name or session.username,
         account=session.user_id,
     )
 

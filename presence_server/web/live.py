@@ -5,11 +5,10 @@ from functools import partial
 from aiohttp import web
 
 from presence_server.identity import Identity
-from presence_server.keys import IDENTITY, METRICS, PRESENCE, SEATS
+from presence_server.keys import CONFIG, IDENTITY, METRICS, PRESENCE, SEATS
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
 from presence_server.live.farewells import SESSION_ENDED
 from presence_server.live.observer import Observer
-from presence_server.live.service import PresenceService
 from presence_server.presence.messages import ClientMessage, StatusMessage, WatchMessage
 from presence_server.presence.roster import Status
 from presence_server.web.hosts import has_our_origin
@@ -64,7 +63,7 @@ async def _serve(request: web.Request, identity: Identity) -> web.WebSocketRespo
     if not presence.connect(observer, identity.who, request.query.get("cursor"), status):
         presence.hub.dismiss(observer, SESSION_ENDED)
     try:
-        await read_messages(request, ws, wire, observer, partial(_hear, observer, presence))
+        await read_messages(request, ws, wire, observer, partial(_hear, request, observer))
     finally:
         dismissed = observer.dismissed
         presence.disconnect(observer)
@@ -72,8 +71,10 @@ async def _serve(request: web.Request, identity: Identity) -> web.WebSocketRespo
     return ws
 
 
-def _hear(observer: Observer, presence: PresenceService, said: ClientMessage) -> None:
+def _hear(request: web.Request, observer: Observer, said: ClientMessage) -> None:
+    presence = request.app[PRESENCE]
     if isinstance(said, StatusMessage):
-        presence.hear(observer, said)
+        allowed = request.app[CONFIG].invisible == "everybody"
+        presence.hear(observer, said, may_be_invisible=allowed)
     elif isinstance(said, WatchMessage):
         presence.hub.watch(observer, said.users, said.cursor)

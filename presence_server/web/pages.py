@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from presence_server.accounts import sessions, users
+from presence_server.accounts.names import is_found
 from presence_server.endings import Reason
 from presence_server.keys import (
     CONFIG,
@@ -47,7 +48,14 @@ from presence_server.web.forms import (
 )
 from presence_server.web.middlewares import NotAllowed
 from presence_server.web.onward import log_in_first, page_named
-from presence_server.web.directory import Row, everybody, is_name_part, people_here, person_here
+from presence_server.web.directory import (
+    Row,
+    everybody,
+    is_search,
+    is_username_part,
+    people_here,
+    person_here,
+)
 from presence_server.web.hosts import came_from, site_path, site_url
 from presence_server.web.proxies import client_address
 from presence_server.web.rendering import render
@@ -272,15 +280,18 @@ async def list_users(request: web.Request) -> web.Response:
         raise log_in_first(page_named(f"/?{request.query_string}"))
     # Whoever opens the list is here, and sees so, before the page's socket is open.
     request.app[PRESENCE].claim(OWN, identity.who)
-    prefix = request.query.get("q", "").strip()
+    search = request.query.get("q", "").strip()
     here_only = request.query.get("here") == "1"
-    people, next_url = await _screen(request, prefix, here_only)
+    people, next_url = await _screen(request, search, here_only)
     context = {
         "people": people,
         "here_count": len(request.app[PRESENCE].here),
         "total": await users.count(request.app[DATABASE]),
         "me": identity.user,
-        "q": prefix,
+        "my_name": identity.name,
+        # What one says of oneself, also what nobody else is told.
+        "choice": request.app[PRESENCE].room.choice_of(identity.user),
+        "q": search,
         "here_only": here_only,
         "next": next_url,
         "address": _site_address(request) if _sign_up_open(request) else None,
@@ -289,36 +300,38 @@ async def list_users(request: web.Request) -> web.Response:
 
 
 async def _screen(
-    request: web.Request, prefix: str, here_only: bool
+    request: web.Request, search: str, here_only: bool
 ) -> tuple[list[Row], str | None]:
     """What fits on one screen, and the address of the next one."""
     after = request.query.get("after")
-    if not is_name_part(prefix) or not is_name_part(after or ""):
+    if not is_search(search) or not is_username_part(after or ""):
         return [], None
     if after is None:
-        return await _first_screen(request, prefix, here_only)
+        return await _first_screen(request, search, here_only)
     # One more than fits tells whether there are more.
     if here_only:
-        rows = people_here(request.app, after=after, prefix=prefix, limit=SCREEN + 1)
+        rows = await people_here(request.app, after=after, search=search, limit=SCREEN + 1)
     else:
-        rows = await everybody(request.app, after=after, prefix=prefix, limit=SCREEN + 1)
-    return _cut(rows, prefix, here_only)
+        rows = await everybody(request.app, after=after, search=search, limit=SCREEN + 1)
+    return _cut(rows, search, here_only)
 
 
 async def _first_screen(
-    request: web.Request, prefix: str, here_only: bool
+    request: web.Request, search: str, here_only: bool
 ) -> tuple[list[Row], str | None]:
     """Oneself, then the others who are here, then as many more as fit."""
     me = request[IDENTITY].user
-    here = people_here(request.app, after=None, prefix=prefix, limit=SCREEN + 1)
-    myself = [row for row in person_here(request.app, me) if me.lower().startswith(prefix.lower())]
+    here = await people_here(request.app, after=None, search=search, limit=SCREEN + 1)
+    myself = [
+        row for row in person_here(request.app, me) if is_found(me, row.name or "", search)
+    ]
     rows = [*myself, *(row for row in here if row.username != me)]
     if here_only:
-        return _cut(rows, prefix, here_only)
+        return _cut(rows, search, here_only)
     rows = rows[:SCREEN]
     after = ""
     while len(rows) < SCREEN:
-        found = await everybody(request.app, after=after, prefix=prefix, limit=SCREEN)
+        found = await everybody(request.app, after=after, search=search, limit=SCREEN)
         for row in found:
             if len(rows) == SCREEN:
                 break
@@ -328,17 +341,17 @@ async def _first_screen(
         else:
             if len(found) < SCREEN:
                 return rows, None
-    return rows, _next_url(prefix, here_only, after)
+    return rows, _next_url(search, here_only, after)
 
 
-def _cut(rows: list[Row], prefix: str, here_only: bool) -> tuple[list[Row], str | None]:
+def _cut(rows: list[Row], search: str, here_only: bool) -> tuple[list[Row], str | None]:
     if len(rows) <= SCREEN:
         return rows, None
-    return rows[:SCREEN], _next_url(prefix, here_only, rows[SCREEN - 1].username)
+    return rows[:SCREEN], _next_url(search, here_only, rows[SCREEN - 1].username)
 
 
-def _next_url(prefix: str, here_only: bool, after: str) -> str:
-    asked = {"q": prefix, "here": "1" if here_only else ""}
+def _next_url(search: str, here_only: bool, after: str) -> str:
+    asked = {"q": search, "here": "1" if here_only else ""}
     query = {name: value for name, value in asked.items() if value}
     # An empty `after` counts too: it begins the list in the order of names.
     return "/?" + urlencode({**query, "after": after})

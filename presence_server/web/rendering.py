@@ -11,7 +11,8 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from presence_server.keys import CONFIG, IDENTITY, PRESENCE, SESSION
+from presence_server.config import Config
+from presence_server.keys import IDENTITY, PRESENCE, SESSION
 from presence_server.presence.records import OWN
 from presence_server.web.cookies import csrf_token, device_proof
 from presence_server.web.turnstile import TURNSTILE
@@ -110,7 +111,7 @@ def _digest(data: bytes) -> str:
 
 
 def set_up_templates(
-    app: web.Application, folder: Path, static: StaticFiles, base_path: str = ""
+    app: web.Application, folder: Path, static: StaticFiles, config: Config
 ) -> None:
     environment = aiohttp_jinja2.setup(
         app,
@@ -124,8 +125,13 @@ def set_up_templates(
         lstrip_blocks=True,
     )
     # Before every address of the site.
-    environment.globals["base"] = base_path
-    environment.globals["single_sign_on"] = app[CONFIG].trusted_user_header is not None
+    environment.globals["base"] = config.base_path
+    environment.globals["site_name"] = config.site_name
+    # What the site lets people do, and says of them.
+    environment.globals["away_after"] = config.away_after
+    environment.globals["may_be_invisible"] = config.invisible == "everybody"
+    environment.globals["site_hides_last_seen"] = config.hide_last_seen
+    environment.globals["single_sign_on"] = config.trusted_user_header is not None
     environment.filters["utc"] = lambda second: _utc(second).strftime("%Y-%m-%dT%H:%M:%SZ")
     environment.filters["exactly"] = lambda second: _utc(second).strftime("%Y-%m-%d %H:%M UTC")
     environment.globals["static"] = static.url

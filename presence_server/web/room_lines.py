@@ -8,7 +8,7 @@ from aiohttp import web
 
 from presence_server.apps.lines import REFUSALS, Line
 from presence_server.apps.permissions import Permission
-from presence_server.apps.rooms import BLIND, session_of
+from presence_server.apps.rooms import BLIND
 from presence_server.apps.saying import LONGEST_LINE_NAME, is_line_name
 from presence_server.apps.tokens import Token
 from presence_server.keys import APPS, APP_LINES, CONFIG, LINES, METRICS, PRESENCE, ROOMS, SEATS
@@ -17,6 +17,7 @@ from presence_server.live.farewells import FULL, NOT_ALLOWED, Farewell
 from presence_server.live.observer import Observer
 from presence_server.live.wire import Wire
 from presence_server.presence.messages import ClientMessage
+from presence_server.presence.room import session_of
 from presence_server.presence.roster import Status
 from presence_server.web.bearers import identify_line
 from presence_server.web.event_stream import open_event_stream

@@ -30,6 +30,7 @@ MANY = 100_000
 ENDED_WITHIN = 50
 TABLES = {
     "users": "id",
+    "name_words": "beginning, lower_name",
     "sessions": "key",
     "nodes": "name",
     "here": "node, room, session",
@@ -101,7 +102,9 @@ async def fill(db: Database, number: int) -> None:
         )
         await transaction.execute("INSERT INTO nodes VALUES ('node', 1, 1, 0, $1, 1)", NOW)
         await transaction.execute(
-            "INSERT INTO choices VALUES (0, 'User0', 1, 'busy', 'lunch', NULL, $1, 'node', 1)", NOW
+            "INSERT INTO choices VALUES"
+            " (0, 'User0', 1, 'invisible', '', NULL, $1, 'node', 1, 'lunch', $1)",
+            NOW,
         )
 
     await db.write(work)
@@ -121,7 +124,7 @@ async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Plac
         deleted = await users.find(source, "user7")
         assert deleted is not None
         await users.delete(Endings(source), deleted.id, NOW)
-        alice = await users.create(source, "Alice", "hash", NOW)
+        alice = await users.create(source, "Alice", "hash", NOW, name="Zoë Berg")
         secret, session = await sessions.start(Endings(source), alice.id, "::1", "phone", NOW)
         await users.disable(Endings(source), 3, NOW)
         await users.set_administrator(acting_on(source), 5, True)

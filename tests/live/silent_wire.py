@@ -13,6 +13,7 @@ from presence_server.live.hub import Flush, Hub
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.live.wire import MOST_WAITING, WebSocketWire
+from presence_server.presence.choices import Choice
 from presence_server.presence.moment import Moment
 from presence_server.presence.roster import Entry, Roster, Source, Status
 
@@ -72,6 +73,10 @@ class SmallRoom:
         self.key = key
         self.roster = Roster()
         self.own: Collection[str] = ()
+        self.choices: dict[str, Choice] = {}
+
+    def choice_of(self, user: str) -> Choice | None:
+        return self.choices.get(user)
 
     def cursor(self, version: int, now: Moment) -> str:
         return f"{self.key}.{version}"

@@ -221,7 +221,8 @@ async def test_everybody_is_told_of_a_restart_and_waited_for() -> None:
 
 async def test_all_rooms_are_told_when_other_nodes_cannot_be_heard() -> None:
     hub, rooms = Hub(20), [SmallRoom("1/a"), SmallRoom("1/b")]
-    rooms[0].own = ["bob"]
+    rooms[0].place("bob")
+    rooms[0].own = ["bob", "somebody invisible"]
     lines = [observer(room) for room in rooms]
     async with running(hub):
         for line, _ in lines:

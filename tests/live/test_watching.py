@@ -221,7 +221,10 @@ def test_what_is_the_same_for_many_views_is_made_once(stage: Stage) -> None:
 
 
 def test_of_those_with_this_server_only_the_watched_are_named(stage: Stage) -> None:
-    stage.room.own = {"bob": 1, "carol": 2}
+    for user in ("bob", "carol"):
+        stage.room.place(user)
+    # Zoe is with this server and invisible.
+    stage.room.own = {"bob": 1, "carol": 2, "zoe": 3}
     _, wire = stage.watching("bob", "zoe")
     stage.flush(degraded=True)
     assert wire.messages()[-1] == {"type": "own", "usernames": ["bob"]}

@@ -36,7 +36,7 @@ PEOPLE = People(
         },
         "7/doc:42": {"carol": Said("carol", 0, "busy", 100, None, 0, 3, {"name": "Carol"})},
     },
-    {0: {"bob": Choice(2, 105, "busy", "lunch", 200, 7)}, 7: {"carol": Choice(0, 106)}},
+    {0: {"bob": Choice(2, 105, "busy", "lunch", 200, "in", 190, 7)}, 7: {"carol": Choice(0, 106)}},
 )
 
 

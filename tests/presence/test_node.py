@@ -15,7 +15,7 @@ from presence_server.presence.letters import (
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
-from presence_server.presence.records import OWN, Record, Stay
+from presence_server.presence.records import OWN, Chosen, Record, Stay
 from presence_server.presence.roster import Status
 from tests.presence.judge import Observer
 
@@ -98,7 +98,7 @@ class Desk:
 
 
 def stay(session: str, username: str, status: Status, since: int, resting: float | None) -> Stay:
-    return Stay(OWN, session, username, 0, status, since, resting=resting)
+    return Stay(OWN, session, username, 0, status, since, resting=resting, came=since)
 
 
 def test_rule_1_ten_tabs_are_one_user() -> None:
@@ -333,9 +333,9 @@ def test_a_grace_is_written_down_and_its_end_too() -> None:
 def test_choices_are_written_down() -> None:
     desk = Desk()
     desk.do(desk.node.choose(0, "alice", "busy", desk.now, text="lunch", until=1010, account=7))
-    assert desk.record().choices == [(0, "alice", 7, "busy", "lunch", 1010, 1_000_000)]
+    assert desk.record().choices == [Chosen(0, "alice", 7, "busy", "lunch", 1010, 1_000_000)]
     desk.choose("online")
-    assert desk.record().choices == [(0, "alice", 7, None, "", None, 1_000_001)]
+    assert desk.record().choices == [Chosen(0, "alice", 7, None, "", None, 1_000_001)]
     assert desk.record() == NOTHING
     assert len(desk.record(whole=True).choices) == 1
 

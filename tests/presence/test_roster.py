@@ -214,9 +214,9 @@ def test_what_is_refused_elsewhere_is_told_to_who_comes_from_there() -> None:
     table.place(B, "alice", "online", 103)
     assert table.told(version + 1) == {}
     assert table.told(version + 1, elsewhere=True) == {"alice": ("deleted", 101)}
-    table.choose("bob", Choice(1, 2, "busy", "", None, 104))
+    table.choose("bob", Choice(1, 2, "busy", since=104))
     newest = table.roster.version
-    table.choose("bob", Choice(1, 3, "busy", "", None, 105))
+    table.choose("bob", Choice(1, 3, "busy", since=105))
     assert table.told(newest) == {}
 
 

@@ -3,7 +3,11 @@
 import pytest
 
 from presence_server.presence.choices import ChosenStatus
-from tests.presence.simulation import EPOCH
+from presence_server.presence.members import Who
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
+from presence_server.presence.records import OWN
+from tests.presence.simulation import EPOCH, World
 from tests.presence.test_cluster import watched
 
 
@@ -251,3 +255,129 @@ def test_nothing_is_told_of_who_does_nothing() -> None:
         world.wait(20)
     assert judge.told(0, "alice") == ["away"] and judge.told(0, "bob") == ["online"]
     assert judge.told(2, "alice") == ["away"] and judge.told(2, "bob") == ["online"]
+
+
+def stays(world: World, username: str = "alice") -> list[tuple[str, int, int]]:
+    """At each host that runs, how somebody is, since when, and since when they are here."""
+    people = [host.here()[username] for host in world.hosts if host.alive]
+    return [(one.status, one.since - EPOCH, one.here - EPOCH) for one in people]
+
+
+def test_coming_back_from_away_begins_no_new_stay() -> None:
+    """Nor does a further device, the end of the first one, another node or a restart."""
+    world, judge = watched(2)
+    world.wait(5)
+    tab = world.connect(0, "alice")
+    world.wait(60)
+    world.say(0, tab, "away")
+    world.wait(60)
+    assert stays(world) == [("away", 66, 6)] * 2
+    world.say(0, tab, "online")
+    world.wait(1)
+    since = world.hosts[0].here()["alice"].since - EPOCH
+    phone = world.connect(1, "alice", "phone")
+    world.wait(1)
+    world.drop(tab)
+    world.wait(20)
+    assert stays(world) == [("online", since, 6)] * 2
+    world.stop(1)
+    world.wait(0.5)
+    world.start(1)
+    world.wait(1)
+    world.connect(1, "alice", "phone")
+    world.wait(20)
+    assert stays(world) == [("online", since, 6)] * 2
+    world.drop(phone)
+    judge.settle()
+
+
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_somebody_who_was_invisible_comes_when_they_show_themselves(hosts: int) -> None:
+    """Nothing says later that they had been here: no second, no restart."""
+    world, judge = watched(hosts)
+    world.connect(0, "alice")
+    world.wait(10)
+    world.choose(0, "alice", "invisible")
+    world.wait(100)
+    world.choose(0, "alice", "online")
+    world.wait(2)
+    came = world.hosts[0].here()["alice"].since - EPOCH
+    assert came >= 110 and stays(world) == [("online", came, came)] * hosts
+    world.stop(0)
+    world.start(0)
+    world.wait(2)
+    world.connect(0, "alice")
+    world.wait(2)
+    assert stays(world) == [("online", came, came)] * hosts
+    judge.settle()
+
+
+def test_what_others_read_of_somebody_invisible_ends_when_it_would_have_ended() -> None:
+    world, judge = watched(2)
+    world.connect(0, "alice")
+    world.wait(1)
+    world.choose(0, "alice", "busy", text="lunch", until=EPOCH + 60)
+    world.wait(1)
+    world.choose(1, "alice", "invisible", text="secret")
+    world.wait(1)
+    rosters = [host.node.rooms.own.roster for host in world.hosts]
+    for roster in rosters:
+        gone = roster.gone("alice")
+        assert gone is not None and gone.about == {"text": "lunch", "until": EPOCH + 60}
+    world.wait(60)
+    for roster in rosters:
+        gone = roster.gone("alice")
+        assert gone is not None and not gone.about and gone.since == EPOCH + 3
+    judge.settle()
+
+
+def test_the_end_of_being_invisible_brings_back_what_others_still_read() -> None:
+    world, judge = watched(2)
+    world.connect(0, "alice")
+    world.wait(1)
+    world.choose(0, "alice", "away", text="on holiday", until=EPOCH + 3600)
+    world.wait(1)
+    world.choose(0, "alice", "invisible", text="secret", until=EPOCH + 30)
+    world.wait(10)
+    world.stop(1)
+    world.start(1)
+    world.wait(30)
+    world.witness.chose("alice", None, None, world.now)
+    for host in world.hosts:
+        person = host.here()["alice"]
+        assert (person.status, person.since) == ("online", EPOCH + 30)
+        assert person.about == {"text": "on holiday", "until": EPOCH + 3600}
+    judge.settle()
+
+
+def test_choices_end_by_themselves_in_a_day_of_their_own() -> None:
+    """Eight hours busy, a night invisible: on one node, of which nobody asks anything meanwhile."""
+    now = Moment(0.0, EPOCH)
+    node = Node(f"{1:016x}", grace=8.0, lease=10.0, now=now)
+    node.open(OWN, Who("laptop", "alice", 1), 1, now)
+    roster = node.rooms.own.roster
+    told: list[tuple[str, str | None, float]] = []
+    hour = 3600
+    chosen: dict[int, tuple[ChosenStatus, str, int]] = {
+        9: ("busy", "at work", 17),
+        17: ("invisible", "", 23),
+        24: ("away", "asleep", 24 + 30 * 24),
+    }
+    for second in range(0, 25 * hour, 20):
+        now = Moment(float(second), EPOCH + second)
+        if second % hour == 0 and (choice := chosen.get(second // hour)) is not None:
+            status, text, end = choice
+            node.choose(0, "alice", status, now, text=text, until=EPOCH + end * hour)
+        node.tick(now)
+        person = roster.here.get("alice") or roster.gone("alice")
+        assert person is not None
+        state = person.status, person.about.get("text"), (person.since - EPOCH) / hour
+        if not told or told[-1] != state:
+            told.append(state)
+    assert told == [
+        ("online", None, 0),
+        ("busy", "at work", 9),
+        ("offline", None, 17),
+        ("online", None, 23),
+        ("away", "asleep", 24),
+    ]

@@ -51,10 +51,11 @@ async def test_status_and_since(serve: Serve, visit: Visit) -> None:
     me = await visit(server, "michael")
     person = server.app[PRESENCE].status_of("michael")
     assert person is not None
+    nothing = {"name": None, "text": None, "until": None}
     assert (await me.api())["users"] == [
-        {"username": "bob", "status": "offline", "since": 1_700_000_000},
-        {"username": "carol", "status": "offline", "since": None},
-        {"username": "michael", "status": "online", "since": person.since},
+        {"username": "bob", "status": "offline", "since": 1_700_000_000, **nothing},
+        {"username": "carol", "status": "offline", "since": None, **nothing},
+        {"username": "michael", "status": "online", "since": person.since, **nothing},
     ]
 
 
@@ -104,12 +105,12 @@ BAD = """
 limit=0 limit=201 limit=-1 limit= limit=x limit=1.5 limit=1e2 limit=0x10 limit=%2B5 limit=%D9%A1
 limit=99999999999999999999 limit=1&limit=2 limit=%00
 here=0 here=2 here= here=true here=1&here=1
-q=%00 q=%FF q=%20 q=a%20b q=%C3%A4 q=%25 q=%27%20OR%201=1-- q=<b> q=a&q=b
+q=%00 q=a%07 q=%E2%80%AE q=%0A&q=a q=a&q=b q=%F3%B0%80%80
 after=%00 after=%FF after=%0A after=%C3%A4 after=a%2Fb after=a&after=b after=..%2F
 """.split()
 
 
-@pytest.mark.parametrize("query", [*BAD, "q=" + "a" * 33, "after=" + "a" * 33])
+@pytest.mark.parametrize("query", [*BAD, "q=" + "a" * 65, "after=" + "a" * 33])
 async def test_bad_values(serve: Serve, visit: Visit, query: str) -> None:
     answer = await (await visit(await serve(), "michael")).get(f"/api/users?{query}")
     assert answer.status == 400

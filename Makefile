@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 
 .PHONY: run example install quick test check browser nginx postgresql node bench compare soak drill fuzz model \
-	mutants screenshots pins clean
+	mutants screenshots icons pins clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -101,6 +101,10 @@ mutants: .venv/.done-test
 # The pictures of the README.
 screenshots: browser
 	$(BIN)/python -m tests.screenshots
+
+# What browsers take for icons, from static/icon.svg.
+icons: browser
+	$(BIN)/python -m tests.icons
 
 # Writes down anew, with their hashes, what setup.cfg and constraints.txt name. Needs uv.
 pins:

@@ -74,6 +74,7 @@ from presence_server.web.cors import allow_origins, preflight
 from presence_server.web.hosts import known_host, operators_only
 from presence_server.web.identity import identity
 from presence_server.web.live import live
+from presence_server.web.manifest import Manifest
 from presence_server.web.middlewares import (
     below_base_path,
     error_pages,
@@ -166,6 +167,7 @@ def _routes(static: StaticFiles) -> list[web.RouteDef]:
         web.get("/static/{version}/{name:.+}", static.serve),
         web.get("/client/v1/presence.js", static.serve_client),
         web.get("/favicon.ico", static.lead_to_icon),
+        web.get("/manifest.webmanifest", Manifest(static).serve),
         # https://www.w3.org/TR/change-password-url/
         web.get("/.well-known/change-password", pages.lead_to_change_of_password),
         *(web.route("*", path, pages.add_slash) for path in without_slash),

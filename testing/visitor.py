@@ -79,7 +79,7 @@ class Visitor:
 
     async def api(self, query: str = "") -> Any:
         async with self.http.get(f"{self.url}/api/users{query}") as response:
-            assert response.status == 200, await response.text()
+            assert response.status == 200, await response.text(errors="replace")
             return await response.json()
 
     @asynccontextmanager
@@ -112,7 +112,7 @@ class Visitor:
     async def _ask(self, method: str, path: str, **options: Any) -> Page:
         options.setdefault("allow_redirects", False)
         async with self.http.request(method, self.url + path, **options) as response:
-            return Page(response, await response.text())
+            return Page(response, await response.text(errors="replace"))
 
 
 class Socket:

@@ -116,6 +116,12 @@ export class Room extends EventTarget {
   setData(data: Record<string, unknown>): void;
   /** Be told of these only, 500 at most, or of everybody (null). */
   watch(users: Iterable<string> | null): void;
+  /** What this user has chosen for all their lines; null for nothing. */
+  readonly choice: {
+    readonly status: Here | "invisible";
+    readonly text?: string;
+    readonly until?: number;
+  } | null;
   /** Tries now instead of after `nextTry`, unless the server asked to wait. */
   tryNow(): void;
   /** Gone from the room at once, without the grace that a closed line has. */

@@ -49,6 +49,7 @@ export class Presence {
 }
 
 export class Room extends EventTarget {
+  choice = null; // of the user, as the server has it
   #line;
   #roster = new Roster();
   #changes = new Changes();
@@ -155,7 +156,7 @@ export class Room extends EventTarget {
 
   // A new line has not been told that other nodes are silent.
   #begin() {
-    this.#counts = null;
+    this.#counts = this.choice = null;
     this.#roster.setDegraded(false);
   }
 
@@ -181,6 +182,7 @@ export class Room extends EventTarget {
     else if (type === "degraded") this.#roster.setDegraded(message.value);
     else if (type === "own") this.#roster.confirm(message.usernames);
     else if (type === "count" && this.#roster.wanted) this.#counts = message;
+    else if (type === "choice") this.choice = chosen(message);
     else return;
     this.#plan();
   }
@@ -195,6 +197,10 @@ export class Room extends EventTarget {
       this.dispatchEvent(Object.assign(new Event("change"), changes));
     });
   }
+}
+
+function chosen({ status, text, until }) {
+  return status || text ? { status: status ?? "online", text, until } : null;
 }
 
 function watchable(users) {

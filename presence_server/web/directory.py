@@ -3,7 +3,7 @@
 import heapq
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,11 @@ from presence_server.accounts import names, profiles, users
 from presence_server.keys import DATABASE, PRESENCE
 from presence_server.live.service import PresenceService
 from presence_server.presence.choices import words_of
-from presence_server.presence.roster import Person
+from presence_server.presence.roster import PRECEDENCE, Person, Status
+
+# Whoever is busy is online, too.
+ONLINE: tuple[Status, ...] = ("online", "busy")
+AWAY: tuple[Status, ...] = ("away",)
 
 _USERNAME_PART = re.compile(r"[A-Za-z0-9_.-]{0,32}")
 
@@ -52,15 +56,37 @@ async def everybody(
 
 
 async def people_here(
-    app: web.Application, *, after: str | None, search: str, limit: int
+    app: web.Application,
+    *,
+    after: str | None,
+    search: str,
+    limit: int,
+    statuses: Collection[Status] = PRECEDENCE,
 ) -> list[Row]:
-    presence = app[PRESENCE]
-    named = await profiles.named(app[DATABASE], search) if search else []
-    here, behind = presence.here, (after or "").lower()
-    found = presence.room.ordered.page(limit, after=after, prefix=names.fold(search))
-    worded = (name for name in named if name in here and name.lower() > behind)
+    presence, behind = app[PRESENCE], (after or "").lower()
+    ordered = presence.room.ordered
+    found = ordered.page(limit, after=after, prefix=names.fold(search), statuses=statuses)
+    named = await _named_here(app, search, statuses)
+    worded = (name for name in named if name.lower() > behind)
     people = heapq.nsmallest(limit, {*found, *worded}, key=str.lower)
-    return [_row(presence, name, here[name], None) for name in people]
+    here = presence.here
+    return [_row(presence, name, here[name], None) for name in people if name in here]
+
+
+async def count_here(app: web.Application, search: str, statuses: Collection[Status]) -> int:
+    beginning = names.fold(search)
+    named = await _named_here(app, search, statuses)
+    only_worded = [name for name in named if not name.lower().startswith(beginning)]
+    return app[PRESENCE].room.ordered.count(beginning, statuses) + len(only_worded)
+
+
+async def _named_here(
+    app: web.Application, search: str, statuses: Collection[Status]
+) -> list[str]:
+    """Those who are here and have a word in their name that begins like this."""
+    named = await profiles.named(app[DATABASE], search) if search else []
+    here = app[PRESENCE].here
+    return [name for name in named if name in here and here[name].status in statuses]
 
 
 def person_here(app: web.Application, username: str) -> list[Row]:

@@ -1,6 +1,7 @@
 """Pages from templates, and the files that they link to."""
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ class StaticFiles:
 
     async def lead_to_icon(self, request: web.Request) -> web.Response:
         """For programs that ask for the icon by its oldest name."""
-        raise web.HTTPFound(f"/static/{self._version}/favicon.svg")
+        raise web.HTTPFound(f"/static/{self._version}/favicon.ico")
 
 
 def _answer(
@@ -132,10 +133,18 @@ def set_up_templates(
     environment.globals["may_be_invisible"] = config.invisible == "everybody"
     environment.globals["site_hides_last_seen"] = config.hide_last_seen
     environment.globals["single_sign_on"] = config.trusted_user_header is not None
+    environment.filters["initials"] = initials
     environment.filters["utc"] = lambda second: _utc(second).strftime("%Y-%m-%dT%H:%M:%SZ")
     environment.filters["exactly"] = lambda second: _utc(second).strftime("%Y-%m-%d %H:%M UTC")
     environment.globals["static"] = static.url
     environment.globals["static_urls"] = static.urls
+
+
+def initials(name: str) -> str:
+    """Two letters for a face; the same as in static/users/words.js."""
+    words = [word for word in re.split(r"[\s._-]+", name) if word]
+    letters = words[0][0] + words[-1][0] if len(words) > 1 else name[:2]
+    return letters.upper()
 
 
 def _utc(second: int) -> datetime:
@@ -167,6 +176,7 @@ async def render(
         {
             "identity": request.get(IDENTITY),
             "administrator": session is not None and session.administrator == 1,
+            "own": _own(request),
             "csrf_token": token,
             "device_proof": await device_proof(request) if IDENTITY in request else "",
             "now": int(time.time()),
@@ -176,3 +186,25 @@ async def render(
     )
     response.headers.update(headers or {})
     return response
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """How one is shown, and what one has chosen oneself: `online` for nothing.
+
+    Whoever is invisible is told so, here and nowhere else.
+    """
+
+    status: str
+    choice: str
+
+
+def _own(request: web.Request) -> Own | None:
+    if IDENTITY not in request:
+        return None
+    presence, username = request.app[PRESENCE], request[IDENTITY].user
+    person, choice = presence.status_of(username), presence.room.choice_of(username)
+    chosen = choice.status if choice is not None and choice.status else "online"
+    if chosen == "invisible" or person is None:
+        return Own(chosen, chosen)
+    return Own(person.status, chosen)

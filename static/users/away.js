@@ -1,19 +1,28 @@
-// Away by itself: after five minutes without input, or out of sight for as long.
+// Away by itself: after some minutes without input in any tab of this browser. A tab out of sight is
+// not away for that alone.
 
 import { elapsed } from "./elapsed.js";
+import { Idle } from "./idle.js";
 
-const IDLE = 5 * 60_000;
 const LOOK = 5_000;
+const TELL = 3_000; // other tabs need not hear of every movement
 // Not "scroll": the list also scrolls by itself, to keep its rows in place.
 const INPUT = ["pointerdown", "pointermove", "keydown", "wheel", "touchstart"];
 
 /** Calls `onChange("away")` and, at the next input, `onChange("online")`. */
 export class Away {
+  /** What the system knows of input anywhere, where the browser asks it. */
+  idle;
+  #limit;
   #seenAt = elapsed();
+  #toldAt = -Infinity;
   #away = false;
   #onChange;
+  #tabs = new BroadcastChannel("input");
 
-  constructor(onChange) {
+  /** `minutes` without input; 0 for never. */
+  constructor(minutes, onChange) {
+    this.#limit = minutes * 60_000;
     this.#onChange = onChange;
     for (const type of INPUT) {
       addEventListener(type, () => this.#see(), { passive: true, capture: true });
@@ -21,7 +30,9 @@ export class Away {
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") this.#see();
     });
-    setInterval(() => this.#look(), LOOK);
+    this.#tabs.addEventListener("message", () => this.#hear());
+    this.idle = new Idle(this.#limit, (active) => (active ? this.#hear() : this.#set(true)));
+    if (this.#limit) setInterval(() => this.#look(), LOOK);
   }
 
   get status() {
@@ -29,12 +40,20 @@ export class Away {
   }
 
   #see() {
+    this.#hear();
+    if (this.#seenAt - this.#toldAt < TELL) return;
+    this.#toldAt = this.#seenAt;
+    this.#tabs.postMessage("input");
+  }
+
+  #hear() {
     this.#seenAt = elapsed();
     this.#set(false);
   }
 
   #look() {
-    if (elapsed() - this.#seenAt >= IDLE) this.#set(true);
+    if (this.idle.active) this.#hear();
+    else if (elapsed() - this.#seenAt >= this.#limit) this.#set(true);
   }
 
   #set(away) {

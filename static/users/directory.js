@@ -1,22 +1,29 @@
-// The accounts whose names begin with a prefix, page by page from /api/users, in order of name.
+// The accounts that the server finds, page by page from /api/users, in order of username.
 
 import { elapsed } from "./elapsed.js";
 import { site } from "./site.js";
 
 const PAGE = 200;
 const RETRY = 5_000;
-const NAME_PART = /^[\w.-]*$/; // anything else begins no name, and the server would not take it
 
 export class Directory {
-  #prefix;
+  /** The usernames that have been read. */
+  names;
+  #typed;
   #loading = false;
   #retryAt = 0;
 
   /** `after`: the name that was read last, null for none; `complete`: there are no more. */
-  constructor(prefix, { after = null, complete = false } = {}) {
-    this.#prefix = prefix;
+  constructor(typed = "", { names = [], after = null, complete = false } = {}) {
+    this.#typed = typed;
+    this.names = new Set(names);
     this.after = after;
-    this.complete = complete || !NAME_PART.test(prefix);
+    this.complete = complete;
+  }
+
+  /** Whether the server has found this one for what was typed. */
+  finds(username) {
+    return this.#typed !== "" && this.names.has(username);
   }
 
   get failed() {
@@ -39,8 +46,8 @@ export class Directory {
     const { after } = this;
     try {
       const answer = await fetch(this.#url);
-      if (!answer.ok) throw new Error(`/api/users answered ${answer.status}`);
-      const page = await answer.json();
+      // No name can be what was typed.
+      const page = answer.status === 400 ? { users: [], next: null } : await usersOf(answer);
       // Or nextAtOnce() has been quicker.
       return after === this.after ? this.#take(page) : page.users;
     } catch {
@@ -67,13 +74,19 @@ export class Directory {
     this.after = users.at(-1)?.username ?? this.after;
     this.complete = next === null;
     this.#retryAt = 0;
+    for (const { username } of users) this.names.add(username);
     return users;
   }
 
   get #url() {
     const query = new URLSearchParams({ limit: PAGE });
-    if (this.#prefix) query.set("q", this.#prefix);
+    if (this.#typed) query.set("q", this.#typed);
     if (this.after !== null) query.set("after", this.after);
     return new URL(`api/users?${query}`, site);
   }
+}
+
+async function usersOf(answer) {
+  if (!answer.ok) throw new Error(`/api/users answered ${answer.status}`);
+  return answer.json();
 }

@@ -65,7 +65,13 @@ export class Names {
   }
 }
 
-/** Whether the server's search for `prefix` finds this name. */
-export const begins = (username, prefix) => lower(username).startsWith(lower(prefix));
+// Without accents, as the server folds them.
+const folded = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+
+/** Whether what was typed stands anywhere in a username, or in the name beside it. */
+export function matches(typed, username, name = "") {
+  const part = folded(typed);
+  return folded(username).includes(part) || folded(name).includes(part);
+}
 
 export const inOrder = (one, other) => lower(one) <= lower(other);

@@ -1,27 +1,33 @@
-// Writes what the roster knows of a person into a row.
+// Writes what the roster knows of a person into a row, or into the card that a row opens.
 
 import { setText } from "./text.js";
 import { elapsed } from "./elapsed.js";
-import { exactly, sinceWords, statusWord } from "./words.js";
+import { initials, plainStatus, statusWords, untilWords, exactly } from "./words.js";
 
 export class Person {
   #roster;
   #me;
+  #bells;
+  #controls;
   #loaded; // when this page was, by the server's clock
   #stoppedAt = null;
 
-  constructor(roster, me, serverNow) {
+  /** `controls` are the buttons of a row, which the server does not write. */
+  constructor(roster, me, bells, controls, serverNow) {
     this.#roster = roster;
     this.#me = me;
+    this.#bells = bells;
+    this.#controls = controls;
     this.#loaded = serverNow - elapsed() / 1000;
   }
 
   /** While true no time passes in the words: what is shown is what was known last. */
   set stopped(value) {
-    this.#stoppedAt = value ? this.#now : null;
+    this.#stoppedAt = value ? this.now : null;
   }
 
-  get #now() {
+  /** The Unix second, by the server's clock. */
+  get now() {
     return this.#stoppedAt ?? Math.floor(this.#loaded + elapsed() / 1000);
   }
 
@@ -30,38 +36,73 @@ export class Person {
     const status = this.#roster.statusOf(username);
     const same = row.dataset.username === username;
     const changed = row.dataset.status !== status;
+    if (!row.querySelector(".open")) this.#equip(row);
+    if (!same) row.dataset.username = username;
+    if (!same || changed) row.dataset.status = status;
+    setText(row.querySelector(".spoken"), `${username}: ${plainStatus[status]}`);
+    this.#fillName(row, username);
     this.#fillSince(row, username, status);
-    if (!same) this.#fillName(row, username);
-    if (!same || changed) {
-      row.dataset.status = status;
-      row.querySelector(".spoken").textContent = `${username}: ${statusWord(status)}`;
-      row.querySelector(".word").textContent = statusWord(status);
-    }
+    this.#fillText(row, username);
+    this.#fillBell(row, username, status);
     return same && changed;
+  }
+
+  #equip(row) {
+    const [open, bell] = this.#controls.cloneNode(true).children;
+    row.prepend(open);
+    row.append(bell);
   }
 
   /** Writes into a row since when somebody has had a status. */
   tell(row, status, since) {
     const time = row.querySelector(".since");
-    setText(time, sinceWords(status, since, this.#now));
+    const { word, rest } = statusWords(status, since, this.now);
+    setText(row.querySelector(".word"), word);
+    setText(time, rest);
     const at = since ? new Date(since * 1000).toISOString() : "";
     if (time.dateTime === at) return;
     time.dateTime = at;
     time.title = since ? exactly(since) : "";
   }
 
+  /** The person's own words as they are shown: with their end, and not beyond it. */
+  textOf(username) {
+    const { text, until } = this.#roster.wordsOf(username);
+    if (!text || until <= this.now) return "";
+    return until ? `${text} · ${untilWords(until, this.now)}` : text;
+  }
+
   #fillName(row, username) {
-    row.dataset.username = username;
-    row.querySelector(".initial").textContent = username[0];
-    row.querySelector(".name-text").textContent = username;
-    row.querySelector(".name-text").title = username;
-    row.querySelector(".chip").textContent = username === this.#me ? "you" : "";
+    const name = this.#roster.nameOf(username);
+    row.querySelector(".open").ariaLabel = `About ${name ?? username}`;
+    const shown = row.querySelector(".name-text");
+    setText(row.querySelector(".initials"), initials(name ?? username));
+    setText(shown, name ?? username);
+    shown.title = shown.textContent;
+    shown.ariaHidden = name ? null : "true";
+    setText(row.querySelector(".username"), name ? username : "");
+    setText(row.querySelector(".chip"), username === this.#me ? "you" : "");
   }
 
   #fillSince(row, username, status) {
     const lastKnown = username !== this.#me && this.#roster.isLastKnown(username);
     row.classList.toggle("last-known", lastKnown);
-    if (lastKnown) setText(row.querySelector(".since"), "last known");
-    else this.tell(row, status, this.#roster.sinceOf(username));
+    this.tell(row, status, this.#roster.sinceOf(username));
+    if (lastKnown) setText(row.querySelector(".since"), ", last known");
+  }
+
+  #fillText(row, username) {
+    const text = this.textOf(username);
+    setText(row.querySelector(".text"), text);
+    row.querySelector(".text").title = text;
+  }
+
+  #fillBell(row, username, status) {
+    const bell = row.querySelector(".bell");
+    const rung = this.#bells.has(username);
+    bell.hidden = !rung && (username === this.#me || !["away", "offline"].includes(status));
+    if (bell.ariaPressed !== String(rung)) bell.ariaPressed = rung;
+    const label = `Tell me when ${this.#roster.nameOf(username) ?? username} comes`;
+    if (bell.ariaLabel !== label) bell.ariaLabel = bell.title = label;
   }
 }

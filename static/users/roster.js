@@ -1,9 +1,9 @@
-// Who is here, and when the others were: what the room says, and pages of /api/users beside it.
+// Who is here, and what is known of the others: the room, and pages of /api/users beside it.
 
 export class Roster {
   #room;
   #here = new Set(); // as of the last change, to tell who comes and who leaves
-  #lastSeen = new Map(); // username -> Unix second, or null for never
+  #others = new Map(); // username -> {since, name, text, until}; since is null for never
   #deleted = new Set();
 
   constructor(room) {
@@ -14,8 +14,12 @@ export class Roster {
     return this.#room.people.size;
   }
 
-  names() {
+  here() {
     return this.#room.people.keys();
+  }
+
+  knows(username) {
+    return this.isHere(username) || this.#others.has(username);
   }
 
   isHere(username) {
@@ -32,7 +36,18 @@ export class Roster {
 
   /** When that status began: null for never, undefined when nobody told us. */
   sinceOf(username) {
-    return (this.#room.people.get(username) ?? { since: this.#lastSeen.get(username) }).since;
+    return this.#about(username).since;
+  }
+
+  /** Undefined for who has none but the username. */
+  nameOf(username) {
+    return this.#about(username).name || this.#others.get(username)?.name || undefined;
+  }
+
+  /** {text, until}: the person's own words, and the Unix second until when they hold. */
+  wordsOf(username) {
+    const { text, until } = this.#about(username);
+    return { text, until };
   }
 
   /** Whether this one is, and not all because the line is lost. */
@@ -40,13 +55,14 @@ export class Roster {
     return !this.#room.stale && this.#room.isLastKnown(username);
   }
 
-  /** Takes the last-seen times of a page of `/api/users`; its statuses are none of our business. */
+  /** Takes a page of `/api/users`; the statuses in it are none of our business. */
   note(users) {
-    for (const { username, status, since } of users) {
-      if (status !== "offline" || this.isHere(username)) continue;
-      const known = this.#lastSeen.get(username) ?? null;
-      // The socket may have said later than the page was made.
-      if (known === null || since > known) this.#lastSeen.set(username, since);
+    for (const { username, status, ...told } of users) {
+      const known = this.#others.get(username);
+      // Of those who are here the name alone: the room may have said later than the page was made.
+      if (status !== "offline" || this.isHere(username)) told.since = known?.since;
+      else if (known?.since > told.since) continue;
+      this.#others.set(username, told);
     }
   }
 
@@ -58,19 +74,25 @@ export class Roster {
       this.#here.add(username);
       this.#deleted.delete(username);
     }
-    for (const [username, { since }] of removed) this.#setLastSeen(username, since);
+    for (const [username, person] of removed) this.#setOffline(username, person);
     const deleted = [...removed].filter(([, { status }]) => status === "deleted");
     for (const [username] of deleted) this.#delete(username);
     return { came, left, deleted };
   }
 
-  #setLastSeen(username, since) {
-    if (since === null) this.#lastSeen.delete(username);
-    else this.#lastSeen.set(username, since);
+  #about(username) {
+    return this.#room.people.get(username) ?? this.#others.get(username) ?? {};
+  }
+
+  #setOffline(username, { since, name, text, until }) {
+    const known = this.#others.get(username) ?? {};
+    // Nobody has told since when: that is not never.
+    const then = since ?? undefined;
+    this.#others.set(username, { name: name ?? known.name, text, until, since: then });
   }
 
   #delete(username) {
-    this.#lastSeen.delete(username);
+    this.#others.delete(username);
     this.#deleted.add(username);
   }
 }

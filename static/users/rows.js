@@ -1,4 +1,6 @@
-// Draws the rows that are on the screen, and no others, into a list of any length.
+// Draws the rows that are on the screen, and no others, into groups of any length.
+
+import { GROUPS } from "./order.js";
 
 const SPARE = 8; // rows drawn above and below the screen
 const GLIDE = { duration: 240, easing: "ease-out" };
@@ -6,10 +8,11 @@ const GLOW = { duration: 1600, easing: "ease-out" };
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Rows {
-  #list;
+  #place;
   #cover;
   #blank;
   #fill;
+  #groups; // name -> {section, title, list}
   #order = null;
   #shown = new Map(); // username -> li
   #height = 0; // of one row
@@ -17,47 +20,58 @@ export class Rows {
   #stop = null; // the name of the row that Tab reaches
 
   /**
-   * `cover` stays above the list while it scrolls. `fill(row, username)` writes what is known into
-   * a row, and returns whether it showed another status of this user before.
+   * `place` holds a section for each group. `cover` stays above the list while it scrolls.
+   * `fill(row, username)` writes what is known into a row, and returns whether it showed another
+   * status of this user before.
    */
-  constructor(list, cover, template, fill) {
-    this.#list = list;
+  constructor(place, cover, template, fill) {
+    this.#place = place;
     this.#cover = cover;
     this.#blank = template.content.querySelector("li");
     this.#fill = fill;
-    list.addEventListener("keydown", (event) => this.#walk(event));
-    list.addEventListener("focusin", (event) => {
+    this.#groups = new Map(GROUPS.map((name) => [name, this.#find(name)]));
+    place.addEventListener("keydown", (event) => this.#walk(event));
+    place.addEventListener("focusin", (event) => {
       this.#stop = event.target.closest("li")?.dataset.username ?? null;
     });
+  }
+
+  #find(name) {
+    const section = this.#place.querySelector(`[data-group="${name}"]`);
+    return { section, title: section.querySelector("h2"), list: section.querySelector("ul") };
   }
 
   /** Shows another order; the rows that the list has already, the server's too, are kept. */
   show(order) {
     this.#order = order;
-    for (const row of this.#list.children) this.#shown.set(row.dataset.username, row);
+    for (const row of this.#place.querySelectorAll("li")) {
+      this.#shown.set(row.dataset.username, row);
+    }
     this.measure();
-    this.#list.classList.add("virtual");
+    this.#place.classList.add("virtual");
+    this.#size();
   }
 
   measure() {
-    const row = this.#list.firstElementChild ?? this.#list.appendChild(this.#blank.cloneNode(true));
+    const row = this.#place.appendChild(this.#blank.cloneNode(true));
     this.#height = row.getBoundingClientRect().height;
-    if (!row.dataset.username) row.remove();
+    row.remove();
+    this.#place.style.setProperty("--cover", `${this.#cover.offsetHeight}px`);
   }
 
   /** How many rows lie below the screen. */
   get below() {
-    return this.#order.length - this.#onScreen().last;
+    return this.#order.lengthOf("offline") - this.#onScreen("offline").last;
   }
 
   /** Whether nothing is above the screen. */
   get atTop() {
-    return this.#onScreen().first === 0;
+    return this.#place.getBoundingClientRect().top >= this.#covered() - 1;
   }
 
   /** Brings the first row onto the screen when it lies above. */
   toTop() {
-    const above = this.#top() - this.#covered();
+    const above = this.#place.getBoundingClientRect().top - this.#covered();
     if (above < 0) scrollBy(0, above);
   }
 
@@ -65,15 +79,14 @@ export class Rows {
    * Draws what is on the screen. `change`, if any, changes the order: a screen in the middle of
    * the list then keeps the rows that it shows where they are.
    */
-  draw(size, change = () => {}) {
-    const before = this.#indexes();
+  draw(change = () => {}) {
+    const before = new Map([...this.#shown.keys()].map((one) => [one, this.#yOf(one)]));
     const anchor = this.#anchor();
     change();
-    this.#list.style.height = `${this.#order.length * this.#height}px`;
-    const now = anchor === null ? -1 : this.#order.indexOf(anchor);
-    const shift = now < 0 ? 0 : now - before.get(anchor);
-    if (shift) scrollBy(0, shift * this.#height);
-    this.#drawRows(size);
+    this.#size();
+    const shift = anchor === null ? 0 : this.#yOf(anchor) - before.get(anchor);
+    if (shift) scrollBy(0, shift);
+    this.#drawRows();
     if (!shift) this.#glide(before);
   }
 
@@ -82,29 +95,46 @@ export class Rows {
     this.#whole = value;
   }
 
-  #drawRows(size) {
-    const indexes = this.#indexesToDraw();
-    const keep = new Set(indexes.map((index) => this.#order.at(index)));
+  #size() {
+    for (const [name, { section, list }] of this.#groups) {
+      const length = this.#order.lengthOf(name);
+      const height = `${length * this.#height}px`;
+      if (list.style.height !== height) list.style.height = height;
+      if (section.hidden !== (length === 0)) section.hidden = length === 0;
+    }
+  }
+
+  #drawRows() {
+    const drawn = [...this.#groups.keys()].map((name) => [name, this.#indexesToDraw(name)]);
+    const keep = new Set(
+      drawn.flatMap(([name, indexes]) => indexes.map((index) => this.#order.at(name, index))),
+    );
     for (const [username, row] of this.#shown) {
       if (keep.has(username)) continue;
       row.remove();
       this.#shown.delete(username);
     }
-    let next = this.#list.firstElementChild;
-    for (const index of indexes) {
-      const row = this.#drawRow(index, size);
-      if (row === next) next = next.nextElementSibling;
-      else this.#list.insertBefore(row, next);
-    }
+    for (const [name, indexes] of drawn) this.#drawGroup(name, indexes);
     this.#giveStop();
   }
 
-  #drawRow(index, size) {
-    const username = this.#order.at(index);
+  #drawGroup(name, indexes) {
+    const { list } = this.#groups.get(name);
+    const size = name === "offline" && !this.#order.complete ? -1 : this.#order.lengthOf(name);
+    let next = list.firstElementChild;
+    for (const index of indexes) {
+      const row = this.#drawRow(name, index, size);
+      if (row === next) next = next.nextElementSibling;
+      else list.insertBefore(row, next);
+    }
+  }
+
+  #drawRow(name, index, size) {
+    const username = this.#order.at(name, index);
     const known = this.#shown.get(username);
     const row = known ?? this.#blank.cloneNode(true);
     const changed = this.#fill(row, username);
-    const place = this.#place(index);
+    const place = this.#placed(index);
     if (row.style.transform !== place) row.style.transform = place;
     if (row.ariaPosInSet !== `${index + 1}`) row.ariaPosInSet = index + 1;
     if (row.ariaSetSize !== `${size}`) row.ariaSetSize = size;
@@ -113,29 +143,33 @@ export class Rows {
     return row;
   }
 
-  #place(index) {
+  #placed(index) {
     return `translateY(${index * this.#height}px)`;
   }
 
-  #indexes() {
-    return new Map([...this.#shown.keys()].map((one) => [one, this.#order.indexOf(one)]));
+  // Where a row stands on the screen, or would stand; null when it is not shown.
+  #yOf(username) {
+    const place = this.#order.placeOf(username);
+    return place && this.#topOf(place.group) + place.index * this.#height;
+  }
+
+  #topOf(name) {
+    return this.#groups.get(name).list.getBoundingClientRect().top;
   }
 
   // The focused row is kept however far one scrolls: its focus must not fall to the body.
-  #indexesToDraw() {
-    const { first, last } = this.#whole ? { first: 0, last: this.#order.length } : this.#onScreen();
-    const from = Math.max(0, Math.min(first - SPARE, this.#order.length));
-    const to = Math.min(this.#order.length, Math.max(last + SPARE, 0));
+  #indexesToDraw(name) {
+    const length = this.#order.lengthOf(name);
+    const { first, last } = this.#whole ? { first: 0, last: length } : this.#onScreen(name);
+    const from = Math.max(0, Math.min(first - SPARE, length));
+    const to = Math.min(length, Math.max(last + SPARE, 0));
     const indexes = Array.from({ length: Math.max(0, to - from) }, (_, offset) => from + offset);
     const focused = document.activeElement.closest?.("li")?.dataset.username;
-    const at = this.#shown.has(focused) ? this.#order.indexOf(focused) : -1;
+    const place = this.#shown.has(focused) ? this.#order.placeOf(focused) : null;
+    const at = place?.group === name ? place.index : -1;
     if (at >= 0 && at < from) indexes.unshift(at);
     if (at >= to) indexes.push(at);
     return indexes;
-  }
-
-  #top() {
-    return this.#list.getBoundingClientRect().top;
   }
 
   #covered() {
@@ -143,20 +177,26 @@ export class Rows {
     return Math.max(0, this.#cover.getBoundingClientRect().bottom);
   }
 
-  #onScreen() {
-    const top = this.#top();
+  #onScreen(name) {
+    const length = this.#order.lengthOf(name);
+    if (length === 0) return { first: 0, last: 0 };
+    const top = this.#topOf(name);
+    const covered = this.#covered() + this.#groups.get(name).title.offsetHeight;
     return {
-      first: Math.max(0, Math.ceil((this.#covered() - top) / this.#height)),
-      last: Math.min(this.#order.length, Math.ceil((innerHeight - top) / this.#height)),
+      first: Math.max(0, Math.ceil((covered - top) / this.#height)),
+      last: Math.min(length, Math.ceil((innerHeight - top) / this.#height)),
     };
   }
 
   // The first row on the screen that is not about to move, when the list begins above it.
   #anchor() {
-    const { first, last } = this.#onScreen();
-    for (let index = first; first > 0 && index < last; index += 1) {
-      const username = this.#order.at(index);
-      if (this.#shown.has(username) && !this.#order.isMisplaced(username)) return username;
+    if (this.atTop) return null;
+    for (const name of this.#groups.keys()) {
+      const { first, last } = this.#onScreen(name);
+      for (let index = first; index < last; index += 1) {
+        const username = this.#order.at(name, index);
+        if (this.#shown.has(username) && !this.#order.isMisplaced(username)) return username;
+      }
     }
     return null;
   }
@@ -164,10 +204,11 @@ export class Rows {
   #glide(before) {
     if (still.matches || document.hidden) return;
     for (const [username, row] of this.#shown) {
-      const from = before.get(username) ?? -1;
-      const to = this.#order.indexOf(username);
-      if (from < 0 || from === to) continue;
-      row.animate([{ transform: this.#place(from) }, { transform: this.#place(to) }], GLIDE);
+      const from = before.get(username) ?? null;
+      const distance = from === null ? 0 : from - this.#yOf(username);
+      if (!distance || Math.abs(distance) > innerHeight) continue;
+      const to = row.style.transform;
+      row.animate([{ transform: `${to} translateY(${distance}px)` }, { transform: to }], GLIDE);
     }
   }
 
@@ -177,16 +218,26 @@ export class Rows {
   }
 
   #giveStop() {
-    if (!this.#shown.has(this.#stop)) this.#stop = this.#order.at(this.#onScreen().first) ?? null;
+    if (!this.#shown.has(this.#stop)) this.#stop = this.#firstOnScreen();
     for (const [username, row] of this.#shown) {
       const reach = username === this.#stop ? "0" : "-1";
-      if (row.getAttribute("tabindex") !== reach) row.setAttribute("tabindex", reach);
+      const button = row.querySelector(".open");
+      if (button.getAttribute("tabindex") !== reach) button.setAttribute("tabindex", reach);
     }
   }
 
+  #firstOnScreen() {
+    for (const name of this.#groups.keys()) {
+      const { first, last } = this.#onScreen(name);
+      if (first < last) return this.#order.at(name, first);
+    }
+    return null;
+  }
+
   #walk(event) {
-    const at = this.#order.indexOf(event.target.closest("li")?.dataset.username ?? "");
-    const page = Math.max(1, Math.floor((innerHeight - this.#covered()) / this.#height) - 1);
+    const username = event.target.closest("li")?.dataset.username;
+    const at = this.#numberOf(username);
+    const page = Math.max(1, Math.floor((innerHeight - this.#covered()) / this.#height) - 2);
     const last = this.#order.length - 1;
     const to = {
       ArrowDown: at + 1,
@@ -198,16 +249,34 @@ export class Rows {
     }[event.key];
     if (at < 0 || to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    this.#focus(Math.min(Math.max(to, 0), last), this.#shown.get(this.#order.at(at)).ariaSetSize);
+    this.#focus(Math.min(Math.max(to, 0), last));
   }
 
-  #focus(index, size) {
-    const top = this.#top() + index * this.#height;
-    const above = top - this.#covered() - this.#height;
+  // Counted over all groups, as one walks.
+  #numberOf(username) {
+    const place = this.#order.placeOf(username);
+    if (!place) return -1;
+    const before = GROUPS.slice(0, GROUPS.indexOf(place.group));
+    return before.reduce((sum, name) => sum + this.#order.lengthOf(name), place.index);
+  }
+
+  #numbered(number) {
+    for (const name of GROUPS) {
+      if (number < this.#order.lengthOf(name)) return this.#order.at(name, number);
+      number -= this.#order.lengthOf(name);
+    }
+    return undefined;
+  }
+
+  #focus(number) {
+    const username = this.#numbered(number);
+    const { title } = this.#groups.get(this.#order.placeOf(username).group);
+    const top = this.#yOf(username);
+    const above = top - this.#covered() - title.offsetHeight - this.#height;
     const below = top + 2 * this.#height - innerHeight;
     if (above < 0) scrollBy(0, above);
     else if (below > 0) scrollBy(0, below);
-    this.#drawRows(size);
-    this.#shown.get(this.#order.at(index))?.focus({ preventScroll: true });
+    this.#drawRows();
+    this.#shown.get(username)?.querySelector(".open").focus({ preventScroll: true });
   }
 }

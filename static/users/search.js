@@ -9,7 +9,7 @@ export class Search {
 
   constructor(form) {
     this.#form = form;
-    this.prefix = form.elements.q.defaultValue.trim();
+    this.typed = form.elements.q.defaultValue.trim();
     this.hereOnly = new URLSearchParams(location.search).get("here") === "1";
   }
 
@@ -18,16 +18,32 @@ export class Search {
     this.#onChange = onChange;
     this.#form.elements.q.addEventListener("input", () => this.#wait());
     this.#form.addEventListener("submit", (event) => this.#submit(event));
-    if (this.#typed !== this.prefix) this.#look();
+    addEventListener("keydown", (event) => this.#press(event));
+    if (this.#inBox !== this.typed) this.#look();
   }
 
-  get #typed() {
+  get #inBox() {
     return this.#form.elements.q.value.trim();
   }
 
   #wait() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#look(), TYPING);
+  }
+
+  #press(event) {
+    const box = this.#form.elements.q;
+    if (event.key === "Escape" && event.target === box && box.value) return this.#clear(event);
+    const typing = event.target.closest?.("input, textarea, select, dialog, [popover]");
+    if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    box.select();
+  }
+
+  #clear(event) {
+    event.preventDefault();
+    this.#form.elements.q.value = "";
+    this.#look();
   }
 
   #submit(event) {
@@ -39,14 +55,14 @@ export class Search {
 
   #look() {
     clearTimeout(this.#timer);
-    this.prefix = this.#typed;
+    this.typed = this.#inBox;
     for (const button of this.#form.querySelectorAll("[aria-pressed]")) {
       button.ariaPressed = String((button.value === "1") === this.hereOnly);
     }
     const query = new URLSearchParams();
-    if (this.prefix) query.set("q", this.prefix);
+    if (this.typed) query.set("q", this.typed);
     if (this.hereOnly) query.set("here", "1");
-    history.replaceState(null, "", query.size ? `/?${query}` : "/");
+    history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
     this.#onChange();
   }
 }

@@ -11,27 +11,31 @@ const WORDS = 15_000; // how often "here for 5 min" is told anew
 const AHEAD = 40; // rows left below the screen when the next page is read
 const PRINTED = 5_000; // names; more would not be read on paper
 const SPREAD = 10_000; // not all pages in the world ask anew in the moment a server is back
+const SMALL = 2_000; // so many people are read as a whole when one searches, to look into all names
 
 export class View {
   #roster;
+  #favourites;
   #me;
   #rows;
   #hold;
   #onDraw;
   #search;
   #directory;
+  #everybody = new Directory();
   #order = null;
   #outdated = false;
   #waiting = new Map(); // username -> when it may have got into a wrong place
   #planned = false;
 
   /** `onDraw(view)` draws what stands around the list. */
-  constructor(roster, me, { list, cover, template, fill, onDraw }) {
+  constructor(roster, favourites, me, { place, cover, template, fill, onDraw }) {
     this.#roster = roster;
+    this.#favourites = favourites;
     this.#me = me;
     this.#onDraw = onDraw;
-    this.#rows = new Rows(list, cover, template, fill);
-    this.#hold = new Hold(list, () => this.plan());
+    this.#rows = new Rows(place, cover, template, fill);
+    this.#hold = new Hold(place, () => this.plan());
     addEventListener("scroll", () => this.plan(), { passive: true });
     addEventListener("resize", () => this.#resize());
     addEventListener("beforeprint", () => this.#print());
@@ -41,17 +45,30 @@ export class View {
     document.addEventListener("visibilitychange", () => this.#planned && this.#schedule());
   }
 
-  /** Shows those whom `search` finds; `names` are what has been read of the directory already. */
-  open(search, names = [], directory = new Directory(search.prefix)) {
-    const first = this.#order === null;
-    this.#search = { prefix: search.prefix, hereOnly: search.hereOnly };
+  /** Shows those whom `search` finds among `total` people. */
+  open({ typed, hereOnly }, total) {
+    this.#search = { typed, hereOnly, isWhole: typed === "" || total <= SMALL };
+    this.#show(this.#search.isWhole ? this.#everybody : new Directory(typed));
+    this.#rows.toTop();
+    this.#draw();
+  }
+
+  /** The same, going on where the page that the server has drawn ends. */
+  begin({ typed, hereOnly }, total, directory) {
+    this.#search = { typed, hereOnly, isWhole: typed === "" || total <= SMALL };
+    if (typed === "") this.#everybody = directory;
+    // The server has looked at the beginnings of names only.
+    else this.#outdated = this.#search.isWhole;
+    this.#show(directory);
+    this.#draw();
+  }
+
+  #show(directory) {
     this.#directory = directory;
-    this.#order = new Order(this.#roster, this.#directory, { me: this.#me, ...search });
-    this.#order.append([...this.#roster.names(), ...names]);
+    this.#order = new Order(this.#roster, directory, this.#favourites, this.#me, this.#search);
+    this.#order.append([...this.#roster.here(), ...directory.names, ...this.#favourites]);
     this.#waiting.clear();
     this.#rows.show(this.#order);
-    if (!first) this.#rows.toTop();
-    this.#draw();
   }
 
   get isOpen() {
@@ -60,7 +77,7 @@ export class View {
 
   /** Whether every page has been read, so that `length` is how many there are. */
   get complete() {
-    return this.#order.whole >= 0;
+    return this.#order.complete;
   }
 
   /** Whether something has been read, so that `length` is a beginning at least. */
@@ -70,6 +87,10 @@ export class View {
 
   get length() {
     return this.#order.length;
+  }
+
+  lengthOf(group) {
+    return this.#order.lengthOf(group);
   }
 
   get failed() {
@@ -126,7 +147,7 @@ export class View {
     this.#planned = false;
     const due = this.#hold.held ? [] : this.#due();
     for (const username of due) this.#waiting.delete(username);
-    this.#rows.draw(this.#order.whole, () => this.#order.place(due));
+    this.#rows.draw(() => this.#order.place(due));
     if (this.#waiting.size) setTimeout(() => this.plan(), SETTLE);
     this.#onDraw(this);
     if (this.#outdated && !this.#hold.held && this.#rows.atTop) this.#renew();
@@ -137,18 +158,14 @@ export class View {
   #due() {
     const settled = performance.now() - SETTLE;
     return [...this.#waiting]
-      .filter(([username, since]) => since <= settled || this.#order.indexOf(username) < 0)
+      .filter(([username, since]) => since <= settled || !this.#order.placeOf(username))
       .map(([username]) => username);
   }
 
   async #readOn() {
     if (this.complete || !this.#directory.ready || this.#rows.below > AHEAD) return;
     const [directory, order] = [this.#directory, this.#order];
-    const users = await directory.next();
-    if (users !== null) {
-      this.#roster.note(users);
-      order.append(users.map(({ username }) => username));
-    }
+    this.#take(await directory.next(), order);
     this.plan();
   }
 
@@ -157,12 +174,21 @@ export class View {
   async #renew() {
     this.#outdated = false;
     const search = this.#search;
-    const directory = new Directory(search.prefix);
+    const directory = new Directory(search.isWhole ? "" : search.typed);
     const users = await directory.next();
     if (users === null) this.outdate();
     if (users === null || search !== this.#search) return;
+    if (search.isWhole) this.#everybody = directory;
     this.#roster.note(users);
-    this.open(search, users.map(({ username }) => username), directory);
+    this.#show(directory);
+    this.#rows.toTop();
+    this.#draw();
+  }
+
+  #take(users, order) {
+    if (users === null) return;
+    this.#roster.note(users);
+    order.append(users.map(({ username }) => username));
   }
 
   #print() {
@@ -170,8 +196,7 @@ export class View {
     while (!this.complete && this.length < PRINTED) {
       const users = this.#directory.nextAtOnce();
       if (users === null) break;
-      this.#roster.note(users);
-      this.#order.append(users.map(({ username }) => username));
+      this.#take(users, this.#order);
     }
     this.#rows.whole = true;
     this.#draw();

@@ -1,4 +1,5 @@
-// The same words as templates/words.html: taking over must not change what the server wrote.
+// Times and statuses in words, by the days and the clock of the visitor. ago() says the same as
+// templates/words.html.
 
 const MINUTE = 60;
 const HOUR = 3600;
@@ -18,12 +19,23 @@ function dayOf(second) {
   return Math.floor(second / DAY - new Date(second * 1000).getTimezoneOffset() / (DAY / MINUTE));
 }
 
-const exact = new Intl.DateTimeFormat(document.documentElement.lang, {
-  dateStyle: "medium",
-  timeStyle: "short",
-});
+// In the language of the page, but days and hours in the way that the visitor is used to.
+const { lang } = document.documentElement;
+const locale = navigator.languages.find((language) => language.startsWith(lang)) ?? lang;
+const { hour12 } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
 
-export const exactly = (second) => exact.format(second * 1000);
+function format(options) {
+  const format = new Intl.DateTimeFormat(locale, options);
+  return (second) => format.format(second * 1000);
+}
+
+const clock = format({ hour: "numeric", minute: "2-digit", hour12 });
+const weekday = format({ weekday: "long" });
+const date = format({ day: "numeric", month: "short" });
+const dateOfYear = format({ day: "numeric", month: "short", year: "numeric" });
+const yearOf = (second) => new Date(second * 1000).getFullYear();
+
+export const exactly = format({ dateStyle: "full", timeStyle: "short", hour12 });
 
 export function ago(then, now) {
   const seconds = Math.max(now - then, 0);
@@ -37,19 +49,62 @@ export function ago(then, now) {
   return many(Math.floor(days / 365), "year");
 }
 
-export function sinceWords(status, then, now) {
-  if (then === null) return status === "offline" ? "not seen yet" : "";
-  if (then === undefined) return "";
-  if (status === "offline") return `last seen ${ago(then, now)}`;
-  if (now - then < MINUTE) return "just now";
-  return `${status === "online" ? "here " : ""}for ${span(now - then)}`;
+/** "9:40", "yesterday, 17:05", "Monday, 17:05", "3 Nov", "3 Nov 2025"; `today` may stand first. */
+function moment(then, now, today = "") {
+  const days = dayOf(now) - dayOf(then);
+  if (days <= 0) return `${today}${clock(then)}`;
+  if (days === 1) return `yesterday, ${clock(then)}`;
+  if (days < 7) return `${weekday(then)}, ${clock(then)}`;
+  return yearOf(then) === yearOf(now) ? date(then) : dateOfYear(then);
 }
 
-export const statusWord = (status) => status[0].toUpperCase() + status.slice(1);
+/** {word, rest}: "online" and " since 9:40", "away" and " for 20 min", "last seen" and the time. */
+export function statusWords(status, then, now) {
+  if (status === "offline") return lastSeen(then, now);
+  if (!then) return { word: status, rest: "" };
+  if (status !== "away") return { word: status, rest: ` since ${moment(then, now)}` };
+  const seconds = now - then;
+  return { word: status, rest: seconds < MINUTE ? " just now" : ` for ${span(seconds)}` };
+}
+
+function lastSeen(then, now) {
+  if (then === null) return { word: "not seen yet", rest: "" };
+  if (!then) return { word: "offline", rest: "" }; // who does not show it
+  return { word: "last seen", rest: ` ${moment(then, now, "today, ")}` };
+}
+
+/** "until 15:00", "until tomorrow, 9:00", "until Monday, 9:00", "until 3 Dec"; for all of today "today". */
+export function untilWords(until, now) {
+  const days = dayOf(until) - dayOf(now);
+  if (days === 1 && dayOf(until - 1) === dayOf(now)) return "today";
+  if (days <= 0) return `until ${clock(until)}`;
+  if (days === 1) return `until tomorrow, ${clock(until)}`;
+  if (days < 7) return `until ${weekday(until)}, ${clock(until)}`;
+  return `until ${date(until)}`;
+}
+
+/** What stands unbroken in each row: whoever is busy is here. */
+export const plainStatus = { online: "Online", busy: "Online", away: "Away", offline: "Offline" };
+
+/** What each status is called where one chooses it, or has it. */
+export const statusNames = {
+  online: "Online",
+  busy: "Busy",
+  away: "Away",
+  invisible: "Invisible",
+  offline: "Offline",
+};
+
+/** Two letters for a face: of the first word and the last, or the first two of the only one. */
+export function initials(name) {
+  const words = name.split(/[\s._-]+/u).filter(Boolean);
+  const letters = words.length > 1 ? [words[0], words.at(-1)].map((word) => [...word][0]) : [...name];
+  return letters.slice(0, 2).join("").toUpperCase();
+}
 
 const people = (number) => (number === 1 ? "1 person" : `${number.toLocaleString("en")} people`);
 
-/** What a screen reader hears of a search; `complete`: there are no more than these. */
+/** What a search found; `complete`: there are no more than these. */
 export function found(number, complete) {
   return `${complete ? "" : "more than "}${people(number)} found`;
 }

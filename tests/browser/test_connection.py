@@ -46,6 +46,8 @@ async def test_a_cut_network_is_told_and_mended(
     await expect(alice.page.get_by_text("Connection lost. Shown as last known.")).to_be_visible()
     await expect(alice.page.get_by_text("Next try in")).to_be_visible()
     await expect(alice.page).to_have_title("Reconnecting… · Presence")
+    icon = alice.page.locator("link[rel=icon]")
+    await expect(icon).to_have_attribute("href", re.compile("favicon-lost.svg"))
     await bob.log_out()
     await alice.sees("bob", "Online")
     await line.open()
@@ -54,6 +56,7 @@ async def test_a_cut_network_is_told_and_mended(
     await alice.context.set_offline(False)
     await alice.is_live()
     await alice.sees("bob", "Offline")
+    await expect(icon).to_have_attribute("href", re.compile("favicon.svg"))
     alice.complaints.clear()
 
 
@@ -224,6 +227,7 @@ async def test_no_time_passes_in_what_is_only_last_known(
 ) -> None:
     alice = await window(through(line), "alice")
     await stop_the_clock(alice)
+    await alice.choose("Away")
     since = alice.row("alice").locator(".since")
     await alice.page.clock.run_for("02:00")
     await alice.is_live()

@@ -50,7 +50,7 @@ async def test_the_page_of_the_tutorial_works_unchanged(serve: Serve, window: Op
     await alice.sees("alice", "Online")
     await alice.sees("bob", "Online")
     # Away counts as here in this format.
-    await bob.page.get_by_role("button", name="Away").click()
+    await bob.choose("Away")
     await bob.sees("bob", "Away")
     await alice.sees("bob", "Online")
     await bob.log_out()

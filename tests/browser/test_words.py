@@ -1,9 +1,14 @@
-"""The server and the script say the same of the same time."""
+"""Times that cannot be misread, wherever one lives; and the server says the same as the script."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import jinja2
 import pytest
+from playwright.async_api import Page
 
 from presence_server.resources import TEMPLATES
+from presence_server.web.rendering import initials
 from tests.browser.conftest import OpenWindow
 from tests.conftest import Serve
 
@@ -17,27 +22,76 @@ AGES = [
     *(days * DAY for days in DAYS),
     *(days * DAY + 50_000 for days in DAYS),
 ]
-SAMPLES = [
-    (status, then)
-    for status in ("online", "away", "offline")
-    for then in (*(NOW - age for age in AGES), None)
-]
+
+
+async def words(page: Page, script: str, given: object) -> list[str]:
+    """What a function of words.js makes of each of these arguments."""
+    address = await page.locator('script[src*="/static/"]').first.get_attribute("src")
+    assert address is not None
+    said: list[str] = await page.evaluate(
+        """async ([url, script, given]) => {
+            const words = await import(url);
+            const say = new Function("words", "given", `return ${script}`);
+            return given.map((each) => say(words, each));
+        }""",
+        ["/".join(address.split("/")[:3]) + "/users/words.js", script, given],
+    )
+    return said
 
 
 async def test_the_script_uses_the_words_of_the_server(serve: Serve, window: OpenWindow) -> None:
-    alice = await window(await serve(), "alice")
-    await alice.is_live()
-    folder = await alice.page.locator('script[src$="main.js"]').get_attribute("src")
-    assert folder is not None
-    said = await alice.page.evaluate(
-        """async ([url, now, samples]) => {
-            const { sinceWords } = await import(url);
-            return samples.map(([status, then]) => sinceWords(status, then, now));
-        }""",
-        [folder.replace("main.js", "words.js"), NOW, SAMPLES],
-    )
+    alice = await window(await serve(), bypass_csp=True)
+    await alice.goto("/log_in/")
+    samples = [[NOW - age, NOW] for age in AGES]
+    said = await words(alice.page, "words.ago(...given)", samples)
     templates = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), trim_blocks=True)
+    templates.filters["initials"] = initials
     # A macro becomes an attribute that no type knows of.
-    since = templates.get_template("words.html").make_module().since  # type: ignore[attr-defined]
-    assert said == [str(since(status, then, NOW)) for status, then in SAMPLES]
-    assert {"here for 5 h", "for 5 h", "last seen yesterday", "not seen yet"} <= set(said)
+    ago = templates.get_template("words.html").make_module().ago  # type: ignore[attr-defined]
+    assert said == [str(ago(*sample)) for sample in samples]
+    assert {"5 h ago", "yesterday", "2 weeks ago", "just now"} <= set(said)
+    names = ["alice", "aaron-m", "Ada Lovelace", "Ñandú García Márquez", "李小龍", "x", "_._"]
+    faces = await words(alice.page, "words.initials(given)", names)
+    assert faces == [initials(name) for name in names]
+    assert faces == ["AL", "AM", "AL", "ÑM", "李小", "X", "_."]
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Kolkata", "Pacific/Auckland"])
+async def test_times_are_told_by_the_days_and_the_clock_of_the_visitor(
+    serve: Serve, window: OpenWindow, zone: str
+) -> None:
+    there = ZoneInfo(zone)
+    alice = await window(await serve(), bypass_csp=True, timezone_id=zone, locale="en-GB")
+    await alice.goto("/log_in/")
+
+    def at(month: int, day: int, hour: int, minute: int) -> int:
+        return int(datetime(2026, month, day, hour, minute, tzinfo=there).timestamp())
+
+    now = at(11, 26, 10, 30)
+    expected = {
+        ("online", at(11, 26, 9, 40)): "online since 9:40",
+        ("busy", at(11, 26, 0, 0)): "busy since 0:00",
+        ("online", at(11, 25, 23, 59)): "online since yesterday, 23:59",
+        ("away", now - 1200): "away for 20 min",
+        ("away", now - 20): "away just now",
+        ("away", now - 26 * 3600): "away for 1 day",
+        ("offline", at(11, 26, 8, 5)): "last seen today, 8:05",
+        ("offline", at(11, 25, 17, 5)): "last seen yesterday, 17:05",
+        ("offline", at(11, 21, 0, 1)): "last seen Saturday, 0:01",
+        ("offline", at(11, 19, 23, 59)): "last seen 19 Nov",
+        ("offline", None): "not seen yet",
+        ("offline", 0): "offline",
+        ("busy", 0): "busy",
+    }
+    script = "Object.values(words.statusWords(...given)).join('')"
+    asked = [[status, since, now] for status, since in expected]
+    assert await words(alice.page, script, asked) == list(expected.values())
+    ends = {
+        at(11, 26, 15, 0): "until 15:00",
+        at(11, 27, 0, 0): "today",
+        at(11, 27, 9, 0): "until tomorrow, 9:00",
+        at(11, 30, 9, 0): "until Monday, 9:00",
+        at(12, 3, 9, 0): "until 3 Dec",
+    }
+    asked = [[end, now] for end in ends]
+    assert await words(alice.page, "words.untilWords(...given)", asked) == list(ends.values())

@@ -64,8 +64,28 @@ class Window:
         await self.page.get_by_role("button", name="Log out").click()
         await expect(self.page).to_have_url(self.url + "/log_in/")
 
+    async def open_menu(self) -> Locator:
+        """The menu at one's own name."""
+        menu = self.page.locator("#me-menu")
+        if not await menu.is_visible():
+            await self.page.locator(".me-button").click()
+        await expect(menu).to_be_visible()
+        return menu
+
+    async def choose(self, status: str) -> None:
+        """Let all see oneself like this: "Automatic", "Busy", "Away" or "Invisible"."""
+        choice = (await self.open_menu()).get_by_role("button", name=re.compile(f"^{status}"))
+        await choice.click()
+        await expect(choice).to_have_attribute("aria-pressed", "true")
+        await self.page.keyboard.press("Escape")
+        await expect(choice).to_be_hidden()
+
     def row(self, username: str) -> Locator:
-        return self.page.locator(f'#people > li[data-username="{username}"]')
+        return self.page.locator(f'#people li[data-username="{username}"]')
+
+    def button_of(self, username: str) -> Locator:
+        """What opens the card of a person, and has the focus of a row."""
+        return self.row(username).locator(".open")
 
     async def sees(self, username: str, status: str, within: int = WITHIN) -> None:
         words = f"{username}: {status}"
@@ -80,7 +100,7 @@ class Window:
 
     async def names(self) -> list[str]:
         """The names in the order of the rows, as far as they are drawn."""
-        names: list[str] = await self.page.locator("#people > li").evaluate_all(
+        names: list[str] = await self.page.locator("#people li").evaluate_all(
             "rows => rows.map((row) => row.dataset.username)"
         )
         return names

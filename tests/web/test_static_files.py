@@ -1,3 +1,4 @@
+import json
 import mimetypes
 import re
 
@@ -56,6 +57,22 @@ async def test_the_icon_is_found_by_its_oldest_name(serve: Serve, visit: Visit) 
     visitor = await visit(await serve())
     found = await visitor.get((await visitor.get("/favicon.ico")).location or "")
     assert found.headers["Content-Type"].startswith("image/")
+
+
+async def test_the_site_can_be_installed(serve: Serve, visit: Visit) -> None:
+    for base in ("", "/people"):
+        visitor = await visit(await serve(public_url=f"http://example.com{base}" if base else None))
+        host = {"Host": "example.com"}
+        page = await visitor.get(f"{base}/log_in/", headers=host)
+        assert f'<link rel="manifest" href="{base}/manifest.webmanifest">' in page.text
+        answer = await visitor.get(f"{base}/manifest.webmanifest", headers=host)
+        assert answer.headers["Content-Type"].startswith("application/manifest+json")
+        manifest = json.loads(answer.text)
+        assert (manifest["name"], manifest["start_url"]) == ("Presence", f"{base}/")
+        assert [icon["sizes"] for icon in manifest["icons"]] == ["192x192", "512x512"]
+        for icon in manifest["icons"]:
+            drawn = await visitor.get(icon["src"], headers=host)
+            assert (drawn.status, drawn.headers["Content-Type"]) == (200, "image/png")
 
 
 async def test_the_client_is_for_pages_of_any_origin(serve: Serve, visit: Visit) -> None:

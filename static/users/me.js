@@ -1,0 +1,108 @@
+// The menu at one's own name: how one is shown, in which words, and until when.
+
+import { asField, endOf } from "./ends.js";
+import { setText } from "./text.js";
+import { statusNames, untilWords } from "./words.js";
+
+const HOUR = 3600;
+const LONGEST = 30 * 24 * HOUR;
+const byId = (id) => document.getElementById(id);
+const unix = () => Math.floor(Date.now() / 1000);
+
+export class Me {
+  #room;
+  #away;
+  #name;
+  #form = byId("choice");
+  #chosen; // "online" for none
+
+  constructor(room, away, name) {
+    this.#room = room;
+    this.#away = away;
+    this.#name = name;
+    this.#chosen = byId("me").dataset.choice || "online";
+    room.addEventListener("change", () => this.#draw());
+    this.#form.addEventListener("submit", (event) => this.#submit(event));
+    this.#form.addEventListener("click", ({ target }) => this.#press(target));
+    this.#form.elements.end.addEventListener("change", () => this.#drawTime());
+    byId("me-menu").addEventListener("toggle", ({ newState }) => newState === "open" && this.#fill());
+  }
+
+  // What is typed at the moment is left alone.
+  #draw() {
+    this.#learn();
+    const { status } = this.#shown;
+    byId("me").dataset.status = status;
+    byId("me-mark").dataset.status = status;
+    setText(byId("me-status"), statusNames[status]);
+    for (const button of this.#form.querySelectorAll("[name=status]")) {
+      const pressed = String(button.value === this.#chosen);
+      if (button.ariaPressed !== pressed) button.ariaPressed = pressed;
+    }
+  }
+
+  get #shown() {
+    const person = this.#room.people.get(this.#name);
+    if (person) return person;
+    return { status: this.#chosen === "invisible" ? "invisible" : "offline" };
+  }
+
+  // The room says how one is shown, and not why: a tab that has input just now is not away by itself.
+  #learn() {
+    if (this.#room.state !== "live") return;
+    const { status } = this.#room.people.get(this.#name) ?? { status: "invisible" };
+    if (status !== "away" || this.#away.status === "online") this.#chosen = status;
+  }
+
+  #fill() {
+    const { text = "", until } = this.#shown;
+    const { elements } = this.#form;
+    elements.text.value = text;
+    const kept = elements.end.querySelector(".kept");
+    kept.hidden = !until;
+    kept.value = until ? `@${until}` : "@";
+    kept.textContent = until ? untilWords(until, unix()).replace("until ", "") : "";
+    elements.end.value = until ? kept.value : "";
+    const now = unix();
+    Object.assign(elements.time, { min: asField(now), max: asField(now + LONGEST) });
+    elements.time.value = asField(now + HOUR);
+    this.#drawTime();
+    this.#offerIdle();
+  }
+
+  #drawTime() {
+    const { end, time } = this.#form.elements;
+    time.parentElement.hidden = end.value !== "time";
+    time.required = end.value === "time";
+  }
+
+  #press(target) {
+    const button = target.closest("button");
+    const { elements } = this.#form;
+    if (button?.dataset.text !== undefined) {
+      elements.text.value = button.dataset.text;
+      elements.end.value = button.dataset.end;
+      this.#drawTime();
+    }
+    if (button?.id === "idle") this.#away.idle.ask().then(() => this.#offerIdle());
+  }
+
+  // Both a status and Save say all that the form holds.
+  #submit(event) {
+    event.preventDefault();
+    const { elements } = this.#form;
+    const { submitter } = event;
+    if (submitter?.name === "status") this.#chosen = submitter.value;
+    const text = elements.text.value.trim();
+    const until = endOf(elements.end.value, elements.time.value, unix());
+    const plain = this.#chosen === "online" && text === "";
+    const words = plain ? {} : { text, until };
+    this.#room.setStatus(this.#chosen, { ...words, scope: "user" });
+    if (submitter?.name !== "status") byId("me-menu").hidePopover();
+    this.#draw();
+  }
+
+  async #offerIdle() {
+    byId("idle").hidden = !(await this.#away.idle.canAsk());
+  }
+}

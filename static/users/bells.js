@@ -9,6 +9,7 @@ export class Bells {
   #names;
   #icon;
   #say;
+  #tells = false;
 
   /** `say(words)` tells on the page itself, where the browser may not. */
   constructor(room, me, { onChange, icon, say }) {
@@ -17,6 +18,7 @@ export class Bells {
     this.#say = say;
     this.#names = new Kept("bells", me, onChange);
     room.addEventListener("change", () => this.#look());
+    this.#wait(`bells of ${me}`);
   }
 
   has(username) {
@@ -28,25 +30,35 @@ export class Bells {
     if (this.has(username)) this.#ask();
   }
 
+  // Of several tabs one tells; when it is closed, another. What one tab has written the others may
+  // read too late to go by that.
+  async #wait(name) {
+    const begin = () => {
+      this.#tells = true;
+      this.#look();
+      return new Promise(() => {});
+    };
+    // There are no locks on a page that came without encryption; but no notifications either.
+    await (navigator.locks?.request(name, begin) ?? begin());
+  }
+
   async #ask() {
     const { Notification } = globalThis;
     if (Notification?.permission === "default") await Notification.requestPermission();
     if (Notification?.permission === "granted") return;
-    this.#say("This browser may show no notifications of this site: you will be told on this page only.");
+    this.#say("This browser shows no notifications of this site. You will be told on this page.");
   }
 
   #look() {
-    if (this.#room.state !== "live") return;
-    for (const username of this.#names) {
+    if (!this.#tells || this.#room.state !== "live") return;
+    for (const username of [...this.#names]) {
       const person = this.#room.people.get(username);
-      if (person && HERE.includes(person.status)) this.#ring(username, person);
+      if (person && HERE.includes(person.status)) this.#ring(username, person.name ?? username);
     }
   }
 
-  // Several tabs see it at once: the one that takes the bell away tells.
-  async #ring(username, { name = username }) {
-    const first = await alone(() => this.#names.set(username, false));
-    if (!first) return;
+  #ring(username, name) {
+    this.#names.set(username, false);
     const words = `${name} is here`;
     if (globalThis.Notification?.permission !== "granted") return this.#say(words);
     try {
@@ -56,9 +68,4 @@ export class Bells {
       this.#say(words); // a browser that takes them from service workers only
     }
   }
-}
-
-// Without locks, on a page that came without encryption, the quickest is nearly always alone.
-function alone(act) {
-  return navigator.locks ? navigator.locks.request("bells", act) : act();
 }

@@ -8,6 +8,8 @@ export class Icon {
   constructor(link, room) {
     this.#link = link;
     this.url = link.href;
+    // When it is needed, nothing can be had any more.
+    new Image().src = link.dataset.lost;
     room.addEventListener("change", () => this.#show(room.stale));
   }
 

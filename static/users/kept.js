@@ -21,15 +21,13 @@ export class Kept {
     return this.#names.values();
   }
 
-  /** Returns whether that is news: another tab may have been quicker. */
   set(username, kept) {
     this.#follow();
-    if (this.#names.has(username) === kept) return false;
+    if (this.#names.has(username) === kept) return;
     if (kept) this.#names.add(username);
     else this.#names.delete(username);
     this.#write();
     this.#onChange([username]);
-    return true;
   }
 
   toggle(username) {

@@ -73,7 +73,8 @@ export class Me {
   #drawTime() {
     const { end, time } = this.#form.elements;
     time.parentElement.hidden = end.value !== "time";
-    time.required = end.value === "time";
+    // What cannot be seen is not judged either.
+    time.disabled = end.value !== "time";
   }
 
   #press(target) {

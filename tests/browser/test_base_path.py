@@ -27,7 +27,7 @@ async def test_the_list_is_live_below_a_path(
     # The list for programs, too.
     await alice.page.get_by_role("searchbox").fill("bo")
     await expect(alice.row("alice")).to_have_count(0)
-    await bob.page.get_by_role("link", name="bob").click()
+    await (await bob.open_menu()).get_by_role("link", name="Your account").click()
     await expect(bob.page).to_have_url(url + "/account/")
     await bob.log_out()
     (cookie,) = await alice.context.cookies()

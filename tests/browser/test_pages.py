@@ -190,7 +190,7 @@ async def test_days_and_times_are_those_of_the_visitor(
     exact = datetime.fromtimestamp(user.created_at, there)
     await alice.goto("/account/")
     joined = alice.page.locator("time").first
-    title = re.compile(f"{exact:%b %-d, %Y}, .*:{exact:%M}")
+    title = re.compile(f"{exact:%A, %B %-d, %Y} at .*:{exact:%M}")
     await expect(joined).to_have_attribute("title", title)
     days = (datetime.now(there).date() - exact.date()).days
     await expect(joined).to_have_text("yesterday" if days == 1 else f"{days} days ago")

@@ -63,6 +63,6 @@ async def test_the_page_of_the_tutorial_works_unchanged(serve: Serve, window: Op
 
 async def open_the_tutorials_page(window: Window) -> None:
     """In place of a page of ours, so that it has our origin."""
-    await window.goto("/account/")
+    await window.goto("/healthz")
     await window.page.set_content(PAGE)
     await expect(window.page).to_have_title("The list of the tutorial")

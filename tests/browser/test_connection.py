@@ -254,7 +254,7 @@ async def test_a_lost_line_is_told_wherever_one_has_scrolled(
         await (await visit(server)).sign_up(f"user{number:02}")
     alice = await window(through(line), "alice", viewport={"width": 360, "height": 640})
     await alice.is_live()
-    await alice.page.evaluate("scrollTo(0, 900)")
+    await alice.page.evaluate("scrollTo(0, 1300)")
     await expect(alice.row("user20")).to_be_in_viewport()
     line.shut()
     line.cut()

@@ -970,7 +970,10 @@ class Witness:
         for name in self.acts:
             room, _, user = name.rpartition(" ")
             if room != OWN and ending.revokes(room, user):
-                self.placements.pop(name, None)
+                placement = self.placements.pop(name, None)
+                if placement is not None and not placement.host.alive:
+                    # The end may be read before the claim is heard, and nobody is left to see to it.
+                    self.lost_placements.add(name)
                 self.left = {place: left for place, left in self.left.items() if left[0] != name}
                 self.sent_away(name, now)
 

@@ -132,7 +132,7 @@ class Judge:
             known = set(truth) - unsure
             assert set(view) - unsure == known, f"I1: {view} are shown, {truth} are here"
             differ = {u for u in {*view, *views[0]} if view.get(u) != views[0].get(u)}
-            assert not [u for u in differ if not self._ends(u)], (
+            assert not [u for u in differ if not (self._ends(u) or self._is_lost(u))], (
                 f"I1: one node says {view}, another {views[0]}"
             )
             sure = {u: status for u, status in truth.items() if u not in unsure}
@@ -271,10 +271,13 @@ class Judge:
 
     def _is_unsure(self, username: str) -> bool:
         """Whether nodes may differ about how somebody is, by what was done at two at once."""
+        return self.world.witness.is_unsure(username) or self._is_lost(username)
+
+    def _is_lost(self, username: str) -> bool:
+        """Whether some node may have a claim that was ended or made anew where it is not heard."""
         witness = self.world.witness
         lost = username in witness.lost_placements or username in witness.hasty
-        running = witness.longest.get(username, LONG_AGO) > self.world.now - self.world.lease
-        return witness.is_unsure(username) or (lost and running)
+        return lost and witness.longest.get(username, LONG_AGO) > self.world.now - self.world.lease
 
     def _logged_out(self, now: float) -> set[str]:
         return {user for user, at in self.world.witness.log_outs.items() if now - at < 5}

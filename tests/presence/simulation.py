@@ -972,7 +972,7 @@ class Witness:
             if room != OWN and ending.revokes(room, user):
                 placement = self.placements.pop(name, None)
                 if placement is not None and not placement.host.alive:
-                    # The end may be read before the claim is heard, and nobody is left to see to it.
+                    # Whoever reads of the end before they hear of the claim keeps it.
                     self.lost_placements.add(name)
                 self.left = {place: left for place, left in self.left.items() if left[0] != name}
                 self.sent_away(name, now)

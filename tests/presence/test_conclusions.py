@@ -1,0 +1,325 @@
+"""What one node concludes about others' people, from letters, notes and silence: each rule alone.
+
+The other nodes are voices that say what a test lets them say.
+"""
+
+from collections.abc import Iterable
+
+from presence_server.presence.commands import Breathe, Command, Send, Tell
+from presence_server.presence.letters import (
+    Batch,
+    Beat,
+    Goodbye,
+    Letter,
+    Part,
+    People,
+    Said,
+    encode_letter,
+    parse_letter,
+)
+from presence_server.presence.members import Who
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
+from presence_server.presence.records import OWN, Notes, Stay
+from presence_server.presence.roster import Status
+
+EPOCH = 1_800_000_000
+GRACE, LEASE = 8.0, 10.0
+ME, ONE, TWO = (f"{number:016x}" for number in (1, 2, 3))
+ALICE = Who("laptop", "alice", 1)
+
+
+def said(status: Status = "online", resting: float | None = None) -> Said:
+    return Said("alice", 1, status, EPOCH, resting, 0 if resting is None else EPOCH)
+
+
+def stay(status: Status = "online", resting: float | None = None) -> Stay:
+    return Stay(OWN, "laptop", "alice", 1, status, EPOCH, "{}", resting)
+
+
+class Scene:
+    """A node, whose own letters come back while the relay works."""
+
+    def __init__(self, *others: str) -> None:
+        self.second = 0.0
+        self.relay = True
+        self.node = Node(ME, grace=GRACE, lease=LEASE, now=self.now)
+        self.said: list[Letter] = []
+        self.told = 0
+        self.others = others
+        self.sequences = dict.fromkeys(others, 0)
+        self.marks = dict.fromkeys(others, 0)
+        self.counter = 0
+        for other in others:
+            self.tell_all(other)
+
+    @property
+    def now(self) -> Moment:
+        return Moment(self.second, EPOCH + int(self.second))
+
+    def do(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            if isinstance(command, Send):
+                self.said.append(parse_letter(command.text))
+                if self.relay and command.to is None:
+                    self.do(self.node.receive(command.text, self.now))
+            elif isinstance(command, Tell):
+                self.told += 1
+            elif isinstance(command, Breathe):
+                self.do(self.node.woke(self.now))
+
+    def wait(self, seconds: float, beats: bool = False) -> None:
+        for tenth in range(round(seconds * 10)):
+            self.second = round(self.second + 0.1, 1)
+            self.do(self.node.tick(self.now))
+            for other in self.others if beats and tenth % 10 == 0 else ():
+                self.confirm(other)
+
+    def stand_still(self, seconds: float) -> None:
+        self.second = round(self.second + seconds, 1)
+
+    def open(self) -> None:
+        self.do(self.node.open(OWN, ALICE, 1, self.now))
+
+    def close(self) -> None:
+        self.do(self.node.close(OWN, "laptop", 1, self.now))
+
+    @property
+    def here(self) -> bool:
+        return "alice" in self.node.rooms.own.roster.here
+
+    @property
+    def mine(self) -> bool:
+        return self.node.is_here(OWN, "laptop")
+
+    # What the others say
+
+    def hear(self, letter: Letter) -> None:
+        self.do(self.node.receive(encode_letter(letter), self.now))
+
+    def say(self, other: str, state: Said | int, *, mark: int = 0, skipped: int = 0) -> None:
+        self.sequences[other] += 1 + skipped
+        people = People({OWN: {"laptop": state}}, {})
+        self.hear(Batch(other, self.sequences[other], mark, self.now.unix, people))
+
+    def tell_all(self, other: str) -> None:
+        people, heard = People({}, {}), {ME: self.newest_mark}
+        sequence = self.sequences[other]
+        self.hear(Part(other, sequence, sequence + 1, 0, 1, self.now.unix, people, heard))
+
+    def beat(self, other: str, **heard: int) -> None:
+        """`heard` are the newest marks that it has heard, by `me`, `one` and `two`."""
+        self.marks[other] += 1
+        names = {"me": ME, "one": ONE, "two": TWO}
+        marks = {names[name]: mark for name, mark in heard.items()}
+        mark, sequence = self.marks[other], self.sequences[other]
+        self.hear(Beat(other, sequence, mark, self.now.unix, False, marks))
+
+    def confirm(self, other: str) -> None:
+        self.beat(other, me=self.newest_mark)
+
+    @property
+    def newest_mark(self) -> int:
+        return max((letter.mark for letter in self.said if isinstance(letter, Beat)), default=0)
+
+    def read_notes(self, stays: dict[str, list[Stay]] | None = None) -> None:
+        """All others have written once more."""
+        self.counter += 1
+        counters = dict.fromkeys(self.others, self.counter)
+        self.do(self.node.heed(Notes(counters, stays or {}, []), self.second, self.now))
+
+    def fall_deaf(self) -> None:
+        self.relay = False
+        self.do(self.node.lost())
+
+    def resumes(self, mark: int, sequence: int) -> bool:
+        """Whether a cursor of the first of the others is good here."""
+        return self.node.rooms.own.resume(f"{ONE}.7.{mark}.{sequence}", self.now) is not None
+
+
+# Letting go
+
+
+def test_who_hears_nothing_lets_nobody_go_before_reading_what_others_wrote() -> None:
+    """Also one that knows of no others: there may be some that were never heard."""
+    scene = Scene()
+    scene.open()
+    scene.close()
+    scene.fall_deaf()
+    scene.wait(GRACE - 1)
+    scene.read_notes()
+    scene.wait(6)
+    assert scene.here
+    scene.read_notes()
+    scene.wait(0.1)
+    assert not scene.here
+
+
+def test_who_left_goes_at_once_when_a_batch_shows_that_all_had_confirmed() -> None:
+    for confirmed in (False, True):
+        scene = Scene(ONE, TWO)
+        scene.say(ONE, said())
+        scene.beat(TWO, one=6 if confirmed else 5)
+        asked = scene.newest_mark
+        scene.say(ONE, EPOCH, mark=6)
+        assert scene.here != confirmed
+        if not confirmed:
+            scene.wait(1)
+            assert scene.here and scene.newest_mark > asked, "it asks by itself"
+            scene.confirm(ONE)
+            assert scene.here
+            scene.confirm(TWO)
+            assert not scene.here
+
+
+def test_a_session_that_ended_is_waited_for_longer_where_nobody_is_heard() -> None:
+    for deaf, waits in ((False, 1.0), (True, 2.5)):
+        scene = Scene(ONE)
+        scene.wait(1, beats=True)
+        scene.open()
+        if deaf:
+            scene.fall_deaf()
+        scene.do(scene.node.end("laptop", scene.now.unix, scene.now))
+        scene.wait(waits - 0.1)
+        assert scene.here
+        scene.wait(0.3)
+        assert not scene.here
+
+
+def test_a_grace_does_not_run_while_the_process_stands_still() -> None:
+    scene = Scene()
+    scene.wait(1)
+    scene.open()
+    scene.close()
+    scene.wait(1)
+    scene.stand_still(5)
+    scene.wait(GRACE - 2)
+    assert scene.here
+    scene.wait(2)
+    assert not scene.here
+
+
+def test_nothing_is_told_after_a_pause_before_all_is_read_that_came_in() -> None:
+    scene = Scene(ONE)
+    scene.wait(1, beats=True)
+    told, scene.relay = scene.told, False
+    scene.stand_still(3)
+    scene.say(ONE, said())
+    scene.wait(0.3)
+    assert scene.here and scene.told == told
+    scene.relay = True
+    scene.wait(0.3)
+    assert scene.told == told + 1
+
+
+# Giving way
+
+
+def test_a_grace_gives_way_to_a_line_of_which_another_node_is_sure() -> None:
+    scene = Scene(ONE)
+    scene.wait(1, beats=True)
+    scene.open()
+    scene.close()
+    scene.say(ONE, said())
+    assert scene.mine, "it may have been lost there meanwhile"
+    scene.wait(2.5)
+    scene.confirm(ONE)
+    assert not scene.mine and scene.here
+
+
+def test_a_grace_gives_way_to_a_line_that_is_read_of() -> None:
+    scene = Scene(ONE)
+    scene.wait(1, beats=True)
+    scene.open()
+    scene.fall_deaf()
+    scene.close()
+    for number in range(4):
+        scene.wait(0.5)
+        scene.read_notes({ONE: [stay()]})
+    assert not scene.mine and scene.here
+    newest = scene.newest_mark
+    scene.wait(0.2)
+    gone = [letter for letter in scene.said if isinstance(letter, Batch)][-1]
+    assert gone.people.states == {OWN: {"laptop": EPOCH + 1}}
+    assert gone.mark == newest + 1, "who only hears this node has not read the same"
+
+
+# What is old
+
+
+def test_what_is_read_takes_the_place_of_what_was_heard_only_when_it_is_surely_newer() -> None:
+    scene = Scene(ONE)
+    scene.wait(1, beats=True)
+    scene.read_notes()
+    scene.wait(0.1)
+    scene.say(ONE, said())
+    scene.fall_deaf()
+    for number in range(3):
+        scene.wait(0.5)
+        scene.read_notes({ONE: []})
+        assert scene.node.rooms.own.views[ONE]
+        assert len(scene.node._departures) == (number == 2)
+
+
+def test_who_has_rested_for_a_grace_is_not_shown_anew() -> None:
+    scene = Scene(ONE)
+    scene.say(ONE, said(resting=GRACE))
+    assert not scene.here
+    scene.say(ONE, said(resting=GRACE - 1))
+    assert scene.here
+    scene.say(ONE, said("away", resting=GRACE))
+    assert scene.node.rooms.own.roster.here["alice"].status == "away"
+
+
+def test_a_session_that_has_ended_is_not_shown_whoever_says_so() -> None:
+    scene = Scene(ONE)
+    scene.do(scene.node.end("laptop", EPOCH, scene.now))
+    scene.say(ONE, said())
+    assert not scene.here
+
+
+# Cursors of other nodes
+
+
+def steady(*others: str) -> Scene:
+    scene = Scene(*others)
+    scene.wait(LEASE + 1, beats=True)
+    assert scene.resumes(scene.marks[ONE], 0)
+    return scene
+
+
+def test_a_cursor_from_before_something_was_missed_is_not_good() -> None:
+    scene = steady(ONE)
+    before = scene.marks[ONE]
+    scene.say(ONE, said(), skipped=1)
+    assert not scene.resumes(before, 2)
+    scene.wait(1)
+    scene.tell_all(ONE)
+    assert not scene.resumes(before, 2)
+    scene.wait(1, beats=True)
+    assert scene.resumes(scene.marks[ONE], 2) and not scene.resumes(before, 2)
+
+
+def test_a_cursor_with_a_batch_that_has_not_come_is_not_good() -> None:
+    scene = steady(ONE)
+    assert not scene.resumes(scene.marks[ONE], 1)
+    scene.say(ONE, said())
+    assert scene.resumes(scene.marks[ONE], 1)
+
+
+def test_no_cursor_is_good_while_it_is_in_doubt_who_is_here() -> None:
+    scene = steady(ONE, TWO)
+    scene.say(TWO, said())
+    scene.others = (ONE,)
+    scene.wait(2, beats=True)
+    assert scene.resumes(scene.marks[ONE], 0)
+    scene.wait(2, beats=True)
+    assert not scene.resumes(scene.marks[ONE], 0), "the other one is silent"
+    scene.confirm(TWO)
+    scene.wait(1, beats=True)
+    assert scene.resumes(scene.marks[ONE], 0)
+    scene.hear(Goodbye(TWO))
+    scene.wait(2, beats=True)
+    assert scene.here and not scene.resumes(scene.marks[ONE], 0), "alice may have moved"
+    scene.wait(GRACE + 1, beats=True)
+    assert not scene.here and scene.resumes(scene.marks[ONE], 0)

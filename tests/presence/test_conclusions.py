@@ -84,12 +84,10 @@ class Scene:
     def close(self) -> None:
         self.do(self.node.close(OWN, "laptop", 1, self.now))
 
-    @property
-    def here(self) -> bool:
+    def is_here(self) -> bool:
         return "alice" in self.node.rooms.own.roster.here
 
-    @property
-    def mine(self) -> bool:
+    def is_mine(self) -> bool:
         return self.node.is_here(OWN, "laptop")
 
     # What the others say
@@ -149,10 +147,10 @@ def test_who_hears_nothing_lets_nobody_go_before_reading_what_others_wrote() -> 
     scene.wait(GRACE - 1)
     scene.read_notes()
     scene.wait(6)
-    assert scene.here
+    assert scene.is_here()
     scene.read_notes()
     scene.wait(0.1)
-    assert not scene.here
+    assert not scene.is_here()
 
 
 def test_who_left_goes_at_once_when_a_batch_shows_that_all_had_confirmed() -> None:
@@ -162,14 +160,14 @@ def test_who_left_goes_at_once_when_a_batch_shows_that_all_had_confirmed() -> No
         scene.beat(TWO, one=6 if confirmed else 5)
         asked = scene.newest_mark
         scene.say(ONE, EPOCH, mark=6)
-        assert scene.here != confirmed
+        assert scene.is_here() != confirmed
         if not confirmed:
             scene.wait(1)
-            assert scene.here and scene.newest_mark > asked, "it asks by itself"
+            assert scene.is_here() and scene.newest_mark > asked, "it asks by itself"
             scene.confirm(ONE)
-            assert scene.here
+            assert scene.is_here()
             scene.confirm(TWO)
-            assert not scene.here
+            assert not scene.is_here()
 
 
 def test_a_session_that_ended_is_waited_for_longer_where_nobody_is_heard() -> None:
@@ -181,9 +179,9 @@ def test_a_session_that_ended_is_waited_for_longer_where_nobody_is_heard() -> No
             scene.fall_deaf()
         scene.do(scene.node.end("laptop", scene.now.unix, scene.now))
         scene.wait(waits - 0.1)
-        assert scene.here
+        assert scene.is_here()
         scene.wait(0.3)
-        assert not scene.here
+        assert not scene.is_here()
 
 
 def test_a_grace_does_not_run_while_the_process_stands_still() -> None:
@@ -194,9 +192,9 @@ def test_a_grace_does_not_run_while_the_process_stands_still() -> None:
     scene.wait(1)
     scene.stand_still(5)
     scene.wait(GRACE - 2)
-    assert scene.here
+    assert scene.is_here()
     scene.wait(2)
-    assert not scene.here
+    assert not scene.is_here()
 
 
 def test_nothing_is_told_after_a_pause_before_all_is_read_that_came_in() -> None:
@@ -206,7 +204,7 @@ def test_nothing_is_told_after_a_pause_before_all_is_read_that_came_in() -> None
     scene.stand_still(3)
     scene.say(ONE, said())
     scene.wait(0.3)
-    assert scene.here and scene.told == told
+    assert scene.is_here() and scene.told == told
     scene.relay = True
     scene.wait(0.3)
     assert scene.told == told + 1
@@ -221,10 +219,10 @@ def test_a_grace_gives_way_to_a_line_of_which_another_node_is_sure() -> None:
     scene.open()
     scene.close()
     scene.say(ONE, said())
-    assert scene.mine, "it may have been lost there meanwhile"
+    assert scene.is_mine(), "it may have been lost there meanwhile"
     scene.wait(2.5)
     scene.confirm(ONE)
-    assert not scene.mine and scene.here
+    assert not scene.is_mine() and scene.is_here()
 
 
 def test_a_grace_gives_way_to_a_line_that_is_read_of() -> None:
@@ -236,7 +234,7 @@ def test_a_grace_gives_way_to_a_line_that_is_read_of() -> None:
     for number in range(4):
         scene.wait(0.5)
         scene.read_notes({ONE: [stay()]})
-    assert not scene.mine and scene.here
+    assert not scene.is_mine() and scene.is_here()
     newest = scene.newest_mark
     scene.wait(0.2)
     gone = [letter for letter in scene.said if isinstance(letter, Batch)][-1]
@@ -264,9 +262,9 @@ def test_what_is_read_takes_the_place_of_what_was_heard_only_when_it_is_surely_n
 def test_who_has_rested_for_a_grace_is_not_shown_anew() -> None:
     scene = Scene(ONE)
     scene.say(ONE, said(resting=GRACE))
-    assert not scene.here
+    assert not scene.is_here()
     scene.say(ONE, said(resting=GRACE - 1))
-    assert scene.here
+    assert scene.is_here()
     scene.say(ONE, said("away", resting=GRACE))
     assert scene.node.rooms.own.roster.here["alice"].status == "away"
 
@@ -275,7 +273,7 @@ def test_a_session_that_has_ended_is_not_shown_whoever_says_so() -> None:
     scene = Scene(ONE)
     scene.do(scene.node.end("laptop", EPOCH, scene.now))
     scene.say(ONE, said())
-    assert not scene.here
+    assert not scene.is_here()
 
 
 # Cursors of other nodes
@@ -320,6 +318,6 @@ def test_no_cursor_is_good_while_it_is_in_doubt_who_is_here() -> None:
     assert scene.resumes(scene.marks[ONE], 0)
     scene.hear(Goodbye(TWO))
     scene.wait(2, beats=True)
-    assert scene.here and not scene.resumes(scene.marks[ONE], 0), "alice may have moved"
+    assert scene.is_here() and not scene.resumes(scene.marks[ONE], 0), "alice may have moved"
     scene.wait(GRACE + 1, beats=True)
-    assert not scene.here and scene.resumes(scene.marks[ONE], 0)
+    assert not scene.is_here() and scene.resumes(scene.marks[ONE], 0)

@@ -5,8 +5,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
 
-.PHONY: run example install quick test check browser nginx postgresql node bench compare soak drill fuzz model \
-	mutants screenshots icons pins clean
+.PHONY: run example install quick test check browser nginx postgresql node bench compare \
+	hundred-thousand soak drill fuzz model mutants screenshots icons pins clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -80,6 +80,11 @@ bench: .venv/.done-test
 # make compare SHORT=1
 compare: .venv/.done-test
 	@$(BIN)/python -m benchmarks.compare $(if $(SHORT),--short,--write) $(ARGS)
+
+# A hundred thousand people here at once; writes the figures down. With few, for a trial only:
+# make hundred-thousand SHORT=1
+hundred-thousand: .venv/.done-test
+	@$(BIN)/python -m benchmarks.hundred_thousand $(if $(SHORT),--short,--write) $(ARGS)
 
 # An hour of people who come and go: does anything grow? A short one: MINUTES=3 make soak
 soak: .venv/.done-test

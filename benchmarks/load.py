@@ -154,7 +154,7 @@ def weigh(
     return report
 
 
-def _start_loading() -> None:
+def start_loading() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     # Nothing here makes cycles; a collection over millions of objects would be a pause.
@@ -335,12 +335,12 @@ class _Probes:
 
 
 def _observe(pipe: Connection, target: Target, numbers: range, cookies: list[str]) -> None:
-    _start_loading()
+    start_loading()
     _Observers(pipe, target, numbers, cookies).run()
 
 
 def _probe(pipe: Connection, target: Target, numbers: range, cookies: list[str]) -> None:
-    _start_loading()
+    start_loading()
     _Probes(pipe, target, numbers, cookies).run()
 
 

@@ -39,10 +39,11 @@ class Opened(NamedTuple):
 async def open_listeners(
     stack: ExitStack, host: str, port: int, flags: str, *, reuse_port: bool = False
 ) -> Opened:
-    """Listen at each place of a list with commas. Port 0 picks a free one, the same for all.
+    """Take each place of a list with commas. Port 0 picks a free one, the same for all.
 
-    With `reuse_port` other servers may do so, too. The stack takes away socket files; the listeners
-    are the caller's to close. Raises ConfigError, which names the `flags`.
+    With `reuse_port` other servers may do so, too. Nobody comes to an address before serve_on() is
+    called for it, but to a socket file. The stack takes away those; the listeners are the caller's
+    to close. Raises ConfigError, which names the `flags`.
     """
     opened = Opened([], "")
     urls = []
@@ -67,7 +68,7 @@ def beside(listener: Listener) -> Listener:
     """Another queue at the same address; a socket file has one for all."""
     if listener.family == socket.AF_UNIX:
         return Listener(fileno=os.dup(listener.fileno()))
-    # Not before it was bound: another server without --reuse-port would have shared our address.
+    # Not before it was bound: another server with --reuse-port would have shared our address.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     only_six = listener.family == socket.AF_INET6 and bool(
         listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
@@ -76,7 +77,10 @@ def beside(listener: Listener) -> Listener:
 
 
 async def serve_on(runner: web.AppRunner, listeners: Sequence[Listener]) -> None:
-    """Hand the listeners to the runner, which closes them in the end."""
+    """Hand the listeners to the runner, which closes them in the end.
+
+    Raises OSError where somebody else came to listen at the same address meanwhile.
+    """
     for listener in listeners:
         await web.SockSite(runner, listener, backlog=_IN_ONE_TURN).start()
 
@@ -121,7 +125,6 @@ def _bound(
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_six)
         listener.bind(address)
-        listener.listen()
         listener.setblocking(False)
     except BaseException:
         listener.close()

@@ -75,6 +75,8 @@ class Swarm:
         self.on_open: Callable[[int, float], None] = lambda number, now: None
         self.on_close: Callable[[Client, str], None] = lambda client, reason: None
         self.clients: dict[int, Client] = {}
+        # Bytes that all of them have read.
+        self.received = 0
         self.opening = 0
         # How long each pass over the ready sockets took: nobody waits here longer than two of them.
         self.pass_starts = array("d")
@@ -125,8 +127,11 @@ class Swarm:
         self._forget(client)
 
     def send(self, number: int, text: bytes) -> None:
-        assert len(text) < 126
-        self.clients[number].socket.send(bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text)
+        size = len(text)
+        length = bytes((size,)) if size < 126 else b"\x7e" + struct.pack("!H", size)
+        # The mask is a bit beside the length, and nothing but zeros.
+        head = bytes((0x81, 0x80 | length[0])) + length[1:] + bytes(4)
+        self.clients[number].socket.send(head + text)
 
     def stop_reading(self, number: int) -> None:
         self._epoll.unregister(self.clients[number].socket.fileno())
@@ -173,6 +178,7 @@ class Swarm:
         if not count:
             self._lose(client, "end of stream")
             return
+        self.received += count
         now = time.monotonic()
         start = 0
         if not client.open:

@@ -1,7 +1,9 @@
 """The parent of several server processes: it starts them, starts again what dies, and ends them.
 
-Each process has a queue of its own at every address, which the parent holds too: so nobody who
-waits in it is lost when the process dies or is replaced. A socket file has one queue for all.
+Each process has a queue of its own at every address, over which the kernel spreads those who come.
+The parent holds it, too: nobody who waits there is lost when the process is replaced. Of a process
+that died the queue is closed, so that those who come then are led to the others. A socket file has
+one queue for all.
 """
 
 import asyncio
@@ -10,6 +12,7 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic_ns
@@ -19,7 +22,7 @@ from aiohttp import web
 
 from presence_server import logs
 from presence_server.config import Config
-from presence_server.listening import beside, open_listeners, serve_on
+from presence_server.listening import Listener, beside, open_listeners, serve_on
 from presence_server.manager import tell_manager
 from presence_server.processes.operators import create_operators_app
 from presence_server.processes.server import Server
@@ -49,6 +52,7 @@ class _Parent:
         self._arguments = [*arguments, "--processes=1"]
         self._folder = folder
         self._servers: dict[int, Slot] = {}
+        self._queues: dict[int, list[Listener]] = {}
         self._valkey: Slot | None = None
         self._replacing = asyncio.Event()
 
@@ -134,15 +138,28 @@ class _Parent:
         opened = await open_listeners(
             stack, config.host, config.port, flags, reuse_port=config.reuse_port
         )
-        pages = opened.listeners
+        for listener in opened.listeners:
+            stack.enter_context(listener)
         for number in range(1, config.processes + 1):
-            if number > 1:
-                pages = [beside(listener) for listener in opened.listeners]
-            for listener in pages:
-                stack.enter_context(listener)
-            start = partial(Server.start, number, self._arguments, pages, self._folder)
-            self._servers[number] = Slot(f"Process {number}", start)
+            self._queues[number] = list(map(beside, opened.listeners))
+            start, leave = partial(self._start_server, number), partial(self._renew, number)
+            self._servers[number] = Slot(f"Process {number}", start, leave)
+        stack.callback(self._close_queues)
         return opened.where
+
+    async def _start_server(self, number: int) -> Server:
+        return await Server.start(number, self._arguments, self._queues[number], self._folder)
+
+    def _renew(self, number: int) -> None:
+        """Of a process that is no more: whoever waits there is turned away, and finds another."""
+        former = self._queues[number]
+        self._queues[number] = list(map(beside, former))
+        for listener in former:
+            listener.close()
+
+    def _close_queues(self) -> None:
+        for listener in chain(*self._queues.values()):
+            listener.close()
 
     async def _listen_to_operators(self, runners: AsyncExitStack, stack: ExitStack) -> str:
         config = self._config

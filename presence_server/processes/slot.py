@@ -38,10 +38,16 @@ class GivenUp(Exception):
 
 
 class Slot:
-    """`start` begins a new process each time it is called."""
+    """`start` begins a new process each time it is called; `left` is called when one died."""
 
-    def __init__(self, name: str, start: Callable[[], Awaitable[Started]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        start: Callable[[], Awaitable[Started]],
+        left: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
+        self._left = left
         # What serves; and all that have not ended, which are more while one is replaced.
         self.current: Started | None = None
         self._living: set[Started] = set()
@@ -69,6 +75,7 @@ class Slot:
                 )
             log.warning("%s has ended %s and is started again.", self.name, worded(status))
             async with self._changing:
+                self._left()
                 await self.fill()
 
     async def replace(self) -> bool:

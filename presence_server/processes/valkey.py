@@ -79,5 +79,5 @@ class Valkey:
         # What it said last is often why.
         with suppress(OSError):
             lines = (self._folder / "valkey.log").read_text(errors="replace").splitlines()
-            if lines and self.process.returncode:
+            if lines and (self.process.returncode or 0) > 0:
                 log.warning("Valkey said: %s", lines[-1])

@@ -53,7 +53,8 @@ async def never_refused(url: str) -> AsyncIterator[list[int]]:
 
     async def ask_on() -> None:
         connector = aiohttp.TCPConnector(force_close=True)
-        async with aiohttp.ClientSession(connector=connector) as http:
+        patience = aiohttp.ClientTimeout(total=8)
+        async with aiohttp.ClientSession(connector=connector, timeout=patience) as http:
             while True:
                 async with http.get(f"{url}/healthz") as answer:
                     assert answer.status == 200
@@ -61,9 +62,11 @@ async def never_refused(url: str) -> AsyncIterator[list[int]]:
                 await asyncio.sleep(0.005)
 
     asking = asyncio.create_task(ask_on())
-    yield count
-    asking.cancel()
-    await asyncio.wait([asking])
+    try:
+        yield count
+    finally:
+        asking.cancel()
+        await asyncio.wait([asking])
     assert asking.cancelled(), asking.exception()
 
 
@@ -71,12 +74,12 @@ async def test_processes_die_and_are_replaced_and_nobody_notices(
     server_process: ServerProcesses, visit: Visit, tmp_path: Path
 ) -> None:
     file = tmp_path / "site.sock"
-    server = await server_process(processes=3, host=f"127.0.0.1,unix:{file}", admin_port=0)
+    server = await server_process(processes=2, host=f"127.0.0.1,unix:{file}", admin_port=0)
     url = server.url.partition(",")[0]
-    assert server.url.endswith(f", unix:{file}") and len(children(server)) == 3
+    assert server.url.endswith(f", unix:{file}") and len(children(server)) == 2
 
     async def all_are_ready() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while True:
                 status, text = await ask(f"{server.admin_url}/readyz")
                 if status == 200 and '"degraded": false' in text:
@@ -93,10 +96,10 @@ async def test_processes_die_and_are_replaced_and_nobody_notices(
 
         await everybody_sees_everybody()
         _, metrics = await ask(f"{server.admin_url}/metrics")
-        sockets = [value_of(f'presence_sockets{{process="{n}"}}', metrics) for n in (1, 2, 3)]
+        sockets = [value_of(f'presence_sockets{{process="{n}"}}', metrics) for n in (1, 2)]
         assert sum(sockets) == len(PEOPLE)
         assert metrics.count("# TYPE presence_changes_total counter") == 1
-        assert len((await asked(f"{server.admin_url}/roster"))["other_nodes"]) == 2
+        assert len((await asked(f"{server.admin_url}/roster"))["other_nodes"]) == 1
         assert (await ask(f"{server.admin_url}/roster?app=none"))[0] == 404
         port = server.admin_url.rpartition(":")[2]
         listed = await asyncio.to_thread(who, server, f"--admin-port={port}")
@@ -109,15 +112,18 @@ async def test_processes_die_and_are_replaced_and_nobody_notices(
         redis_of(server).kill()
         await server.logged("Process 1 has ended by signal 9 and is started again.")
         await server.logged("Valkey has ended by signal 9 and is started again.")
-        await all_are_ready()
+        # Also while it is not there for a whole lease: the others are.
+        async with never_refused(url) as count:
+            await all_are_ready()
+        assert count[0] > 50
         await everybody_sees_everybody()
 
         before = set(children(server))
         async with never_refused(url) as count:
             os.kill(server.pid, signal.SIGHUP)
-            await server.logged("replaced all processes")
+            await until(lambda: "replaced all processes" in server.log, lambda: server.log)
         assert count[0] > 50
-        assert not before & set(children(server)) and len(children(server)) == 3
+        assert not before & set(children(server)) and len(children(server)) == 2
         await all_are_ready()
         await everybody_sees_everybody()
         assert [page.shown_offline for page in pages] == [[], [], [], []]

@@ -280,6 +280,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         await database.attempt(visits.forget(database, {0: 0}, 0))
     duty = _open_duty(app, presence)
     attendance = _open_attendance(app, presence, duty)
+    app[METRICS].watch_telling(app[SENDER].behind, lambda: duty.term is not None)
     stack.push_async_callback(duty.lay_down)
     stack.push_async_callback(_write_last, database, attendance)
     for task in running:

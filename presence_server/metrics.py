@@ -66,6 +66,13 @@ class Metrics:
         """Read, each time somebody asks, how many people and lines each app has."""
         self._registry.register(_Apps(people, lines))
 
+    def watch_telling(
+        self, behind: Callable[[], Mapping[str, tuple[int, int]]], is_on_duty: Callable[[], bool]
+    ) -> None:
+        """Read, each time, how many changes each app has yet to be told and for how many seconds
+        they wait, as far as this node tells, and whether it does."""
+        self._registry.register(_Telling(behind, is_on_duty))
+
     def time_database(self, kind: str, seconds: float) -> None:
         self._database.labels(kind).observe(seconds)
 
@@ -147,6 +154,26 @@ class _Apps(Collector):
             for app, number in read().items():
                 metric.add_metric([app], number)
             yield metric
+
+
+class _Telling(Collector):
+    def __init__(
+        self, behind: Callable[[], Mapping[str, tuple[int, int]]], is_on_duty: Callable[[], bool]
+    ) -> None:
+        self._behind = behind
+        self._is_on_duty = is_on_duty
+
+    def collect(self) -> Iterator[Metric]:
+        due = GaugeMetricFamily("presence_webhook_due", "Changes yet to be told", labels=["app"])
+        seconds = GaugeMetricFamily(
+            "presence_webhook_behind_seconds", "How long the first of them waits", labels=["app"]
+        )
+        for app, (number, waiting) in self._behind().items():
+            due.add_metric([app], number)
+            seconds.add_metric([app], waiting)
+        yield due
+        yield seconds
+        yield _gauge("duty", "1 while it tells webhooks and writes visits", self._is_on_duty())
 
 
 def _timers() -> int:

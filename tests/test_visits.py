@@ -164,7 +164,7 @@ async def test_who_writes_may_die(
             await alice.sees("bob", "online")
             await bob.send({"type": "leave"})
             await alice.sees("bob", "offline")
-        found = await until(there, lambda found: len(found) == 2)
+        found = await until(there, lambda found: len(found) == 2 and found[1]["left"] is not None)
         assert found[0] == before
         assert found[1]["user"] == "bob" and killed - 1 <= found[1]["left"] <= killed + 3
     await until(there, all_left(2))

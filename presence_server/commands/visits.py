@@ -1,9 +1,7 @@
 """`presence-server visits`: who was here, and when."""
 
 import argparse
-import csv
 import json
-import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from presence_server.presence.room import app_of
 from presence_server.presence.visits import Visit
 from presence_server.storage.database import Database
 from presence_server.visits import Asked
+from presence_server.web.admin.csv_text import csv_rows
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -98,15 +97,19 @@ def _writer(args: argparse.Namespace) -> Any:
     if args.json:
         return lambda visit: print(json.dumps(_fields(visit)))
     if args.csv:
-        rows = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
-        rows.writeheader()
-        return lambda visit: rows.writerow(_fields(visit))
+        print(",".join(_COLUMNS))
+        return lambda visit: print(_row(visit))
     return lambda visit: print("  ".join(_words(visit)))
 
 
 def _fields(visit: Visit) -> dict[str, Any]:
     room = visit.room.partition("/")[2]
     return {"room": room, "user": visit.user, "came": visit.came, "left": visit.left}
+
+
+def _row(visit: Visit) -> str:
+    values = _fields(visit).values()
+    return csv_rows([["" if value is None else str(value) for value in values]]).decode().strip()
 
 
 def _words(visit: Visit) -> Iterator[str]:

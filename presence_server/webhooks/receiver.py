@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any, NamedTuple
@@ -128,16 +128,16 @@ def _public_socket(address: tuple[Any, ...]) -> socket.socket:
 def is_public(host: str) -> bool:
     """Whether an address is of the open internet, also one that stands for another."""
     address = ip_address(host.partition("%")[0])
+    if address in _TRANSLATED:
+        return is_public(str(IPv4Address(int(address) & 0xFFFFFFFF)))
     return all(
         meant.is_global and not meant.is_multicast and not meant.is_reserved
         for meant in (address, *_meant(address))
     )
 
 
-def _meant(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
-    if isinstance(address, IPv4Address):
-        return []
-    found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _TRANSLATED:
-        found.append(IPv4Address(int(address) & 0xFFFFFFFF))
-    return [meant for meant in found if meant is not None]
+def _meant(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address]:
+    """The IPv4 addresses that an IPv6 address leads to."""
+    if isinstance(address, IPv6Address):
+        found = (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()))
+        yield from (meant for meant in found if meant is not None)

@@ -1,6 +1,7 @@
 """Telling the backends of all apps that have a webhook, while this node has the duty."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -46,6 +47,11 @@ class Sender:
     def states(self) -> dict[str, State]:
         """How the receivers are told that this node tells, by the names of their apps."""
         return {d.where.name: d.state for d, _, _ in self._running.values()}
+
+    def behind(self) -> dict[str, tuple[int, int]]:
+        """Of the same: how many changes are due, and for how many seconds the first has been."""
+        now = int(time.time())
+        return {name: (state.due, state.behind(now)) for name, state in self.states().items()}
 
     async def run(self) -> None:
         """Tell for ever."""

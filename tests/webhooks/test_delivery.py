@@ -14,6 +14,7 @@ from presence_server.apps import register
 from presence_server.apps.webhooks import state
 from presence_server.keys import APPS, DATABASE, KEYRING, SENDER
 from presence_server.webhooks import delivery
+from presence_server.webhooks.receiver import is_public
 from testing.app_client import AppClient
 from testing.receiver import Delivered, Receiver
 from tests.api.conftest import AddApp
@@ -271,6 +272,18 @@ async def test_a_private_address_is_not_connected_to(
             answer = told[app.name].answers[0]["answer"]
             assert answer == "a private address, which is not allowed"
     assert receiver.delivered == []
+
+
+@pytest.mark.parametrize(
+    ("hosts", "public"),
+    [
+        ("8.8.8.8 2606:4700::1 64:ff9b::808:808", True),
+        ("127.0.0.1 10.0.0.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 255.255.255.255", False),
+        (":: ::1 fe80::1%eth0 fd00::1 ff02::1 ::ffff:10.0.0.1 64:ff9b::a00:1 2002:a00:1::", False),
+    ],
+)
+def test_what_counts_as_private(hosts: str, public: bool) -> None:
+    assert [is_public(host) for host in hosts.split()] == [public] * len(hosts.split())
 
 
 async def test_a_message_has_its_limits(

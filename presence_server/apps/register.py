@@ -9,16 +9,16 @@ from itertools import groupby
 
 from presence_server.accounts.keyring import Keyring, Unreadable
 from presence_server.apps import webhooks
-from presence_server.storage.database import Database, Row, Transaction
+from presence_server.storage.database import Database, Row, TakenBack, Transaction, Writer
 
 _COLUMNS = "apps.id, apps.name, apps.created_at, origins, webhook, grace_milliseconds, visits"
 
 
-class NameTaken(Exception):
+class NameTaken(TakenBack):
     """There is an app of that name."""
 
 
-class NoSuchApp(Exception):
+class NoSuchApp(TakenBack):
     """There is no app of that name."""
 
 
@@ -63,12 +63,12 @@ class Secrets:
 
 
 async def add(
-    db: Database, keyring: Keyring, name: str, settings: AppSettings, now: int
+    db: Writer, keyring: Keyring, name: str, settings: AppSettings, now: int
 ) -> Secrets:
     """Raises NameTaken."""
     made = _new_secrets()
 
-    async def work(transaction: Transaction) -> bool:
+    async def work(transaction: Transaction) -> None:
         rows = await transaction.execute(
             "INSERT INTO apps (name, created_at, origins, webhook, grace_milliseconds, visits)"
             " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING RETURNING id",
@@ -76,12 +76,11 @@ async def add(
             now,
             *_values(settings),
         )
-        for (app_id,) in rows:
-            await _add_key(transaction, keyring, app_id, made, now)
-        return bool(rows)
+        if not rows:
+            raise NameTaken(name)
+        await _add_key(transaction, keyring, rows[0][0], made, now)
 
-    if not await db.write(work):
-        raise NameTaken(name)
+    await db.write(work)
     return made
 
 
@@ -104,7 +103,7 @@ async def find(db: Database, name: str) -> App:
     raise NoSuchApp(name)
 
 
-async def change(db: Database, app_id: int, settings: AppSettings) -> None:
+async def change(db: Writer, app_id: int, settings: AppSettings) -> None:
     """Change what was said of an app; at another address for webhooks all is told anew, and
     without visits those that were kept are gone."""
 
@@ -125,7 +124,7 @@ async def change(db: Database, app_id: int, settings: AppSettings) -> None:
     await db.write(work)
 
 
-async def resync(db: Database, app_id: int) -> None:
+async def resync(db: Writer, app_id: int) -> None:
     """Tell its backend anew who is here, as if it had never been told; also one that was gone."""
 
     async def work(transaction: Transaction) -> None:
@@ -135,26 +134,24 @@ async def resync(db: Database, app_id: int) -> None:
     await db.write(work)
 
 
-async def rotate(db: Database, keyring: Keyring, app_id: int, now: int) -> Secrets:
+async def rotate(db: Writer, keyring: Keyring, app_id: int, now: int) -> Secrets:
     """Make a new key; the one before it holds, and those before that one no longer."""
     made = _new_secrets()
 
-    async def work(transaction: Transaction) -> bool:
+    async def work(transaction: Transaction) -> None:
         await _drop_previous(transaction, app_id)
         await transaction.execute(
             "UPDATE app_keys SET replaced_at = $2 WHERE app_id = $1", app_id, now
         )
-        found = await transaction.execute("SELECT id FROM apps WHERE id = $1", app_id)
-        if found:
-            await _add_key(transaction, keyring, app_id, made, now)
-        return bool(found)
+        if not await transaction.execute("SELECT id FROM apps WHERE id = $1", app_id):
+            raise NoSuchApp
+        await _add_key(transaction, keyring, app_id, made, now)
 
-    if not await db.write(work):
-        raise NoSuchApp
+    await db.write(work)
     return made
 
 
-async def drop_previous(db: Database, app_id: int) -> list[str]:
+async def drop_previous(db: Writer, app_id: int) -> list[str]:
     """Let no key hold but the one to use; the ids of those that no longer do."""
 
     async def work(transaction: Transaction) -> list[Row]:
@@ -165,7 +162,7 @@ async def drop_previous(db: Database, app_id: int) -> list[str]:
     return [id for (id,) in await db.write(work)]
 
 
-async def delete(db: Database, app_id: int) -> None:
+async def delete(db: Writer, app_id: int) -> None:
     """Delete an app with all that belongs to it."""
 
     async def work(transaction: Transaction) -> None:

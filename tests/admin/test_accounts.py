@@ -66,7 +66,7 @@ def paths(server: TestServer) -> list[tuple[str, str]]:
     for route in server.app.router.routes():
         path = route.resource.canonical if route.resource else ""
         if path.startswith("/admin"):
-            path = path.replace("{account}", "2").replace("{act}", "disable")
+            path = path.replace("{account}", "2").replace("{app}", "1").replace("{act}", "disable")
             found.add((route.method, re.sub(r"{\w+}", "x", path)))
     return sorted(found)
 

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from presence_server.web.admin import accounts, audit_log, imports, invitations
+from presence_server.web.admin import accounts, apps, audit_log, imports, invitations, rooms
 from presence_server.web.admin.gate import act, page
 from presence_server.web.once import Once
 from presence_server.web.pages import add_slash
@@ -11,6 +11,7 @@ from presence_server.web.single_sign_on import by_password
 
 def routes(once: Once) -> list[web.RouteDef]:
     account = "/admin/accounts/{account:[0-9]{1,15}}"
+    app = "/admin/apps/{app:[0-9]{1,15}}"
     return [
         web.get("/admin", page(add_slash)),
         web.get("/admin/", page(accounts.lead_to_list)),
@@ -29,5 +30,14 @@ def routes(once: Once) -> list[web.RouteDef]:
         web.post("/admin/invitations/", by_password(act(invitations.add))),
         web.post("/admin/invitations/end", by_password(once(act(invitations.end)))),
         web.get("/admin/invitations/end", by_password(page(invitations.show_instead))),
+        web.get("/admin/apps/", page(apps.show_list)),
+        web.post("/admin/apps/", act(apps.add)),
+        web.get(app, page(apps.show)),
+        web.post(f"{app}/set", once(act(apps.change_settings))),
+        web.post(f"{app}/rotate", act(apps.rotate)),
+        web.post(f"{app}/token", act(apps.make_token)),
+        web.post(app + "/{act:[a-z]+}", once(act(apps.change))),
+        web.get(app + "/{act:[a-z]+}", page(apps.show_instead)),
+        web.get("/admin/rooms/", page(rooms.show)),
         web.get("/admin/log/", page(audit_log.show)),
     ]

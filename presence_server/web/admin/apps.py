@@ -1,0 +1,259 @@
+"""Other applications in the hands of administrators: keys, origins, webhooks, a token to try."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import NamedTuple, TypeVar
+
+from aiohttp import web
+
+from presence_server.accounts.audit import Audited
+from presence_server.accounts.keyring import Unreadable
+from presence_server.apps import register, tokens, webhooks
+from presence_server.apps.permissions import Permission, is_pattern
+from presence_server.apps.register import App, AppSettings, Secrets
+from presence_server.apps.settings import (
+    read_grace,
+    read_name,
+    read_origin,
+    read_visits,
+    read_webhook,
+)
+from presence_server.apps.tokens import SigningKey
+from presence_server.keys import APPS, DATABASE, KEYRING, ROOMS
+from presence_server.web.admin.gate import Impossible, audited, done, record, show as show_page
+from presence_server.web.admin.secret import show_secrets
+from presence_server.web.forms import Refused, read_form
+from presence_server.web.rendering import render
+
+T = TypeVar("T")
+
+_LIST = "/admin/apps/"
+_SETTINGS = ("origins", "webhook", "grace", "visits")
+_CLAIMS = ("user", "room", "permission")
+_TRIED_FOR = 600  # seconds
+
+
+class _Act(NamedTuple):
+    """What stands in the log, what is done, and what the page then says of the name."""
+
+    logged: str
+    do: Callable[[Audited, App], Awaitable[object]]
+    said: str
+
+
+_ACTS = {
+    "drop": _Act(
+        "dropped the previous key of",
+        lambda ends, app: register.drop_previous(ends, app.id),
+        "The previous key of {} holds no more.",
+    ),
+    "resync": _Act(
+        "told anew who is here",
+        lambda ends, app: register.resync(ends, app.id),
+        "{} is told anew who is here.",
+    ),
+    "delete": _Act(
+        "deleted the app",
+        lambda ends, app: register.delete(ends, app.id),
+        "The app {} is deleted.",
+    ),
+}
+
+
+async def show_list(request: web.Request) -> web.Response:
+    return await show_page(request, "admin_apps.html", await _list(request))
+
+
+async def _list(request: web.Request) -> dict[str, object]:
+    apps = await register.listed(request.app[DATABASE])
+    people = request.app[ROOMS].people
+    return {"section": "apps", "apps": [(app, people(app.id)) for app in apps]}
+
+
+async def add(request: web.Request) -> web.Response:
+    typed = await _typed(request, ("name", *_SETTINGS))
+    try:
+        name = _read(typed, "name", read_name)
+        made = await register.add(
+            audited(request, "made the app", name),
+            request.app[KEYRING],
+            name,
+            _settings(typed),
+            int(time.time()),
+        )
+    except register.NameTaken:
+        refusal = Refused(400, fields={"name": "There is an app of that name already."})
+        return await _list_page(request, refusal, typed)
+    except Refused as refusal:
+        return await _list_page(request, refusal, typed)
+    await request.app[APPS].read()
+    return await _show_secrets(request, f"The app {name} is made", made, _LIST)
+
+
+async def _list_page(
+    request: web.Request, refusal: Refused, typed: Mapping[str, str]
+) -> web.Response:
+    context = {**await _list(request), "form": refusal.form(typed)}
+    return await render(request, "admin_apps.html", context, status=refusal.status)
+
+
+async def show(request: web.Request) -> web.Response:
+    app = await _find(request)
+    if app is None:
+        raise web.HTTPNotFound
+    return await show_page(request, "admin_app.html", await _of(request, app), _said(app))
+
+
+async def show_instead(request: web.Request) -> web.Response:
+    raise web.HTTPSeeOther(f"{_LIST}{request.match_info['app']}")
+
+
+async def _of(request: web.Request, app: App) -> dict[str, object]:
+    return {
+        "section": "apps",
+        "app": app,
+        "told": await webhooks.state(request.app[DATABASE], app.id),
+        "people": request.app[ROOMS].people(app.id),
+        "permissions": list(Permission),
+    }
+
+
+def _said(app: App) -> dict[str, str]:
+    """What the form begins with."""
+    settings = app.settings
+    return {
+        "origins": "\n".join(settings.origins),
+        "webhook": settings.webhook or "",
+        "grace": "" if settings.grace is None else f"{settings.grace:g}",
+        "visits": str(settings.visits),
+    }
+
+
+async def change_settings(request: web.Request) -> web.Response:
+    app, typed = await _app(request), await _typed(request, _SETTINGS)
+    try:
+        settings = _settings(typed)
+    except Refused as refusal:
+        return await _app_page(request, app, refusal, typed)
+    await register.change(audited(request, "changed the app", app.name), app.id, settings)
+    return await _done(request, f"{app.name} is changed.", _url(app))
+
+
+async def rotate(request: web.Request) -> web.Response:
+    app = await _app(request)
+    writer = audited(request, "made a new key for", app.name)
+    made = await register.rotate(writer, request.app[KEYRING], app.id, int(time.time()))
+    await request.app[APPS].read()
+    return await _show_secrets(request, f"A new key for {app.name}", made, _url(app))
+
+
+async def change(request: web.Request) -> web.Response:
+    """One of the acts that need nothing but a button."""
+    act = _ACTS.get(request.match_info["act"])
+    if act is None:
+        raise web.HTTPNotFound
+    app = await _app(request)
+    await act.do(audited(request, act.logged, app.name), app)
+    page = _LIST if request.match_info["act"] == "delete" else _url(app)
+    return await _done(request, act.said.format(app.name), page)
+
+
+async def make_token(request: web.Request) -> web.Response:
+    """A token to try, as the app's backend would make it."""
+    app, typed = await _app(request), await _typed(request, _CLAIMS)
+    try:
+        rooms = {_read(typed, "room", _pattern): _read(typed, "permission", Permission)}
+        user = _read(typed, "user", _user)
+        made = register.unseal(request.app[KEYRING], app.keys[0])
+    except Refused as refusal:
+        return await _app_page(request, app, refusal, _said(app) | typed)
+    except Unreadable:
+        raise Impossible("Its key cannot be read any more: make a new one.", _url(app)) from None
+    await record(request, f"made a token for {ascii(user)[1:-1]} of", app.name)
+    key = SigningKey(app.id, made.key, made.secret)
+    token = tokens.make_token(key, user, rooms, int(time.time()), _TRIED_FOR, None)
+    return await show_secrets(
+        request,
+        f"A token for {user}",
+        "It holds for ten minutes. Put it where a page of the app would get one from its backend.",
+        {"Token": token},
+        _url(app),
+    )
+
+
+async def _app_page(
+    request: web.Request, app: App, refusal: Refused, typed: Mapping[str, str]
+) -> web.Response:
+    context = {**await _of(request, app), "form": refusal.form({**_said(app), **typed})}
+    return await render(request, "admin_app.html", context, status=refusal.status)
+
+
+async def _show_secrets(
+    request: web.Request, title: str, made: Secrets, back: str
+) -> web.Response:
+    words = {"key": "Key id", "secret": "Secret", "webhook_secret": "Webhook secret"}
+    secrets = {words[name]: text for name, text in asdict(made).items()}
+    sentence = "This goes into the settings of its backend, and nowhere else."
+    return await show_secrets(request, title, sentence, secrets, back)
+
+
+async def _done(request: web.Request, sentence: str, page: str) -> web.Response:
+    # Other nodes come to know within a second, this one before the page is shown.
+    await request.app[APPS].read()
+    return await done(request, sentence, page)
+
+
+async def _typed(request: web.Request, names: tuple[str, ...]) -> dict[str, str]:
+    fields = await read_form(request)
+    return {name: fields.get(name, "").strip() for name in names}
+
+
+def _settings(typed: Mapping[str, str]) -> AppSettings:
+    """Raises Refused."""
+    return AppSettings(
+        origins=_read(typed, "origins", _origins),
+        webhook=_read(typed, "webhook", read_webhook) if typed["webhook"] else None,
+        grace=_read(typed, "grace", read_grace) if typed["grace"] else None,
+        visits=_read(typed, "visits", read_visits) if typed["visits"] else 0,
+    )
+
+
+def _read(typed: Mapping[str, str], name: str, read: Callable[[str], T]) -> T:
+    try:
+        return read(typed[name])
+    except ValueError as problem:
+        raise Refused(400, fields={name: f"This must be {problem}."}) from None
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(read_origin, text.split())))
+
+
+def _pattern(text: str) -> str:
+    if not is_pattern(text):
+        raise ValueError("a room, or the beginning of names with a * behind it")
+    return text
+
+
+def _user(text: str) -> str:
+    if problem := tokens.user_problem(text):
+        raise ValueError(f"1 to 128 printable characters, not {problem}")
+    return text
+
+
+async def _find(request: web.Request) -> App | None:
+    app_id = int(request.match_info["app"])
+    apps = await register.listed(request.app[DATABASE])
+    return next((app for app in apps if app.id == app_id), None)
+
+
+async def _app(request: web.Request) -> App:
+    app = await _find(request)
+    if app is None:
+        raise Impossible("This app has been deleted meanwhile.", _LIST)
+    return app
+
+
+def _url(app: App) -> str:
+    return f"{_LIST}{app.id}"

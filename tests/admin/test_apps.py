@@ -1,0 +1,130 @@
+"""Other applications and their rooms, as administrators see them."""
+
+import re
+from html import unescape
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from presence_server.accounts import audit
+from presence_server.apps import register
+from presence_server.keys import DATABASE
+from testing.app_client import AppClient
+from testing.visitor import Page, Visitor
+from tests.admin.conftest import Administrator
+from tests.conftest import Serve
+
+
+def secrets_in(page: Page) -> list[str]:
+    return [unescape(secret) for secret in re.findall(r'<code class="address">([^<]*)<', page.text)]
+
+
+async def press(visitor: Visitor, act: str, **fields: str) -> Page:
+    return await visitor.submit(f"/admin/apps/1/{act}", fields, form="/admin/apps/1")
+
+
+async def acts(server: TestServer) -> list[str]:
+    entries = await audit.page(server.app[DATABASE], None, None, 100)
+    return [f"{entry.act} {entry.whom}" for entry in reversed(entries)]
+
+
+async def test_an_app_from_its_first_day_to_its_last(
+    serve: Serve, administrator: Administrator
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    said = {"name": "wiki", "origins": "https://wiki.example\nhttps://wiki.example", "visits": ""}
+    made = await alice.submit("/admin/apps/", said)
+    key, secret, webhook_secret = secrets_in(made)
+    assert key.startswith("key_") and webhook_secret.startswith("whsec_")
+    assert secret not in (await alice.get("/admin/apps/1")).text
+    headers = {"Authorization": f"Bearer {key}.{secret}"}
+    assert (await alice.get("/api/v1/rooms", headers=headers)).status == 200
+    # A token to try lets somebody into a room, which is alive now.
+    (token,) = secrets_in(await press(alice, "token", user="u1", room="doc:*", permission="join"))
+    assert "Nobody is here" in (await alice.get("/admin/rooms/?app=wiki&room=doc:1")).text
+    wiki = AppClient(alice.url, alice.http, {"name": "wiki", "key": key, "secret": secret})
+    async with wiki.line("u1", "doc:1", token=token):
+        page = (await alice.get("/admin/rooms/")).text
+        assert re.search(r'room=doc%3A1">doc:1</a></th><td>wiki</td><td class="number">1<', page)
+        shown = (await alice.get("/admin/rooms/?app=wiki&room=doc:1")).text
+        assert "u1" in shown and "Online" in shown
+        assert "alice" in (await alice.get("/admin/rooms/?app=&room=")).text
+        assert "1 here" in (await alice.get("/admin/apps/1")).text
+    # Another key, beside which the first holds until it is dropped.
+    other, other_secret, _ = secrets_in(await press(alice, "rotate"))
+    assert (await alice.get("/api/v1/rooms", headers=headers)).status == 200
+    assert (await press(alice, "drop")).status == 303
+    assert (await alice.get("/api/v1/rooms", headers=headers)).status == 401
+    headers = {"Authorization": f"Bearer {other}.{other_secret}"}
+    assert (await alice.get("/api/v1/rooms", headers=headers)).status == 200
+    changed = {"origins": "", "webhook": "https://wiki.example/told", "grace": "2.5", "visits": "7"}
+    assert (await press(alice, "set", **changed)).status == 303
+    app = await register.find(server.app[DATABASE], "wiki")
+    assert app.settings == register.AppSettings((), "https://wiki.example/told", 2.5, 7)
+    assert "told all there is to tell" in (await alice.get("/admin/apps/1")).text
+    assert (await press(alice, "resync")).status == 303
+    assert (await press(alice, "delete")).location == "/admin/apps/"
+    assert (await alice.get("/api/v1/rooms", headers=headers)).status == 401
+    assert (await alice.get("/admin/apps/1")).status == 404
+    assert await acts(server) == [
+        "made the app wiki",
+        "made a token for u1 of wiki",
+        "made a new key for wiki",
+        "dropped the previous key of wiki",
+        "changed the app wiki",
+        "told anew who is here wiki",
+        "deleted the app wiki",
+    ]
+
+
+BAD = [
+    ("name", "", "1 to 64"),
+    ("name", "<b>", "1 to 64"),
+    ("name", "wiki", "already"),
+    ("origins", "https://wiki.example/path", "without a path"),
+    ("origins", "javascript:alert(1)", "an origin"),
+    ("webhook", "ftp://wiki.example", "https://"),
+    ("webhook", "https://u:p@wiki.example", "without a password"),
+    ("grace", "-1", "0 or more"),
+    ("grace", "nan", "0 or more"),
+    ("visits", "1.5", "whole number"),
+    ("user", "\x01", "printable"),
+    ("room", "a b", "a room"),
+    ("permission", "all", "not a valid"),
+]
+
+
+async def test_what_an_app_cannot_be_is_told_at_its_field(
+    serve: Serve, administrator: Administrator
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    await alice.submit("/admin/apps/", {"name": "wiki"})
+    before = await acts(server)
+    for name, text, words in BAD:
+        if name in ("user", "room", "permission"):
+            usual = {"user": "u1", "room": "r", "permission": "join"}
+            answer = await press(alice, "token", **{**usual, name: text})
+        else:
+            answer = await alice.submit("/admin/apps/", {"name": "other", name: text})
+        assert answer.status == 400, (name, text)
+        if name != "permission":
+            assert f'id="{name}-error"' in answer.text and words in answer.text
+    assert await acts(server) == before
+    for query in ("app=x&room=y", "app=wiki&room=%3Cb%3E", "app=&room=y", "room="):
+        status = 200 if query == "room=" else 404
+        assert (await alice.get(f"/admin/rooms/?{query}")).status == status
+
+
+@pytest.mark.both_databases
+async def test_an_app_that_is_gone_meanwhile(serve: Serve, administrator: Administrator) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    await alice.submit("/admin/apps/", {"name": "wiki"})
+    token = {"csrf_token": (await alice.get("/admin/apps/1")).csrf_token}
+    await alice.post("/admin/apps/1/delete", token)
+    for act in ("set", "rotate", "token", "resync"):
+        assert (await alice.post(f"/admin/apps/1/{act}", token)).location == "/admin/apps/"
+    assert "deleted meanwhile" in (await alice.get("/admin/apps/")).text
+    assert (await alice.post("/admin/apps/1/nothing", token)).status == 404

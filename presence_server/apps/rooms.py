@@ -75,7 +75,9 @@ class AppRooms:
     def cursor(self, room: Room) -> str:
         return room.cursor(room.roster.version, _now())
 
-    def counts(self, app: int, limit: int, prefix: str, after: str | None) -> dict[str, int]:
+    def counts(
+        self, app: int, limit: int | None = None, prefix: str = "", after: str | None = None
+    ) -> dict[str, int]:
         """How many people are in the first of an app's rooms that have any, by their names."""
         before = len(key_of(app, ""))
         behind = "" if after is None else key_of(app, after)

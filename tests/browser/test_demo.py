@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from presence_server.commands.demo import GUEST, PASSWORD
 from tests.browser.conftest import OpenWindow
 from tests.browser.test_accessibility import violations_in_both_schemes
 from testing.processes import launch
@@ -49,7 +50,8 @@ async def test_the_demo_shows_people_who_come_and_go(tmp_path: Path, window: Ope
         before = await count.text_content()
         assert before and int(before) > 100
         await expect(count).not_to_have_text(before, timeout=20_000)
-    newcomer.complaints.clear()
+        # The server ends, and nobody shall look for it.
+        await newcomer.page.goto("about:blank")
 
 
 async def test_its_page_of_elements_is_live(tmp_path: Path, window: OpenWindow) -> None:
@@ -58,7 +60,9 @@ async def test_its_page_of_elements_is_live(tmp_path: Path, window: OpenWindow) 
         await ann.page.get_by_role("link", name="pages of your own").click()
         assert ann.page.url.removeprefix(url) in invitation.split()
         name = await ann.page.locator(".say strong").text_content()
-        bob = await (await window(url)).goto("/elements/")
+        bob = await window(url)
+        await bob.log_in(GUEST, PASSWORD)
+        await bob.goto("/elements/")
         in_list = bob.page.locator("presence-list li").filter(has_text=name)
         await expect(in_list).to_contain_text("online")
         await expect(bob.page.locator("presence-avatars li").first).to_be_visible()
@@ -73,5 +77,6 @@ async def test_its_page_of_elements_is_live(tmp_path: Path, window: OpenWindow) 
         assert copied.startswith('<presence-avatars room="page" token-from="/presence-token"')
         answer = await ann.page.request.get(f"{url}/elements/token?room=other")
         assert answer.status == 403
-    ann.complaints.clear()
-    bob.complaints.clear()
+        # The server ends, and nobody shall look for it.
+        for each in (ann, bob):
+            await each.page.goto("about:blank")

@@ -31,6 +31,7 @@ async def test_everything_leads_below_the_path(serve: Serve, visit: Visit) -> No
         assert page.status == 200
         found |= links(page.text)
     assert len(found) > 15
+    found.add((await alice.get("/favicon.ico")).location or "")
     assert [link for link in found if not link.startswith("/chat/")] == []
     origin = alice.url.removesuffix("/chat")
     for link in found:

@@ -23,6 +23,7 @@ from presence_server.presence.timing import (
     ENDED_WAITS_UNHEARD,
     PATIENCE,
     READINGS_APART,
+    SHORT_LIFE,
     WRITES_WITHIN,
     Timing,
 )
@@ -153,7 +154,7 @@ class Departures:
         have heard it, and nobody comes to one that died as soon as it began."""
         if peer.introduced_itself and peer.began > at:
             return False
-        if peer.had_lines or not peer.counters:
+        if peer.had_lines or not peer.counters or peer.last_sign - peer.began > SHORT_LIFE:
             return True
         readings = self._counters_read
         heard = self._hearing.read_until - peer.heard < 1.5 * self._timing.beat

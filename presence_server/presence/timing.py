@@ -16,6 +16,8 @@ PATIENCE = 1.0
 NOTES = 0.5
 # A node that has not written for so long does not run, or cannot write.
 WRITES_WITHIN = 1.6
+# Nobody has come to a node that fell silent so soon, unless it said so.
+SHORT_LIFE = 3.0
 # Readings that lie further apart have missed something.
 READINGS_APART = 4 * NOTES
 # Ended sessions are read so often.

@@ -235,13 +235,17 @@ class ClusterModel:
     def wait(self, seconds: float) -> None:
         self.world.wait(seconds)
 
-    def mend_all(self) -> None:
+    def mend_all_but_pauses(self) -> None:
         self.world.bring_redis_up()
         self.world.redis.delay = 0.0
         self.world.database.works = True
         for slot, host in enumerate(self.world.hosts):
             self.world.mend(slot)
             host.database = True
+
+    def mend_all(self) -> None:
+        self.mend_all_but_pauses()
+        for slot, host in enumerate(self.world.hosts):
             if host.alive and host.paused:
                 self.world.resume(slot)
 

@@ -251,6 +251,17 @@ FOUND = {
         ("take_redis_down", {"frozen": False}),
         _wait(12),
     ),
+    "a node stands still that never had a line, as somebody opens a page there": _run(
+        _wait(5),
+        _at("open_page", 2, user="bob"),
+        ("take_redis_down", {"frozen": False}),
+        _wait(2),
+        _at("open_page", 1, user="bob"),
+        _at("pause", 1),
+        ("mend_all_but_pauses", {}),
+        _wait(2),
+        _wait(5),
+    ),
     "clocks are apart when a node starts": _run(
         _wait(0.2),
         _at("stop", 0),

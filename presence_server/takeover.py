@@ -10,6 +10,7 @@ from typing import NamedTuple
 from presence_server import notes
 from presence_server.accounts import sessions
 from presence_server.presence.records import OWN, Stay
+from presence_server.presence.room import is_claim, tag_of
 from presence_server.storage.database import Database, Read, Transaction
 
 
@@ -86,12 +87,14 @@ async def _stays(read: Read, node: _Node, left: Left) -> list[Stay]:
     )
     # Until then `resting` is when the last line closed.
     stays = [notes.stay_in(row) for row in rows]
-    return [stay._replace(resting=_resting(stay.resting, node, left)) for stay in stays]
+    return [stay._replace(resting=_resting(stay, node, left)) for stay in stays]
 
 
-def _resting(left_at: float | None, node: _Node, left: Left) -> float:
-    if left_at is not None:
-        return (node.wrote_at - left_at) / 1000 + (node.dead if left.others else 0.0)
+def _resting(stay: Stay, node: _Node, left: Left) -> float:
+    if stay.resting is not None:
+        # A claim ends when its backend said, whether or not any node runs.
+        counts = left.others or is_claim(tag_of(stay.room, stay.session))
+        return (node.wrote_at - stay.resting) / 1000 + (node.dead if counts else 0.0)
     absent = node.dead if node.stopped else node.dead - left.lease
     return absent if left.others else min(absent, 0.0)
 

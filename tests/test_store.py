@@ -369,6 +369,16 @@ async def test_how_long_somebody_counts_as_away(
     assert stay.resting == pytest.approx(resting, abs=1)
 
 
+async def test_a_claim_ends_when_it_was_to_though_no_node_ran(db: Database) -> None:
+    one, two = Running(db, "one"), Running(db, "two", alone=True)
+    one.node.put(here("bot", resting=-60)._replace(session="7.bot"))
+    await one.store.write()
+    await age(db, "one", 20)
+    await two.store.open()
+    (stay,) = two.node.adopted
+    assert stay.resting == pytest.approx(-40, abs=1)
+
+
 @pytest.mark.both_databases
 async def test_of_two_nodes_the_one_counts_where_a_session_was_last(db: Database) -> None:
     for name, resting in (("one", 5.0), ("two", None), ("three", 2.0)):

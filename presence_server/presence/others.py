@@ -103,7 +103,8 @@ class Others:
                 peer.hear_beat(letter, sent_at)
                 peer.note_version(letter.mark, self._hearing.said_version, now)
             case Batch() if peer.hear_batch(letter):
-                self._take_in(letter.node, peer, letter.people.states, letter.mark, now)
+                late = peer.lateness(letter.unix, now)
+                self._take_in(letter.node, peer, letter.people.states, letter.mark, late, now)
                 return letter.people.choices
             case Part():
                 is_first = peer.life is Life.NEW
@@ -111,30 +112,35 @@ class Others:
                 if people is not None:
                     if not is_first:
                         self._peers.forget_versions()
-                    self._replace(letter.node, peer, people.states, now)
+                    late = peer.lateness(letter.unix, now)
+                    self._replace(letter.node, peer, people.states, late, now)
                     return people.choices
             case Goodbye():
                 self._leave(letter.node, peer, now)
         return {}
 
-    def _take_in(self, node: str, peer: Peer, states: States, mark: int, now: Moment) -> None:
+    def _take_in(
+        self, node: str, peer: Peer, states: States, mark: int, late: int, now: Moment
+    ) -> None:
         for room, some in states.items():
             for tag, said in some.items():
                 source = Source(node, room, tag)
                 if isinstance(said, Said):
-                    self._place(source, peer, said, now)
+                    self._place(source, peer, said, late, now)
                 else:
                     since = min(said + peer.clock, now.unix)
                     self._remove(source, Departure(Why.TOLD, now.elapsed, since, mark))
 
-    def _replace(self, node: str, peer: Peer, states: States, now: Moment) -> None:
+    def _replace(
+        self, node: str, peer: Peer, states: States, late: int, now: Moment
+    ) -> None:
         for source, entry in self._rooms.view(node):
             if source.tag not in states.get(source.room, {}):
                 since = min(entry.left_second or now.unix, now.unix)
                 self._remove(source, Departure(Why.TOLD, now.elapsed, since, NO_MARK))
-        self._take_in(node, peer, states, 0, now)
+        self._take_in(node, peer, states, 0, late, now)
 
-    def _place(self, source: Source, peer: Peer, said: Said, now: Moment) -> None:
+    def _place(self, source: Source, peer: Peer, said: Said, late: int, now: Moment) -> None:
         if source.room == OWN and source.tag in self._ended:
             self._rooms.own.roster.refuse(said.user, min(said.since + peer.clock, now.unix))
             return
@@ -144,6 +150,10 @@ class Others:
             # It is about to be let go, and only waits for what cannot be heard.
             return
         left = None if said.resting is None else now.elapsed - said.resting
+        if left is not None and is_claim(source.tag):
+            # It ends when its backend said, however late that is read. Of a grace it is surer that
+            # it is not over before its time.
+            left -= late
         since = min(said.since + peer.clock, now.unix + 1)
         # Of a claim it is the second of its end.
         left_second = said.left + peer.clock if said.left else 0
@@ -297,7 +307,7 @@ class Others:
         """A node stopped whose goodbye was not heard."""
         peer = self._peers.find(name, now, Life.NOTED)
         if peer is not None and peer.lives:
-            self._replace(name, peer, _states(stays, now), now)
+            self._replace(name, peer, _states(stays, now), 0, now)
             self._leave(name, peer, now)
 
     def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
@@ -306,7 +316,7 @@ class Others:
             return
         if peer.noted is not None and peer.written_at >= peer.heard:
             stays, peer.noted = peer.noted, None
-            self._replace(name, peer, _states(stays, now), now)
+            self._replace(name, peer, _states(stays, now), 0, now)
         if peer.noted is None:
             peer.believed_at = peer.written_at
 

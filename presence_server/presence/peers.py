@@ -89,6 +89,11 @@ class Peer:
         apart = min(self._clocks, default=0)
         return apart if abs(apart) > 2 else 0
 
+    def lateness(self, unix: int, now: Moment) -> int:
+        """For how many seconds a letter was on its way, if that is more than two."""
+        late = now.unix - unix - min(self._clocks, default=now.unix - unix)
+        return late if late > 2 else 0
+
     @property
     def last_sign(self) -> float:
         return max(self.heard, self.wrote)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from presence_server.presence.records import Chosen, Notes, Record, Stay
+from presence_server.presence.room import is_claim, tag_of
 
 # As in the store: a node that has not written for so long does not run, or cannot write.
 WRITES_WITHIN = 1.6
@@ -132,7 +133,8 @@ class Database:
     def _resting(row: Row, node: NodeRow, lease: float, now: float, others: bool) -> float:
         dead = now - node.wrote_at
         if row.left is not None:
-            return node.wrote_at - row.left + (dead if others else 0.0)
+            counts = others or is_claim(tag_of(row.stay.room, row.stay.session))
+            return node.wrote_at - row.left + (dead if counts else 0.0)
         absent = dead if node.stopped else dead - lease
         return absent if others else min(absent, 0.0)
 

@@ -139,13 +139,14 @@ class Judge:
             shown = {u: status for u, status in view.items() if u in sure}
             assert shown == sure, f"rule 10: {view} is shown, {truth} is so"
         for username in truth.keys() - unsure:
-            # What a node knew later than others is so since later.
-            if not self.was_troubled and username not in witness.hasty:
-                since = [self._since(slot, username) for slot, _ in self._alive()]
-                # A difference of two seconds is not told from a letter that is late.
-                apart = max(since, default=0) - min(since, default=0)
-                wrong = any(host.clock for _, host in self._alive())
-                assert apart <= (4 if wrong else 0), f"rule 11: {username} is so since {since}"
+            # What is written down is told by the clock of who wrote it.
+            wrong = any(host.clock for _, host in self._alive())
+            if username in witness.hasty or (wrong and self.was_troubled):
+                continue
+            since = [self._since(slot, username) for slot, _ in self._alive()]
+            # A difference of two seconds is not told from a letter that is late.
+            apart = max(since, default=0) - min(since, default=0)
+            assert apart <= (4 if wrong else 0), f"rule 11: {username} is so since {since}"
         for _, host in self._alive():
             assert not host.node.degraded, "degraded although all is well"
 
@@ -192,6 +193,7 @@ class Judge:
 
     def _note_troubles(self) -> None:
         now, redis, database = self.world.now, self.world.redis, self.world.database
+        self.world.witness.troubled_at = self.trouble
         self.slowest = max(self.slowest, redis.delay)
         if not redis.serves:
             self.redis_troubled = now
@@ -276,7 +278,7 @@ class Judge:
     def _is_lost(self, username: str) -> bool:
         """Whether some node may have a claim that was ended or made anew where it is not heard."""
         witness = self.world.witness
-        lost = username in witness.lost_placements or username in witness.hasty
+        lost = username in witness.lost_placements or username in witness.contested
         return lost and witness.longest.get(username, LONG_AGO) > self.world.now - self.world.lease
 
     def _logged_out(self, now: float) -> set[str]:

@@ -839,6 +839,8 @@ class Witness:
         self.placements: dict[str, Placement] = {}
         # Until when each was placed at any node, whatever was said later at another.
         self.longest: dict[str, float] = {}
+        # Those that were made at two nodes, of which one may not have heard of the other.
+        self.contested: set[str] = set()
         # Those that perhaps nobody knows of any more.
         self.lost_placements: set[str] = set()
         self.choices: dict[str, str | None] = {}
@@ -850,7 +852,9 @@ class Witness:
         self.chosen_at: dict[str, tuple[float, Host | None]] = {}
         # Users of whom nodes may differ about what they have chosen.
         self.unsure: set[str] = set()
-        # Who did two things at once, so that nodes may have seen them in another order.
+        # When anything was last wrong, as far as somebody notes that.
+        self.troubled_at = -100.0
+        # Who did two things at once: nodes may have seen them in another order, or one not at all.
         self.hasty: set[str] = set()
         # The hosts on which somebody has had a line since they were last settled.
         self.homes: dict[str, set[Host]] = {}
@@ -914,6 +918,8 @@ class Witness:
         line = self.lines.get(number)
         if line is None:
             return
+        if now - self.acts[line.subject] < 1 or line.host.paused:
+            self.hasty.add(line.subject)
         status = self.session_status(line.place)
         self.homes.setdefault(line.subject, set()).add(line.host)
         del self.lines[number]
@@ -928,7 +934,7 @@ class Witness:
         before = self.placements.get(name)
         if before is not None and before.until > now and before.host is not host:
             # Until all know of both, either may be shown.
-            self.hasty.add(name)
+            self.contested.add(name)
         self.homes.setdefault(name, set()).add(host)
         self.placements[name] = Placement(host, status, now, now + ttl)
         self.longest[name] = max(now + ttl, self.longest.get(name, 0.0))
@@ -943,8 +949,10 @@ class Witness:
 
     def chose(self, username: str, status: str | None, host: Host | None, now: float) -> None:
         before, by = self.chosen_at.get(username, (-100.0, None))
-        if now - before < (2 if by is host else 15):
-            # On two nodes at once: which one holds is for them to agree on.
+        clocks = [0.0 if at is None else at.clock for at in (by, host)]
+        # One that does not know of the other is put in its place by the clock alone.
+        unknown = now - before < 2 or (self.troubled_at >= before and clocks[0] != clocks[1])
+        if by is not host and unknown:
             self.unsure.add(username)
         else:
             self.unsure.discard(username)

@@ -18,6 +18,7 @@ from presence_server.app import create_admin_app, create_app
 from presence_server.collector import short_collections
 from presence_server.config import Config, ConfigError
 from presence_server.keys import CONFIG
+from presence_server.event_loop import new_event_loop
 from presence_server.listening import open_listeners, serve_on
 from presence_server.live.seats import capacity
 from presence_server.logs import Seldom
@@ -66,7 +67,8 @@ def run(
         for risk in config.risks():
             log.warning(risk)
     try:
-        asyncio.run(_serve(config, furnish, invitation, inherited))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(config, furnish, invitation, inherited))
     except BaseExceptionGroup as group:
         raise _sole_cause(group) from None
     return 0

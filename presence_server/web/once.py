@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -16,6 +17,8 @@ from presence_server.collector import untie
 from presence_server.keys import KEYRING
 from presence_server.web import cookies
 from presence_server.web.forms import read_form
+from presence_server.web.runner import waiter
+from presence_server.web.turnstile import TURNSTILE
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -52,7 +55,8 @@ class Once:
                 # The handler says what is wrong with it.
                 return await handler(request)
             while form in self._answers:
-                if (known := await asyncio.shield(self._answers[form])) is not None:
+                known = await _wait_for(self._answers[form], request)
+                if known is not None:
                     await cookies.replace(request, known.cookie)
                     return known.response()
             fields = await read_form(request)
@@ -84,6 +88,19 @@ class Once:
     def _forget(self, form: str, answer: "asyncio.Future[_Answer | None]") -> None:
         if self._answers.get(form) is answer:
             del self._answers[form]
+
+
+async def _wait_for(
+    answer: "asyncio.Future[_Answer | None]", request: web.Request
+) -> _Answer | None:
+    gone = waiter(request).gone
+    awaited: set[asyncio.Future[Any]] = {answer} if gone is None else {answer, gone}
+    await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+    if not answer.done():
+        raise ConnectionResetError("gone before the first one was answered")
+    # Thousands may have waited for it.
+    await request.app[TURNSTILE].go_on()
+    return answer.result()
 
 
 async def _answered(handler: Handler, request: web.Request) -> _Answer:

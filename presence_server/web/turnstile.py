@@ -13,6 +13,8 @@ from aiohttp import web
 
 # Some ten milliseconds of work.
 _IN_ONE_TURN = 6
+# To find that one is gone is work, too, if little.
+_GONE_IN_ONE_TURN = 60
 
 _Waiting = deque[tuple[asyncio.Future[None], Callable[[], bool]]]
 
@@ -20,21 +22,21 @@ _Waiting = deque[tuple[asyncio.Future[None], Callable[[], bool]]]
 class Turnstile:
     def __init__(self) -> None:
         self._let_in = 0
+        self._expecting = False
         self._beginning: _Waiting = deque()
         self._going_on: _Waiting = deque()
 
     async def enter(self, is_gone: Callable[[], bool]) -> None:
         """Begin in a turn with room in it; those who came before go first, and those who are gone
-        by then take no room."""
+        by then take little room."""
         await self._pass(self._beginning, is_gone)
 
     async def go_on(self) -> None:
         """Go on in a turn with room in it, before those who have not begun."""
-        await self._pass(self._going_on, _is_here)
+        await self._pass(self._going_on, lambda: False)
 
     async def _pass(self, line: _Waiting, is_gone: Callable[[], bool]) -> None:
-        if not self._let_in:
-            asyncio.get_running_loop().call_soon(self._next_turn)
+        self._expect_turn()
         if self._let_in < _IN_ONE_TURN and not self._next_line():
             self._let_in += 1
             return
@@ -42,22 +44,29 @@ class Turnstile:
         line.append((turn, is_gone))
         await turn
 
+    def _expect_turn(self) -> None:
+        if not self._expecting:
+            self._expecting = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
     def _next_turn(self) -> None:
-        self._let_in = 0
-        while self._let_in < _IN_ONE_TURN and (line := self._next_line()):
+        self._expecting = False
+        self._let_in = gone = 0
+        while self._let_in < _IN_ONE_TURN and gone < _GONE_IN_ONE_TURN:
+            if not (line := self._next_line()):
+                break
             turn, is_gone = line.popleft()
+            if turn.done() or is_gone():
+                gone += 1
+            else:
+                self._let_in += 1
             if not turn.done():
                 turn.set_result(None)
-                self._let_in += not is_gone()
-        if self._let_in:
-            asyncio.get_running_loop().call_soon(self._next_turn)
+        if self._let_in or gone:
+            self._expect_turn()
 
     def _next_line(self) -> _Waiting:
         return self._going_on or self._beginning
 
 
 TURNSTILE = web.AppKey("TURNSTILE", Turnstile)
-
-
-def _is_here() -> bool:
-    return False

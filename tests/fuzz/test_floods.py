@@ -11,8 +11,11 @@ import statistics
 import sys
 import time
 from asyncio.subprocess import PIPE
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote_plus
 
 import aiohttp
@@ -32,8 +35,6 @@ from tests.fuzz.hostile import frame
 from tests.operations.nginx import SITE, Nginx, make_certificate, replaced
 
 SECONDS = float(os.environ.get("FLOOD_SECONDS", "3"))
-# What the first flood fills for good: buffers of the allocator, caches of addresses and paths.
-WARM_UP = 2.0
 MIB = 2**20
 # The allocator keeps what a flood took at its height, and one may rise higher than those before it:
 # what is never given back grows in each of several floods.
@@ -70,6 +71,7 @@ class Watch:
 
     async def note(self) -> None:
         """Note the most of each, for ever."""
+        self.most = {}
         while True:
             held = await self.held()
             self.most = {name: max(held[name], self.most.get(name, 0)) for name in held}
@@ -86,7 +88,7 @@ class Watch:
         until = time.monotonic() + BACK_WITHIN
         while True:
             held = await self.held()
-            if _grown(before, held) == {} or time.monotonic() > until:
+            if _left(before, held) == {} or time.monotonic() > until:
                 return held
             await asyncio.sleep(0.5)
 
@@ -102,8 +104,8 @@ async def ping(peer: RawPeer, delays: list[float]) -> None:
         await asyncio.sleep(0.11)
 
 
-def _grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    """Descriptors and tasks that are still there; for memory see stands()."""
+def _left(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    """Descriptors and tasks that are still there; of memory see SAME."""
     here = ("descriptors", "tasks")
     return {name: after[name] for name in here if after[name] > before[name] + SPARE}
 
@@ -126,77 +128,124 @@ async def flood(name: str, port: int, seconds: float, mallory: Visitor, *flags: 
     return int(out)
 
 
-async def stands(
-    name: str,
-    server: ServerProcess,
-    beside: ServerProcess,
-    visit: Visit,
-    port: int | None = None,
-    *flags: str,
-) -> None:
-    """Flood the server, or what listens on the port before it."""
-    port = server.port if port is None else port
-    watch = Watch(server)
-    mallory, alice = await visit(server, "mallory"), await visit(server, "alice")
-    bob = await visit(beside)
-    await bob.log_in("alice")
-    here: list[float] = []
-    there: list[float] = []
-    before = await watch.held()
-    await flood(name, port, WARM_UP, mallory, *flags)
-    await asyncio.sleep(1.5)
-    before["memory"] = (await watch.held())["memory"]
-    async with AsyncExitStack() as stack:
-        work = [asyncio.create_task(watch.note())]
-        for visitor, delays in ((alice, here), (bob, there)) * PINGS:
-            peer = await stack.enter_async_context(RawPeer.of(visitor))
-            work.append(asyncio.create_task(ping(peer, delays)))
-        began = watch.ran()
-        acts = await flood(name, port, SECONDS, mallory, *flags)
-        ran, waited = (now - then for now, then in zip(watch.ran(), began, strict=True))
-        for task in work:
-            task.cancel()
-        await asyncio.wait(work)
-        assert all(task.cancelled() for task in work), work
-    after = await watch.back(before)
-    memory = [before["memory"], after["memory"]]
-    while memory[-1] > memory[-2] + SAME and len(memory) <= MOST_FLOODS:
-        await flood(name, port, SECONDS, mallory, *flags)
-        after = await watch.back(before)
-        memory.append(after["memory"])
-    # By so much the machine, which has other work, made it slower.
-    slower = (ran + waited) / ran
-    late, late_there = (statistics.quantiles(delays, n=100)[98] for delays in (here, there))
-    print(
-        f"\n{name}{' by nginx' if flags else ''}: {acts} in {SECONDS:.0f} s; "
-        + ", ".join(
-            f"{what} {before[what] // unit} -> {watch.most[what] // unit} -> {after[what] // unit}"
-            for what, unit in (("memory", MIB), ("descriptors", 1), ("tasks", 1))
+class Site:
+    """A flooded server, another beside it, and who is at both."""
+
+    def __init__(
+        self,
+        server: ServerProcess,
+        mallory: Visitor,
+        alice: Visitor,
+        bob: Visitor,
+        port: int,
+        *flags: str,
+    ) -> None:
+        self._server = server
+        self._watch = Watch(server)
+        self._mallory = mallory
+        # Whose sockets are at the flooded server, and at the one beside it.
+        self._here, self._there = alice, bob
+        # Of the server, or of what listens before it.
+        self._port = port
+        self._flags = flags
+
+    async def stands(self, name: str) -> None:
+        before = await self._watch.held()
+        acts, late = await self._delays_during(name)
+        after = await self._watch.back(before)
+        memory = [before["memory"], after["memory"]]
+        while memory[-1] > memory[-2] + SAME and len(memory) <= MOST_FLOODS:
+            await self._flood(name)
+            after = await self._watch.back(before)
+            memory.append(after["memory"])
+        most = self._watch.most
+        print(
+            f"\n{name}{' by nginx' if self._flags else ''}: {acts} in {SECONDS:.0f} s; memory "
+            + " -> ".join(str(size // MIB) for size in (*memory, most["memory"]))
+            + "".join(
+                f", {what} {before[what]} -> {most[what]} -> {after[what]}"
+                for what in ("descriptors", "tasks")
+            )
+            + f"; {late}"
         )
-        + f"; others waited {statistics.median(here) * 1000:.0f} ms, p99 {late * 1000:.0f},"
-        f" at the server beside it {statistics.median(there) * 1000:.0f}, {late_there * 1000:.0f};"
-        f" it could run for 1/{slower:.1f} of the time that it wanted"
-    )
-    assert memory[-1] <= memory[-2] + SAME, memory
-    assert _grown(before, after) == {}, (before, after)
-    assert late < LATE * slower + 2 * late_there
-    assert "Traceback" not in server.log and " status=500 " not in server.log
-    assert (await alice.get("/")).status == 200
+        assert memory[-1] <= memory[-2] + SAME, memory
+        assert _left(before, after) == {}, (before, after)
+        late.judge()
+        assert "Traceback" not in self._server.log and " status=500 " not in self._server.log
+        assert (await self._here.get("/")).status == 200
+
+    async def _delays_during(self, name: str) -> tuple[int, "Late"]:
+        here: list[float] = []
+        there: list[float] = []
+        async with AsyncExitStack() as stack:
+            work = [asyncio.create_task(self._watch.note())]
+            for visitor, delays in ((self._here, here), (self._there, there)) * PINGS:
+                peer = await stack.enter_async_context(RawPeer.of(visitor))
+                work.append(asyncio.create_task(ping(peer, delays)))
+            began = self._watch.ran()
+            acts = await self._flood(name)
+            ran, waited = (now - then for now, then in zip(self._watch.ran(), began, strict=True))
+            for task in work:
+                task.cancel()
+            await asyncio.wait(work)
+            assert all(task.cancelled() for task in work), work
+        return acts, Late(here, there, (ran + waited) / ran)
+
+    async def _flood(self, name: str) -> int:
+        return await flood(name, self._port, SECONDS, self._mallory, *self._flags)
 
 
-@pytest.mark.parametrize("name", [name for name in FLOODS if name != "slow heads"])
-async def test_floods(name: str, server_process: ServerProcesses, visit: Visit) -> None:
-    server = await server_process(admin_port=0, heartbeat=120, bcrypt_cost=10)
-    await stands(name, server, await server_process(heartbeat=120), visit)
+@dataclass
+class Late:
+    """How long sockets waited, and by so much the machine, which has other work, made the flooded
+    server slower."""
+
+    here: list[float]
+    there: list[float]
+    slower: float
+
+    def judge(self) -> None:
+        assert _p99(self.here) < LATE * self.slower + 2 * _p99(self.there)
+
+    def __str__(self) -> str:
+        here, there = (
+            f"{statistics.median(delays) * 1000:.0f} ms, p99 {_p99(delays) * 1000:.0f}"
+            for delays in (self.here, self.there)
+        )
+        return (
+            f"others waited {here}, at the server beside it {there};"
+            f" it could run for 1/{self.slower:.1f} of the time that it wanted"
+        )
 
 
-@pytest.mark.parametrize("name", ["pages read", "log-ins hung up"])
+def _p99(delays: list[float]) -> float:
+    return statistics.quantiles(delays, n=100)[98]
+
+
+@asynccontextmanager
+async def opened(
+    servers: ServerProcesses, visit: Visit, port: int | None = None, *flags: str, **settings: Any
+) -> AsyncIterator[Site]:
+    """`port` is that of what listens before the server, if something does."""
+    server = await servers(admin_port=0, heartbeat=120, bcrypt_cost=10, **settings)
+    mallory, alice = await visit(server, "mallory"), await visit(server, "alice")
+    bob = await visit(await servers(heartbeat=120))
+    await bob.log_in("alice")
+    yield Site(server, mallory, alice, bob, port or server.port, *flags)
+
+
+async def test_floods(server_process: ServerProcesses, visit: Visit) -> None:
+    async with opened(server_process, visit) as site:
+        for name in FLOODS:
+            if name != "slow heads":
+                await site.stands(name)
+
+
 @pytest.mark.parametrize("place", ["postgresql"], indirect=True)
-async def test_floods_on_postgresql(
-    name: str, server_process: ServerProcesses, visit: Visit
-) -> None:
-    server = await server_process(admin_port=0, heartbeat=120, bcrypt_cost=10)
-    await stands(name, server, await server_process(heartbeat=120), visit)
+async def test_floods_on_postgresql(server_process: ServerProcesses, visit: Visit) -> None:
+    async with opened(server_process, visit) as site:
+        for name in ("pages not read", "pages read", "log-ins hung up"):
+            await site.stands(name)
 
 
 async def test_slow_ones_from_a_few_addresses_leave_room_for_others(
@@ -223,30 +272,25 @@ async def test_slow_ones_from_a_few_addresses_leave_room_for_others(
 
 
 @pytest.mark.skipif(nginx_binary() is None and "CI" not in os.environ, reason=MISSING)
-@pytest.mark.parametrize("name", ["half bodies", "pages not read", "log-ins hung up"])
 async def test_floods_through_nginx(
-    name: str, server_process: ServerProcesses, visit: Visit, tmp_path: Path
+    server_process: ServerProcesses, visit: Visit, tmp_path: Path
 ) -> None:
     folder = tmp_path / "nginx"
     folder.mkdir()
     certificate, key = make_certificate(folder)
     nginx = Nginx(folder)
-    server = await server_process(
-        port=lasting_port(),
-        admin_port=0,
-        heartbeat=120,
-        bcrypt_cost=10,
-        trusted_proxies="127.0.0.1",
-    )
+    port = lasting_port()
     changes = {
         "/etc/ssl/certs/presence-server.pem": str(certificate),
         "/etc/ssl/private/presence-server.key": str(key),
-        "127.0.0.1:8000": f"127.0.0.1:{server.port}",
+        "127.0.0.1:8000": f"127.0.0.1:{port}",
     }
     assert nginx.configure(replaced(SITE, changes)) is None
+    settings = {"port": port, "trusted_proxies": "127.0.0.1"}
     try:
         await nginx.start()
-        beside = await server_process(heartbeat=120)
-        await stands(name, server, beside, visit, nginx.port, "tls")
+        async with opened(server_process, visit, nginx.port, "tls", **settings) as site:
+            for name in ("half bodies", "pages not read", "log-ins hung up"):
+                await site.stands(name)
     finally:
         nginx.stop()

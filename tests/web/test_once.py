@@ -1,7 +1,9 @@
 """Forms that are sent twice, as by two clicks: the second time with the cookie of the first."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -10,7 +12,8 @@ from aiohttp.test_utils import TestServer
 from presence_server.accounts import sessions, users
 from presence_server.accounts.lines import PasswordsBusy
 from presence_server.keys import DATABASE, PASSWORDS
-from presence_server.web import once
+from presence_server.web import cookies, once
+from presence_server.web.turnstile import _IN_ONE_TURN
 from testing.visitor import PASSWORD, Page, Visitor
 from tests.conftest import Serve, Visit
 
@@ -187,3 +190,45 @@ async def test_what_was_not_done_for_the_first_is_done_for_one_of_the_others(
     statuses = sorted([(await each).status for each in tries])
     assert statuses == [303, 303, 303, 503]
     assert verdicts == ["busy", "hashed"]
+
+
+async def test_those_who_wait_for_one_answer_have_it_by_turns(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve(max_sockets_per_address=0)
+    alice, token = await at_the_form(server, visit, "/log_in/")
+    headers = cookie_of(alice)
+    fields = {**FORMS["/log_in/"], "csrf_token": token}
+    first = asyncio.Event()
+    turn, waiting, answered_in = 0, 0, Counter[int]()
+    answer, wait, replace = once._answered, once._wait_for, cookies.replace
+
+    async def slow(*values: Any) -> Any:
+        await first.wait()
+        return await answer(*values)
+
+    async def wait_too(*values: Any) -> Any:
+        nonlocal waiting
+        waiting += 1
+        return await wait(*values)
+
+    async def count(*values: Any) -> None:
+        answered_in[turn] += 1
+        await replace(*values)
+
+    async def send() -> Page:
+        async with Visitor.at(alice.url) as another:
+            return await another.post("/log_in/", fields, headers=headers)
+
+    monkeypatch.setattr(once, "_answered", slow)
+    monkeypatch.setattr(once, "_wait_for", wait_too)
+    monkeypatch.setattr(cookies, "replace", count)
+    sent = [asyncio.ensure_future(send()) for _ in range(10 * _IN_ONE_TURN)]
+    while waiting < len(sent) - 1:
+        await asyncio.sleep(0.05)
+    first.set()
+    while not all(task.done() for task in sent):
+        turn += 1
+        await asyncio.sleep(0)
+    assert {task.result().status for task in sent} == {303}
+    assert max(answered_in.values()) <= _IN_ONE_TURN

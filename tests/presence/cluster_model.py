@@ -55,6 +55,7 @@ class ClusterModel:
         self.world = World(grace=3.0, lease=5.0, clocks=clocks)
         self.judge = Judge(self.world, rooms=(OWN, *_APP_ROOMS))
         self.traveller = Traveller()
+        self._clocks = clocks
         self._numbers = count()
         self._sessions: dict[tuple[str, str], str] = {}
         self.world.wait(1)
@@ -146,10 +147,13 @@ class ClusterModel:
             )
         )
 
-    def choose(self, pick: int, status: Any) -> None:
+    def choose(self, pick: int, status: Any, text: str = "", lasts: int = 0) -> None:
+        """For so many seconds where all clocks are right; else, and with 0, until changed."""
         socket = self._pick(pick)
         if socket and self._running(socket[0]):
-            self.world.choose(socket[0], socket[2], status)
+            now = self.world.hosts[socket[0]].now.unix
+            until = now + lasts if lasts and not self._clocks else None
+            self.world.choose(socket[0], socket[2], status, text=text, until=until)
 
     def travel(self, slot: int, to: int, seconds: float) -> None:
         """An observer comes to a node, and then to another with the cursor of the first."""
@@ -321,7 +325,15 @@ _ACTS: Mapping[str, tuple[float, Values]] = {
     "log_out": (1, {"slot": _SLOTS, "user": _OWN_USERS}),
     "delete": (0.5, {"slot": _SLOTS, "user": _OWN_USERS}),
     "say": (2, {"pick": _PICKS, "status": _STATUSES}),
-    "choose": (1, {"pick": _PICKS, "status": ("online", "away", "busy", "invisible")}),
+    "choose": (
+        1.5,
+        {
+            "pick": _PICKS,
+            "status": ("online", "away", "busy", "invisible"),
+            "text": ("", "", "lunch", "back soon"),
+            "lasts": (0, 0, 2, 5, 12, 40),
+        },
+    ),
     "enter": (
         2,
         {

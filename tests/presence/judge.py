@@ -3,7 +3,8 @@
 The judge knows what people did (the witness) and the faults, and nothing of how the nodes work.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Person, Roster
@@ -22,6 +23,7 @@ class Sighting(NamedTuple):
 
     status: str
     since: int
+    about: Mapping[str, Any]
 
 
 class Observer:
@@ -55,15 +57,16 @@ class Observer:
 
     def _take(self, username: str, person: Person) -> None:
         before = self.people.get(username)
-        news = before is None or before.status != person.status or before.since < person.since
-        assert news or person.about, f"rule 7: {username} is told to be {person.status} again"
+        repeated = before is not None and before.since >= person.since
+        told = before is not None and (before.status, before.about) == (person.status, person.about)
+        assert not (repeated and told), f"rule 7: {username} is told to be {person.status} again"
         assert person.since >= self._since.get(username, 0), "rule 11: since runs backwards"
         self._since[username] = person.since
         self.told.setdefault(username, []).append(person.status)
         if person.status in ("offline", "deleted"):
             self.people.pop(username, None)
         else:
-            self.people[username] = Sighting(person.status, person.since)
+            self.people[username] = Sighting(person.status, person.since, person.about)
 
 
 class Judge:
@@ -244,6 +247,7 @@ class Judge:
 
     def _note_people(self) -> None:
         now, witness = self.world.now, self.world.witness
+        witness.pass_time(now)
         here = set()
         for number, line in witness.lines.items():
             witness.signs[line.subject] = now
@@ -456,6 +460,18 @@ class Judge:
             status = None if shown is None else shown.status
             assert status == true, f"rule 10: {username} is shown {status} and is {true}"
             assert shown is None or shown.since <= EPOCH + now + host.clock, "rule 11"
+            self._check_text(host, username, shown or self._gone(host, username))
+
+    def _check_text(self, host: Host, username: str, person: Person | None) -> None:
+        """Beside somebody who is here, or who is invisible and was seen to go."""
+        true = self.world.witness.text(username)
+        text = true if person is None else person.about.get("text", "")
+        assert text == true, f"rule 12: {text!r} stands beside {username}, who said {true!r}"
+
+    def _gone(self, host: Host, username: str) -> Person | None:
+        room, _, user = username.rpartition(" ")
+        found = host.node.rooms.get(room)
+        return None if found is None else found.roster.gone(user)
 
     def _check_degraded(self, host: Host) -> None:
         now = self.world.now

@@ -629,7 +629,8 @@ class World:
         host = self.hosts[slot]
         account = self.who(username).account
         app = app_of(self.witness.room_of(username))
-        self.witness.chose(username, status, host, self.now)
+        end = None if until is None else float(until - EPOCH)
+        self.witness.chose(username, status, host, self.now, text, end)
         host.do(
             username,
             lambda: host.carry_out(
@@ -825,6 +826,15 @@ class Placement(NamedTuple):
     until: float
 
 
+class Words(NamedTuple):
+    """What somebody chose to say and until when; and what others go on reading of who hides."""
+
+    text: str = ""
+    end: float | None = None
+    seen: str = ""
+    seen_end: float | None = None
+
+
 class Witness:
     """What people did, and nothing of what the servers made of it.
 
@@ -844,6 +854,7 @@ class Witness:
         # Those that perhaps nobody knows of any more.
         self.lost_placements: set[str] = set()
         self.choices: dict[str, str | None] = {}
+        self.words: dict[str, Words] = {}
         # When something happened that may change how somebody is.
         self.acts: dict[str, float] = {}
         # When somebody was last surely here: a line, or a page that was opened.
@@ -947,7 +958,16 @@ class Witness:
             self.lines[number] = line._replace(status=status)
             self.acts[line.subject] = now
 
-    def chose(self, username: str, status: str | None, host: Host | None, now: float) -> None:
+    def chose(
+        self,
+        username: str,
+        status: str | None,
+        host: Host | None,
+        now: float,
+        text: str = "",
+        end: float | None = None,
+    ) -> None:
+        """By its second `end` it is over, where clocks are right."""
         before, by = self.chosen_at.get(username, (-100.0, None))
         clocks = [0.0 if at is None else at.clock for at in (by, host)]
         # One that does not know of the other is put in its place by the clock alone.
@@ -956,15 +976,44 @@ class Witness:
             self.unsure.add(username)
         else:
             self.unsure.discard(username)
-        for name in {username, *self.acts}:
-            if user_of(name) == username:
-                self.acts[name] = now
+        self._acted(username, now)
         self.chosen_at[username] = now, host
+        self.words[username] = self._words(username, status, text, end)
         self.choices[username] = None if status == "online" else status
-        if status == "online":
+        if status == "online" and not text:
             for number, line in self.lines.items():
                 if line.who.user == username:
                     self.lines[number] = line._replace(status="online")
+
+    def _words(self, user: str, status: str | None, text: str, end: float | None) -> Words:
+        before = self.words.get(user, Words())
+        if status != "invisible":
+            return Words(text, end)
+        if self.choices.get(user) == "invisible":
+            return Words(text, end, before.seen, before.seen_end)
+        return Words(text, end, before.text, before.end if before.text else None)
+
+    def pass_time(self, now: float) -> None:
+        """What people chose for a while may be over."""
+        for user, words in list(self.words.items()):
+            if words.seen_end is not None and words.seen_end <= now:
+                words = self.words[user] = words._replace(seen="", seen_end=None)
+                self._acted(user, now)
+            if words.end is not None and words.end <= now:
+                back = self.choices.get(user) == "invisible"
+                self.words[user] = Words(words.seen, words.seen_end) if back else Words()
+                self.choices[user] = None
+                self._acted(user, now)
+
+    def text(self, name: str) -> str:
+        """What others read beside somebody."""
+        words = self.words.get(user_of(name), Words())
+        return words.seen if self.choice(name) == "invisible" else words.text
+
+    def _acted(self, user: str, now: float) -> None:
+        for name in {user, *self.acts}:
+            if user_of(name) == user:
+                self.acts[name] = now
 
     def ended(self, session: str, username: str, now: float) -> None:
         self.lines = {n: line for n, line in self.lines.items() if line.who.session != session}
@@ -990,4 +1039,5 @@ class Witness:
 
     def deleted(self, username: str, now: float) -> None:
         self.choices.pop(username, None)
+        self.words.pop(username, None)
         self.sent_away(username, now)

@@ -49,6 +49,7 @@ from presence_server.keys import (
     STORE,
     THROTTLE,
 )
+from presence_server.live.cover import Cover
 from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats, capacity
 from presence_server.metrics import Metrics
@@ -224,6 +225,7 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
         lease=config.lease,
         heartbeat=config.heartbeat,
         hide_last_seen=config.hide_last_seen,
+        cover=Cover(app[KEYRING].cursor_keys),
     )
     if not reached:
         presence.begin_unheard()

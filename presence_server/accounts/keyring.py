@@ -34,6 +34,7 @@ class Keyring:
         self._token_keys = [_derive(key, "tokens") for key in keys]
         # For what nodes say to each other; in the same order.
         self.letter_keys = [_derive(key, "letters") for key in keys]
+        self.cursor_keys = [_derive(key, "cursors") for key in keys]
 
     def seal(self, text: str) -> str:
         """Encrypt what is kept in the database."""

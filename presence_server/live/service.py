@@ -21,6 +21,7 @@ from presence_server.presence.commands import (
     TellChoice,
     TickSoon,
 )
+from presence_server.presence.cursors import Cover
 from presence_server.presence.members import Who
 from presence_server.presence.messages import MessageError, StatusMessage
 from presence_server.presence.moment import Moment
@@ -94,11 +95,17 @@ class PresenceService:
         lease: float,
         heartbeat: float,
         hide_last_seen: bool = False,
+        cover: Cover | None = None,
     ) -> None:
         self.relay = relay
         self._grace = grace
         self.node = Node(
-            name, grace=grace, lease=lease, now=_now(), hide_last_seen=hide_last_seen
+            name,
+            grace=grace,
+            lease=lease,
+            now=_now(),
+            hide_last_seen=hide_last_seen,
+            cover=cover,
         )
         self.hub = Hub(heartbeat)
         self.feeds = Feeds(self.node.rooms)

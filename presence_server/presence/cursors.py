@@ -9,12 +9,34 @@ number all that the node said of its own people has come, too. No clocks are com
 
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.moment import Moment
 from presence_server.presence.peers import Peers
 from presence_server.presence.roster import Versions
 from presence_server.presence.timing import Timing
+
+
+class Cover(Protocol):
+    """Hides two numbers from whoever carries a cursor: they grow with all that nodes say, also
+    of who is invisible."""
+
+    def cover(self, one: int, other: int) -> str: ...
+
+    def uncover(self, text: str) -> tuple[int, int] | None:
+        """The numbers; None if it is nothing that was covered."""
+
+
+class Uncovered:
+    """Where nobody else reads cursors."""
+
+    def cover(self, one: int, other: int) -> str:
+        return f"{one}-{other}"
+
+    def uncover(self, text: str) -> tuple[int, int] | None:
+        one, _, other = text.partition("-")
+        return (int(one), int(other)) if _is_number(one) and _is_number(other) else None
 
 
 class Cursors:
@@ -26,6 +48,7 @@ class Cursors:
         peers: Peers,
         timing: Timing,
         sequence: Callable[[], int],
+        cover: Cover,
     ) -> None:
         self._node = node
         self._versions = versions
@@ -34,6 +57,9 @@ class Cursors:
         self._timing = timing
         # The number of the batch with which all is said that has changed.
         self._sequence = sequence
+        self._cover = cover
+        # The numbers that were covered last, for many cursors have the same.
+        self._covered: tuple[int, int, str] = (0, 0, "")
         # The newest own beat that came back while all was known.
         self._mark = 0
         # What this node concluded by itself, others perhaps later: when, and at which version.
@@ -55,19 +81,25 @@ class Cursors:
     def cursor(self, version: int, *, up_to_date: bool) -> str:
         if not (up_to_date and self._mark and self._knows_all):
             return f"{self._node}.{version}"
-        return f"{self._node}.{version}.{self._mark}.{self._sequence()}"
+        return f"{self._node}.{version}.{self._place(self._mark, self._sequence())}"
+
+    def _place(self, mark: int, sequence: int) -> str:
+        if self._covered[:2] != (mark, sequence):
+            self._covered = mark, sequence, self._cover.cover(mark, sequence)
+        return self._covered[2]
 
     def is_own(self, cursor: str) -> bool:
         return cursor.startswith(f"{self._node}.")
 
     def resume(self, cursor: str, now: Moment) -> int | None:
-        node, *numbers = cursor.split(".")
-        if not numbers or not all(map(_is_number, numbers)):
+        node, _, rest = cursor.partition(".")
+        version, _, covered = rest.partition(".")
+        if not _is_number(version):
             return None
-        version, *place = map(int, numbers)
         if node == self._node:
-            return version
-        return self._elsewhere(node, *place, now=now) if len(place) == 2 else None
+            return int(version)
+        place = self._cover.uncover(covered)
+        return None if place is None else self._elsewhere(node, *place, now=now)
 
     def _elsewhere(self, node: str, mark: int, sequence: int, *, now: Moment) -> int | None:
         if not self._knows_all:

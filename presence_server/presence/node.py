@@ -19,7 +19,7 @@ from presence_server.presence.commands import (
     TellChoice,
     TickSoon,
 )
-from presence_server.presence.cursors import Cursors
+from presence_server.presence.cursors import Cover, Cursors, Uncovered
 from presence_server.presence.departures import Departures, Why
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.letters import (
@@ -58,6 +58,7 @@ class Node:
         lease: float,
         now: Moment,
         hide_last_seen: bool = False,
+        cover: Cover | None = None,
     ) -> None:
         self.name = name
         self.timing = timing = Timing(grace, lease)
@@ -67,7 +68,13 @@ class Node:
         self.hearing = Hearing(timing, now)
         self.peers = Peers(name, lease)
         self._cursors = Cursors(
-            name, self.versions, self.hearing, self.peers, timing, self._last_sequence
+            name,
+            self.versions,
+            self.hearing,
+            self.peers,
+            timing,
+            self._last_sequence,
+            cover or Uncovered(),
         )
         self.rooms = Rooms(
             name, self.versions, self._cursors, self.choices, self.profiles

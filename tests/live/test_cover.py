@@ -1,0 +1,24 @@
+import pytest
+
+from presence_server.live.cover import Cover
+
+KEYS = [bytes([number]) * 32 for number in range(3)]
+
+
+def test_numbers_are_covered_and_uncovered_also_while_keys_are_replaced() -> None:
+    covered = Cover(KEYS[:1]).cover(7, 2**40)
+    assert Cover(KEYS[:1]).uncover(covered) == (7, 2**40)
+    assert Cover(KEYS[1::-1]).uncover(covered) == (7, 2**40)
+    assert Cover(KEYS[1:]).uncover(covered) is None
+
+
+def test_nothing_is_seen_of_how_far_apart_they_are() -> None:
+    cover = Cover(KEYS)
+    texts = {cover.cover(7, number) for number in range(1000)}
+    assert len(texts) == 1000 and {len(text) for text in texts} == {32}
+    assert len({text[:4] for text in texts}) > 900
+
+
+@pytest.mark.parametrize("text", ["", "x" * 32, "0" * 32, "0" * 30, "00 " * 16, "1-2", "٣" * 32])
+def test_what_is_none_is_no_error(text: str) -> None:
+    assert Cover(KEYS).uncover(text) is None

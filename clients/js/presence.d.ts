@@ -27,6 +27,8 @@ export interface PresenceChange extends Event {
   readonly updated: ReadonlyMap<string, Person>;
   /** As they were, with `status` "offline" or "deleted" and `since` when they left, if known. */
   readonly removed: ReadonlyMap<string, Person>;
+  /** What is told anew of people who are not here. */
+  readonly others: ReadonlyMap<string, Pick<Person, "name" | "text" | "until">>;
 }
 
 /**

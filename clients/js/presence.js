@@ -219,6 +219,7 @@ class Changes {
   added = new Map();
   updated = new Map();
   removed = new Map();
+  others = new Map();
 
   put(id, person, before) {
     const isNew = before ? this.added.has(id) : !this.removed.delete(id);
@@ -278,6 +279,7 @@ class Roster {
     for (const [id, words] of about) {
       const { status, since } = this.all.get(id) ?? {};
       if (status) this.#put(id, { ...words, status, since }, changes);
+      else changes.others.set(id, words);
     }
   }
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import random
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
@@ -18,10 +19,12 @@ from presence_server.accounts import users
 from presence_server.commands import elements
 from presence_server.config import Config
 from presence_server.keys import DATABASE, PASSWORDS, PRESENCE
+from presence_server.presence.choices import ChosenStatus
 from presence_server.presence.commands import Command
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.profiles import Profile
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Status
 
@@ -56,6 +59,16 @@ _DOINGS_OF_LIVELY = 0.9
 # Seconds between two who do something, on average.
 _PAUSE = 0.4
 _HOUR = 3600
+# How likely it is that somebody says something of themself, and what: status, text, hours.
+_SAYS = 0.25
+_WORDS: tuple[tuple[ChosenStatus | None, str, int | None], ...] = (
+    ("busy", "📅 In a meeting", 1),
+    ("busy", "🎧 Writing, back soon", 2),
+    (None, "🏡 At home today", 8),
+    (None, "🍜 Lunch", 1),
+    (None, "☕ Glad to help", None),
+    ("away", "🌴 On holiday", 96),
+)
 
 
 def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
@@ -98,6 +111,8 @@ async def _crowd(app: web.Application) -> AsyncIterator[None]:
     names = [first + ending for first, ending in product(_FIRST_NAMES, _ENDINGS)]
     people = chance.sample(names, _PEOPLE)
     await _sign_up(app, people, chance)
+    for name in people:
+        app[PRESENCE].introduce(name, Profile(_name_of(name)))
     crowd = _Crowd(app[PRESENCE].node, app[PRESENCE].carry_out, people, chance)
     async with asyncio.TaskGroup() as tasks:
         living = tasks.create_task(crowd.live(), name="made-up people")
@@ -110,9 +125,16 @@ async def _sign_up(app: web.Application, people: list[str], chance: random.Rando
     await users.create(database, GUEST, await app[PASSWORDS].hash(PASSWORD), now)
     for name in people:
         # No password has such a hash: nobody logs in as them.
-        await users.create(database, name, "-", now)
+        await users.create(database, name, "-", now, name=_name_of(name))
     seen = {name: now - int(chance.expovariate(1 / (48 * _HOUR))) for name in people}
     await users.record_last_seen(database, seen, now)
+
+
+def _name_of(username: str) -> str:
+    """Such as "Aaron M." for aaron-m; some have none."""
+    first, *more = re.split("[._-]", username)
+    initials = "".join(f" {letter.upper()}." for letter in more)
+    return "" if first[-1].isdigit() else first.capitalize() + initials
 
 
 class _Crowd:
@@ -145,6 +167,9 @@ class _Crowd:
             self._come(name, since)
             if self._chance.random() < _AWAY:
                 self._turn(name, since)
+        for name in self._people:
+            if self._chance.random() < _SAYS:
+                self._say(name, now)
 
     def act(self, now: float) -> None:
         """Somebody does something, if they feel like it."""
@@ -168,6 +193,12 @@ class _Crowd:
         status: Status = "online" if self._here[name] == "away" else "away"
         self._here[name] = status
         self._carry_out(self._node.set_status(OWN, name, 0, status, _moment(now)))
+
+    def _say(self, name: str, now: float) -> None:
+        status, text, hours = self._chance.choice(_WORDS)
+        until = None if hours is None else int(now) + hours * _HOUR
+        moment = _moment(now)
+        self._carry_out(self._node.choose(0, name, status, moment, text=text, until=until))
 
     def _go(self, name: str, now: float) -> None:
         del self._here[name]

@@ -45,8 +45,7 @@ export class Card {
 
   #writeSince(status, since) {
     const seen = status === "offline" ? "Last seen" : `${statusNames[status]} since`;
-    const never = since === null ? "Not seen yet" : statusNames[status];
-    this.#write("card-status", since ? seen : never);
+    this.#write("card-status", since ? seen : statusNames[status]);
     this.#write("card-since", since ? exactly(since) : "");
   }
 

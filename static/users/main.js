@@ -77,15 +77,17 @@ async function lookUp(username) {
 }
 
 function follow(event) {
-  const { added, updated, removed } = event;
+  const { added, updated, removed, others } = event;
   const { came, left, deleted } = roster.follow(event);
   summary.total -= deleted.length;
   state.follow();
   person.stopped = room.stale;
   if (view.isOpen) {
-    touch([...added.keys(), ...updated.keys(), ...removed.keys()]);
-    const others = (usernames) => usernames.filter((username) => username !== me);
-    announcer.note(others(came), others(left));
+    touch([added, updated, removed, others].flatMap((people) => [...people.keys()]));
+    // What one has chosen oneself changes one's own row, too.
+    touch([me]);
+    const notMe = (usernames) => usernames.filter((username) => username !== me);
+    announcer.note(notMe(came), notMe(left));
   } else if (state.live) {
     takeOver();
     for (const username of favourites) if (!roster.knows(username)) lookUp(username);

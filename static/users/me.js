@@ -30,8 +30,8 @@ export class Me {
 
   // What is typed at the moment is left alone.
   #draw() {
-    this.#learn();
-    const { status } = this.#shown;
+    if (this.#room.state === "live") this.#chosen = this.#room.choice?.status ?? "online";
+    const status = this.#status;
     byId("me").dataset.status = status;
     byId("me-mark").dataset.status = status;
     setText(byId("me-status"), statusNames[status]);
@@ -41,21 +41,14 @@ export class Me {
     }
   }
 
-  get #shown() {
-    const person = this.#room.people.get(this.#name);
-    if (person) return person;
-    return { status: this.#chosen === "invisible" ? "invisible" : "offline" };
-  }
-
-  // The room says how one is shown, and not why: a tab that has input just now is not away by itself.
-  #learn() {
-    if (this.#room.state !== "live") return;
-    const { status } = this.#room.people.get(this.#name) ?? { status: "invisible" };
-    if (status !== "away" || this.#away.status === "online") this.#chosen = status;
+  // The others are told nothing of who is invisible; oneself is.
+  get #status() {
+    if (this.#chosen === "invisible") return "invisible";
+    return this.#room.people.get(this.#name)?.status ?? this.#chosen;
   }
 
   #fill() {
-    const { text = "", until } = this.#shown;
+    const { text = "", until } = this.#room.choice ?? {};
     const { elements } = this.#form;
     elements.text.value = text;
     const kept = elements.end.querySelector(".kept");
@@ -93,14 +86,12 @@ export class Me {
     event.preventDefault();
     const { elements } = this.#form;
     const { submitter } = event;
-    if (submitter?.name === "status") this.#chosen = submitter.value;
+    const status = submitter?.name === "status" ? submitter.value : this.#chosen;
     const text = elements.text.value.trim();
     const until = endOf(elements.end.value, elements.time.value, unix());
-    const plain = this.#chosen === "online" && text === "";
-    const words = plain ? {} : { text, until };
-    this.#room.setStatus(this.#chosen, { ...words, scope: "user" });
+    const words = status === "online" && text === "" ? {} : { text, until };
+    this.#room.setStatus(status, { ...words, scope: "user" });
     if (submitter?.name !== "status") byId("me-menu").hidePopover();
-    this.#draw();
   }
 
   async #offerIdle() {

@@ -89,6 +89,9 @@ export class Person {
     row.classList.toggle("last-known", lastKnown);
     this.tell(row, status, this.#roster.sinceOf(username));
     if (lastKnown) setText(row.querySelector(".since"), ", last known");
+    if (username !== this.#me || !this.#roster.isInvisible) return;
+    setText(row.querySelector(".word"), "invisible");
+    setText(row.querySelector(".since"), ": others see you offline");
   }
 
   #fillText(row, username) {

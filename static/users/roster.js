@@ -50,6 +50,11 @@ export class Roster {
     return { text, until };
   }
 
+  /** Whether one has chosen oneself to be seen as offline. */
+  get isInvisible() {
+    return this.#room.choice?.status === "invisible";
+  }
+
   /** Whether this one is, and not all because the line is lost. */
   isLastKnown(username) {
     return !this.#room.stale && this.#room.isLastKnown(username);
@@ -67,7 +72,7 @@ export class Roster {
   }
 
   /** After a change of the room: the names of those who came, who left, and whose account went. */
-  follow({ added, removed }) {
+  follow({ added, removed, others }) {
     const came = [...added.keys()];
     const left = [...removed.keys()].filter((username) => this.#here.delete(username));
     for (const username of came) {
@@ -75,6 +80,9 @@ export class Roster {
       this.#deleted.delete(username);
     }
     for (const [username, person] of removed) this.#setOffline(username, person);
+    for (const [username, about] of others) {
+      this.#others.set(username, { since: this.#others.get(username)?.since, ...about });
+    }
     const deleted = [...removed].filter(([, { status }]) => status === "deleted");
     for (const [username] of deleted) this.#delete(username);
     return { came, left, deleted };

@@ -58,7 +58,7 @@ function moment(then, now, today = "") {
   return yearOf(then) === yearOf(now) ? date(then) : dateOfYear(then);
 }
 
-/** {word, rest}: "online" and " since 9:40", "away" and " for 20 min", "last seen" and the time. */
+/** `then` is null or 0 where nobody is told. {word, rest}: "online" and " since 9:40", "away" and " for 20 min", "last seen" and the time. */
 export function statusWords(status, then, now) {
   if (status === "offline") return lastSeen(then, now);
   if (!then) return { word: status, rest: "" };
@@ -68,8 +68,8 @@ export function statusWords(status, then, now) {
 }
 
 function lastSeen(then, now) {
-  if (then === null) return { word: "not seen yet", rest: "" };
-  if (!then) return { word: "offline", rest: "" }; // who does not show it
+  // Not yet, or nobody is told.
+  if (!then) return { word: "offline", rest: "" };
   return { word: "last seen", rest: ` ${moment(then, now, "today, ")}` };
 }
 

@@ -179,7 +179,7 @@ async def test_all_names_are_printed_and_nothing_to_press(
         })"""
     )
     assert len(set(places)) == 120
-    await expect(alice.row("user118").locator(".word")).to_have_text("not seen yet")
+    await expect(alice.row("user118").locator(".word")).to_have_text("offline")
     for control in await alice.page.locator("button, input, a, nav").all():
         await expect(control.and_(alice.page.locator(":not(.brand)"))).to_be_hidden()
     await alice.page.emulate_media(media="screen")

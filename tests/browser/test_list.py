@@ -113,7 +113,7 @@ async def test_the_script_takes_over_without_a_jump(serve: Serve, window: OpenWi
         window.shifts = [];
         new PerformanceObserver((list) => {
             for (const { sources } of list.getEntries()) {
-                window.shifts.push(...sources.map((source) => JSON.stringify(source)));
+                window.shifts.push(...sources.map((source) => source.node?.outerHTML ?? source.node?.data));
             }
         }).observe({ type: "layout-shift", buffered: true });
         """
@@ -323,6 +323,33 @@ async def test_words_and_an_end_stand_beside_a_name_until_they_are_over(
     await expect(row).not_to_contain_text("Back soon")
 
 
+async def test_who_is_invisible_sees_so_and_nobody_else(
+    serve: Serve, window: OpenWindow, visit: Visit
+) -> None:
+    server = await serve()
+    await (await visit(server, "bob")).submit("/account/name", {"name": "Бо́рис Áron"}, "/account/")
+    alice, bob = await window(server, "alice"), await window(server)
+    await bob.log_in("bob")
+    await bob.is_live()
+    await bob.choose("Invisible")
+    await alice.sees("bob", "Offline")
+    await expect(alice.row("bob")).to_contain_text("last seen today, ")
+    await expect(alice.page.locator("#here-count")).to_have_text("1")
+    for _ in range(2):
+        await expect(bob.page.locator("#me-status")).to_have_text("Invisible")
+        await expect(bob.row("bob")).to_contain_text("invisible: others see you offline")
+        await bob.page.reload()
+        await bob.is_live()
+    # A name beside the username; found by any part of it, with accents or without.
+    await expect(alice.row("bob").locator(".name")).to_have_text(re.compile("Áron.*bob"))
+    for part in ("aro", "борис", "OB"):
+        await alice.page.get_by_role("searchbox").fill(part)
+        await expect(alice.page.locator("#people li")).to_have_count(1)
+        assert await alice.names() == ["bob"]
+    await bob.choose("Automatic")
+    await alice.sees("bob", "Online")
+
+
 async def test_favourites_stand_first_and_a_card_tells_all(
     serve: Serve, window: OpenWindow, visit: Visit
 ) -> None:
@@ -335,7 +362,7 @@ async def test_favourites_stand_first_and_a_card_tells_all(
     await expect(titles.filter(visible=True)).to_have_text(["Online 1", "Offline 3"])
     await alice.row("carol").click()
     card = alice.page.get_by_role("dialog", name="carol")
-    await expect(card).to_contain_text("Not seen yet")
+    await expect(card).to_contain_text("Offline")
     await card.get_by_role("button", name="Favourite").click()
     await expect(card.get_by_role("button", name="Favourite")).to_have_attribute(
         "aria-pressed", "true"

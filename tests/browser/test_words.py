@@ -79,7 +79,7 @@ async def test_times_are_told_by_the_days_and_the_clock_of_the_visitor(
         ("offline", at(11, 25, 17, 5)): "last seen yesterday, 17:05",
         ("offline", at(11, 21, 0, 1)): "last seen Saturday, 0:01",
         ("offline", at(11, 19, 23, 59)): "last seen 19 Nov",
-        ("offline", None): "not seen yet",
+        ("offline", None): "offline",
         ("offline", 0): "offline",
         ("busy", 0): "busy",
     }

@@ -113,7 +113,7 @@ async def test_the_script_takes_over_without_a_jump(serve: Serve, window: OpenWi
         window.shifts = [];
         new PerformanceObserver((list) => {
             for (const { sources } of list.getEntries()) {
-                window.shifts.push(...sources.map((source) => source.node?.outerHTML ?? source.node?.data));
+                window.shifts.push(...sources.map(({ node }) => node?.outerHTML ?? node?.data));
             }
         }).observe({ type: "layout-shift", buffered: true });
         """

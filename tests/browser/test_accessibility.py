@@ -79,8 +79,16 @@ async def test_axe_finds_nothing_on_the_list_and_the_account_page(
     await alice.sees("bob", "Away")
     await alice.sees("carol", "Offline")
     assert await violations_in_both_schemes(alice.page) == []
-    await alice.open_menu()
+    menu = await alice.open_menu()
     assert await violations_in_both_schemes(alice.page) == []
+    # Without colours of ours what is chosen is still told apart.
+    await alice.page.emulate_media(forced_colors="active")
+    grounds = await menu.locator("[name=status]").evaluate_all(
+        "all => all.map((one) => getComputedStyle(one).backgroundColor)"
+    )
+    assert grounds[0] not in grounds[1:]
+    assert await violations(alice.page) == []
+    await alice.page.emulate_media(forced_colors="none")
     await alice.page.keyboard.press("Escape")
     await alice.row("carol").click()
     await expect(alice.page.get_by_role("dialog", name="carol")).to_be_visible()
@@ -108,7 +116,11 @@ async def test_large_text_fits_on_a_phone(
             assert await overflow(alice.page) <= 0, (path, size)
             log_out = alice.page.get_by_role("button", name="Log out")
             await expect(log_out.first).to_be_in_viewport(ratio=1)
+            menu = await alice.open_menu()
+            assert await overflow(alice.page) <= 0, (path, size)
+            assert await menu.evaluate("menu => menu.scrollWidth - menu.clientWidth") <= 0
             assert await violations(alice.page) == []
+            await alice.page.keyboard.press("Escape")
     alice.complaints.clear()
     await alice.log_out()
     for path in ("/log_in/", "/sign_up/"):

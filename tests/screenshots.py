@@ -1,11 +1,12 @@
 """Takes the pictures of the README, of the demo: `make screenshots`."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from presence_server.commands.demo import GUEST, PASSWORD
 from presence_server.resources import ROOT
@@ -45,11 +46,35 @@ async def main() -> None:
 
 
 async def take(browser: Browser, url: str, file: Path, options: dict[str, Any]) -> None:
-    async with await browser.new_context(**options) as context:
+    where = {"locale": "en-GB", "timezone_id": afternoon()}
+    async with await browser.new_context(**options, **where) as context:
         window = Window(await context.new_page(), url)
         await window.log_in(GUEST, PASSWORD)
         await window.is_live()
+        await (show_the_menu if "is_mobile" in options else add_favourites)(window)
         await window.page.screenshot(path=file, animations="disabled")
+
+
+def afternoon() -> str:
+    """A time zone where it is about three, so that few times are of yesterday."""
+    return f"Etc/GMT{datetime.now(UTC).hour - 15:+}" if datetime.now(UTC).hour > 3 else "Etc/GMT-12"
+
+
+async def show_the_menu(window: Window) -> None:
+    await window.open_menu()
+
+
+async def add_favourites(window: Window) -> None:
+    for group, number in (("online", 3), ("offline", 2)):
+        section = window.page.locator(f'[data-group="{group}"]')
+        await section.evaluate("section => section.scrollIntoView()")
+        await section.locator("li").nth(number).click()
+        await window.page.get_by_role("button", name="Favourite").click()
+        await window.page.keyboard.press("Escape")
+        await expect(window.page.get_by_role("dialog")).to_be_hidden()
+    await window.page.mouse.move(1, 1)
+    await window.page.evaluate("scrollTo(0, 0)")
+    await expect(window.page.get_by_role("heading", name="Favourites 2")).to_be_visible()
 
 
 if __name__ == "__main__":

@@ -177,6 +177,32 @@ async def test_the_other_pages_keep_their_person_here(
     )
 
 
+async def test_the_account_page_gives_a_name_and_tells_devices_apart(
+    serve: Serve, window: OpenWindow, visit: Visit
+) -> None:
+    server = await serve()
+    alice = await window(server, "alice")
+    await (await visit(server)).log_in("alice")
+    await alice.is_live()
+    await (await alice.open_menu()).get_by_role("link", name="Your account").click()
+    page = alice.page
+    await page.get_by_label("Name", exact=True).fill("  Alice   B. ")
+    await page.get_by_role("button", name="Save the name").click()
+    await expect(page.get_by_role("heading", name="Alice B.")).to_be_visible()
+    await expect(page.locator(".me-name")).to_have_text("Alice B.")
+    devices = page.get_by_role("region", name="Your devices").get_by_role("listitem")
+    await expect(devices).to_have_count(2)
+    await expect(devices.filter(has_text="this device")).to_contain_text("Here now from 127.0.0.1")
+    for device in await devices.all():
+        await expect(device).to_contain_text("First seen just now")
+    await page.get_by_role("button", name="Tell nobody").click()
+    await expect(page.get_by_text("Nobody is told.")).to_be_visible()
+    await page.get_by_role("link", name="All people").click()
+    await alice.sees("alice", "Online")
+    name = alice.row("alice").locator(".name")
+    await expect(name).to_have_text(re.compile("Alice B.*alice.*you"))
+
+
 async def test_days_and_times_are_those_of_the_visitor(
     serve: Serve, window: OpenWindow, visit: Visit
 ) -> None:

@@ -304,3 +304,14 @@ ALTER TABLE choices ADD COLUMN seen_until INTEGER;
 
 -- The Unix second in which the stay began; 0: in that of the status.
 ALTER TABLE here ADD COLUMN came INTEGER NOT NULL DEFAULT 0;
+
+-- step 8
+
+-- How each node is, for whoever looks at another.
+CREATE TABLE pulses (
+    node TEXT PRIMARY KEY,
+    -- Unix milliseconds by the database's clock.
+    said_at INTEGER NOT NULL,
+    -- JSON.
+    said TEXT NOT NULL
+) STRICT;

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
+from pathlib import Path
 from itertools import product
 
 import aiohttp_session
@@ -41,6 +42,7 @@ from presence_server.keys import (
     METRICS,
     PASSWORDS,
     PRESENCE,
+    PULSE,
     ROOMS,
     SEATS,
     SENDER,
@@ -53,6 +55,7 @@ from presence_server.live.cover import Cover
 from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats, capacity
 from presence_server.metrics import Metrics
+from presence_server.pulse import Counts, Pulse
 from presence_server.resources import CLIENT, STATIC, TEMPLATES
 from presence_server.store import Store
 from presence_server.watchdog import Watchdog
@@ -264,10 +267,12 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     await store.open()
     app[METRICS].watch(presence, database)
     app[METRICS].watch_apps(partial(_people_of_apps, app), partial(_lines_of_apps, app))
-    watchdog = Watchdog(app[METRICS].loop_lag.observe)
+    watchdog = Watchdog(app[METRICS].note_lag)
+    app[PULSE] = _pulse(app, presence)
     tasks = await stack.enter_async_context(Background())
     running = [
         tasks.start("watchdog", watchdog.run()),
+        tasks.start("pulse", app[PULSE].run()),
         tasks.start("presence", presence.run()),
         tasks.start("endings", endings.run()),
         tasks.start("store", store.run()),
@@ -334,6 +339,22 @@ async def _write_last(database: Database, attendance: Attendance) -> None:
 def _visit_days(app: web.Application) -> dict[int, int]:
     of_apps = {known.id: known.settings.visits for known in app[APPS].all()}
     return {0: app[CONFIG].visits, **of_apps}
+
+
+def _pulse(app: web.Application, presence: PresenceService) -> Pulse:
+    def counts() -> Counts:
+        return Counts(len(presence.hub), presence.node.versions.newest, presence.degraded)
+
+    config = app[CONFIG]
+    return Pulse(
+        app[DATABASE],
+        presence.name,
+        counts,
+        app[METRICS].measured,
+        capacity(),
+        config.database.absolute().parent if isinstance(config.database, Path) else None,
+        alone=config.redis_url is None,
+    )
 
 
 def _revoke(app: web.Application, ending: Ending) -> None:

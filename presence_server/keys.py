@@ -19,6 +19,7 @@ from presence_server.identity import Identity
 from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
+from presence_server.pulse import Pulse
 from presence_server.store import Store
 from presence_server.webhooks.sender import Sender
 
@@ -39,6 +40,7 @@ SENDER = web.AppKey("SENDER", Sender)
 SITE = web.AppKey("SITE", web.Application)
 PASSWORDS = web.AppKey("PASSWORDS", Passwords)
 PRESENCE = web.AppKey("PRESENCE", PresenceService)
+PULSE = web.AppKey("PULSE", Pulse)
 ROOMS = web.AppKey("ROOMS", AppRooms)
 SEATS = web.AppKey("SEATS", Seats)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)

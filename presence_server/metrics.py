@@ -18,6 +18,7 @@ from presence_server import logs
 from presence_server.live.hub import Flush
 from presence_server.live.service import PresenceService
 from presence_server.presence.roster import PRECEDENCE
+from presence_server.pulse import Measured
 from presence_server.storage.database import Database
 from presence_server.live.seats import capacity
 
@@ -42,7 +43,9 @@ class Metrics:
             ["app", "answer"],
             registry=self._registry,
         )
-        self.loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop is")
+        # The longest of late, for those who look at a page and not at these.
+        self.measured = Measured()
+        self._loop_lag = self._histogram("event_loop_lag_seconds", "How late the event loop is")
         self._database = self._histogram("database_seconds", "Time in the database", "kind")
         self._flush_seconds = self._histogram("flush_seconds", "Time that a flush takes")
         self._delay = self._histogram(
@@ -73,7 +76,13 @@ class Metrics:
         they wait, as far as this node tells, and whether it does."""
         self._registry.register(_Telling(behind, is_on_duty))
 
+    def note_lag(self, seconds: float) -> None:
+        """How late the event loop was."""
+        self._loop_lag.observe(seconds)
+        self.measured.note_lag(seconds)
+
     def time_database(self, kind: str, seconds: float) -> None:
+        self.measured.note_database(seconds)
         self._database.labels(kind).observe(seconds)
 
     def exposition(self) -> bytes:
@@ -82,6 +91,7 @@ class Metrics:
 
     def _flushed(self, flush: Flush) -> None:
         self._delay.observe(flush.delay)
+        self.measured.note_delay(flush.delay)
         self._flush_seconds.observe(flush.seconds)
         self._flush_writes.observe(flush.writes)
         self._flush_bytes.inc(flush.size)

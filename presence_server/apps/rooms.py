@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from heapq import nsmallest
 from itertools import islice
 from typing import Any
 
@@ -12,6 +13,7 @@ from presence_server.presence.commands import Command
 from presence_server.presence.members import Who
 from presence_server.presence.messages import StatusMessage
 from presence_server.presence.moment import Moment
+from presence_server.presence.records import OWN
 from presence_server.presence.room import CLAIM, LOBBY, Room
 from presence_server.presence.roster import (
     ISSUED,
@@ -84,6 +86,15 @@ class AppRooms:
         found = self._node.rooms.beginning(key_of(app, prefix), behind)
         occupied = (room for room in found if room.roster.here)
         return {room.key[before:]: len(room.roster.here) for room in islice(occupied, limit)}
+
+    def largest(self, limit: int) -> tuple[list[tuple[int, str, int]], int]:
+        """The rooms of apps with most people, each with its app and how many; and how many rooms
+        have any."""
+        rooms = self._node.rooms
+        occupied = [room for room in rooms if room.key != OWN and room.roster.here]
+        first = nsmallest(limit, occupied, key=lambda room: (-len(room.roster.here), room.key))
+        parts = [(room.key.partition("/"), len(room.roster.here)) for room in first]
+        return [(int(app), name, count) for (app, _, name), count in parts], len(occupied)
 
     def people(self, app: int) -> int:
         """How many are in any room of an app."""

@@ -68,10 +68,6 @@ _ACTS = {
 }
 
 
-async def lead_to_list(request: web.Request) -> web.Response:
-    raise web.HTTPSeeOther(_LIST)
-
-
 async def show_list(request: web.Request) -> web.Response:
     return await show_page(request, "admin_accounts.html", await _list(request))
 

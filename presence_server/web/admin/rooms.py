@@ -18,17 +18,13 @@ async def show(request: web.Request) -> web.Response:
     query = request.query
     if "room" in query:
         return await _show_room(request, query.get("app", ""), query["room"])
-    counts = [
-        (known, room, count)
-        for known in request.app[APPS].all()
-        for room, count in request.app[ROOMS].counts(known.id).items()
-    ]
-    largest = heapq.nsmallest(_SHOWN, counts, key=lambda each: (-each[2], each[0].name, each[1]))
+    largest, number = request.app[ROOMS].largest(_SHOWN)
+    apps = {known.id: known for known in request.app[APPS].all()}
     context = {
         "section": "rooms",
         "own": len(request.app[PRESENCE].here),
-        "rooms": largest,
-        "more": len(counts) - len(largest),
+        "rooms": [(apps[app], room, count) for app, room, count in largest if app in apps],
+        "more": number - len(largest),
         "degraded": request.app[PRESENCE].degraded,
     }
     return await show_page(request, "admin_rooms.html", context)

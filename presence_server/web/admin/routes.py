@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from presence_server.web.admin import accounts, apps, audit_log, imports, invitations, rooms
+from presence_server.web.admin import accounts, apps, audit_log, imports, invitations, now, rooms
 from presence_server.web.admin.gate import act, page
 from presence_server.web.once import Once
 from presence_server.web.pages import add_slash
@@ -14,7 +14,7 @@ def routes(once: Once) -> list[web.RouteDef]:
     app = "/admin/apps/{app:[0-9]{1,15}}"
     return [
         web.get("/admin", page(add_slash)),
-        web.get("/admin/", page(accounts.lead_to_list)),
+        web.get("/admin/", page(now.show)),
         web.get("/admin/accounts/", page(accounts.show_list)),
         web.post("/admin/accounts/", by_password(once(act(accounts.add)))),
         web.get("/admin/accounts.csv", page(accounts.export)),

@@ -1,0 +1,93 @@
+"""The page of how things are, and what it tells to do."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from presence_server import pulse
+from presence_server.keys import PULSE
+from presence_server.pulse import Sample, Vitals, advice
+from presence_server.web.admin.now import curve
+from testing.redis_server import RedisServer
+from tests.admin.conftest import Administrator
+from tests.conftest import Serve, Visit
+
+WELL = Vitals("n", 7, False, 1000, (50, 100), None, (Sample(10, 0.5, 0.01, 0.001, 0.002),) * 20)
+
+
+def with_sample(**changed: float) -> Vitals:
+    last = Sample(**{**WELL.last._asdict(), **changed})
+    return replace(WELL, samples=(*WELL.samples, last))
+
+
+@pytest.mark.parametrize(
+    ("vitals", "words"),
+    [
+        (WELL, None),
+        (replace(WELL, samples=()), None),
+        (replace(WELL, disk=None), None),
+        (replace(WELL, degraded=True), "look whether Redis runs"),
+        (replace(WELL, trouble="The database x is full."), "x is full. Until that is mended"),
+        (replace(WELL, disk=(9_000_000_000, 100_000_000_000)), "9.0 GB are left"),
+        (with_sample(sockets=901), "Process 7 has 901 open pages and can hold 1,000"),
+        (with_sample(lag=0.6), "late by up to 0.6 s"),
+        (with_sample(delay=1.5), "late by up to 1.5 s"),
+        (with_sample(database=0.7), "took up to 0.7 s to answer process 7"),
+        # It is over, for more than a minute.
+        (replace(WELL, samples=(WELL.last._replace(lag=9.0), *WELL.samples)), None),
+    ],
+)
+def test_what_is_wrong_is_a_sentence_to_act_on(vitals: Vitals, words: str | None) -> None:
+    said = advice([vitals, vitals])
+    if words is None:
+        assert said == []
+    else:
+        (sentence,) = said
+        assert words in sentence
+
+
+def test_a_curve_ends_at_the_right_edge_and_stays_in_its_picture() -> None:
+    assert curve([], 1) == ""
+    assert curve([0, 1, 2], 1) == "115.9,27.0 118.0,14.0 120.0,1.0"
+    points = [tuple(map(float, point.split(","))) for point in curve(range(60), 1).split()]
+    assert points[0][0] == 0 and all(0 <= x <= 120 and 0 < y < 28 for x, y in points)
+
+
+async def test_every_process_shows_all(
+    serve: Serve, visit: Visit, administrator: Administrator, redis_server: RedisServer
+) -> None:
+    servers = [await serve(redis_url=redis_server.url) for _ in range(2)]
+    alice, bob = await administrator(servers[0]), await visit(servers[1], "bob")
+    async with alice.live() as socket, bob.live():
+        await socket.sees("bob", "online")
+        for server in servers:
+            server.app[PULSE].measure()
+            await server.app[PULSE]._write()
+        page = (await alice.get("/admin/")).text
+    assert "All is well." in page
+    assert re.findall(r"<dt>(People here|Open pages)</dt><dd>(\d+)", page)[:2] == [
+        ("People here", "2"),
+        ("Open pages", "2"),
+    ]
+    assert page.count("Changes a second in the last 5 minutes") == 2
+    # And one that says nothing any more is not shown.
+    silent = pulse._SILENT_FOR
+    try:
+        pulse._SILENT_FOR = -1
+        assert (await alice.get("/admin/")).text.count("Changes a second in the last") == 1
+    finally:
+        pulse._SILENT_FOR = silent
+
+
+async def test_a_single_process_writes_nothing_for_it(
+    serve: Serve, administrator: Administrator, tmp_path: Path
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    assert "figures come in a few seconds" in (await alice.get("/admin/")).text
+    server.app[PULSE].measure()
+    page = (await alice.get("/admin/")).text
+    assert "Free on disk" in page and "All is well." in page
+    assert server.app[PULSE].alone

@@ -4,9 +4,12 @@ import csv
 import io
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from presence_server.accounts import links, users
-from presence_server.storage.database import Read, TakenBack, Transaction, Writer
+from presence_server.accounts import links, profiles, users
+from presence_server.accounts.names import name_problem, tidy
+from presence_server.endings import Endings
+from presence_server.storage.database import Read, TakenBack, Transaction
 
 MOST_LINES = 5000
 
@@ -23,11 +26,18 @@ class ChangedMeanwhile(TakenBack):
     """Some of the accounts are there by now: nothing was made."""
 
 
+class Newcomer(NamedTuple):
+    """`name` is what others read beside the user name; it may be empty."""
+
+    username: str
+    name: str
+
+
 @dataclass(slots=True)
 class Plan:
-    """What would be made, what is there already, and what is wrong, each with its line."""
+    """Who would get an account, who has one already, and what is wrong, each with its line."""
 
-    new: list[str] = field(default_factory=list)
+    new: list[Newcomer] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
     wrong: list[tuple[int, str]] = field(default_factory=list)
 
@@ -49,23 +59,27 @@ def read_text(data: bytes) -> str:
 async def plan(read: Read, text: str) -> Plan:
     """What the table asks for; `read` is that of a database. Raises BadTable."""
     planned, seen = Plan(), set[str]()
-    for line, username in _usernames(text):
-        problem = users.name_problem(username)
+    for line, newcomer in _newcomers(text):
+        username = newcomer.username
+        problem = users.name_problem(username) or name_problem(newcomer.name)
         if problem is None and username.lower() in seen:
             problem = f"{username} stands in the table twice."
         seen.add(username.lower())
         if problem is None:
-            planned.new.append(username)
+            planned.new.append(newcomer)
         else:
             planned.wrong.append((line, problem))
-    there = {name async for name, _ in _ids(read, planned.new)}
-    planned.known = [name for name in planned.new if name.lower() in there]
-    planned.new = [name for name in planned.new if name.lower() not in there]
+    there = {name async for name, _ in _ids(read, [each.username for each in planned.new])}
+    planned.known = [each.username for each in planned.new if each.username.lower() in there]
+    planned.new = [each for each in planned.new if each.username.lower() not in there]
     return planned
 
 
-async def make(db: Writer, usernames: Sequence[str], made_by: str, now: int) -> dict[str, str]:
+async def make(
+    ends: Endings, newcomers: Sequence[Newcomer], made_by: str, now: int
+) -> dict[str, str]:
     """Make all accounts, and return what stands in the link of each. Raises ChangedMeanwhile."""
+    usernames = [each.username for each in newcomers]
     tokens = {username: links.new() for username in usernames}
 
     async def work(transaction: Transaction) -> None:
@@ -79,12 +93,14 @@ async def make(db: Writer, usernames: Sequence[str], made_by: str, now: int) -> 
         ids = {name: id async for name, id in _ids(transaction.execute, usernames)}
         keys = [(key, ids[name.lower()]) for name, (_, key) in tokens.items()]
         await links.insert_resets(transaction, keys, made_by, now, links.FIRST_HOLDS)
+        named = [(ids[who.lower()], who, name) for who, name in newcomers if name]
+        await profiles.write_first_names(transaction, named, now)
 
-    await db.write(work)
+    await ends.write(work)
     return {username: token for username, (token, _) in tokens.items()}
 
 
-def _usernames(text: str) -> Iterator[tuple[int, str]]:
+def _newcomers(text: str) -> Iterator[tuple[int, Newcomer]]:
     """Each with the number of its line. Raises BadTable."""
     first = text.partition("\n")[0]
     separator = max(_SEPARATORS, key=first.count)
@@ -93,19 +109,25 @@ def _usernames(text: str) -> Iterator[tuple[int, str]]:
         header = [title.strip().lower() for title in next(reader, [])]
         if header.count("username") != 1:
             raise BadTable("The first line must name the columns, and one of them “username”.")
-        column, rows = header.index("username"), 0
+        named = header.index("name") if "name" in header else len(header)
+        columns, rows = (header.index("username"), named), 0
         for row in reader:
             if not any(cell.strip() for cell in row):
                 continue
             rows += 1
             if rows > MOST_LINES:
                 raise BadTable(f"At most {MOST_LINES:,} accounts can be made at once.")
-            # An apostrophe stands before what spreadsheets would take for a formula.
-            yield reader.line_num, (row[column] if column < len(row) else "").strip().lstrip("'")
+            username, name = (_cell(row, column) for column in columns)
+            yield reader.line_num, Newcomer(username, tidy(name))
         if not rows:
             raise BadTable("There is no account in this table.")
     except csv.Error as error:
         raise BadTable(f"Line {reader.line_num} is broken: {error}.") from None
+
+
+def _cell(row: Sequence[str], column: int) -> str:
+    # An apostrophe stands before what spreadsheets would take for a formula.
+    return (row[column] if column < len(row) else "").strip().removeprefix("'")
 
 
 async def _ids(read: Read, usernames: Sequence[str]) -> AsyncIterator[tuple[str, int]]:

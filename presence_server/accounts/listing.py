@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from presence_server.accounts import users
+from presence_server.accounts.names import fold
 from presence_server.storage.database import Database, Value
 
 ORDERS = {
@@ -51,8 +52,11 @@ async def everybody(db: Database) -> AsyncIterator[list[users.User]]:
 def _where(wanted: Wanted) -> tuple[str, list[Value]]:
     conditions, values = [], list[Value]()
     if wanted.text:
-        conditions.append("lower_name LIKE $1 ESCAPE '!'")
-        values.append(f"%{_literal(wanted.text.lower())}%")
+        conditions.append(
+            "(lower_name LIKE $1 ESCAPE '!' OR lower_name IN"
+            " (SELECT lower_name FROM name_words WHERE beginning LIKE $2 ESCAPE '!'))"
+        )
+        values += (f"%{_literal(text)}%" for text in (wanted.text.lower(), fold(wanted.text)))
     if KINDS[wanted.kind]:
         conditions.append(KINDS[wanted.kind])
     return ("WHERE " + " AND ".join(conditions) if conditions else ""), values

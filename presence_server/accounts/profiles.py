@@ -40,6 +40,28 @@ async def write_name(transaction: Transaction, user_id: int, name: str, now: int
         await _tell(transaction, user_id, username, now)
 
 
+async def write_first_names(
+    transaction: Transaction, named: Collection[tuple[int, str, str]], now: int
+) -> None:
+    """Names for many new accounts, as a part of a larger transaction: id, user name and name."""
+    await transaction.execute_many(
+        "UPDATE users SET name = $2 WHERE id = $1", [(id, name) for id, _, name in named]
+    )
+    await transaction.execute_many(
+        "INSERT INTO name_words (beginning, lower_name) VALUES ($1, $2)",
+        [
+            (beginning, username.lower())
+            for _, username, name in named
+            for beginning in sorted(beginnings(name))
+        ],
+    )
+    news = [
+        Ending(reason=Reason.PROFILE, username=username, account=id, ended_at=now)
+        for id, username, _ in named
+    ]
+    await endings.record(transaction, news)
+
+
 async def hide_last_seen(ends: Endings, user_id: int, hides: bool, now: int) -> None:
     """Let others be told, or not, when somebody was seen last."""
 

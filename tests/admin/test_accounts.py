@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from functools import partial
 
 import pytest
 from aiohttp.test_utils import TestServer
@@ -11,7 +12,7 @@ from presence_server.endings import Endings
 from presence_server.keys import CONFIG, DATABASE
 from presence_server.storage.database import Database, Transaction
 from presence_server.web.admin.gate import CONFIRMED_FOR
-from testing.visitor import PASSWORD, Page, Visitor, hidden_field
+from testing.visitor import PASSWORD, Message, Page, Visitor, hidden_field
 from tests.admin.conftest import Administrator
 from tests.conftest import Serve, Visit
 
@@ -368,6 +369,27 @@ async def test_two_administrators_who_demote_each_other_leave_one(
         assert "You are the last administrator" in (await left.get("/admin/accounts/")).text
 
 
+def calls_bob(name: str, said: Message) -> bool:
+    return bool(said.get("about", {}).get("bob", {}).get("name") == name)
+
+
+async def test_a_name_is_given_and_everybody_reads_it(
+    serve: Serve, visit: Visit, administrator: Administrator
+) -> None:
+    server = await serve()
+    alice, bob = await administrator(server), await visit(server, "bob")
+    page, markup = "/admin/accounts/2", "<img src=x onerror=alert(1)>"
+    async with bob.live() as socket:
+        for name in ("  Bob   Brown ", markup):
+            answer = await alice.submit(f"{page}/name", {"name": name}, form=page)
+            assert answer.location == page
+            await socket.message(partial(calls_bob, " ".join(name.split())))
+    text = (await alice.get(page)).text + (await alice.get("/admin/accounts/?q=onerror")).text
+    assert markup not in text and text.count("&lt;img src=x") >= 2
+    answer = await alice.submit(f"{page}/name", {"name": "x" * 65}, form=page)
+    assert answer.status == 400 and 'id="name-error"' in answer.text
+
+
 async def test_two_administrators_who_do_the_same(
     serve: Serve, visit: Visit, administrator: Administrator
 ) -> None:
@@ -399,14 +421,18 @@ async def test_formulas_are_written_out_as_text(
     server = await serve()
     alice = await administrator(server)
     names = ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", 'a"b', "a,b"]
+    named = {"name": "=HYPERLINK(1)"}
+    await alice.submit("/admin/accounts/1/name", named, form="/admin/accounts/1")
     for name in names:
         await users.create(server.app[DATABASE], name, "", 1)
     answer = await alice.get("/admin/accounts.csv")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="accounts.csv"'
-    assert answer.text.startswith("\ufeffusername,joined,last_seen,disabled,administrator\r\nalice")
+    columns = "username,name,joined,last_seen,disabled,administrator"
+    assert answer.text.startswith(f"\ufeff{columns}\r\nalice")
     for line in ("'=1+1,", "'+1,", "'-1,", "'@SUM(1),", "'\t=1,", '"a""b",', '"a,b",'):
         assert f"\r\n{line}" in answer.text
-    assert await log_of(server) == [("alice", "wrote out all accounts", "")]
+    assert "alice,'=HYPERLINK(1)," in answer.text
+    assert (await log_of(server))[1:] == [("alice", "wrote out all accounts", "")]
 
 
 FOUND = {

@@ -42,7 +42,8 @@ async def test_a_table_becomes_accounts_whose_owners_choose_their_passwords(
 ) -> None:
     server = await serve()
     alice, bob = await administrator(server), await visit(server)
-    table = "Class;Username\r\n7b;bob\r\n7b;\"Carol\"\r\n;\r\n7c;ALICE\r\n".encode("utf-8-sig")
+    lines = ["Class;Username;Name", "7b;bob;Bob Brün", '7b;"Carol"', ";", "7c;ALICE", ""]
+    table = "\r\n".join(lines).encode("utf-8-sig")
     shown = await upload(alice, table)
     assert "2 accounts would be made" in shown.text and "1 account is there already" in shown.text
     assert await number_of_accounts(server) == 1
@@ -53,6 +54,8 @@ async def test_a_table_becomes_accounts_whose_owners_choose_their_passwords(
     answer = await bob.submit(links["bob"], {"password1": NEW, "password2": NEW})
     assert answer.status == 303
     assert (await bob.log_in("bob", NEW)).status == 303
+    assert "Bob Brün" in (await alice.get("/admin/accounts/?q=brun")).text
+    assert "Bob Brün" in (await bob.get("/")).text
     (entry,) = await audit.page(server.app[DATABASE], None, None, 10)
     assert entry.act == "made 2 accounts from a table"
 
@@ -81,6 +84,7 @@ HOSTILE = {
     b"username\nM\xfcller\n": "not in UTF-8",
     b"PK\x03\x04\x14\x00": "no table of text",
     b"\xff\xfeu": "not in UTF-8",
+    "username,name\nbob,\u202ebob\n".encode(): "Line 2: A name cannot have",
     b'username\n"bob\n': "Line 2 is broken",
     b"username\n" + b"x" * 140_000: "is broken",
     b"username\nbob\nBOB\n": "twice",

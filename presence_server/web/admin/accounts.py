@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from presence_server import notes
-from presence_server.accounts import audit, links, listing, sessions, users
+from presence_server.accounts import audit, links, listing, names, profiles, sessions, users
 from presence_server.accounts.audit import Audited
 from presence_server.accounts.listing import KINDS, ORDERS, Wanted
 from presence_server.accounts.users import User
@@ -23,7 +23,7 @@ from presence_server.web.rendering import render
 PAGE = 50
 _LOG = 10
 _LIST = "/admin/accounts/"
-_COLUMNS = ("username", "joined", "last_seen", "disabled", "administrator")
+_COLUMNS = ("username", "name", "joined", "last_seen", "disabled", "administrator")
 
 
 class _Act(NamedTuple):
@@ -159,12 +159,18 @@ async def _make(request: web.Request, username: str, administrator: bool) -> Use
 
 
 async def show(request: web.Request) -> web.Response:
-    database = request.app[DATABASE]
-    user = await users.by_id(database, _id(request))
+    user = await users.by_id(request.app[DATABASE], _id(request))
     if user is None:
         raise web.HTTPNotFound
+    return await show_page(
+        request, "admin_account.html", await _of(request, user), {"name": user.name}
+    )
+
+
+async def _of(request: web.Request, user: User) -> dict[str, object]:
+    database = request.app[DATABASE]
     devices = await sessions.of_user(database, user.id)
-    context = {
+    return {
         "section": "accounts",
         "user": user,
         "person": request.app[PRESENCE].status_of(user.username),
@@ -173,7 +179,19 @@ async def show(request: web.Request) -> web.Response:
         "entries": await audit.page(database, user.username, None, _LOG),
         "myself": user.id == request[IDENTITY].account,
     }
-    return await show_page(request, "admin_account.html", context)
+
+
+async def give_name(request: web.Request) -> web.Response:
+    user = await _user(request)
+    name = names.tidy((await read_form(request)).get("name", ""))
+    if problem := names.name_problem(name):
+        form = Refused(400, fields={"name": problem}).form({"name": name})
+        context = {**await _of(request, user), "form": form}
+        return await render(request, "admin_account.html", context, status=400)
+    writer = audited(request, "named", user.username)
+    await profiles.set_name(writer, user.id, name, int(time.time()))
+    shown = f"{user.username} is called {name} now." if name else f"{user.username} has no name."
+    return await done(request, shown, _url(user))
 
 
 async def show_instead(request: web.Request) -> web.Response:
@@ -234,6 +252,7 @@ async def export(request: web.Request) -> web.StreamResponse:
 def _exported(user: User) -> tuple[str, ...]:
     return (
         user.username,
+        user.name,
         _moment(user.created_at),
         _moment(user.last_seen),
         "yes" if user.disabled else "no",

@@ -96,7 +96,7 @@ async def _preview(
         "form": Form(error=error),
         "plan": planned,
         "shown": _SHOWN,
-        "table": csv_rows([("username",), *((name,) for name in planned.new)]).decode(),
+        "table": csv_rows([("username", "name"), *planned.new]).decode(),
     }
     status = 200 if error is None else 409
     return await render(request, "admin_preview.html", context, status=status)

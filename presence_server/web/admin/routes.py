@@ -20,6 +20,7 @@ def routes(once: Once) -> list[web.RouteDef]:
         web.get("/admin/accounts.csv", page(accounts.export)),
         web.get(account, page(accounts.show)),
         web.post(f"{account}/reset", by_password(act(accounts.make_reset_link))),
+        web.post(f"{account}/name", once(act(accounts.give_name))),
         web.post(account + "/{act:[a-z]+}", once(act(accounts.change))),
         web.get(account + "/{act:[a-z]+}", page(accounts.show_instead)),
         web.get("/admin/import/", by_password(page(imports.show))),

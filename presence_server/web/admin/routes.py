@@ -2,7 +2,16 @@
 
 from aiohttp import web
 
-from presence_server.web.admin import accounts, apps, audit_log, imports, invitations, now, rooms
+from presence_server.web.admin import (
+    accounts,
+    apps,
+    audit_log,
+    imports,
+    invitations,
+    now,
+    rooms,
+    visits,
+)
 from presence_server.web.admin.gate import act, page
 from presence_server.web.once import Once
 from presence_server.web.pages import add_slash
@@ -40,5 +49,7 @@ def routes(once: Once) -> list[web.RouteDef]:
         web.post(app + "/{act:[a-z]+}", once(act(apps.change))),
         web.get(app + "/{act:[a-z]+}", page(apps.show_instead)),
         web.get("/admin/rooms/", page(rooms.show)),
+        web.get("/admin/visits/", page(visits.show)),
+        web.get("/admin/visits.csv", page(visits.export)),
         web.get("/admin/log/", page(audit_log.show)),
     ]

@@ -140,14 +140,21 @@ class Run:
         self.folder = folder
         self.points: list[Point] = []
 
-    def verdicts(self) -> Iterator[Verdict]:
-        for people in self.size.smaller:
+    def verdicts(self, only: str | None) -> Iterator[Verdict]:
+        for people in self.size.smaller if only != "many" else ():
             self._compare(people)
-        yield from self._many()
+        if only != "curve":
+            yield from self._many()
+
+    def _database(self, people: int) -> tuple[Path, list[str]]:
+        """With as many who are logged in; one that an earlier run left serves, too."""
+        database, known = self.folder / f"{people}.sqlite3", self.folder / f"{people}.cookies"
+        if not known.exists():
+            known.write_text("\n".join(populate(SERVERS["ours"], database, people, people)))
+        return database, known.read_text().split("\n")
 
     def _compare(self, people: int) -> None:
-        database = self.folder / f"{people}.sqlite3"
-        cookies = populate(SERVERS["ours"], database, people, people)
+        database, cookies = self._database(people)
         with (
             site(database, 1, self.folder / f"{people}.log") as server,
             crowd(Place(server.address, people, WATCHED), cookies, 2) as everybody,
@@ -181,8 +188,7 @@ class Run:
 
     def _many(self) -> Iterator[Verdict]:
         size = self.size
-        database = self.folder / "many.sqlite3"
-        cookies = populate(SERVERS["ours"], database, size.people + 20, size.people + 20)
+        database, cookies = self._database(size.people + 20)
         newcomers, cookies = cookies[size.people :], cookies[: size.people]
         with site(database, size.processes, self.folder / "many.log") as server:
             before = server.resident()
@@ -275,16 +281,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--short", action="store_true", help="with 600 people: only a trial")
     parser.add_argument("--write", action="store_true", help="put the figures into docs/")
-    parser.add_argument("--people", type=int, help="so many only, without the curve")
+    parser.add_argument("--people", type=int, help="another number than 100,000")
+    parser.add_argument("--folder", type=Path, help="where accounts are kept for another run")
+    parser.add_argument("--only", choices=("curve", "many"), help="one of its two parts")
     options = parser.parse_args(argv)
     size = SHORT if options.short else WHOLE
     if options.people:
-        size = dataclasses.replace(size, people=options.people, smaller=())
+        size = dataclasses.replace(size, people=options.people)
     started = time.monotonic()
     verdicts = []
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(size, Path(folder))
-        for verdict in run.verdicts():
+        run = Run(size, options.folder or Path(folder))
+        for verdict in run.verdicts(options.only):
             print(verdict, flush=True)
             verdicts.append(verdict)
     text = document(verdicts, run.points, time.monotonic() - started)

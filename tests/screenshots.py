@@ -46,7 +46,7 @@ async def main() -> None:
 
 
 async def take(browser: Browser, url: str, file: Path, options: dict[str, Any]) -> None:
-    where = {"locale": "en-GB", "timezone_id": afternoon()}
+    where: dict[str, Any] = {"locale": "en-GB", "timezone_id": afternoon()}
     async with await browser.new_context(**options, **where) as context:
         window = Window(await context.new_page(), url)
         await window.log_in(GUEST, PASSWORD)

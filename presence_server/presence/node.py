@@ -5,7 +5,7 @@ drives a node calls `tick` a few times a second, and carries out the commands.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from presence_server.presence.choices import Choice, Choices, ChosenStatus
 from presence_server.presence.commands import (
@@ -26,7 +26,6 @@ from presence_server.presence.letters import (
     Ask,
     Beat,
     Ended,
-    Goodbye,
     Letter,
     Words,
     parse_letter,
@@ -44,7 +43,11 @@ from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
 from presence_server.presence.room import Room, is_claim, session_of, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.roster import Status, Versions
+from presence_server.presence.speech import Speech
 from presence_server.presence.timing import Timing
+
+# A newer version may share the database: what only that knows is no choice here.
+_CHOSEN: Mapping[str, ChosenStatus] = {status: status for status in get_args(ChosenStatus)}
 
 
 class Node:
@@ -87,6 +90,17 @@ class Node:
         self._recorder = Recorder(self.rooms, self.choices)
         self.own = OwnSessions(
             name, timing, self.rooms, self.hearing, self._departures, self._recorder
+        )
+        self._speech = Speech(
+            name,
+            timing,
+            self.versions,
+            self.rooms,
+            self.choices,
+            self.hearing,
+            self.peers,
+            self._departures,
+            self._outbox,
         )
         self._commands: list[Command] = []
 
@@ -318,11 +332,7 @@ class Node:
         self.hearing.subscribed(now, others=len(self.peers) > 0)
         self.peers.lost()
         self.peers.renew(now)
-        mark = self._say_beat(now, asks=False)
-        for _, peer in self.peers:
-            peer.asked = now.elapsed
-            peer.asked_mark = mark
-        self._outbox.say(Ask(self.name))
+        self._speech.ask_all(now)
         return self._take_commands()
 
     def lost(self) -> list[Command]:
@@ -345,7 +355,7 @@ class Node:
         self.others.judge(now)
         self._end_choices(now)
         self._see_graces(now)
-        self._speak(now)
+        self._speech.say_what_is_due(now)
         self.rooms.close_idle(now)
         return self._take_commands()
 
@@ -356,8 +366,7 @@ class Node:
 
     def say_goodbye(self, now: Moment) -> list[Command]:
         """The last letter: this node's people are in their grace from now on."""
-        self._say_changes(now)
-        self._outbox.say(Goodbye(self.name))
+        self._speech.say_goodbye(now)
         return self._take_commands()
 
     # What is written down
@@ -460,50 +469,6 @@ class Node:
                 self._cursors.note_conclusion(now)
             self.others.let_go(source, departure)
 
-    def _speak(self, now: Moment) -> None:
-        hearing = self.hearing
-        if hearing.is_waking and hearing.paused_for >= self.timing.lease:
-            # Others may have let these people go already: first see who is really here.
-            return
-        if not hearing.is_waking:
-            self._say_changes(now)
-            if self._outbox.is_asked:
-                states = (said for room in self.rooms for said in room.all_said(now))
-                self._outbox.answer(states, self.choices.all(), now.unix, self.peers.marks)
-        self._ask(now)
-        asks = self._departures.asks(now)
-        probes = self.peers.is_overdue(now.elapsed) or hearing.read_until < hearing.awake_since
-        soon = (probes or self._is_asked()) and hearing.is_beat_due(0.1, now)
-        if asks or soon or hearing.is_beat_due(self.timing.beat, now):
-            self._say_beat(now, asks=asks)
-
-    def _ask(self, now: Moment) -> None:
-        asked = list(self.peers.take_asks(now))
-        if asked:
-            # An answer has to show that it has heard this.
-            mark = self._say_beat(now, asks=False)
-            self.peers.expect(asked, mark)
-        for node in asked:
-            self._outbox.say(Ask(self.name), node)
-
-    def _is_asked(self) -> bool:
-        return any(peer.asks for _, peer in self.peers)
-
-    def _say_changes(self, now: Moment) -> None:
-        states = (said for room in self.rooms.take_unsaid() for said in room.take_unsaid(now))
-        self._outbox.say_changes(states, self._departures.confirmed_mark, now.unix)
-
-    def _say_beat(self, now: Moment, *, asks: bool) -> int:
-        heard: dict[str, int] = {}
-        if not self.hearing.is_waking:
-            heard = self.peers.marks
-            for _, peer in self.peers:
-                peer.asks = False
-        said_all = not (self.rooms.has_unsaid or self._outbox.has_unsaid)
-        mark = self.hearing.beat(self.versions.newest if said_all else 0, now)
-        self._outbox.say_beat(mark, now.unix, asks=asks, heard=heard)
-        return mark
-
     def _take_commands(self) -> list[Command]:
         commands, self._commands = self._commands, []
         commands += [Send(*letter) for letter in self._outbox.take_letters()]
@@ -511,10 +476,10 @@ class Node:
         changed = set() if self.hearing.is_reading else self.versions.take_changed()
         if changed:
             commands.append(Tell(frozenset(changed)))
-        if self.rooms.has_unsaid or self._outbox.has_unsaid:
+        if self._speech.has_unsaid:
             commands.append(TickSoon())
         return commands
 
 
 def _chosen_status(chosen: Chosen) -> ChosenStatus | None:
-    return chosen.status  # type: ignore[return-value]
+    return _CHOSEN.get(chosen.status or "")

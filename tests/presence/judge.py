@@ -146,6 +146,9 @@ class Judge:
             wrong = any(host.clock for _, host in self._alive())
             if username in witness.hasty or (wrong and self.was_troubled):
                 continue
+            if self._were_estranged(username):
+                # Where they were told to be offline no earlier second can follow.
+                continue
             since = [self._since(slot, username) for slot, _ in self._alive()]
             # A difference of two seconds is not told from a letter that is late.
             apart = max(since, default=0) - min(since, default=0)
@@ -329,6 +332,13 @@ class Judge:
             self.world.now - self._estranged.get((host, home), LONG_AGO) < self._window
             for home in homes
         )
+
+    def _were_estranged(self, username: str) -> bool:
+        """Whether some host could ever not know of a user's lines for most of a lease."""
+        lines = self.world.witness.lines.values()
+        homes = {line.host for line in lines if line.subject == username}
+        homes |= self.world.witness.homes.get(username, set())
+        return any((host, home) in self._estranged for _, host in self._alive() for home in homes)
 
     def _is_fresh(self, host: Host) -> bool:
         return self.world.now - host.began < BACK_IN_TOUCH + 4 * self.slowest

@@ -27,7 +27,7 @@ class Site:
         self.dead: set[int] = set()
         self.heard: list[tuple[int, Hear]] = []
         for number, node in enumerate(self.nodes):
-            self.do(number, lambda now, node=node: node.subscribed(now))  # type: ignore[misc]
+            self.do(number, node.subscribed)
         self.wait(1)
 
     @property

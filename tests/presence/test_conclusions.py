@@ -6,6 +6,7 @@ The other nodes are voices that say what a test lets them say.
 from collections.abc import Iterable
 
 from presence_server.presence.commands import Breathe, Command, Send, Tell
+from presence_server.presence.cursors import Uncovered
 from presence_server.presence.letters import (
     Batch,
     Beat,
@@ -132,7 +133,8 @@ class Scene:
 
     def resumes(self, mark: int, sequence: int) -> bool:
         """Whether a cursor of the first of the others is good here."""
-        return self.node.rooms.own.resume(f"{ONE}.7.{mark}.{sequence}", self.now) is not None
+        cursor = f"{ONE}.7.{Uncovered().cover(mark, sequence)}"
+        return self.node.rooms.own.resume(cursor, self.now) is not None
 
 
 # Letting go

@@ -104,8 +104,9 @@ async def named(db: Database, search: str) -> list[str]:
     """The user names of those who have a word in their name that begins like this."""
     folded = fold(search)
     rows = await db.read(
-        "SELECT DISTINCT username FROM name_words JOIN users USING (lower_name)"
-        " WHERE beginning >= $1 AND beginning < $2",
+        "WITH words AS MATERIALIZED"
+        " (SELECT lower_name FROM name_words WHERE beginning >= $1 AND beginning < $2)"
+        " SELECT username FROM users WHERE lower_name IN (SELECT lower_name FROM words)",
         folded,
         folded + BEHIND_ALL,
     )

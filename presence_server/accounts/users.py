@@ -34,14 +34,15 @@ _PAGE = (
     "SELECT username, last_seen FROM users WHERE lower_name >= $1 AND lower_name < $2"
     " ORDER BY lower_name LIMIT $3"
 )
-# Each side by an index of its own, and no more of it than is asked for.
+# Each side by an index of its own. MATERIALIZED: or the words would be read in the order of user
+# names, all of them.
 _FOUND = (
-    "SELECT username, last_seen FROM users WHERE lower_name IN"
+    "WITH words AS MATERIALIZED"
+    " (SELECT lower_name FROM name_words WHERE beginning >= $4 AND beginning < $5)"
+    " SELECT username, last_seen FROM users WHERE lower_name IN"
     " (SELECT lower_name FROM (SELECT lower_name FROM users"
     " WHERE lower_name >= $1 AND lower_name < $2 ORDER BY lower_name LIMIT $3) AS by_user_name"
-    " UNION SELECT lower_name FROM (SELECT DISTINCT lower_name FROM name_words"
-    " WHERE beginning >= $4 AND beginning < $5 AND lower_name >= $6"
-    " ORDER BY lower_name LIMIT $3) AS by_name)"
+    " UNION SELECT lower_name FROM words WHERE lower_name >= $6)"
     " ORDER BY lower_name LIMIT $3"
 )
 

@@ -1,6 +1,7 @@
 import asyncio
 import getpass
 import io
+import json
 import os
 import pty
 import sqlite3
@@ -84,6 +85,19 @@ def test_an_account_is_made_listed_and_deleted(command: Command, path: Path) -> 
     assert command("user", "passwd", "michael", given=b"another good one")[0] == 0
     assert command("user", "delete", "MICHAEL")[:2] == (0, "Deleted the account Michael.\n")
     assert command("user", "list") == (0, "", "")
+
+
+def test_names_are_given_listed_and_taken_away(command: Command) -> None:
+    assert command("user", "add", "mia", "--name", " Zoë  Berg ", given=b"johnson123\n")[0] == 0
+    assert command("user", "list")[1].endswith("  Zoë Berg\n")
+    assert command("user", "name", "MIA", "山田")[1] == "Others see mia as 山田 now.\n"
+    (line,) = command("user", "list", "--json")[1].splitlines()
+    assert json.loads(line).items() >= {"username": "mia", "name": "山田", "last_seen": None}.items()
+    assert command("user", "name", "mia", "")[1] == "Others see mia by that only now.\n"
+    status, _, said = command("user", "name", "mia", "a\u202eb")
+    assert status == 1 and "A name cannot have" in said
+    assert command("user", "add", "noah", "--name", "a" * 65, given=b"johnson123\n")[0] == 1
+    assert command("user", "name", "nobody", "x")[2].endswith("There is no user nobody.\n")
 
 
 def test_administrators_are_made_and_unmade(command: Command, path: Path) -> None:

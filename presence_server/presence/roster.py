@@ -304,6 +304,8 @@ class Roster:
 
     def refuse(self, user: str, since: int) -> None:
         """Another node may show a user who is known to be gone here, and perhaps never was here."""
+        if self._hides(user):
+            return
         if user not in self._here and user not in self._gone:
             newest = self._versions.newest
             about, hides = self._left_behind(user)
@@ -319,9 +321,16 @@ class Roster:
 
     def _compare(self, user: str, before: Entry) -> None:
         """Something else is said of a session than before, or nothing any more."""
+        if self._hides(user):
+            # No node shows them, whatever is said: nobody is told once more that they are gone.
+            return
         said = self._entries[user].values()
         if any((e.status, e.about) != (before.status, before.about) for e in said):
             self.dispute(user)
+
+    def _hides(self, user: str) -> bool:
+        choice = self._choice_of(user)
+        return choice is not None and choice.hides
 
     def _disputed_since(self, version: int) -> set[str]:
         found = set()

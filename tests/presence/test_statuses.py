@@ -137,7 +137,6 @@ def test_a_choice_ends_at_its_time_also_while_away_and_over_restarts() -> None:
         person = world.person(slot, "alice")
         assert person is not None and person.status == "busy"
         assert person.about == {"text": "lunch", "until": EPOCH + 30}
-    world.witness.chose("alice", None, None, 30.0)
     world.wait(31 - world.now)
     for slot in range(2):
         person = world.person(slot, "alice")
@@ -342,7 +341,6 @@ def test_the_end_of_being_invisible_brings_back_what_others_still_read() -> None
     world.stop(1)
     world.start(1)
     world.wait(30)
-    world.witness.chose("alice", None, None, world.now)
     for host in world.hosts:
         person = host.here()["alice"]
         assert (person.status, person.since) == ("online", EPOCH + 30)
@@ -381,3 +379,21 @@ def test_choices_end_by_themselves_in_a_day_of_their_own() -> None:
         ("online", None, 23),
         ("away", "asleep", 24),
     ]
+
+
+def test_who_comes_from_another_node_is_not_told_again_of_somebody_invisible() -> None:
+    world, judge = watched(2)
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.choose(0, "alice", "invisible")
+    world.wait(10)
+    here, there = (host.node.rooms.own for host in world.hosts)
+    cursor = here.cursor(here.roster.version, world.hosts[0].now)
+    world.connect(1, "alice", "phone")
+    world.wait(1)
+    world.say(0, tab, "away")
+    world.wait(1)
+    version = there.resume(cursor, world.hosts[1].now)
+    assert version is not None and there.is_of_elsewhere(cursor)
+    assert there.roster.changes_since(version, elsewhere=True) == []
+    judge.settle()

@@ -17,6 +17,7 @@ from tests.admin.conftest import Administrator
 from tests.conftest import Serve, Visit
 
 NEW = "another good one"
+MANY = 100_000
 ACTS = ("disable", "enable", "end", "delete", "promote", "demote", "reset")
 
 
@@ -465,3 +466,33 @@ async def test_accounts_are_found(serve: Serve, administrator: Administrator) ->
         assert page.status == 200
         names = re.findall(r'href="/admin/accounts/\d+"><bdi[^>]*>([^<]*)<', page.text)
         assert names == found, query
+
+
+async def test_a_hundred_thousand_accounts(serve: Serve, administrator: Administrator) -> None:
+    server = await serve()
+    alice = await administrator(server)
+
+    async def fill(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "INSERT INTO users (username, lower_name, password_hash, created_at)"
+            " VALUES ($1, $1, '', 1)",
+            ((f"person{number:06}",) for number in range(MANY)),
+        )
+
+    await server.app[DATABASE].write(fill)
+    pages = {
+        "": "alice",
+        "?q=9999": "person009999",
+        "?order=joined&page=2000": "person000049",
+        "?order=seen&page=2001": f"person{MANY - 1:06}",
+        "?page=2000&kind=all": f"person{MANY - 51:06}",
+    }
+    for query, name in pages.items():
+        page = await alice.get(f"/admin/accounts/{query}")
+        assert name in page.text, query
+        assert len(page.text) < 60_000
+    began = asyncio.get_running_loop().time()
+    table = (await alice.get("/admin/accounts.csv")).text
+    assert table.count("\r\n") == MANY + 2
+    # Seconds, on a machine that has much else to do.
+    assert asyncio.get_running_loop().time() - began < 20

@@ -1,0 +1,191 @@
+"""An administrator's day: the whole list of what they do, and what it does to open pages."""
+
+import re
+
+import pytest
+from aiohttp.test_utils import TestServer
+from playwright.async_api import FilePayload, Page, expect
+
+from presence_server.accounts import users
+from presence_server.keys import DATABASE, PULSE
+from presence_server.storage.database import Transaction
+from tests.browser.conftest import OpenWindow
+from tests.browser.test_accessibility import violations, violations_in_both_schemes
+from tests.browser.window import Window
+from tests.conftest import Serve
+from testing.visitor import PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+NEW = "another good one"
+
+
+async def make_administrator(server: TestServer, username: str) -> None:
+    user = await users.find(server.app[DATABASE], username)
+    assert user is not None
+    await users.set_administrator(server.app[DATABASE], user.id, True)
+
+
+async def forget_password_was_entered(server: TestServer) -> None:
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute("UPDATE sessions SET confirmed_at = 0")
+
+    await server.app[DATABASE].write(work)
+
+
+async def press(window: Window, name: str) -> None:
+    await window.page.get_by_role("button", name=name, exact=True).click()
+
+
+async def secret(page: Page) -> str:
+    return await page.locator("code.address").first.inner_text()
+
+
+async def choose_password(window: Window, link: str) -> None:
+    await window.page.goto(link)
+    await window.page.get_by_label("New password", exact=True).fill(NEW)
+    await window.page.get_by_label("New password again").fill(NEW)
+    await press(window, "Set the password")
+    await expect(window.page.get_by_text("Your password is set.")).to_be_visible()
+
+
+async def log_in(window: Window, username: str, password: str = NEW) -> None:
+    await window.log_in(username, password)
+    await window.is_live()
+
+
+async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
+    server = await serve(visits=30, grace=0.5)
+    server.app[PULSE].measure()
+    alice = await window(server, "alice")
+    await make_administrator(server, "alice")
+    bob, page = await window(server), alice.page
+
+    # How things are, and the way there from every page.
+    await alice.goto("/")
+    await page.locator(".me-button").click()
+    await page.get_by_role("link", name="Admin").click()
+    await expect(page.get_by_text("All is well.")).to_be_visible()
+    assert await violations(page) == []
+
+    # An account is made, and its owner chooses the password.
+    await alice.goto("/admin/accounts/")
+    await page.get_by_label("Username").fill("bob")
+    await press(alice, "Make the account")
+    await expect(page.get_by_role("heading", name="The account bob is made")).to_be_visible()
+    assert await violations(page) == []
+    link = await secret(page)
+    await choose_password(bob, link)
+    await log_in(bob, "bob")
+    assert await page.get_by_role("link", name="Go on").get_attribute("href")
+    await page.get_by_role("link", name="Go on").click()
+    of_bob = page.url.removeprefix(alice.url)
+    assert await violations_in_both_schemes(page) == []
+
+    # Bob's open page shows what is done to him.
+    await page.get_by_label("Name").fill("Bob Brown")
+    await press(alice, "Save the name")
+    await expect(page.get_by_role("status").filter(has_text="called Bob Brown")).to_be_visible()
+    await expect(bob.row("bob")).to_contain_text("Bob Brown")
+    await press(alice, "Switch off")
+    await expect(bob.page.get_by_text("Your account was switched off")).to_be_visible()
+    await press(alice, "Switch on again")
+    await log_in(bob, "bob")
+    await alice.goto(of_bob)
+    await press(alice, "Log out everywhere")
+    await expect(bob.page.get_by_text("This device was logged out")).to_be_visible()
+    await press(alice, "Make a link for a new password")
+    await choose_password(bob, await secret(page))
+    await log_in(bob, "bob")
+
+    # An administrator for a while; the page that was open is gone with it.
+    await alice.goto(of_bob)
+    await press(alice, "Make an administrator")
+    await bob.goto("/admin/rooms/")
+    await expect(bob.page.get_by_role("heading", name="Rooms")).to_be_visible()
+    await press(alice, "Take administration away")
+    await expect(bob.page.get_by_text("There is nothing at this address.")).to_be_visible()
+    assert any("404" in said for said in bob.complaints)
+    bob.complaints.clear()
+
+    # Rooms are live.
+    await alice.goto("/admin/rooms/?app=&room=")
+    rows = page.locator("tbody tr")
+    await expect(rows).to_have_count(2)
+    assert await violations(page) == []
+    await bob.page.goto("about:blank")
+    await expect(rows).to_have_count(1)
+
+    # Who has not entered the password lately is asked for it, and then the act is done.
+    await forget_password_was_entered(server)
+    await alice.goto("/admin/invitations/")
+    assert await violations(page) == []
+    await page.get_by_label("How many people may use it").fill("3")
+    await press(alice, "Make the link")
+    assert await violations(page) == []
+    alice.complaints.clear()
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await press(alice, "Go on")
+    guest = await window(server)
+    await guest.page.goto(await secret(page))
+    await guest.page.get_by_label("Username").fill("guest")
+    await guest.page.get_by_label("Password", exact=True).fill(NEW)
+    await guest.page.get_by_label("Password again").fill(NEW)
+    await press(guest, "Sign up")
+    await log_in(guest, "guest")
+    await alice.goto("/admin/invitations/")
+    await expect(page.get_by_text("1 of 3 used")).to_be_visible()
+    await press(alice, "End it")
+    await expect(page.get_by_text("The invitation is ended.")).to_be_visible()
+
+    # Many at once.
+    await alice.goto("/admin/import/")
+    table = "username,name\ncarol,Carol\nbob,\ndave,\n".encode()
+    file: FilePayload = {"name": "class.csv", "mimeType": "text/csv", "buffer": table}
+    await page.get_by_label("Table", exact=True).set_input_files(file)
+    await press(alice, "Look at it")
+    await expect(page.get_by_text("1 account is there already")).to_be_visible()
+    assert await violations(page) == []
+    await press(alice, "Make 2 accounts")
+    links = await page.get_by_label("The links, as a table").input_value()
+    found = re.search(r"carol,(\S+)", links)
+    assert found is not None
+    carol = await window(server)
+    await choose_password(carol, found[1])
+    async with page.expect_download() as saved:
+        await alice.goto("/admin/accounts/?q=brown")
+        await expect(page.locator("tbody tr")).to_have_count(1)
+        assert await violations(page) == []
+        await page.get_by_role("link", name="Save all accounts as a table").click()
+    assert (await saved.value).suggested_filename == "accounts.csv"
+
+    # Another application.
+    await alice.goto("/admin/apps/")
+    assert await violations(page) == []
+    await page.get_by_label("Name").fill("wiki")
+    await press(alice, "Make the app")
+    assert (await secret(page)).startswith("key_")
+    await page.get_by_role("link", name="Go on").click()
+    await page.get_by_role("link", name="wiki").click()
+    assert await violations(page) == []
+    await page.get_by_label("User", exact=True).fill("u1")
+    await page.get_by_label("Room", exact=True).fill("doc:1")
+    await press(alice, "Make a token")
+    assert (await secret(page)).count(".") == 2
+
+    # Who was here, and who did what.
+    await alice.goto("/admin/visits/")
+    assert await violations(page) == []
+    await alice.goto("/admin/log/")
+    await expect(page.locator(".log li").first).to_contain_text("made a token for u1 of wiki")
+    assert await violations(page) == []
+
+    # The end of an account, while its page is open.
+    await bob.goto("/")
+    await bob.is_live()
+    await alice.goto(of_bob)
+    await page.get_by_text("Delete bob").click()
+    await press(alice, "Delete the account")
+    await expect(page.get_by_text("The account bob is deleted.")).to_be_visible()
+    await expect(bob.page.get_by_text("Your account has been deleted.")).to_be_visible()
+    await expect(guest.row("bob")).to_have_count(0)

@@ -22,8 +22,10 @@ from testing.swarm import Address, Client, Swarm
 
 _HERE = ("online", "away")
 _SUBPROTOCOL = "presence.v1"
-# Seconds before the end of a run in which nobody does anything any more.
+# Seconds before the end of a run in which nobody does anything any more; and after its begin, until
+# all processes have begun.
 _QUIET = 5.0
+_TOGETHER = 1.0
 
 _context = multiprocessing.get_context("spawn")
 
@@ -139,7 +141,8 @@ class _Part:
         """So many change their status a second, each once; the others look on."""
         self.seen, self.known = Seen(), {}
         self.swarm.received, passes = 0, len(self.swarm.pass_seconds)
-        began = next_change = time.monotonic()
+        began = time.monotonic()
+        next_change = began + _TOGETHER
         while (now := time.monotonic()) < began + seconds:
             while changes and now >= next_change and now < began + seconds - _QUIET:
                 self._change(now)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import aiohttp
@@ -20,6 +20,8 @@ class Tab(Believer):
     def __init__(self, tutorial: bool, before: Believer | None = None) -> None:
         """`before`: the tab that it follows, with the cursor of which it comes."""
         super().__init__(tutorial)
+        # Of whom it asked to be told; None: of everybody.
+        self.view: frozenset[str] | None = None
         if before is not None:
             self.people, self.cursor = dict(before.people), before.cursor
         # Its number among the connections of its session.
@@ -31,10 +33,14 @@ class Tab(Believer):
         self._changed = asyncio.Event()
         self._pongs = 0
         self._bye = False
+        # Snapshots that it has asked for, and that it has had.
+        self._asked, self._had = 1, 0
 
-    async def open(self, http: aiohttp.ClientSession, url: str, **options: Any) -> None:
+    async def open(
+        self, http: aiohttp.ClientSession, url: str, query: str = "", **options: Any
+    ) -> None:
         self._socket = await http.ws_connect(
-            f"{url}/users/?cursor={self.cursor}",
+            f"{url}/users/?{query or f'cursor={self.cursor}'}",
             protocols=() if self.tutorial else ("presence.v1",),
             # Pongs are to be seen.
             autoping=False,
@@ -62,6 +68,21 @@ class Tab(Believer):
         pongs = self._pongs
         await self._socket.ping()
         await self.until(lambda: self._pongs > pongs, "a pong")
+
+    async def watch(self, users: Collection[str] | None) -> None:
+        """Be told of these only, from now on, or of everybody."""
+        self.view = None if users is None else frozenset(users)
+        self._asked = self._had + 1
+        listed = None if users is None else sorted(users)
+        await self._socket.send_json({"type": "watch", "users": listed})
+        await self.until(lambda: self._had == self._asked, "those whom it watches")
+
+    async def watch_again(self, before: "Tab") -> None:
+        """The same as the tab that it follows, on a line that began with nobody."""
+        self.view, self.people = before.view, dict(before.people)
+        users = sorted(before.view or ())
+        await self._socket.send_json({"type": "watch", "users": users, "cursor": before.cursor})
+        await self.catch_up()
 
     async def say(self, status: Status, **more: str) -> None:
         await self._socket.send_json({"type": "status", "status": status, **more})
@@ -97,7 +118,9 @@ class Tab(Believer):
         assert not self._bye, f"{message} after the bye"
         kind = message.get("type", "news")
         assert kind != "degraded", "one node alone is degraded"
-        assert kind != "snapshot" or self.first is None, "a second snapshot"
+        self._had += kind == "snapshot"
+        # One who comes back is told what it missed.
+        assert self._had <= self._asked, "a snapshot that nobody asked for"
         self.first = self.first or message
         self._bye = kind == "bye"
         if kind in ("news", "snapshot", "changes"):

@@ -160,6 +160,8 @@ class Walk:
             if device.tabs:
                 acts |= {self._close_tab: 3, self._lose_tab: 3, self._reload: 4, self._close_all: 2}
                 acts |= {self._say: 5, self._choose: 2}
+            if any(not tab.tutorial for tab in device.tabs):
+                acts |= {self._watch: 4}
         (act,) = self._random.choices(list(acts), list(acts.values()))
         draw = self._random.randrange(12)
         words = f"{device.session}:{act.__name__.replace('_', ' ')} ({draw})"
@@ -236,22 +238,37 @@ class Walk:
     async def _come_back(self, device: Device, draw: int) -> None:
         """With a cursor, if there is one."""
         before, device.before = device.before, None
+        if before is not None and before.view is not None:
+            await self._come_back_watching(device, before)
+            return
         tab = Tab(False, before)
         await self._come(device, tab)
         assert tab.first is not None
         right = "changes" if before else "snapshot"
         assert tab.first["type"] == right, f"{tab.first} instead of {right}"
 
-    async def _come(self, device: Device, tab: Tab) -> None:
+    async def _come_back_watching(self, device: Device, before: Tab) -> None:
+        tab = Tab(False)
+        await self._come(device, tab, "watch=some")
+        assert not tab.people
+        await tab.watch_again(before)
+
+    async def _watch(self, device: Device, draw: int) -> None:
+        """Some of those who walk, or everybody again."""
+        tabs = [tab for tab in device.tabs if not tab.tutorial]
+        some = [name for number, name in enumerate(_WALKERS) if draw >> number & 1]
+        await tabs[draw % len(tabs)].watch(some if draw < 9 else None)
+
+    async def _come(self, device: Device, tab: Tab, query: str = "") -> None:
         begun = monotonic()
         tab.number = device.number()
-        await self._open(tab, device.visitor.http)
+        await self._open(tab, device.visitor.http, query=query)
         device.tabs.append(tab)
         session, name = device.session, device.username
         self._happen(device, begun, lambda truth, now: truth.open(session, name, tab.number))
         if tab.tutorial:
             await tab.until(lambda: name in tab.people, "oneself")
-        assert name in tab.people, "I6: people see themselves first"
+        assert query or name in tab.people, "I6: people see themselves first"
 
     async def _close_tab(self, device: Device, draw: int) -> None:
         await self._go(device, device.tabs[draw % len(device.tabs)], Tab.close)
@@ -379,6 +396,9 @@ class Walk:
         right = self._heard_plainly if tab.tutorial else self._heard
         await right.catch_up()
         for name, story in self._stories.items():
+            if tab.view is not None and name not in tab.view:
+                assert name not in tab.people, f"{name} is told of and not watched"
+                continue
             shown, expected = tab.people.get(name), right.people.get(name)
             # A grace may end in between.
             assert shown == expected or not story.is_sure(), (

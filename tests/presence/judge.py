@@ -42,6 +42,8 @@ class Observer:
         if self.version == self.roster.version:
             return {}
         changes = None if self.version is None else self.roster.changes_since(self.version)
+        if self.version is not None and changes is not None:
+            self._check_views(self.version, dict(changes))
         self.version = self.roster.version
         if changes is None:
             self.people.clear()
@@ -54,6 +56,14 @@ class Observer:
         told = {name: sighting.status for name, sighting in self.people.items()}
         known = {name: person.status for name, person in self.roster.here.items()}
         assert told == known, "rule 7: snapshot and changes are not what the roster says"
+
+    def _check_views(self, version: int, changes: dict[str, Person]) -> None:
+        """Who watches some is told of them what all others are told."""
+        known = sorted({*self.people, *self.told, *changes})
+        for some in (known[::2], known[1::2]):
+            of_some = self.roster.changes_of(some, version)
+            expected = {name: changes[name] for name in some if name in changes}
+            assert of_some is not None and dict(of_some) == expected, "a view is told otherwise"
 
     def _take(self, username: str, person: Person) -> None:
         before = self.people.get(username)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import telling
 from benchmarks.fanout import Audience, Load, Result, Stage, audience, run, table
 from benchmarks.flush import flush_cost
 from benchmarks.load import Connected
@@ -180,6 +181,22 @@ class Bench:
             yield at_most(30, "ms", f"{name}, median", pages.percentile(0.5), more)
             yield at_most(150, "KB", f"{name}, size", pages.largest / 1000)
 
+    def webhooks(self) -> Iterator[Verdict]:
+        """Who is told of in a room is told of in the lobby, too: two changes."""
+        people, flips = self._people(2_000), 500 * min(1.0, self.scale)
+        calm = asyncio.run(telling.measure(flips, people, self._seconds(15), webhook=False))
+        busy = asyncio.run(telling.measure(flips, people, self._seconds(60), webhook=True))
+        name = f"{2 * flips:,.0f} changes/s to a receiver that takes {1000 * telling.TAKES:.0f} ms"
+        p50, p99 = (telling.percentile(busy.told_ms, share) for share in (0.5, 0.99))
+        more = f"p50 {p50:.0f} ms; {100 * busy.cpu:.0f} % of a core, {100 * calm.cpu:.0f} % without"
+        yield at_most(2000, "ms", f"told (p99), {name}", p99, more)
+        yield at_most(0, "lost", f"told, {name}", busy.lost, f"of {busy.changes:,} changes")
+        grown = busy.last_mib - busy.first_mib
+        yield at_most(5, "MiB", f"memory grown within {self._seconds(60):.0f} s", grown)
+        before, now = (telling.percentile(run.seen_ms, 0.99) for run in (calm, busy))
+        more = f"{before:.0f} ms without the webhook"
+        yield at_most(50, "ms", "others see a change later by (p99)", now - before, more)
+
     def termination(self) -> Iterator[Verdict]:
         observers = self._people(2000)
         with audience(self.stage, OURS, observers) as crowd:
@@ -215,6 +232,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Verdict]]] = {
     "flood": Bench.flood,
     "slow-readers": Bench.slow_readers,
     "directory": Bench.directory,
+    "webhooks": Bench.webhooks,
     "termination": Bench.termination,
 }
 

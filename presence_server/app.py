@@ -300,11 +300,13 @@ async def _open_presence(app: web.Application, stack: AsyncExitStack) -> Presenc
     # Some may have been of an app that is no more.
     lines.heed_apps()
     # Nobody is told before it is known who is here.
-    telling = (
-        ("duty", duty.run()), ("webhooks", app[SENDER].run()), ("visits", attendance.run())
-    )
-    for name, work in telling:
-        stack.callback(tasks.start(name, work).cancel)
+    running = [
+        tasks.start("duty", duty.run()),
+        tasks.start("webhooks", app[SENDER].run()),
+        tasks.start("visits", attendance.run()),
+    ]
+    for task in running:
+        stack.callback(task.cancel)
     return presence
 
 

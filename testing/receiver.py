@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from random import Random
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -97,6 +98,24 @@ class Receiver:
         finally:
             self.at_once -= 1
             self._heard.set()
+
+    def be_moody(self, chance: Random) -> None:
+        """Fail now and then, before or after believing what it is told."""
+
+        async def answer(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+            mood = chance.random()
+            if mood > 0.1:
+                self.take(delivered)
+            if mood < 0.2:
+                assert request.transport is not None
+                request.transport.abort()
+            return web.Response(status=200 if mood > 0.3 else 500)
+
+        self.instead = answer
+
+    def knows(self) -> set[Place]:
+        """Who is where, as far as it was told."""
+        return {place for place, said in self.told.items() if said["status"] == "here"}
 
     def take(self, delivered: Delivered) -> None:
         """Believe it."""

@@ -1,6 +1,17 @@
 """The faults of the drill, by what fails."""
 
-from drill.faults import clients, ghosts, inside, moves, network, nodes, redis, rules, starts
+from drill.faults import (
+    clients,
+    ghosts,
+    inside,
+    moves,
+    network,
+    nodes,
+    redis,
+    rules,
+    starts,
+    telling,
+)
 from drill.figures import Fault
 
 FAULTS: list[Fault] = [
@@ -13,4 +24,5 @@ FAULTS: list[Fault] = [
     *rules.faults,
     *moves.faults,
     *ghosts.faults,
+    *telling.faults,
 ]

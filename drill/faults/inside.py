@@ -33,6 +33,11 @@ TASKS = (
     "read notes",
     "upkeep of sessions",
     "apps",
+    "duty",
+    "webhooks",
+    "visits",
+    "follow visits",
+    "write visits",
     "watchdog",
 )
 FAILED = 1

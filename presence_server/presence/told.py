@@ -117,6 +117,10 @@ class Told:
         """What is to be said, what waits longest first."""
         return iter(self._due.values())
 
+    def is_due(self, change: Change) -> bool:
+        """Whether it is still what is to be said."""
+        return self._due.get((change.room, change.user)) == change
+
     def acknowledge(self, changes: Iterable[Change]) -> None:
         """It has been heard."""
         for change in changes:

@@ -5,6 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from presence_server.apps import webhooks
@@ -21,6 +22,9 @@ T = TypeVar("T")
 # Seconds that a change waits for others, or for being undone.
 _COLLECT = 0.4
 _LOOK = 0.05
+# So many changes are written down at once as said, when so many are due: messages follow each other
+# faster than a disk writes.
+_MOST_READY = 1_000
 # After so many seconds the same message is said again.
 _SAME_AGAIN = (1.0, 3.0, 10.0, 30.0)
 # And then a new one, of what differs by then.
@@ -67,8 +71,9 @@ class Delivery:
         self._may_tell = may_tell
         self._degraded = degraded
         self._told = Told({})
-        # What was acknowledged and is not written yet.
-        self._heard: Sequence[Change] = ()
+        # What was acknowledged and is not written yet; what is written as said and is not yet.
+        self._heard: list[Change] = []
+        self._ready: list[Change] = []
         # Rooms from which nobody could be told to be gone.
         self._held: set[str] = set()
         self._forget_at = time.monotonic() + _FORGET_EVERY
@@ -103,12 +108,15 @@ class Delivery:
     async def _next(self) -> Message:
         """The next message, written down as said."""
         while True:
-            await self._collect()
-            changes = tuple(messages.fitting(self._told.due_changes()))
+            ready = list(filter(self._told.is_due, self._ready))
+            changes = list(messages.fitting(ready))
+            self._ready = ready[len(changes) :]
             if changes:
-                message = self._told.take(changes)
-                await self._write(saying=changes)
-                return message
+                return self._told.take(changes)
+            await self._collect()
+            self._ready = list(islice(self._told.due_changes(), _MOST_READY))
+            if self._ready:
+                await self._write(saying=self._ready)
 
     async def _tell(self, message: Message, again: Sequence[float]) -> bool:
         """Say it until it is acknowledged, and `again` after so many seconds."""
@@ -119,8 +127,11 @@ class Delivery:
             answer = await self._send(id, content)
             if answer.accepted:
                 self._told.acknowledge(message.changes)
-                self._heard = message.changes
+                self._heard += message.changes
+                self._look()
                 return True
+            # What waits longest comes first again.
+            self._ready = []
             self._look()
             await self._write()
             if answer.is_gone:
@@ -200,7 +211,7 @@ class Delivery:
                 self._told.see(room, user, user in news.roster.here, person.since, now)
 
     async def _write(self, saying: Sequence[Change] = ()) -> None:
-        heard, self._heard = self._heard, ()
+        heard, self._heard = self._heard, []
         turn, state = self.where.turn, self.state
         await self._served(
             lambda: webhooks.write(

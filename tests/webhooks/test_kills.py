@@ -6,12 +6,11 @@ import random
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from presence_server.config import PostgresUrl
-from testing.app_client import AppClient
+from testing.app_crowd import come_and_go, drift
 from testing.processes import ServerProcess
 from testing.receiver import Delivered, Receiver
 from testing.redis_server import RedisServer, free_port
@@ -24,53 +23,6 @@ SEED = int(os.environ.get("FUZZ_SEED", "1"))
 LEASE = 1
 ROOMS = [f"room-{n}" for n in range(5)]
 USERS = [f"user-{n}" for n in range(12)]
-
-
-async def come_and_go(user: str, apps: list[AppClient], chance: random.Random) -> None:
-    """A line after the other, to whichever server answers; away without a word, or with one."""
-    while True:
-        app, room = chance.choice(apps), chance.choice(ROOMS)
-        try:
-            async with app.line(user, room) as line:
-                await line.first()
-                await asyncio.sleep(chance.uniform(0, 1))
-                if chance.random() < 0.5:
-                    await line.send({"type": "leave"})
-                    await line.closed()
-        except (aiohttp.ClientError, OSError, AssertionError, TimeoutError):
-            await asyncio.sleep(0.1)
-
-
-async def truth(app: AppClient) -> set[tuple[str, str]]:
-    return {(room, user) for room in (*ROOMS, "lobby") for user in await app.here(room)}
-
-
-async def knows_the_truth(receiver: Receiver, apps: list[AppClient]) -> None:
-    known: set[tuple[str, str]] = set()
-    true: list[set[tuple[str, str]]] = []
-    try:
-        async with asyncio.timeout(50):
-            while not true or any(known != there for there in true):
-                await asyncio.sleep(0.1)
-                known = {place for place, said in receiver.told.items() if said["status"] == "here"}
-                true = [await truth(app) for app in apps]
-    except TimeoutError:
-        raise AssertionError([(known - there, there - known) for there in true]) from None
-
-
-def moody(receiver: Receiver, chance: random.Random) -> None:
-    """Sometimes it fails, before or after it has believed what it is told."""
-
-    async def answer(request: web.Request, delivered: Delivered) -> web.StreamResponse:
-        mood = chance.random()
-        if mood > 0.1:
-            receiver.take(delivered)
-        if mood < 0.2:
-            assert request.transport is not None
-            request.transport.abort()
-        return web.Response(status=200 if mood > 0.3 else 500)
-
-    receiver.instead = answer
 
 
 @pytest.mark.both_databases
@@ -91,8 +43,8 @@ async def test_killed_senders_lose_nothing(
     ]
     one = await add_app(servers[0].url, webhook=receiver.url)
     apps = [await one.at(server.url).until_known() for server in servers]
-    moody(receiver, chance)
-    people = [asyncio.create_task(come_and_go(user, apps, chance)) for user in USERS]
+    receiver.be_moody(chance)
+    people = [asyncio.create_task(come_and_go(user, apps, ROOMS, chance)) for user in USERS]
     for _ in range(KILLS):
         server = chance.choice(servers)
         await asyncio.sleep(chance.uniform(0.3, 1.5))
@@ -108,7 +60,7 @@ async def test_killed_senders_lose_nothing(
         for person in people:
             person.cancel()
         await asyncio.gather(*people, return_exceptions=True)
-        await knows_the_truth(receiver, apps)
+        assert await drift(receiver, apps, ROOMS, within=50) == set()
     assert len(receiver.accepted) > KILLS
 
 

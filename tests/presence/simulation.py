@@ -745,19 +745,26 @@ class World:
 
     # How
 
+    def _may_be_unknown(self, host: Host, at: float) -> bool:
+        """Whether a host that ends now has perhaps told nobody what was done there."""
+        if host.in_touch and self.redis.serves and host.publishing:
+            return self.now - at < 2 * STEP + TICK
+        # What is written is read by the others twice a second.
+        writes = self.database.works and host.database and not host.paused
+        return not writes or self.now - at < 4 * NOTING
+
     def _close_all(self, slot: int) -> None:
-        host = self.hosts[slot]
-        heard = host.in_touch and self.redis.serves and host.publishing
-        for line in self.witness.lines.values() if not heard else ():
-            if line.host is host:
-                self.witness.silent_ends[line.subject] = self.now
-        for name, opened_at in self.witness.opened_at.items():
-            if opened_at is host and (self.now - self.witness.pages[name] < 2 or not heard):
-                self.witness.silent_ends[name] = self.now
-        for name, placed in self.witness.placements.items():
-            if placed.host is host and (self.now - placed.at < 2 or not heard):
-                self.witness.silent_ends[name] = self.now
-                self.witness.lost_placements.add(name)
+        host, witness = self.hosts[slot], self.witness
+        for line in witness.lines.values():
+            if line.host is host and self._may_be_unknown(host, witness.acts[line.subject]):
+                witness.silent_ends[line.subject] = self.now
+        for name, opened_at in witness.opened_at.items():
+            if opened_at is host and self._may_be_unknown(host, witness.pages[name]):
+                witness.silent_ends[name] = self.now
+        for name, placed in witness.placements.items():
+            if placed.host is host and self._may_be_unknown(host, placed.at):
+                witness.silent_ends[name] = self.now
+                witness.lost_placements.add(name)
         for username, (at, chosen_by) in self.witness.chosen_at.items():
             # Perhaps nobody else has come to know of it.
             if chosen_by is host and (self.now - at < 2 or not host.in_touch):

@@ -1,14 +1,14 @@
 """What must hold at every instant of a simulated world, told from what its clients really did.
 
-The judge knows what people did (the witness) and the faults, and nothing of how the nodes work. What
-it lets pass is what docs/faults.md and docs/design.md say cannot be known:
+The judge knows what people did (the witness) and the faults, and nothing of how the nodes work.
+What it lets pass is what docs/faults.md and docs/design.md say cannot be known:
 
 - *silent ends*: a node ended before it could tell anybody, or write, what was done there.
-- *estranged* hosts had no way to each other, by relay or database, for so long that the last sign of
-  one may have been a lease old for the other; what follows takes effect for a while.
+- *estranged* hosts had no way to each other, by relay or database, for so long that the last sign
+  of one may have been a lease old for the other; what follows takes effect for a while.
 - *outwaited*: a pause of a lease or more; the others have let the node's people go.
 - *unsure*: two choices of a user at two nodes of which the second did not know the first, where
-  clocks differ or within two seconds; a claim made at two nodes that did not hear of each other.
+  clocks differ or within two seconds; claims made at two nodes that did not hear of each other.
 - *hasty*: two acts within a second, which a node may have seen in another order: only for `since`.
 - *blind*: a host that cannot read the database does not know of ends.
 - *fresh*: a host that has just begun may not know everybody yet.

@@ -21,6 +21,7 @@ from presence_server.presence.letters import (
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.peers import Life
 from presence_server.presence.records import OWN, Notes, Stay
 from presence_server.presence.roster import Status
 
@@ -90,6 +91,9 @@ class Scene:
 
     def is_mine(self) -> bool:
         return self.node.is_here(OWN, "laptop")
+
+    def life(self, other: str) -> Life:
+        return dict(self.node.peers)[other].life
 
     # What the others say
 
@@ -242,6 +246,89 @@ def test_a_grace_gives_way_to_a_line_that_is_read_of() -> None:
     gone = [letter for letter in scene.said if isinstance(letter, Batch)][-1]
     assert gone.people.states == {OWN: {"laptop": EPOCH + 1}}
     assert gone.mark == newest + 1, "who only hears this node has not read the same"
+
+
+# What is read
+
+
+def test_what_others_wrote_is_shown_as_it_was_written() -> None:
+    scene = Scene(ONE)
+    scene.fall_deaf()
+    scene.wait(5)
+    written = Stay(OWN, "laptop", "alice", 1, "away", EPOCH - 7, '{"n": 1}', 2.0)
+    for _ in range(3):
+        scene.wait(0.5)
+        scene.read_notes({ONE: [written]})
+    entry = scene.node.rooms.own.views[ONE]["laptop"]
+    assert entry[:4] == ("alice", 1, "away", EPOCH - 7)
+    assert entry.left == scene.second - 2 and entry.left_second == scene.now.unix - 2
+    assert entry.order == 0 and entry.about == {"n": 1}
+    scene.read_notes({ONE: [stay()]})
+    entry = scene.node.rooms.own.views[ONE]["laptop"]
+    assert (entry.left, entry.left_second) == (None, 0)
+
+
+def test_the_last_words_of_a_node_that_stopped_are_as_good_as_its_goodbye() -> None:
+    for resting in (None, 3.0):
+        scene = Scene(ONE)
+        scene.say(ONE, said())
+        scene.wait(1, beats=True)
+        scene.fall_deaf()
+        scene.wait(1)
+        last = Notes({}, {}, [], stopped={ONE: [stay("away", resting)]})
+        scene.do(scene.node.heed(last, scene.second, scene.now))
+        assert scene.life(ONE) is Life.LEFT
+        scene.hear(Batch(ONE, 9, 0, EPOCH, People({OWN: {"laptop": said()}}, {})))
+        assert scene.node.rooms.own.roster.here["alice"].status == "away"
+        scene.others = ()
+        scene.wait(GRACE - (resting or 0) - 0.2)
+        scene.read_notes()
+        assert scene.is_here()
+        scene.wait(0.4)
+        scene.read_notes()
+        assert not scene.is_here()
+
+
+def test_a_node_that_is_gone_from_the_database_is_gone_for_who_hears_nothing() -> None:
+    for deaf in (False, True):
+        scene = Scene(ONE)
+        scene.say(ONE, said())
+        scene.wait(1, beats=True)
+        scene.read_notes()
+        if deaf:
+            scene.fall_deaf()
+        scene.wait(0.5)
+        scene.others = ()
+        scene.read_notes()
+        entry = scene.node.rooms.own.views[ONE]["laptop"]
+        assert entry.left == (scene.second if deaf else None)
+        assert scene.life(ONE) is (Life.SILENT if deaf else Life.CURRENT)
+        assert scene.node.degraded is deaf and not scene.node.peers.unconfirmed
+
+
+def test_a_silent_node_lives_when_it_is_seen_to_write() -> None:
+    scene = Scene(ONE)
+    scene.wait(1, beats=True)
+    scene.read_notes()
+    scene.wait(LEASE + 1)
+    assert scene.life(ONE) is Life.SILENT
+    scene.counter -= 1
+    scene.read_notes()
+    assert scene.life(ONE) is Life.SILENT
+    scene.read_notes()
+    assert scene.life(ONE) is Life.NOTED
+
+
+def test_a_reading_says_nothing_while_others_perhaps_cannot_write() -> None:
+    scene = Scene()
+    scene.open()
+    scene.close()
+    scene.fall_deaf()
+    scene.wait(GRACE + 1)
+    for could_write in (False, True):
+        notes = Notes({}, {}, [], others_could_write=could_write)
+        scene.do(scene.node.heed(notes, scene.second, scene.now))
+        assert scene.is_here() != could_write
 
 
 # What is old

@@ -259,7 +259,7 @@ class Judge:
                 pair = one, other
                 if one is other or self._has_way(one, other):
                     self._common[pair] = now
-                if now - self._common.setdefault(pair, now) > 0.5 * self.world.lease:
+                if now - self._common.setdefault(pair, now) > 0.7 * self.world.lease:
                     self._estranged[pair] = now
 
     def _has_way(self, one: Host, other: Host) -> bool:

@@ -390,22 +390,28 @@ class Node:
         since = min(choice.since or choice.at // 1000, now.unix)
         if choice.hides and app == 0 and user in self.rooms.own.roster.here:
             self._recorder.note_last_seen(OWN, user, since)
+        before = self.choices.holding(app, user)
         if not self.choices.put(app, user, choice, now.unix):
             return False
+        stays_hidden = before is not None and before.hides and self._hides(app, user)
         self._commands.append(TellChoice(app, user))
         for room in self.rooms.of_user(app, user):
             if choice.status is None and not choice.text:
                 self.own.set_all_online(room, user, since, now)
-            room.settle(user, since)
+            room.settle(user, since, disputed=not stays_hidden)
             self.rooms.touch(room)
         return True
+
+    def _hides(self, app: int, user: str) -> bool:
+        choice = self.choices.holding(app, user)
+        return choice is not None and choice.hides
 
     def _end_choices(self, now: Moment) -> None:
         for app, user in self.choices.end_due(now.unix):
             self._cursors.note_conclusion(now)
             self._commands.append(TellChoice(app, user))
             for room in self.rooms.of_user(app, user):
-                room.settle(user, now.unix)
+                room.settle(user, now.unix, disputed=not self._hides(app, user))
                 self.rooms.touch(room)
 
     def _notice_pause(self, now: Moment, *, tick: bool = False) -> None:

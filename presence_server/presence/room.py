@@ -212,9 +212,11 @@ class Room:
         if self._lobby is not None:
             self._lobby.roster.remove(source, user, since)
 
-    def settle(self, user: str, since: int) -> None:
-        """A choice of the user began or ended."""
-        self.roster.dispute(user)
+    def settle(self, user: str, since: int, *, disputed: bool = True) -> None:
+        """A choice of the user began or ended; others may have shown them otherwise for a moment,
+        unless they were invisible before and still are."""
+        if disputed:
+            self.roster.note_dispute(user)
         self.roster.settle(user, since, since)
         self.follow(user)
 

@@ -313,7 +313,12 @@ class Roster:
         self.dispute(user)
 
     def dispute(self, user: str) -> None:
-        """Another node may show a user otherwise until it knows what is known here."""
+        """Another node may show a user otherwise until it knows what is known here: but nobody who
+        is invisible, or it would be told once more that they are gone."""
+        if not self._hides(user):
+            self.note_dispute(user)
+
+    def note_dispute(self, user: str) -> None:
         self._disputed.pop(user, None)
         self._disputed[user] = self._versions.newest
         if len(self._disputed) > self._remembered:
@@ -321,9 +326,6 @@ class Roster:
 
     def _compare(self, user: str, before: Entry) -> None:
         """Something else is said of a session than before, or nothing any more."""
-        if self._hides(user):
-            # No node shows them, whatever is said: nobody is told once more that they are gone.
-            return
         said = self._entries[user].values()
         if any((e.status, e.about) != (before.status, before.about) for e in said):
             self.dispute(user)

@@ -392,6 +392,8 @@ def test_who_comes_from_another_node_is_not_told_again_of_somebody_invisible() -
     world.connect(1, "alice", "phone")
     world.wait(1)
     world.say(0, tab, "away")
+    world.choose(0, "alice", "invisible", text="secret")
+    world.log_out(1, "phone", "alice")
     world.wait(1)
     version = there.resume(cursor, world.hosts[1].now)
     assert version is not None and there.is_of_elsewhere(cursor)

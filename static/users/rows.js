@@ -61,7 +61,11 @@ export class Rows {
 
   /** How many rows lie below the screen. */
   get below() {
-    return this.#order.lengthOf("offline") - this.#onScreen("offline").last;
+    return GROUPS.reduce((sum, name) => sum + this.#belowIn(name), 0);
+  }
+
+  #belowIn(name) {
+    return this.#order.lengthOf(name) - Math.max(0, this.#onScreen(name).last);
   }
 
   /** Whether nothing is above the screen. */

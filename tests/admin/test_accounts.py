@@ -150,6 +150,10 @@ async def test_each_act_is_done_seen_by_its_person_and_logged(
     assert "switched off" in (await alice.get("/admin/accounts/2")).text
     await do(alice, server, "enable", "bob")
     assert (await bob.log_in("bob")).status == 303
+    # Off and on again: what is pressed again is meant again.
+    for act, status in (("disable", 401), ("enable", 303)):
+        await do(alice, server, act, "bob")
+        assert (await bob.log_in("bob")).status == status
     await do(alice, server, "promote", "bob")
     assert (await bob.get("/admin/accounts/")).status == 200
     await do(alice, server, "demote", "bob")
@@ -159,7 +163,7 @@ async def test_each_act_is_done_seen_by_its_person_and_logged(
     assert "The account bob is deleted." in (await alice.get("/admin/accounts/")).text
     assert (await bob.get("/")).location == "/log_in/"
     acts = [
-        "ended the sessions of", "switched off", "switched on",
+        "ended the sessions of", "switched off", "switched on", "switched off", "switched on",
         "made an administrator of", "took administration from", "deleted",
     ]
     assert await log_of(server) == [("alice", act, "bob") for act in acts]

@@ -1,13 +1,15 @@
 """Other applications and their rooms, as administrators see them."""
 
 import re
+import time
 from html import unescape
 
 import pytest
 from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import audit
-from presence_server.apps import register
+from presence_server.apps import register, webhooks
+from presence_server.apps.webhooks import State
 from presence_server.keys import DATABASE
 from testing.app_client import AppClient
 from testing.visitor import Page, Visitor
@@ -52,7 +54,9 @@ async def test_an_app_from_its_first_day_to_its_last(
         assert "alice" in (await alice.get("/admin/rooms/?app=&room=")).text
         assert "1 here" in (await alice.get("/admin/apps/1")).text
     # Another key, beside which the first holds until it is dropped.
-    other, other_secret, _ = secrets_in(await press(alice, "rotate"))
+    other, other_secret, _ = secrets_in(await press(alice, "rotate", key=key))
+    # A second press would let the first key hold no more.
+    assert (await press(alice, "rotate", key=key)).location == "/admin/apps/1"
     assert (await alice.get("/api/v1/rooms", headers=headers)).status == 200
     assert (await press(alice, "drop")).status == 303
     assert (await alice.get("/api/v1/rooms", headers=headers)).status == 401
@@ -76,6 +80,32 @@ async def test_an_app_from_its_first_day_to_its_last(
         "told anew who is here wiki",
         "deleted the app wiki",
     ]
+
+
+async def test_how_a_backend_is_told(
+    serve: Serve, administrator: Administrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    await alice.submit("/admin/apps/", {"name": "wiki", "webhook": "https://wiki.example/told"})
+    now = int(time.time())
+    answer = {"at": now, "answer": "<b>refused</b>", "seconds": 0.25}
+    well = State(acknowledged_at=now, answers=(answer,))
+    states = {
+        "told all there is to tell": well,
+        "Behind by 3 people since just now.": well._replace(due=3, due_since=now - 5),
+        "See below what it answers": well._replace(due=3, due_since=now - 300),
+        "5 min ago that it is gone": well._replace(off_at=now - 300),
+    }
+    for words, state in states.items():
+
+        async def shown_state(db: object, app: int, state: State = state) -> State:
+            return state
+
+        monkeypatch.setattr(webhooks, "state", shown_state)
+        page = (await alice.get("/admin/apps/1")).text
+        assert words in re.sub(r"\s+", " ", re.sub(r"</?time[^>]*>", "", page))
+        assert "&lt;b&gt;refused" in page and "after 0.250 s" in page
 
 
 BAD = [

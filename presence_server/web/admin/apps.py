@@ -142,6 +142,9 @@ async def change_settings(request: web.Request) -> web.Response:
 
 async def rotate(request: web.Request) -> web.Response:
     app = await _app(request)
+    if (await read_form(request)).get("key") != app.keys[0].id:
+        # Once more, and the key that its backend uses would hold no longer.
+        raise Impossible("A new key has been made meanwhile.", _url(app))
     writer = audited(request, "made a new key for", app.name)
     made = await register.rotate(writer, request.app[KEYRING], app.id, int(time.time()))
     await request.app[APPS].read()

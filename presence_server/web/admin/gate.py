@@ -10,6 +10,7 @@ from presence_server.accounts import sessions
 from presence_server.accounts.audit import Actor, Audited, LastAdministrator, NoAdministrator
 from presence_server.keys import CONFIG, DATABASE, ENDINGS, IDENTITY, SESSION
 from presence_server.storage.database import Transaction
+from presence_server.web.access_log import printable
 from presence_server.web.authentication import authenticate
 from presence_server.web.cookies import tell_next, told
 from presence_server.web.events import note
@@ -46,7 +47,10 @@ def page(handler: Handler) -> Handler:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         _check_administrator(request)
-        return await handler(request)
+        try:
+            return await handler(request)
+        except NoAdministrator as error:
+            raise web.HTTPNotFound from error
 
     return answer
 
@@ -80,7 +84,7 @@ def act(handler: Act) -> Act:
 def audited(request: web.Request, act: str, whom: str) -> Audited:
     """The way to write for an act: `act` is what stands in the log, as in "disabled"."""
     identity, ends = request[IDENTITY], request.app[ENDINGS]
-    note(request, f"administrator {act} {whom}", identity.user)
+    note(request, printable(f"administrator {act} {whom}"), identity.user)
     actor = Actor(identity.account, identity.user, client_address(request))
     return Audited(ends, actor, act, whom, int(time.time()))
 

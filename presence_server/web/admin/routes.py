@@ -1,4 +1,7 @@
-"""The addresses below /admin/."""
+"""The addresses below /admin/.
+
+Few acts are wrapped in Once: what is switched off, on, and off again is not one form sent twice.
+"""
 
 from aiohttp import web
 
@@ -29,8 +32,8 @@ def routes(once: Once) -> list[web.RouteDef]:
         web.get("/admin/accounts.csv", page(accounts.export)),
         web.get(account, page(accounts.show)),
         web.post(f"{account}/reset", by_password(act(accounts.make_reset_link))),
-        web.post(f"{account}/name", once(act(accounts.give_name))),
-        web.post(account + "/{act:[a-z]+}", once(act(accounts.change))),
+        web.post(f"{account}/name", act(accounts.give_name)),
+        web.post(account + "/{act:[a-z]+}", act(accounts.change)),
         web.get(account + "/{act:[a-z]+}", page(accounts.show_instead)),
         web.get("/admin/import/", by_password(page(imports.show))),
         web.post("/admin/import/", by_password(page(imports.preview))),
@@ -43,10 +46,10 @@ def routes(once: Once) -> list[web.RouteDef]:
         web.get("/admin/apps/", page(apps.show_list)),
         web.post("/admin/apps/", act(apps.add)),
         web.get(app, page(apps.show)),
-        web.post(f"{app}/set", once(act(apps.change_settings))),
-        web.post(f"{app}/rotate", act(apps.rotate)),
+        web.post(f"{app}/set", act(apps.change_settings)),
+        web.post(f"{app}/rotate", once(act(apps.rotate))),
         web.post(f"{app}/token", act(apps.make_token)),
-        web.post(app + "/{act:[a-z]+}", once(act(apps.change))),
+        web.post(app + "/{act:[a-z]+}", act(apps.change)),
         web.get(app + "/{act:[a-z]+}", page(apps.show_instead)),
         web.get("/admin/rooms/", page(rooms.show)),
         web.get("/admin/visits/", page(visits.show)),

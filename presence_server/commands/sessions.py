@@ -1,6 +1,7 @@
 """`presence-server sessions …`: where a user is logged in."""
 
 import argparse
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,17 @@ from presence_server.endings import Endings
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
+_SHOWN = ("device", "address", "started_at", "used_at")
+
 
 def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     parser = subparsers.add_parser("sessions", help="list or end the sessions of a user")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for action, about in (("list", "where a user is logged in"), ("end", "log a user out")):
-        actions.add_parser(action, help=about).add_argument("name", metavar="NAME")
+        action_parser = actions.add_parser(action, help=about)
+        action_parser.add_argument("name", metavar="NAME")
+        if action == "list":
+            action_parser.add_argument("--json", action="store_true", help="an object a line")
     return parser
 
 
@@ -32,7 +38,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     async def work(db: Database) -> None:
         user = await named_user(db, args.name)
         if args.action == "list":
-            await _list(db, user.id)
+            await _list(db, user.id, as_json=args.json)
         else:
             ended = await sessions.end_all(Endings(db), user.id, int(time.time()))
             print(f"Ended {counted(ended, 'session')} of {user.username}.")
@@ -40,8 +46,11 @@ def run(args: argparse.Namespace, config: Config) -> int:
     return run_on_database(config, work)
 
 
-async def _list(db: Database, user_id: int) -> None:
+async def _list(db: Database, user_id: int, *, as_json: bool) -> None:
     for session in await sessions.of_user(db, user_id):
+        if as_json:
+            print(json.dumps({name: getattr(session, name) for name in _SHOWN}))
+            continue
         print(
             f"{printable(session.device):32}  from {printable(session.address)}"
             f"  since {minute(session.started_at)}  last used {minute(session.used_at)}"

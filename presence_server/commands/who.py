@@ -23,6 +23,7 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     parser = subparsers.add_parser("who", help="list who is here (needs the server's --admin-port)")
     parser.add_argument("--app", metavar="NAME", help="of an app: who is in any of its rooms")
     parser.add_argument("--room", metavar="ROOM", help="who is in this one of its rooms")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     url = f"http://{host}:{config.admin_port}/roster{_query(args)}"
     try:
         with urlopen(url, timeout=_PATIENCE) as answer:
-            _print(json.load(answer))
+            _print(json.load(answer), as_json=args.json)
     except HTTPError as error:
         if error.code == 404 and args.app is not None:
             print(f"There is no app {printable(args.app)}, or no such room.", file=sys.stderr)
@@ -69,10 +70,13 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _print(roster: dict[str, Any]) -> None:
+def _print(roster: dict[str, Any], *, as_json: bool) -> None:
     people = roster["people"]
     if roster["degraded"]:
         print("Other nodes cannot be heard: their people are shown as last known.", file=sys.stderr)
+    if as_json:
+        print(json.dumps(people))
+        return
     width = max(map(len, people), default=0)
     for username, person in people.items():
         since = second(person["since"])

@@ -341,6 +341,8 @@ async def test_rule_8_a_command_closes_the_sockets_within_a_second(
 async def test_sessions_are_listed(server_process: ServerProcesses, visit: Visit) -> None:
     server = await server_process()
     await visit(server, "alice")
+    as_json = json.loads(await on_running(server, "sessions", "list", "alice", "--json"))
+    assert as_json.keys() == {"device", "address", "started_at", "used_at"}
     listed = await on_running(server, "sessions", "list", "alice")
     assert listed.startswith("Python") and "from 127.0.0.1" in listed
     assert await on_running(server, "sessions", "end", "alice") == "Ended 1 session of alice.\n"

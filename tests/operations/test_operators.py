@@ -45,7 +45,7 @@ def value_of(metric: str, exposition: str) -> float:
 
 def who(server: ServerProcess, *flags: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "presence_server", *flags, "who"],
+        [sys.executable, "-m", "presence_server", "who", *flags],
         cwd=server.folder,
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
         capture_output=True,
@@ -192,6 +192,8 @@ async def test_who_lists_who_is_here(server_process: ServerProcesses, visit: Vis
     told = who(server, "--admin-port", port)
     assert told.returncode == 0, told.stderr
     assert told.stdout.split()[:3] == ["alice", "online", "since"]
+    (alice,) = json.loads(who(server, "--admin-port", port, "--json").stdout).items()
+    assert alice[0] == "alice" and alice[1]["status"] == "online"
     without = who(server)
     assert without.returncode == 2 and "--admin-port" in without.stderr
     await server.kill()

@@ -38,6 +38,7 @@ RESULTS = ROOT / "docs" / "hundred-thousand.json"
 WATCHED = 50
 CHANGES = 100.0
 _KIB = 1024
+_SETTLED = 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +50,10 @@ class Size:
     clients: int = 7
     # Sizes at which everybody watches everybody, too, each on a server of its own with one process.
     smaller: tuple[int, ...] = (2_000, 5_000, 10_000)
-    seconds: float = 35.0
+    seconds: float = 30.0
     seconds_of_smaller: float = 15.0
     connected_within: float = 240.0
-    back_within: float = 60.0
+    back_within: float = 45.0
 
 
 WHOLE = Size()
@@ -160,9 +161,10 @@ class Run:
             crowd(Place(server.address, people, WATCHED), cookies, 2) as everybody,
         ):
             everybody.connect(self.size.connected_within)
-            everybody.act(3.0, 0.0)
             for watched in (WATCHED, people):
                 everybody.watch(watched == people, self.size.connected_within)
+                # A flush to all is paid for with a pause.
+                everybody.act(_SETTLED, 0.0)
                 seconds = self.size.seconds_of_smaller
                 self._point(server, everybody, people, watched, seconds)
 
@@ -197,7 +199,7 @@ class Run:
                 count, seconds = people.connect(size.connected_within)
                 told = f"{count:,} in {seconds:.0f} s"
                 yield Verdict("connected and told", told, "all", count == size.people)
-                people.act(15.0, 0.0)
+                people.act(2 * _SETTLED, 0.0)
                 each = (server.resident() - before) / size.people
                 yield at_most(48, "KiB", "memory for each", each / _KIB, "all processes together")
                 point = self._point(server, people, size.people, WATCHED, size.seconds)

@@ -110,7 +110,12 @@ async def measure(flips: float, people: int, seconds: float, *, webhook: bool) -
         await stack.enter_async_context(receiver.serve())
         receiver.instead = _slow(receiver, told)
         server = ServerProcess(
-            folder, allow_private_webhooks=True, max_sockets_per_address=0, grace=1
+            folder,
+            allow_private_webhooks=True,
+            max_sockets_per_address=0,
+            grace=1,
+            # Its lines do not read.
+            heartbeat=600,
         )
         stack.push_async_callback(server.kill)
         await server.start()

@@ -35,8 +35,9 @@ class Receiver:
         # By room and user, what it was told last.
         self.told: dict[Place, dict[str, Any]] = {}
         self.at_once = self.most_at_once = 0
-        # What could not be.
+        # What was older than what it was told before, and counts of others than it was told of.
         self.wrong: list[str] = []
+        self.miscounted: list[str] = []
         # Answers in its place, while there is one.
         self.instead: Handler | None = None
         self._heard = asyncio.Event()
@@ -128,4 +129,4 @@ class Receiver:
             self.told[place] = change
         for change in delivered.data["changes"]:
             if change["count"] != len(self.here(change["room"])):
-                self.wrong.append(f"{change}, of {self.here(change['room'])}")
+                self.miscounted.append(f"{change}, of {self.here(change['room'])}")

@@ -108,9 +108,11 @@ class Told:
         before = {room: (self._here[room], self._sure[room], self._unsure[room]) for room in rooms}
         for change in changes:
             self._put(change.room, change.user, Said(change.here, change.since, False))
-        counts = {room: self._here[room] for room in rooms}
+        # Of whom nothing is known they do not count, but for these.
+        said = Counter(change.room for change in changes if change.here)
+        counts = {room: self._sure[room] + said[room] for room in rooms}
         occupied = (room for room in rooms if counts[room] and not before[room][1])
-        vacated = (room for room in rooms if not counts[room] and any(before[room]))
+        vacated = (room for room in rooms if not self._here[room] and any(before[room]))
         return Message(changes, counts, tuple(occupied), tuple(vacated))
 
     def due_changes(self) -> Iterator[Change]:

@@ -17,12 +17,14 @@ from presence_server.live.audience import Audience, Due, Kind
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL
 from presence_server.live.observer import Observer
 from presence_server.live.update import Forgotten, Update
-from presence_server.presence.commands import Breathe, Command, Send
+from presence_server.presence.commands import Breathe, Command, Send, Tell
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
+from presence_server.presence.room import Room
 from presence_server.presence.roster import Status
+from presence_server.presence.visits import Visits
 from tests.live.silent_wire import SilentWire
 from tests.presence.runs import model_runs, unbounded
 from tests.presence.truth import Believer, Truth
@@ -112,6 +114,58 @@ def read_frames(data: bytes) -> Iterator[dict[str, Any]]:
         data = data[start + length :]
 
 
+class Attendance:
+    """Who was here when: by what sessions did, and by what is kept of it."""
+
+    def __init__(self, room: Room, truth: Truth) -> None:
+        self._room = room
+        self._truth = truth
+        self._following = Visits(began=0)
+        self._version: int | None = None
+        # For each user, by the second in which they came: when they surely were still here, and
+        # when they were so no more; None while they are.
+        self._true: dict[str, dict[int, tuple[int, int | None]]] = {}
+        self._came: dict[str, int] = {}
+        self._kept: dict[str, dict[int, int | None]] = {}
+
+    def note(self, second: int) -> None:
+        """Something may have happened to sessions."""
+        here = self._truth.here().keys()
+        for user in here - self._came.keys():
+            self._came[user] = second
+            self._true.setdefault(user, {})[second] = second, None
+        for user in self._came.keys() - here:
+            came = self._came.pop(user)
+            self._true[user][came] = self._true[user][came][0], second
+        for held in self._truth.sessions.values():
+            if held.connections:
+                self._true[held.username][self._came[held.username]] = second, None
+
+    def follow(self, second: int) -> None:
+        """As attendance.py does, at each word of a change."""
+        roster = self._room.roster
+        changed = None if self._version is None else roster.changes_since(self._version)
+        self._version = roster.version
+        if changed is None:
+            here = {user: (1, person.since) for user, person in roster.here.items()}
+            self._following.see_all(OWN, here, roster.left_since(0), second)
+        for user, person in changed or ():
+            self._following.see(OWN, user, 1, user in roster.here, person.since)
+        for visit in self._following.take():
+            self._kept.setdefault(visit.user, {})[visit.came] = visit.left
+
+    def check(self) -> None:
+        for user, visits in self._true.items():
+            kept = self._kept.get(user, {})
+            assert kept.keys() == visits.keys(), f"{user} came at {list(visits)}, kept is {kept}"
+            for came, (last, gone) in visits.items():
+                left = kept[came]
+                if gone is None or left is None:
+                    assert gone is left, f"{user} left at {gone}, kept is {left}"
+                else:
+                    assert last <= left <= gone, f"{user} left from {last} to {gone}, not {left}"
+
+
 class OneNodeModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
@@ -123,6 +177,7 @@ class OneNodeModel(RuleBasedStateMachine):
         self.do(self.node.subscribed(self.now))
         self.audience = Audience(self.room)
         self.truth = Truth(GRACE, lease=10.0)
+        self.attendance = Attendance(self.room, self.truth)
         self.connected = 0
         self.accounts: dict[str, int] = {}
         self.generations: dict[str, int] = {}
@@ -157,6 +212,8 @@ class OneNodeModel(RuleBasedStateMachine):
             if isinstance(command, Send) and command.to in (None, NAME):
                 self.do(self.node.receive(command.text, self.now))
             self.breathes = self.breathes or isinstance(command, Breathe)
+            if isinstance(command, Tell):
+                self.attendance.follow(self.now.unix)
 
     def close(self, session: str, connection: int) -> None:
         self.do(self.node.close(OWN, session, connection, self.now))
@@ -217,6 +274,7 @@ class OneNodeModel(RuleBasedStateMachine):
     def _end(self, session: str) -> None:
         held = self.truth.end(session)
         self.do(self.node.end(session, self.now.unix, self.now))
+        self.attendance.note(self.now.unix)
         # Its sockets are closed after that, and say so.
         for connection in held.connections if held else ():
             self.close(session, connection)
@@ -356,6 +414,11 @@ class OneNodeModel(RuleBasedStateMachine):
         here = {name: person.status for name, person in self.roster_here()}
         assert here == self.truth.here(), "rules 1 to 4"
         assert not self.node.degraded
+
+    @invariant()
+    def visits_are_what_sessions_did(self) -> None:
+        self.attendance.note(self.now.unix)
+        self.attendance.check()
 
     @invariant()
     def nothing_is_left_over(self) -> None:

@@ -25,11 +25,13 @@ ROOM = "doc"
 # Seconds that the receiver takes for a message.
 TAKES = 0.02
 _OPENED_AT_ONCE = 50
+_CAUGHT_UP_WITHIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Milliseconds from a change to its reader, server CPU in seconds a second, and memory."""
+    """Milliseconds from a change to its reader, as far as it was not undone before, and of how many
+    the receiver does not know in the end how they are; server CPU in seconds a second, memory."""
 
     changes: int
     told_ms: list[float]
@@ -134,10 +136,9 @@ async def measure(flips: float, people: int, seconds: float, *, webhook: bool) -
         first, before = resident_bytes(server.pid), cpu_seconds(server.pid)
         await crowd.change(flips, seconds)
         spent, last = cpu_seconds(server.pid) - before, resident_bytes(server.pid)
-        await asyncio.sleep(3)
+        lost = await _lost(receiver, crowd) if webhook else 0
         reading.cancel()
         assert not receiver.wrong, receiver.wrong[:3]
-    lost = sum(len(clock.changed) for clock in crowd.clocks)
     return Telling(
         changes=crowd.changes * 2,
         told_ms=sorted(told.milliseconds),
@@ -167,6 +168,15 @@ def _slow(receiver: Receiver, told: _Clock) -> Handler:
         return web.Response(status=204)
 
     return answer
+
+
+async def _lost(receiver: Receiver, crowd: _Crowd) -> int:
+    """Of how many the receiver does not know how they are, when it has caught up."""
+    here = {user for user, is_here in crowd.here.items() if is_here}
+    deadline = time.monotonic() + _CAUGHT_UP_WITHIN
+    while (known := receiver.here(ROOM)) != here and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    return len(known ^ here)
 
 
 async def _read(socket: aiohttp.ClientWebSocketResponse, seen: _Clock) -> None:

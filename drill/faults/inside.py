@@ -38,6 +38,8 @@ TASKS = (
     "visits",
     "follow visits",
     "write visits",
+    "pulse",
+    "profiles",
     "watchdog",
 )
 FAILED = 1

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import telling
+from benchmarks import client, telling
 from benchmarks.fanout import Audience, Load, Result, Stage, audience, run, table
 from benchmarks.flush import flush_cost
 from benchmarks.load import Connected
@@ -24,6 +24,7 @@ from testing.machine import machine
 from testing.meters import resident_bytes
 from benchmarks.pages import Visits, flood_log_in, read_page
 from benchmarks.peers.environments import PEERS, CannotInstall
+from benchmarks.rooms import add_app, change_cost, idle_room, query_time
 from benchmarks.servers import ROOT, SERVERS, Server, populate, redis_server, running, with_grace
 from testing.swarm import Swarm
 from presence_server.config import Config
@@ -197,6 +198,35 @@ class Bench:
         more = f"{before:.0f} ms without the webhook"
         yield at_most(50, "ms", "others see a change later by (p99)", now - before, more)
 
+    def rooms(self) -> Iterator[Verdict]:
+        many = self._people(10_000)
+        one = change_cost(1, 10)
+        cost = change_cost(many, 10)
+        what = f"a change with {many:,} rooms of 10"
+        yield at_most(1.2, "of one room's", what, cost / one, f"{cost:.0f} µs, {one:.0f} µs")
+        what = "a room in which nobody is, while somebody looks"
+        yield at_most(1, "KiB", what, idle_room() / 1024)
+
+    def backend(self) -> Iterator[Verdict]:
+        users = min(1_000, self._people(1_000))
+        with tempfile.TemporaryDirectory() as folder:
+            database = Path(folder) / "presence.sqlite3"
+            bearer = add_app(database)
+            with running(OURS, database, self.stage.redis.url) as server:
+                milliseconds, here = query_time(server, bearer, users)
+        yield at_most(10, "ms", f"status of {users:,} users, median", milliseconds)
+        yield at_most(0, "missing", "the same", users - here)
+
+    def client(self) -> Iterator[Verdict]:
+        """In Chromium."""
+        yield at_most(12, "KB", "the client for pages, gzipped", client.size() / 1024)
+        shown = client.first_person()
+        yield at_most(1000, "ms", "first person on screen, nothing cached, median", shown)
+        seconds = self._seconds(60)
+        grown = client.heap_growth(seconds, 0.01) / 1024
+        what = f"a page grows in {seconds:.0f} s of 100 changes/s among {client.PEOPLE:,}"
+        yield at_most(1024, "KiB", what, grown)
+
     def termination(self) -> Iterator[Verdict]:
         observers = self._people(2000)
         with audience(self.stage, OURS, observers) as crowd:
@@ -233,6 +263,9 @@ PARTS: dict[str, Callable[[Bench], Iterator[Verdict]]] = {
     "slow-readers": Bench.slow_readers,
     "directory": Bench.directory,
     "webhooks": Bench.webhooks,
+    "rooms": Bench.rooms,
+    "backend": Bench.backend,
+    "client": Bench.client,
     "termination": Bench.termination,
 }
 

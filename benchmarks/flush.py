@@ -18,7 +18,7 @@ from presence_server.presence.roster import Entry, Roster, Source
 _FLUSHES = 100
 
 
-class _Nowhere(asyncio.Transport):
+class Nowhere(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         pass
 
@@ -57,7 +57,7 @@ def flush_cost(lines: int) -> float:
 async def _measured(lines: int) -> float:
     room, hub, node = _Room(), Hub(20.0), Source("node", "", "tag")
     for _ in range(lines):
-        wire = WebSocketWire(_Nowhere(), hub.heartbeat.turn)
+        wire = WebSocketWire(Nowhere(), hub.heartbeat.turn)
         hub.add(Observer(session="", user="", room=room, dialect=PRESENCE_V1, wire=wire))
     told = asyncio.Event()
 

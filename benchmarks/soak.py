@@ -2,7 +2,8 @@
 
 Two servers with one Redis. Sockets open, close politely or break off, people turn away and come
 back, and guests sign up, read pages, resume with a cursor and log out. Memory must not grow while
-the load stays the same; tasks, timers and descriptors must be back where they were after it.
+the load stays the same, nor that of a page with the client; tasks, timers and descriptors must be
+back where they were after it.
 """
 
 import argparse
@@ -16,11 +17,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from urllib.request import urlopen
 
 from testing.meters import cpu_seconds, resident_bytes
+from benchmarks.client import heap_growth
 from benchmarks.servers import SERVERS, Running, populate, redis_server, running
 from testing.swarm import Swarm
 from testing.redis_server import free_port
@@ -37,6 +41,10 @@ WARM_UP = 0.25
 # Memory may move by this much, or by this part of it, without being called growth.
 STEADY_BYTES = 3 * 1024 * 1024
 STEADY_SHARE = 0.03
+# A page in whose room somebody comes or goes every so many seconds, for this part of the time.
+PAGE_EACH = 0.05
+PAGE_SHARE = 0.75
+STEADY_PAGE = 1024 * 1024
 # Seconds of the same load before, and of rest after it, until all that stays is there.
 FIRST = 10.0
 IDLE = 15.0
@@ -212,8 +220,10 @@ def soak(minutes: float) -> bool:
                 each.before = _settled(churn, each, {})
             churn.acts.clear()
             busy = [cpu_seconds(server.pid) for server in servers]
-            with _guests(urls) as guests:
+            with _guests(urls) as guests, ThreadPoolExecutor(1) as pool:
+                page = pool.submit(heap_growth, PAGE_SHARE * seconds, PAGE_EACH)
                 _run(churn, watched, seconds)
+                grown = page.result()
             busy = [cpu_seconds(server.pid) - was for server, was in zip(servers, busy)]
             churn.leave()
             for each in watched:
@@ -223,8 +233,11 @@ def soak(minutes: float) -> bool:
                 f"{_in_words(churn.acts)}"
             )
             found = [_report(each, seconds, spent) for each, spent in zip(watched, busy)]
+    print(f"a page grew by {grown / 1024:.0f} KiB")
+    if grown > STEADY_PAGE:
+        found.append([f"a page grew by {grown / 1024:.0f} KiB"])
     steady = not any(found)
-    print("steady" if steady else "NOT STEADY: " + "; ".join(found[0] + found[1]))
+    print("steady" if steady else "NOT STEADY: " + "; ".join(chain.from_iterable(found)))
     return steady
 
 

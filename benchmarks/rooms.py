@@ -13,7 +13,7 @@ import aiohttp
 
 from benchmarks.flush import Nowhere
 from benchmarks.servers import ROOT, Running
-from presence_server.apps.rooms import AppRooms, key_of, session_of
+from presence_server.apps.rooms import AppRooms, key_of
 from presence_server.live.dialects import PRESENCE_V1
 from presence_server.live.hub import Flush
 from presence_server.live.observer import Observer
@@ -22,6 +22,7 @@ from presence_server.live.wire import WebSocketWire
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.room import session_of
 from presence_server.relay.memory import MemoryRelay
 
 _APP = 1

@@ -28,7 +28,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.profiles import Profile
 from presence_server.presence.records import Notes, Record, Stay
-from presence_server.presence.room import Room, app_of
+from presence_server.presence.room import Room, app_of, tag_of
 from presence_server.presence.roster import Person, Status
 from presence_server.presence.timing import BATCHING, TICK
 
@@ -41,6 +41,8 @@ _LONGEST_SETTLING = 3.0
 _SPREAD = 3.0
 # Ended sessions are remembered so long, for upgrades that were under way; in seconds.
 _ENDED_MEMORY = 60.0
+# What other servers have told by now is here by then.
+_ON_ITS_WAY = 4 * BATCHING
 # Turns of the event loop in which closed sockets are found: one reads the end of the stream, one
 # wakes who waits for it, one lets that see to it.
 _TURNS = 3
@@ -169,6 +171,14 @@ class PresenceService:
         self.carry_out(self.node.say_ended())
 
     # For lines
+
+    async def hear_of(self, session: str, user: str, room: Room) -> None:
+        """Wait for what other servers are about to tell of a session that they show: whoever comes
+        from there, and says nothing, goes on as they were."""
+        tag = tag_of(room.key, session)
+        places = {source.node for source in room.roster.entries(user) if source.tag == tag}
+        if places - {self.node.name}:
+            await asyncio.sleep(_ON_ITS_WAY)
 
     def connect(
         self,

@@ -60,6 +60,8 @@ async def _serve(request: web.Request, identity: Identity) -> web.WebSocketRespo
         view=frozenset() if begins_with_nobody else None,
     )
     status = _STATUSES.get(request.query.get("status"))
+    if status is None:
+        await presence.hear_of(identity.session, identity.user, presence.room)
     if not presence.connect(observer, identity.who, request.query.get("cursor"), status):
         presence.hub.dismiss(observer, SESSION_ENDED)
     try:

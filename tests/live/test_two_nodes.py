@@ -3,7 +3,7 @@
 import asyncio
 import re
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
@@ -57,3 +57,27 @@ async def test_going_away_is_told_at_once_also_just_after_another_node_started(
         await server_process(redis_url=redis_server.url, grace=grace)
         await of_alice.send({"type": "status", "status": "away"})
         await of_bob.sees("alice", "away", within=WITHIN)
+
+
+async def test_away_goes_along_with_whoever_moves_at_once_and_says_nothing(
+    server_process: ServerProcesses, visit: Visit, redis_server: RedisServer
+) -> None:
+    one, two = [await server_process(redis_url=redis_server.url, grace=8) for _ in range(2)]
+    bob, zoe = await visit(one, "bob"), await visit(two, "zoe")
+    told = []
+    async with bob.live() as of_bob, zoe.live() as of_zoe:
+        for name in ("alice", "carol", "dave", "erin", "frank"):
+            mover = await visit(one, name)
+            await of_zoe.sees(name, "online")
+            async with mover.live() as page:
+                await page.send({"type": "status", "status": "away"})
+                await of_bob.sees(name, "away")
+            before = len(of_bob.received)
+            mover.url = two.url
+            async with mover.live() as page:
+                await page.first()
+                with suppress(AssertionError):
+                    await of_bob.until(lambda: False, within=0.4)
+            told.append(len(of_bob.received) - before)
+    # On a machine that runs tests a letter may be long on its way.
+    assert told.count(0) >= 3, told

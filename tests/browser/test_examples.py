@@ -57,7 +57,7 @@ async def example(name: str, folder: Path) -> AsyncIterator[str]:
         yield url
     finally:
         process.terminate()
-        await asyncio.wait_for(process.communicate(), 20)
+        await process.wait()
     assert [path.name for path in folder.iterdir()] == ["examples"]
 
 
@@ -84,6 +84,7 @@ async def has_heard(window: Window, *names: str) -> None:
             await window.page.reload()
 
 
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("name, page", [("wiki", "Welcome"), ("document", "The report")])
 async def test_people_of_its_own_see_each_other(
     name: str, page: str, tmp_path: Path, window: OpenWindow

@@ -49,11 +49,11 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     listing = actions.add_parser("list", help="list all accounts")
     listing.add_argument("--json", action="store_true", help="as JSON, an object a line")
     named = {action: actions.add_parser(action, help=about) for action, about in _ACTIONS.items()}
-    named["add"].add_argument("--name", dest="shown", default="", metavar="SHOWN", help=_SHOWN)
-    named["name"].add_argument("shown", metavar="SHOWN", help=f"{_SHOWN}; empty for nothing")
     named["admin"] = actions.add_parser("admin", help="let a user run the site in a browser")
     for each in named.values():
         each.add_argument("name", metavar="NAME")
+    named["add"].add_argument("--name", dest="shown", default="", metavar="SHOWN", help=_SHOWN)
+    named["name"].add_argument("shown", metavar="SHOWN", help=f"{_SHOWN}; empty for nothing")
     named["add"].add_argument("--admin", action="store_true", help="who may run the site")
     named["admin"].add_argument("switch", choices=["on", "off"])
     invite = actions.add_parser("invite", help="print a link with which people sign up")

@@ -47,6 +47,8 @@ export class Rows {
     for (const row of this.#place.querySelectorAll("li")) {
       this.#shown.set(row.dataset.username, row);
     }
+    // A further page of the server's, in no groups: its rows go to theirs.
+    this.#place.querySelector('[data-group="all"]')?.remove();
     this.measure();
     this.#place.classList.add("virtual");
     this.#size();

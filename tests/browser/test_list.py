@@ -590,6 +590,10 @@ async def test_searching_and_filtering(serve: Serve, window: OpenWindow) -> None
     await expect(rows).to_have_count(6)
     await expect(found).to_have_text("")
     await expect(alice.page).to_have_url(alice.url + "/")
+    # What the server has drawn in no groups goes to its own.
+    await alice.goto("/?after=carol")
+    await expect(alice.page.get_by_role("heading", name="People")).to_have_count(0)
+    await expect(rows).to_have_count(6)
 
 
 async def test_what_is_typed_before_the_script_is_ready_is_found(

@@ -109,7 +109,7 @@ async def change(db: Writer, app_id: int, settings: AppSettings) -> None:
 
     async def work(transaction: Transaction) -> None:
         rows = await transaction.execute("SELECT webhook FROM apps WHERE id = $1", app_id)
-        if rows and settings.webhook not in (None, rows[0][0]):
+        if rows and settings.webhook != rows[0][0]:
             await webhooks.tell_anew(transaction, app_id)
         if not settings.visits:
             await transaction.execute("DELETE FROM visits WHERE app_id = $1", app_id)

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from presence_server.apps import register
+from presence_server.apps.register import AppSettings
 from presence_server.apps.webhooks import state
 from presence_server.keys import APPS, DATABASE, KEYRING, SENDER
 from presence_server.webhooks import delivery
@@ -251,6 +252,9 @@ async def test_to_begin_anew_tells_everybody_who_is_here(
         await receiver.hears("doc", "bob", "here")
         await receiver.hears("doc", "alice", "here")
     await receiver.hears("doc", "alice", "gone")
+    # Without a webhook nothing is kept of what was told.
+    await register.change(server.app[DATABASE], known.id, AppSettings())
+    assert await server.app[DATABASE].read("SELECT * FROM told") == []
 
 
 async def test_a_private_address_is_not_connected_to(

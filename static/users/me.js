@@ -2,7 +2,7 @@
 
 import { asField, endOf } from "./ends.js";
 import { setText } from "./text.js";
-import { statusNames, untilWords } from "./words.js";
+import { initials, statusNames, untilWords } from "./words.js";
 
 const HOUR = 3600;
 const LONGEST = 30 * 24 * HOUR;
@@ -35,10 +35,20 @@ export class Me {
     byId("me").dataset.status = status;
     byId("me-mark").dataset.status = status;
     setText(byId("me-status"), statusNames[status]);
+    this.#drawName();
     for (const button of this.#form.querySelectorAll("[name=status]")) {
       const pressed = String(button.value === this.#chosen);
       if (button.ariaPressed !== pressed) button.ariaPressed = pressed;
     }
+  }
+
+  // It may have been given a moment ago, or in another tab.
+  #drawName() {
+    const person = this.#room.people.get(this.#name);
+    if (!person) return;
+    const name = person.name ?? this.#name;
+    setText(byId("me").querySelector(".me-name bdi"), name);
+    setText(byId("me").querySelector(".initials"), initials(name));
   }
 
   // The others are told nothing of who is invisible; oneself is.

@@ -15,8 +15,9 @@ WITHIN = 10
 
 async def devices(visitor: Visitor) -> list[str]:
     """Which of one's devices are here, as one's account page says."""
-    page = (await visitor.get("/account/")).text
-    return sorted(re.findall(r'class="mark" data-status="(\w+)"', page))
+    _, _, listed = (await visitor.get("/account/")).text.partition('<ul class="devices"')
+    listed, _, _ = listed.partition("</ul>")
+    return sorted(re.findall(r'class="mark" data-status="(\w+)"', listed))
 
 
 async def until_shown(visitor: Visitor, shown: list[str]) -> None:

@@ -224,14 +224,15 @@ def _p99(delays: list[float]) -> float:
 
 @asynccontextmanager
 async def opened(
-    servers: ServerProcesses, visit: Visit, port: int | None = None, *flags: str, **settings: Any
+    servers: ServerProcesses, visit: Visit, front: Nginx | None = None, **settings: Any
 ) -> AsyncIterator[Site]:
-    """`port` is that of what listens before the server, if something does."""
+    """With a front that listens before the server, by TLS."""
     server = await servers(admin_port=0, heartbeat=120, bcrypt_cost=10, **settings)
     mallory, alice = await visit(server, "mallory"), await visit(server, "alice")
     bob = await visit(await servers(heartbeat=120))
     await bob.log_in("alice")
-    yield Site(server, mallory, alice, bob, port or server.port, *flags)
+    aim = (server.port,) if front is None else (front.port, "tls")
+    yield Site(server, mallory, alice, bob, *aim)
 
 
 async def test_floods(server_process: ServerProcesses, visit: Visit) -> None:
@@ -289,7 +290,7 @@ async def test_floods_through_nginx(
     settings = {"port": port, "trusted_proxies": "127.0.0.1"}
     try:
         await nginx.start()
-        async with opened(server_process, visit, nginx.port, "tls", **settings) as site:
+        async with opened(server_process, visit, nginx, **settings) as site:
             for name in ("half bodies", "pages not read", "log-ins hung up"):
                 await site.stands(name)
     finally:

@@ -7,6 +7,9 @@ from presence_server.accounts import users
 from presence_server.keys import DATABASE
 from testing.visitor import Visitor
 from tests.conftest import Visit
+from tests.webhooks.conftest import receiver
+
+__all__ = ["receiver"]
 
 Administrator = Callable[..., Awaitable[Visitor]]
 

@@ -1,17 +1,21 @@
 """Other applications and their rooms, as administrators see them."""
 
+import asyncio
 import re
 import time
 from html import unescape
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import audit
 from presence_server.apps import register, webhooks
 from presence_server.apps.webhooks import State
 from presence_server.keys import DATABASE
+from presence_server.webhooks import delivery
 from testing.app_client import AppClient
+from testing.receiver import Delivered, Receiver
 from testing.visitor import Page, Visitor
 from tests.admin.conftest import Administrator
 from tests.conftest import Serve
@@ -23,6 +27,14 @@ def secrets_in(page: Page) -> list[str]:
 
 async def press(visitor: Visitor, act: str, **fields: str) -> Page:
     return await visitor.submit(f"/admin/apps/1/{act}", fields, form="/admin/apps/1")
+
+
+async def shown(visitor: Visitor, path: str, words: str) -> str:
+    """A page, as soon as it says this."""
+    async with asyncio.timeout(15):
+        while words not in (text := (await visitor.get(path)).text):
+            await asyncio.sleep(0.05)
+    return text
 
 
 async def acts(server: TestServer) -> list[str]:
@@ -106,6 +118,43 @@ async def test_how_a_backend_is_told(
         page = (await alice.get("/admin/apps/1")).text
         assert words in re.sub(r"\s+", " ", re.sub(r"</?time[^>]*>", "", page))
         assert "&lt;b&gt;refused" in page and "after 0.250 s" in page
+
+
+async def test_a_backend_fails_answers_again_and_is_told_anew(
+    serve: Serve,
+    administrator: Administrator,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "_COLLECT", 0.05)
+    monkeypatch.setattr(delivery, "_SAME_AGAIN", (0.1,))
+    monkeypatch.setattr(delivery, "_ANEW", (0.1,))
+    server = await serve(grace=0.5, allow_private_webhooks=True)
+    alice = await administrator(server)
+    said = {"name": "wiki", "webhook": receiver.url, "visits": "7"}
+    key, secret, _ = secrets_in(await alice.submit("/admin/apps/", said))
+    wiki = AppClient(alice.url, alice.http, {"name": "wiki", "key": key, "secret": secret})
+
+    async def fail(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+        return web.Response(status=503)
+
+    async with wiki.line("u1"):
+        await receiver.hears("doc", "u1", "here")
+        assert "503" not in await shown(alice, "/admin/apps/1", "204")
+        await shown(alice, "/admin/apps/1", "told all there is to tell")
+        receiver.instead = fail
+        async with wiki.line("u2"):
+            await shown(alice, "/admin/apps/1", "503")
+            await shown(alice, "/admin/apps/1", "Behind by 2 people")
+            receiver.instead = None
+            await receiver.hears("doc", "u2", "here")
+            # The answers before stay to be seen.
+            assert "503" in await shown(alice, "/admin/apps/1", "told all there is to tell")
+            receiver.told.clear()
+            assert (await press(alice, "resync")).status == 303
+            await receiver.until(lambda: receiver.here() == {"u1", "u2"})
+        # What was so is in the visits of the room as well.
+        assert "u1" in await shown(alice, "/admin/visits/?app=wiki&room=doc", "u2")
 
 
 BAD = [

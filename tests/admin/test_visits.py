@@ -5,6 +5,7 @@ import re
 import pytest
 from aiohttp.test_utils import TestServer
 
+from presence_server.apps.rooms import key_of
 from presence_server.keys import DATABASE
 from presence_server.storage.database import Transaction
 from tests.admin.conftest import Administrator
@@ -14,14 +15,16 @@ DAY = 1_795_392_000  # 2026-11-23
 HOUR = 3600
 
 
-async def write(server: TestServer, *visits: tuple[str, int, int | None]) -> None:
-    """Visits of the own list, as they are kept: user, came, left."""
+async def write(
+    server: TestServer, *visits: tuple[str, int, int | None], room: str = ""
+) -> None:
+    """Visits of a room, else of the own list, as they are kept: user, came, left."""
 
     async def work(transaction: Transaction) -> None:
         await transaction.execute_many(
             "INSERT INTO visits (room, account, username, came, left_at)"
-            " VALUES ('', 1, $1, $2, $3)",
-            visits,
+            " VALUES ($1, 1, $2, $3, $4)",
+            [(room, *visit) for visit in visits],
         )
 
     await server.app[DATABASE].write(work)
@@ -67,6 +70,42 @@ async def test_who_was_here_when(serve: Serve, administrator: Administrator) -> 
     ]
     of_bob = (await alice.get("/admin/visits.csv?user=bob")).text
     assert of_bob.count("\r\n") == 3
+
+
+@pytest.mark.both_databases
+async def test_who_was_in_the_room_of_an_app_when(
+    serve: Serve, administrator: Administrator
+) -> None:
+    server = await serve(visits=30)
+    alice = await administrator(server)
+    await alice.submit("/admin/apps/", {"name": "wiki", "visits": "7"})
+    await write(server, ("bob", DAY, DAY + HOUR))
+    await write(server, ("u9", DAY, DAY + HOUR), room=key_of(1, "other"))
+    last = DAY + 24 * HOUR - 1
+    stays = ("u1", DAY + HOUR, DAY + 2 * HOUR), ("<u2>", DAY + HOUR, DAY + HOUR), ("u3", last, last)
+    await write(server, *stays, room=key_of(1, "doc"))
+    there = "app=wiki&room=doc"
+    day = (await alice.get(f"/admin/visits/?{there}&day=2026-11-23")).text
+    assert "doc of wiki, kept for 7 days" in day and "Up to 2 at once" in day
+    assert "bob" not in day and "u9" not in day and "&lt;u2&gt;" in day
+    # Also a moment can be seen, to the end of the day.
+    assert re.findall(r'<rect x="([\d.]+)" width="([\d.]+)"', day) == [
+        ("60.0", "6.0"),
+        ("60.0", "60.0"),
+        ("1434.0", "6.0"),
+    ]
+    at = (await alice.get(f"/admin/visits/?{there}&day=2026-11-23&time=01:30")).text
+    assert "u1" in at and "u2" not in at
+    history = (await alice.get(f"/admin/visits/?{there}&user=u1")).text
+    assert "2026-11-23 01:00" in history and "u3" not in history
+    table = await alice.get(f"/admin/visits.csv?{there}&day=2026-11-23")
+    assert table.text.splitlines()[1:] == [
+        "u1,2026-11-23 01:00:00,2026-11-23 02:00:00",
+        "<u2>,2026-11-23 01:00:00,2026-11-23 01:00:00",
+        "u3,2026-11-23 23:59:59,2026-11-23 23:59:59",
+    ]
+    # The page of the own list leads to that of a room.
+    assert "<option>wiki</option>" in (await alice.get("/admin/visits/")).text
 
 
 async def test_senseless_questions_about_visits(

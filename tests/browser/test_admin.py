@@ -1,6 +1,7 @@
 """An administrator's day: the whole list of what they do, and what it does to open pages."""
 
 import re
+from ipaddress import ip_network
 
 import pytest
 from aiohttp.test_utils import TestServer
@@ -18,6 +19,7 @@ from testing.visitor import PASSWORD
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 NEW = "another good one"
+LONG = "w" * 32
 
 
 async def make_administrator(server: TestServer, username: str) -> None:
@@ -33,6 +35,16 @@ async def forget_password_was_entered(server: TestServer) -> None:
     await server.app[DATABASE].write(work)
 
 
+async def fits_a_phone(page: Page) -> bool:
+    """Whether nothing but a table by itself has to be moved sideways."""
+    size = page.viewport_size
+    assert size is not None
+    await page.set_viewport_size({"width": 390, "height": 760})
+    fits = await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    await page.set_viewport_size(size)
+    return bool(fits)
+
+
 async def press(window: Window, name: str) -> None:
     await window.page.get_by_role("button", name=name, exact=True).click()
 
@@ -41,8 +53,10 @@ async def secret(page: Page) -> str:
     return await page.locator("code.address").first.inner_text()
 
 
-async def choose_password(window: Window, link: str) -> None:
+async def choose_password(window: Window, link: str, *, looked_at: bool = False) -> None:
     await window.page.goto(link)
+    if looked_at:
+        assert await violations_in_both_schemes(window.page) == []
     await window.page.get_by_label("New password", exact=True).fill(NEW)
     await window.page.get_by_label("New password again").fill(NEW)
     await press(window, "Set the password")
@@ -75,7 +89,7 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     await expect(page.get_by_role("heading", name="The account bob is made")).to_be_visible()
     assert await violations(page) == []
     link = await secret(page)
-    await choose_password(bob, link)
+    await choose_password(bob, link, looked_at=True)
     await log_in(bob, "bob")
     assert await page.get_by_role("link", name="Go on").get_attribute("href")
     await page.get_by_role("link", name="Go on").click()
@@ -128,6 +142,7 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     await press(alice, "Go on")
     guest = await window(server)
     await guest.page.goto(await secret(page))
+    assert await violations_in_both_schemes(guest.page) == []
     await guest.page.get_by_label("Username").fill("guest")
     await guest.page.get_by_label("Password", exact=True).fill(NEW)
     await guest.page.get_by_label("Password again").fill(NEW)
@@ -140,7 +155,7 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
 
     # Many at once.
     await alice.goto("/admin/import/")
-    table = "username,name\ncarol,Carol\nbob,\ndave,\n".encode()
+    table = f"username,name\ncarol,Carol\nbob,\n{LONG},\n".encode()
     file: FilePayload = {"name": "class.csv", "mimeType": "text/csv", "buffer": table}
     await page.get_by_label("Table", exact=True).set_input_files(file)
     await press(alice, "Look at it")
@@ -148,26 +163,31 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     assert await violations(page) == []
     await press(alice, "Make 2 accounts")
     links = await page.get_by_label("The links, as a table").input_value()
+    assert await violations_in_both_schemes(page) == []
     found = re.search(r"carol,(\S+)", links)
     assert found is not None
     carol = await window(server)
     await choose_password(carol, found[1])
     async with page.expect_download() as saved:
-        await alice.goto("/admin/accounts/?q=brown")
+        await alice.goto(f"/admin/accounts/?q={LONG[1:]}")
         await expect(page.locator("tbody tr")).to_have_count(1)
-        assert await violations(page) == []
+        assert await violations(page) == [] and await fits_a_phone(page)
         await page.get_by_role("link", name="Save all accounts as a table").click()
     assert (await saved.value).suggested_filename == "accounts.csv"
+    await page.get_by_role("link", name=LONG).click()
+    await expect(page.get_by_role("heading", name=LONG).first).to_be_visible()
+    assert await fits_a_phone(page)
 
     # Another application.
     await alice.goto("/admin/apps/")
     assert await violations(page) == []
     await page.get_by_label("Name").fill("wiki")
+    await page.get_by_label("Days for which it is kept").fill("7")
     await press(alice, "Make the app")
-    assert (await secret(page)).startswith("key_")
+    assert (await secret(page)).startswith("key_") and await fits_a_phone(page)
     await page.get_by_role("link", name="Go on").click()
     await page.get_by_role("link", name="wiki").click()
-    assert await violations(page) == []
+    assert await violations(page) == [] and await fits_a_phone(page)
     await page.get_by_label("User", exact=True).fill("u1")
     await page.get_by_label("Room", exact=True).fill("doc:1")
     await press(alice, "Make a token")
@@ -176,6 +196,10 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     # Who was here, and who did what.
     await alice.goto("/admin/visits/")
     assert await violations(page) == []
+    await page.get_by_label("App").select_option("wiki")
+    await page.locator("form", has=page.get_by_label("App")).get_by_role("button").click()
+    await expect(page.get_by_text("lobby of wiki, kept for 7 days")).to_be_visible()
+    assert await fits_a_phone(page)
     await alice.goto("/admin/log/")
     await expect(page.locator(".log li").first).to_contain_text("made a token for u1 of wiki")
     assert await violations(page) == []
@@ -189,3 +213,19 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     await expect(page.get_by_text("The account bob is deleted.")).to_be_visible()
     await expect(bob.page.get_by_text("Your account has been deleted.")).to_be_visible()
     await expect(guest.row("bob")).to_have_count(0)
+
+
+async def test_pages_of_who_is_signed_on_elsewhere(serve: Serve, window: OpenWindow) -> None:
+    server = await serve(
+        trusted_user_header="Remote-User",
+        trusted_proxies=(ip_network("127.0.0.1"),),
+        log_out_url="https://sso.example/sign_out",
+    )
+    nobody = await window(server)
+    await nobody.goto("/log_in/")
+    await expect(nobody.page.get_by_role("heading", name="Who are you?")).to_be_visible()
+    assert await violations_in_both_schemes(nobody.page) == []
+    await nobody.context.set_extra_http_headers({"Remote-User": "alice"})
+    await nobody.goto("/log_in/")
+    await expect(nobody.page.get_by_text("still knows you")).to_be_visible()
+    assert await violations(nobody.page) == []

@@ -49,6 +49,11 @@ QUERIES = {
     "/api/users": ("q", "here", "after", "limit"),
     "/log_in/": ("next",),
     "/users/": ("cursor",),
+    "/admin/accounts/": ("q", "kind", "page"),
+    "/admin/rooms/": ("app", "room"),
+    "/admin/visits/": ("app", "day", "time", "user"),
+    "/admin/visits.csv": ("user",),
+    "/admin/log/": ("whom", "before"),
 }
 FORMS = {
     "/sign_up/": ("csrf_token", "username", "password1", "password2", "surplus"),
@@ -57,8 +62,23 @@ FORMS = {
     "/account/password": ("csrf_token", "old_password", "password1"),
     "/account/end": ("csrf_token", "device"),
     "/account/delete": ("csrf_token", "password"),
+    "/admin/accounts/": ("username",),
+    "/admin/accounts/1/name": ("name",),
+    "/admin/import/make": ("table",),
+    "/admin/invitations/": ("uses",),
+    "/admin/apps/": ("name",),
+    "/admin/apps/1/set": ("origins", "webhook", "grace", "visits"),
+    "/admin/apps/1/token": ("user", "room", "permission"),
 }
-PATHS = (*QUERIES, *FORMS, "/account/", "/healthz", "/readyz", "/static/x/page.js", "/nothing", "*")
+PATHS = (
+    *dict.fromkeys((*QUERIES, *FORMS)),
+    "/account/",
+    "/healthz",
+    "/readyz",
+    "/static/x/page.js",
+    "/nothing",
+    "*",
+)
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND")
 HEADERS = (
     "Host",
@@ -180,7 +200,7 @@ def form(path: str, fields: dict[str, bytes], headers: dict[str, bytes]) -> byte
 def named_requests(
     headers: Callable[[], dict[str, bytes]], token: bytes
 ) -> Iterator[tuple[str, bytes]]:
-    """Of a visitor whose headers and token are these."""
+    """Of an administrator whose headers and token are these."""
     for path, names in QUERIES.items():
         for name in names:
             for what, text in TEXTS.items():

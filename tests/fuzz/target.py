@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from itertools import count
+from pathlib import Path
 from typing import Self
 
 import aiohttp
 import psutil  # type: ignore[import-untyped]  # its types are a package of their own
 
+from presence_server.accounts import users
+from presence_server.storage.database import open_database
 from tests.fuzz import hostile
 from testing.processes import ServerProcess
 from testing.visitor import LiveSocket, Visitor
@@ -25,7 +28,8 @@ _ADDRESSES = 0x0A000000
 
 
 class Target:
-    """A server with alice, who watches, and mallory, in whose name all is sent."""
+    """A server with alice, who watches, and mallory, in whose name all is sent: an administrator,
+    to whom more is open than to others."""
 
     def __init__(
         self, server: ServerProcess, alice: Visitor, watching: LiveSocket, mallory: Visitor
@@ -46,6 +50,7 @@ class Target:
         async with Visitor.at(server.url) as alice, Visitor.at(server.url) as mallory:
             await alice.enter("alice")
             await mallory.enter("mallory")
+            await _make_administrator(server, mallory)
             async with alice.live() as watching:
                 await watching.first()
                 target = cls(server, alice, watching, mallory)
@@ -129,6 +134,16 @@ class Target:
             found = _TASKS.search(await answer.text())
         assert found is not None
         return round(float(found[1]))
+
+
+async def _make_administrator(server: ServerProcess, visitor: Visitor) -> None:
+    async with open_database(Path(str(server.flags["database"]))) as database:
+        user = await users.find(database, visitor.username)
+        assert user is not None
+        await users.set_administrator(database, user.id, True)
+    async with asyncio.timeout(WITHIN):
+        while (await visitor.get("/admin/")).status != 200:
+            await asyncio.sleep(0.05)
 
 
 async def _read(socket: LiveSocket) -> None:

@@ -59,6 +59,8 @@ async def test_named_requests(target: Target) -> None:
     statuses = await sent(inputs, target.answer)
     wrong = {name: status for name, status in statuses.items() if not _is_fine(status)}
     assert wrong == {}
+    # It is an administrator whose requests these are.
+    assert statuses["GET /admin/visits/ user=script"] == 200
     # Only what is no whole request gets no answer.
     silent = [name for name, status in statuses.items() if status is None]
     assert all(name.startswith(("below HTTP", "POST with")) for name in silent), silent

@@ -27,6 +27,8 @@ _MOST, _PEOPLE = 5_000, 200
 _AT_ONCE = 1_000
 # A point of the curve each ten minutes.
 _STEP = 600
+# Minutes that are as wide on a phone as what can be seen.
+_LEAST = 6.0
 
 
 class Place(NamedTuple):
@@ -111,9 +113,15 @@ def _within(visit: Visit, begin: int, until: int) -> tuple[int, int]:
 
 
 def _row(user: str, stays: Sequence[tuple[int, int]], begin: int) -> Row:
-    bars = [((came - begin) / 60, max((left - came) / 60, 2.0)) for came, left in stays]
+    bars = [_bar((came - begin) / 60, (left - came) / 60) for came, left in stays]
     words = ", ".join(f"{_clock(came)} to {_clock(left)}" for came, left in stays)
     return Row(user, bars, words)
+
+
+def _bar(begin: float, minutes: float) -> tuple[float, float]:
+    """Also a moment can be seen, and the last one of the day."""
+    shown = max(minutes, _LEAST)
+    return min(begin, _DAY / 60 - shown), shown
 
 
 def _numbers(stays: Iterable[tuple[int, int]], begin: int) -> list[int]:

@@ -245,3 +245,7 @@ CREATE TABLE pulses (
     said_at BIGINT NOT NULL,
     said TEXT COLLATE "C" NOT NULL
 );
+
+-- step 9
+
+ALTER TABLE users ADD COLUMN shows_devices BIGINT NOT NULL DEFAULT 0;

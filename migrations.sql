@@ -315,3 +315,8 @@ CREATE TABLE pulses (
     -- JSON.
     said TEXT NOT NULL
 ) STRICT;
+
+-- step 9
+
+-- 1: others are told on what kinds of devices they are.
+ALTER TABLE users ADD COLUMN shows_devices INTEGER NOT NULL DEFAULT 0;

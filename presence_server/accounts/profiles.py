@@ -7,11 +7,11 @@ from presence_server import endings
 from presence_server.accounts.names import BEHIND_ALL, beginnings, fold
 from presence_server.endings import Ending, Endings, Reason
 from presence_server.presence.profiles import NO_PROFILE, Profile
-from presence_server.storage.database import Database, Transaction
+from presence_server.storage.database import Database, Row, Transaction
 
 # Some databases refuse more values than this in one statement.
 _VALUES = 500
-_COLUMNS = "username, name, hides_last_seen"
+_COLUMNS = "username, name, hides_last_seen, shows_devices"
 _RETRY = 0.5  # seconds
 
 
@@ -64,13 +64,21 @@ async def write_first_names(
 
 async def hide_last_seen(ends: Endings, user_id: int, hides: bool, now: int) -> None:
     """Let others be told, or not, when somebody was seen last."""
+    await _set(ends, "hides_last_seen", user_id, hides, now)
 
+
+async def show_devices(ends: Endings, user_id: int, shows: bool, now: int) -> None:
+    """Let others be told, or not, on what kinds of devices somebody is here."""
+    await _set(ends, "shows_devices", user_id, shows, now)
+
+
+async def _set(ends: Endings, column: str, user_id: int, value: bool, now: int) -> None:
     async def work(transaction: Transaction) -> None:
         rows = await transaction.execute(
-            "UPDATE users SET hides_last_seen = $2 WHERE id = $1 AND hides_last_seen <> $2"
+            f"UPDATE users SET {column} = $2 WHERE id = $1 AND {column} <> $2"
             " RETURNING username",
             user_id,
-            int(hides),
+            int(value),
         )
         for (username,) in rows:
             await _tell(transaction, user_id, username, now)
@@ -81,9 +89,10 @@ async def hide_last_seen(ends: Endings, user_id: int, hides: bool, now: int) -> 
 async def everything(db: Database) -> dict[str, Profile]:
     """The profiles in which there is anything, by user name."""
     rows = await db.read(
-        f"SELECT {_COLUMNS} FROM users WHERE name <> '' OR hides_last_seen <> 0"
+        f"SELECT {_COLUMNS} FROM users"
+        " WHERE name <> '' OR hides_last_seen <> 0 OR shows_devices <> 0"
     )
-    return {username: Profile(name, hides != 0) for username, name, hides in rows}
+    return dict(map(_in_row, rows))
 
 
 async def of(db: Database, usernames: Collection[str]) -> dict[str, Profile]:
@@ -96,8 +105,13 @@ async def of(db: Database, usernames: Collection[str]) -> dict[str, Profile]:
         rows = await db.read(
             f"SELECT {_COLUMNS} FROM users WHERE username IN ({places})", *some
         )
-        found |= {username: Profile(name, hides != 0) for username, name, hides in rows}
+        found |= dict(map(_in_row, rows))
     return found
+
+
+def _in_row(row: Row) -> tuple[str, Profile]:
+    username, name, hides, shows = row
+    return username, Profile(name, hides != 0, shows != 0)
 
 
 async def named(db: Database, search: str) -> list[str]:

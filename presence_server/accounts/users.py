@@ -25,7 +25,8 @@ CLOCKS_DIFFER = 60
 # Some databases refuse more values than this in one statement.
 _VALUES = 500
 COLUMNS = (
-    "id, username, created_at, disabled_at, last_seen, administrator, name, hides_last_seen"
+    "id, username, created_at, disabled_at, last_seen, administrator, name, hides_last_seen,"
+    " shows_devices"
 )
 # The hash of an account whose password nobody has chosen yet: none fits.
 NO_PASSWORD = ""
@@ -62,6 +63,7 @@ class User:
     # What others read beside the user name; empty: nothing.
     name: str
     hides_last_seen: bool
+    shows_devices: bool
 
 
 def name_problem(username: str) -> str | None:
@@ -288,7 +290,7 @@ def _could_be_stored(username: str) -> bool:
 
 
 def in_row(row: Row) -> User:
-    id, username, created_at, disabled_at, last_seen, administrator, name, hides = row
+    id, username, created_at, disabled_at, last_seen, administrator, name, hides, shows = row
     return User(
         id,
         username,
@@ -298,4 +300,5 @@ def in_row(row: Row) -> User:
         administrator == 1,
         name,
         hides != 0,
+        shows != 0,
     )

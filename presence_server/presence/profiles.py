@@ -9,6 +9,7 @@ class Profile(NamedTuple):
 
     name: str = ""
     hides_last_seen: bool = False
+    shows_devices: bool = False
 
 
 NO_PROFILE = Profile()

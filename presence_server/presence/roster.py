@@ -22,6 +22,11 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 # Beside what is shown of somebody, and told nobody: the second in which that was said by whoever
 # may say it.
 ISSUED = "issued"
+# The same for the kind of device that a session of an own account is on. Where the user allows it,
+# those of all their sessions are told as DEVICES.
+DEVICE = "device"
+DEVICES = "devices"
+_UNTOLD = frozenset((ISSUED, DEVICE))
 PRECEDENCE: tuple[Status, ...] = ("online", "busy", "away")
 
 
@@ -326,8 +331,9 @@ class Roster:
 
     def _compare(self, user: str, before: Entry) -> None:
         """Something else is said of a session than before, or nothing any more."""
-        said = self._entries[user].values()
-        if any((e.status, e.about) != (before.status, before.about) for e in said):
+        said, profile = self._entries[user].values(), self._profile_of(user)
+        seen = before.status, _seen(before, profile)
+        if any((entry.status, _seen(entry, profile)) != seen for entry in said):
             self.dispute(user)
 
     def _hides(self, user: str) -> bool:
@@ -468,13 +474,26 @@ def _about(
     entries: list[Entry], choice: Choice | None, profile: Profile
 ) -> Mapping[str, Any]:
     about = newest_about(entries)
-    if ISSUED in about:
-        about = {name: value for name, value in about.items() if name != ISSUED}
+    if about:
+        about = {key: about[key] for key in about if key not in _UNTOLD} or NOTHING
+    if profile.shows_devices and (devices := _devices(entries)):
+        about = {**about, DEVICES: devices}
     if profile.name:
         about = {"name": profile.name, **about}
     if choice is None or not (choice.text or choice.until):
         return about
     return {**about, **words_of(choice.text, choice.until)}
+
+
+def _devices(entries: Iterable[Entry]) -> list[str]:
+    return sorted({entry.about[DEVICE] for entry in entries if DEVICE in entry.about})
+
+
+def _seen(entry: Entry, profile: Profile) -> Mapping[str, Any]:
+    """Of what is said of a session, what others can be told."""
+    if profile.shows_devices or DEVICE not in entry.about:
+        return entry.about
+    return {key: entry.about[key] for key in entry.about if key != DEVICE}
 
 
 def newest_about(entries: Iterable[Entry]) -> Mapping[str, Any]:

@@ -42,6 +42,7 @@ _TABLES = (
             "administrator",
             "name",
             "hides_last_seen",
+            "shows_devices",
         ),
     ),
     _Table("name_words", ("beginning", "lower_name"), ("", ""), ()),

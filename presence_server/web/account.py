@@ -83,6 +83,27 @@ async def change_last_seen(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther("/account/")
 
 
+async def change_devices_shown(request: web.Request) -> web.Response:
+    identity = _identity(request)
+    fields = await read_form(request)
+    shows = fields.get("show") == "1"
+    try:
+        await check_token(request, fields)
+        with trouble_is_told():
+            ends, now = request.app[ENDINGS], int(time.time())
+            await profiles.show_devices(ends, identity.account, shows, now)
+    except Refused as refusal:
+        return await _refusal_page(request, refusal)
+    note(request, "changed who sees on what they are here", identity.user)
+    done = (
+        "Others see whether you are on a computer, a phone or a tablet."
+        if shows
+        else "Nobody is told any more on what you are here."
+    )
+    await tell_next(request, done)
+    raise web.HTTPSeeOther("/account/")
+
+
 async def change_password(request: web.Request) -> web.Response:
     _identity(request)
     fields = await read_form(request)
@@ -206,6 +227,7 @@ async def _account_page(
         "me": mine.user,
         "my_name": user.name,
         "hides": user.hides_last_seen,
+        "shows_devices": user.shows_devices,
         "created_at": user.created_at,
         "devices": [
             {

@@ -28,6 +28,16 @@ _SYSTEMS = (
     ("Macintosh", "Mac"),
     ("Linux", "Linux"),
 )
+# Many a tablet does not say that it is none of the phones.
+_KINDS = {
+    "iPhone": "mobile",
+    "iPad": "mobile",
+    "Android": "mobile",
+    "Windows": "computer",
+    "ChromeOS": "computer",
+    "Mac": "computer",
+    "Linux": "computer",
+}
 
 
 def device_name(user_agent: str) -> str:
@@ -37,6 +47,12 @@ def device_name(user_agent: str) -> str:
     if browser and system:
         return f"{browser} on {system}"
     return browser or system or "Unknown device"
+
+
+def kind_of(name: str) -> str | None:
+    """What others may be told of a device by its name: "computer" or "mobile", if it shows."""
+    system = name.rpartition(" on ")[2]
+    return _KINDS.get(system)
 
 
 def _first(table: tuple[tuple[str, str], ...], user_agent: str) -> str | None:

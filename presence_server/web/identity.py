@@ -11,6 +11,7 @@ from presence_server.identity import Identity
 from presence_server.keys import CONFIG, DATABASE, IDENTITY, PRESENCE, SESSION
 from presence_server.storage.database import DatabaseUnavailable
 from presence_server.web.cookies import secret_id
+from presence_server.web.devices import kind_of
 from presence_server.web.hosts import site_path
 from presence_server.web.problems import is_of_api
 from presence_server.web.single_sign_on import by_proxy
@@ -35,11 +36,16 @@ async def _known(request: web.Request) -> Identity | None:
     if session is None:
         return None
     request[SESSION] = session
+    return identity_of(request.app, session)
+
+
+def identity_of(app: web.Application, session: sessions.Session) -> Identity:
     return Identity(
         user=session.username,
         session=session.key,
-        name=request.app[PRESENCE].profile_of(session.username).name or session.username,
+        name=app[PRESENCE].profile_of(session.username).name or session.username,
         account=session.user_id,
+        device=kind_of(session.device),
     )
 
 

@@ -21,7 +21,6 @@ from presence_server.keys import (
     PRESENCE,
     THROTTLE,
 )
-from presence_server.presence.members import Who
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Status
 from presence_server.storage.database import Writer
@@ -37,6 +36,7 @@ from presence_server.web.cookies import (
 )
 from presence_server.web.devices import device_name, proof_of
 from presence_server.web.events import note
+from presence_server.web.identity import identity_of
 from presence_server.web.forms import (
     TOO_OLD,
     Form,
@@ -239,8 +239,7 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
         note(request, "not allowed in", user.username)
         raise Refused(401, _WRONG) from not_allowed
     note(request, "logged in", session.username)
-    who = Who(session.key, session.username, session.user_id)
-    request.app[PRESENCE].claim(OWN, who)
+    request.app[PRESENCE].claim(OWN, identity_of(request.app, session).who)
     if IDENTITY in request:
         # After the new one has begun: the same user logging in again never leaves in between.
         await sessions.end(request.app[ENDINGS], request[IDENTITY].session, now)

@@ -1,7 +1,7 @@
 // The card of a person: all that the list knows of them, and what can be done.
 
 import { setText } from "./text.js";
-import { exactly, initials, statusNames } from "./words.js";
+import { devicesInWords, exactly, initials, statusNames } from "./words.js";
 
 export class Card {
   #dialog;
@@ -37,6 +37,7 @@ export class Card {
     this.#write("card-name", name);
     this.#write("card-username", name === username ? "" : username);
     this.#write("card-text", person.textOf(username));
+    this.#write("card-devices", devicesInWords(roster.devicesOf(username)));
     this.#writeSince(status, roster.sinceOf(username));
     const here = username === me || ["online", "busy"].includes(status);
     this.#offer("bell", `Tell me when ${name} comes`, bells.has(username), here);

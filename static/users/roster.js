@@ -50,6 +50,11 @@ export class Roster {
     return { text, until };
   }
 
+  /** "computer", "mobile": what they are on, if they let others know. */
+  devicesOf(username) {
+    return this.#room.people.get(username)?.devices ?? [];
+  }
+
   /** Whether one has chosen oneself to be seen as offline. */
   get isInvisible() {
     return this.#room.choice?.status === "invisible";

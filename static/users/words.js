@@ -95,6 +95,14 @@ export const statusNames = {
   offline: "Offline",
 };
 
+const deviceNames = { computer: "a computer", mobile: "a phone or tablet" };
+
+/** "On a computer and a phone or tablet"; empty where nothing is known of them. */
+export function devicesInWords(kinds) {
+  const known = kinds.map((kind) => deviceNames[kind]).filter(Boolean);
+  return known.length ? `On ${known.join(" and ")}` : "";
+}
+
 /** Two letters for a face: of the first word and the last, or the first two of the only one. */
 export function initials(name) {
   const words = name.split(/[\s._-]+/u).filter(Boolean);

@@ -90,14 +90,15 @@ async def test_a_new_name_replaces_the_former_and_is_told_to_every_node(db: Data
     await profiles.set_name(ends, alice.id, "Anna", NOW)
     await profiles.set_name(ends, alice.id, "Anna", NOW)
     await profiles.hide_last_seen(ends, alice.id, True, NOW)
+    await profiles.show_devices(ends, alice.id, True, NOW)
     told = [(news.reason, news.username) for news in await after(db, 0)]
-    assert told == [("profile", "Alice")] * 3
+    assert told == [("profile", "Alice")] * 4
     assert await profiles.named(db, "zoë") == [] and await profiles.named(db, "a") == ["Alice"]
-    assert await profiles.everything(db) == {"Alice": Profile("Anna", True)}
+    assert await profiles.everything(db) == {"Alice": Profile("Anna", True, True)}
     assert await profiles.of(db, ["Alice", "bob"]) == {
-        "Alice": Profile("Anna", True), "bob": Profile(),
+        "Alice": Profile("Anna", True, True), "bob": Profile(),
     }
     user = await users.find(db, "alice")
-    assert user is not None and (user.name, user.hides_last_seen) == ("Anna", True)
+    assert user is not None and user.name == "Anna" and user.hides_last_seen and user.shows_devices
     await users.delete(ends, alice.id, NOW)
     assert await profiles.named(db, "a") == [] and await profiles.everything(db) == {}

@@ -380,6 +380,27 @@ async def test_favourites_stand_first_and_a_card_tells_all(
     await other.page.close()
 
 
+async def test_a_card_says_on_what_somebody_is_who_allows_it(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve(grace=0)
+    alice, bob = await window(server, "alice"), await window(server)
+    await bob.sign_up("bob")
+    await bob.log_in("bob")
+    await alice.row("bob").click()
+    card = alice.page.get_by_role("dialog", name="bob")
+    await expect(card).to_contain_text("Online since")
+    await expect(card.locator(".card-devices")).to_be_hidden()
+    await bob.page.goto(f"{bob.url}/account/")
+    section = bob.page.get_by_role("region", name="What you are on")
+    await section.get_by_role("button", name="Tell others").click()
+    await expect(section).to_contain_text("others see whether it is on a computer")
+    await expect(card).to_contain_text("On a computer")
+    await section.get_by_role("button", name="Tell nobody").click()
+    await expect(card.locator(".card-devices")).to_be_hidden()
+    await expect(card).to_contain_text("Online since")
+
+
 async def test_a_bell_rings_once_in_one_tab(
     serve: Serve, window: OpenWindow, visit: Visit
 ) -> None:

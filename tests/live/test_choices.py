@@ -162,3 +162,45 @@ async def test_a_name_reaches_all_nodes_within_a_second(
         await of_bob.until(lambda: of_bob.about.get("alice") == {"name": "Zoë Berg"}, within=2)
         async with (await visit(two, "carol")).live() as late:
             assert (await late.first())["about"]["alice"] == {"name": "Zoë Berg"}
+
+
+async def test_on_what_somebody_is_here_is_told_on_all_nodes_if_they_allow_it(
+    server_process: ServerProcesses, visit: Visit, redis_server: RedisServer
+) -> None:
+    """Of each session that is here, and no longer; of who seems to be offline nothing."""
+    one, two = [await server_process(redis_url=redis_server.url, grace=1) for _ in range(2)]
+    bob, laptop, phone = [await visit(site) for site in (two, one, two)]
+    await bob.enter("bob")
+    laptop.http.headers["User-Agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Firefox/145.0"
+    phone.http.headers["User-Agent"] = "Mozilla/5.0 (Android 15; Mobile; rv:145.0) Firefox/145.0"
+    await laptop.enter("alice")
+    async with bob.live() as of_bob, laptop.live() as of_alice:
+        await of_bob.sees("alice", "online", within=WITHIN)
+        assert "alice" not in of_bob.about
+
+        async def sees(*kinds: str) -> None:
+            about = {"devices": list(kinds)} if kinds else {}
+            await of_bob.until(lambda: of_bob.about.get("alice", {}) == about, within=WITHIN)
+
+        await show_devices(laptop, "1")
+        await sees("computer")
+        await phone.log_in("alice")
+        async with phone.live():
+            await sees("computer", "mobile")
+            async with (await visit(one, "carol")).live() as late:
+                first = await late.first()
+                assert first["about"]["alice"] == {"devices": ["computer", "mobile"]}
+            await choose(of_alice, "invisible")
+            left = await of_bob.message(lambda message: "alice" in message.get("offline", {}))
+            assert "devices" not in left.get("about", {}).get("alice", {})
+            await choose(of_alice, "online")
+            await sees("computer", "mobile")
+        await sees("computer")
+        await show_devices(laptop, "0")
+        await sees()
+        assert of_bob.people["alice"] == "online"
+
+
+async def show_devices(visitor: Visitor, show: str) -> None:
+    answer = await visitor.submit("/account/devices-shown", {"show": show}, form="/account/")
+    assert answer.status == 303

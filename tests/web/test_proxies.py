@@ -3,7 +3,7 @@ import pytest
 from presence_server.accounts import sessions
 from presence_server.settings import read_config
 from presence_server.keys import DATABASE
-from presence_server.web.devices import device_name
+from presence_server.web.devices import device_name, kind_of
 from tests.conftest import Serve, Visit
 from testing.visitor import PASSWORD
 
@@ -73,23 +73,27 @@ async def test_t29_several_headers_count_as_one(serve: Serve, visit: Visit) -> N
 
 
 @pytest.mark.parametrize(
-    ("user_agent", "name"),
+    ("user_agent", "name", "kind"),
     [
         ("Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
-         "Firefox on Linux"),
+         "Firefox on Linux", "computer"),
         ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
-         " Chrome/143.0.0.0 Safari/537.36 Edg/143.0.0.0", "Edge on Windows"),
+         " Chrome/143.0.0.0 Safari/537.36 Edg/143.0.0.0", "Edge on Windows", "computer"),
         ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko)"
-         " Chrome/143.0.0.0 Safari/537.36", "Chrome on Windows"),
+         " Chrome/143.0.0.0 Safari/537.36", "Chrome on Windows", "computer"),
         ("Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15"
-         " (KHTML, like Gecko) Version/19.0 Mobile/15E148 Safari/604.1", "Safari on iPhone"),
+         " (KHTML, like Gecko) Version/19.0 Mobile/15E148 Safari/604.1",
+         "Safari on iPhone", "mobile"),
         ("Mozilla/5.0 (Linux; Android 15; SM-S921B) AppleWebKit/537.36 (KHTML, like Gecko)"
          " SamsungBrowser/28.0 Chrome/130.0.0.0 Mobile Safari/537.36",
-         "Samsung Internet on Android"),
-        ("curl/8.5.0", "curl"),
-        ("", "Unknown device"),
-        ("\udcff\x1b[31m<script>", "Unknown device"),
+         "Samsung Internet on Android", "mobile"),
+        ("curl/8.5.0", "curl", None),
+        ("", "Unknown device", None),
+        ("\udcff\x1b[31m<script>", "Unknown device", None),
     ],
 )  # fmt: skip
-def test_devices_are_named_as_people_name_them(user_agent: str, name: str) -> None:
+def test_devices_are_named_as_people_name_them(
+    user_agent: str, name: str, kind: str | None
+) -> None:
     assert device_name(user_agent) == name
+    assert kind_of(name) == kind

@@ -66,7 +66,7 @@ from presence_server.web.proxies import client_address
 from presence_server.web.rendering import render
 from presence_server.web.runner import waiter
 
-SCREEN = 100  # rows
+SCREEN = 80  # rows
 
 # For a wrong username as well as for a wrong password.
 _WRONG = "Wrong username or password."

@@ -314,7 +314,7 @@ function entries(message, statuses) {
   );
 }
 
-// One line to one address, opened, watched and opened again; by no wall clock, which may be set.
+// One line to one address; by no wall clock, which may be set.
 class Line {
   state = "connecting";
   reason = null;
@@ -851,7 +851,7 @@ const WORDS = {
   },
 };
 
-// No status by colour alone: a disc, a disc with a bar, half a disc, a ring.
+// No status by colour alone.
 const STYLE = `
 :host { display: block }
 :host(:not(presence-list)) { display: inline-block; vertical-align: middle }
@@ -898,7 +898,7 @@ function styleSheet() {
 const DIGEST_EVERY = 10_000;
 const SHARE = 0.1; // of the time goes into drawing at most
 
-// What elements have in common; `makePainter` gives what draws one.
+// Of all elements; `makePainter` gives what draws one.
 function elementOf(makePainter) {
   // Without a page importing this defines nothing and throws nothing.
   return class extends (globalThis.HTMLElement ?? class {}) {
@@ -1026,7 +1026,7 @@ function languageOf(element) {
   return "en";
 }
 
-// What is called so both for the page's style (part) and for ours (class).
+// For the page's style (part) and for ours (class).
 function call(element, names) {
   if (element.className !== names) element.className = element.part = names;
   return element;
@@ -1104,7 +1104,7 @@ function painterOf(list, usual, makeItem, fill) {
   };
 }
 
-// Tells a screen reader who came and left: as one digest, not too often.
+// For screen readers: one digest, not too often.
 function digestTo(box) {
   const place = make("p", "unseen");
   place.role = "status";

@@ -347,9 +347,10 @@ async def overflow(page: Page) -> int:
 
 
 async def test_on_a_phone_names_and_words_stand_below_each_other(
-    serve: Serve, window: OpenWindow
+    serve: Serve, window: OpenWindow, visit: Visit
 ) -> None:
     server = await serve()
+    await (await visit(server)).sign_up("bob")
     alice = await window(
         server, "alice", viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
     )
@@ -358,6 +359,13 @@ async def test_on_a_phone_names_and_words_stand_below_each_other(
     words = await alice.row("alice").locator(".words").bounding_box()
     assert name and words
     assert words["y"] >= name["y"] + name["height"]
+    # A bell is found where it has words, and seen in the row once it is set.
+    bell = alice.row("bob").locator(".bell")
+    await expect(bell).to_be_hidden()
+    await alice.row("bob").tap()
+    await alice.page.get_by_role("button", name="Tell me when bob comes").tap()
+    await alice.page.get_by_role("button", name="Close").tap()
+    await expect(bell).to_be_visible()
     # The menu comes from below, within reach, and all of it can be seen.
     await alice.page.locator(".me-button").tap()
     menu = alice.page.locator("#me-menu")

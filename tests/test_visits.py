@@ -234,3 +234,11 @@ def test_the_next_to_write_goes_on_with_what_was_written() -> None:
     assert following.take() == [bob, carol]
     following.see("1/doc", "alice", 0, False, 103)
     assert following.take() == [Visit("1/doc", "alice", 0, 90, 103)]
+
+
+def test_what_was_written_by_a_clock_that_is_ahead_ends() -> None:
+    following = Visits(began=10)
+    following.see("1/doc", "alice", 0, True, 100)
+    following.see("1/doc", "alice", 0, False, 102)
+    following.go_on([Visit("1/doc", "alice", 0, 700)], known_until=99)
+    assert following.take() == [Visit("1/doc", "alice", 0, 700, 700)]

@@ -26,6 +26,10 @@ class Visit(NamedTuple):
     def place(self) -> Place:
         return self.room, self.user
 
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return self.room, self.user, self.came
+
 
 class Visits:
     """`began`: the second in which the node began that follows them."""
@@ -65,16 +69,15 @@ class Visits:
         that it was so."""
         self._known_until = known_until
         by_place = {visit.place: visit for visit in written}
-        ended = {visit.place for visit in self._news.values() if visit.left is not None}
+        ended = {visit.place: visit for visit in self._news.values() if visit.left is not None}
         for place, visit in by_place.items():
             seen = self._going_on.get(place)
             if place in ended:
-                # Its end is among the news.
-                continue
-            if seen is None:
+                self._end_written(visit, ended[place])
+            elif seen is None:
                 self._end(visit, known_until or visit.came)
             else:
-                self._news.pop((*place, seen.came), None)
+                self._news.pop(seen.key, None)
                 self._going_on[place] = seen._replace(came=visit.came)
         for place, visit in self._going_on.items():
             if place not in by_place or place in ended:
@@ -125,7 +128,13 @@ class Visits:
             since = min(since, self._known_until)
         self._note(visit._replace(left=max(since, visit.came)))
 
+    def _end_written(self, visit: Visit, last: Visit) -> None:
+        """Its end is among the news, of which this is the last end."""
+        if last.left is not None and last.left < visit.came:
+            # Whoever wrote it has a clock that is ahead of ours.
+            del self._news[last.key]
+            self._note(visit._replace(left=visit.came))
+
     def _note(self, visit: Visit) -> None:
-        key = (visit.room, visit.user, visit.came)
-        self._news.pop(key, None)
-        self._news[key] = visit
+        self._news.pop(visit.key, None)
+        self._news[visit.key] = visit

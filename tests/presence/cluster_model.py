@@ -52,8 +52,9 @@ class Run(NamedTuple):
 
 class ClusterModel:
     def __init__(self, clocks: tuple[float, ...]) -> None:
-        self.world = World(grace=3.0, lease=5.0, clocks=clocks)
-        self.judge = Judge(self.world, rooms=(OWN, *_APP_ROOMS))
+        rooms = (OWN, *_APP_ROOMS)
+        self.world = World(grace=3.0, lease=5.0, clocks=clocks, rooms_with_visits=rooms)
+        self.judge = Judge(self.world, rooms=rooms)
         self.traveller = Traveller()
         self._clocks = clocks
         self._numbers = count()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from presence_server.presence.records import Chosen, Notes, Record, Stay
 from presence_server.presence.room import is_claim, tag_of
+from tests.presence.attendance import Book
 
 # As in the store: a node that has not written for so long does not run, or cannot write.
 WRITES_WITHIN = 1.6
@@ -52,6 +53,7 @@ class Database:
         self.choices: dict[tuple[int, str], Chosen] = {}
         self.endings: list[Ending] = []
         self.ended: set[str] = set()
+        self.book = Book()
 
     def write(
         self, name: str, record: Record, now: float, heeded: int, *, stopped: bool = False

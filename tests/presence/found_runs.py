@@ -269,4 +269,14 @@ FOUND = {
         _at("crash_loop", 2, times=2, seconds=1.0),
         clocks=(0.0, -600.0, 600.0),
     ),
+    "a visit was written by a clock that is ahead": _run(
+        _put(1, "carol", "7/b", "away", 60),
+        _at("open_page", 0, user="alice"),
+        _wait(5),
+        _at("revoke", 2, user="carol"),
+        _connect(1, "alice", "online"),
+        ("bounce_redis", {"seconds": 1}),
+        _DROP,
+        clocks=(600.0, 0.0, 0.3),
+    ),
 }

@@ -14,12 +14,13 @@ What it lets pass is what docs/faults.md and docs/design.md say cannot be known:
 - *fresh*: a host that has just begun may not know everybody yet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Person, Roster
 from presence_server.presence.timing import BEAT, DEAF, ENDED_WAITS_UNHEARD, ENDINGS
+from tests.presence.attendance import Samples
 from tests.presence.simulation import APP, EPOCH, STEP, Host, World, subject, user_of
 
 # Seconds that finding out and telling take: a few turns of the clock, a question and its answer.
@@ -121,6 +122,7 @@ class Judge:
         self.stranded = LONG_AGO
         self.slowest = 0.0
         self.longest_ghost = 0.0
+        self._samples = Samples()
         world.after_step = self.step
 
     def step(self) -> None:
@@ -135,6 +137,7 @@ class Judge:
                     self._check_ghosts(host)
                     self._check_degraded(host)
                     self._check_statuses(host)
+            self._sample_visits()
 
     def told(self, slot: int, username: str) -> list[str]:
         """What an observer at a host was told of a user, in order."""
@@ -162,6 +165,7 @@ class Judge:
             sure = {u: status for u, status in truth.items() if u not in unsure}
             shown = {u: status for u, status in view.items() if u in sure}
             assert shown == sure, f"rule 10: {view} is shown, {truth} is so"
+        self._check_visits(truth, unsure)
         for username in truth.keys() - unsure:
             # What is written down is told by the clock of who wrote it.
             wrong = any(host.clock for _, host in self._alive())
@@ -479,19 +483,51 @@ class Judge:
         if not self._is_calm or self._is_fresh(host):
             return
         now, witness = self.world.now, self.world.witness
+        for username in self._people_known():
+            shown, true = self._people(host).get(username), witness.status(username, now)
+            status = None if shown is None else shown.status
+            assert status == true, f"rule 10: {username} is shown {status} and is {true}"
+            assert shown is None or shown.since <= EPOCH + now + host.clock, "rule 11"
+            self._check_text(host, username, shown or self._gone(host, username))
+
+    def _people_known(self) -> Iterator[str]:
+        """Who has a line, and of whom every node knows in calm times how they are."""
+        now, witness = self.world.now, self.world.witness
         for username in {line.subject for line in witness.lines.values()}:
             since_page = now - self._claimed(username)
             if now - witness.acts[username] <= DELIVERY or since_page < self.world.grace + 1:
                 continue
             if witness.in_grace(username, now - self.world.grace - DELIVERY):
                 continue
-            if self._is_unsure(username):
-                continue
-            shown, true = self._people(host).get(username), witness.status(username, now)
-            status = None if shown is None else shown.status
-            assert status == true, f"rule 10: {username} is shown {status} and is {true}"
-            assert shown is None or shown.since <= EPOCH + now + host.clock, "rule 11"
-            self._check_text(host, username, shown or self._gone(host, username))
+            if not self._is_unsure(username):
+                yield username
+
+    def _sample_visits(self) -> None:
+        """Where clocks are right: a second by one that is wrong says nothing."""
+        if not self.world.rooms_with_visits or any(host.clock for host in self.world.hosts):
+            return
+        now, witness = self.world.now, self.world.witness
+        second, views = EPOCH + int(now), [self._people(host) for _, host in self._alive()]
+        for username in self._people_known():
+            here = witness.status(username, now) is not None
+            if self._is_calm or (here and all(username in shown for shown in views)):
+                self._samples.note(username, second, here)
+        for username in witness.signs:
+            ghosts = (min(self._ghost(host, username)) for _, host in self._alive())
+            if min(ghosts, default=0.0) > self._ghost_bound:
+                self._samples.note(username, second, False)
+
+    def _check_visits(self, truth: Mapping[str, str], unsure: set[str]) -> None:
+        """What is kept of visits is what people did."""
+        book, witness = self.world.database.book, self.world.witness
+        if not self.world.rooms_with_visits or not self._alive():
+            return
+        here = {subject(visit.room, visit.user) for visit in book.going_on()}
+        assert here - unsure == truth.keys() - unsure, f"visits: {here} go on, {truth} are here"
+        visits = {subject(*place): some for place, some in book.visits.items()}
+        for name in witness.signs:
+            deleted = EPOCH + int(witness.deletions.get(name, LONG_AGO))
+            self._samples.check(name, visits.get(name, []), deleted + DELIVERY)
 
     def _check_text(self, host: Host, username: str, person: Person | None) -> None:
         """Beside somebody who is here, or who is invisible and was seen to go."""

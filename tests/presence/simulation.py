@@ -26,6 +26,7 @@ from presence_server.presence.node import Node
 from presence_server.presence.records import OWN, Notes
 from presence_server.presence.room import app_of
 from presence_server.presence.roster import Person, Status
+from tests.presence.attendance import Attendant
 from tests.presence.database import WRITES_WITHIN, Database, Ending
 
 STEP = 0.05
@@ -107,6 +108,9 @@ class Host:
         # Seconds by which its wall clock is wrong.
         self.clock = clock
         self.node = world.make_node(f"{number:016x}", self.now)
+        self.attendant = Attendant(
+            self.node, world.database.book, world.rooms_with_visits, self.now
+        )
         self.alive = True
         self.paused = False
         self.connections: dict[int, Connection] = {}
@@ -168,6 +172,7 @@ class Host:
                     self.backlog.append((text, to))
                 case Tell(rooms):
                     self.told |= rooms
+                    self.attendant.look(self.now)
                 case TickSoon():
                     self._tick_at = min(self._tick_at, self.world.now + STEP)
                 case Resubscribe():
@@ -190,6 +195,8 @@ class Host:
         self._finish_breathing()
         if not self.lets_in:
             self._settle()
+        elif self._database_works:
+            self.attendant.keep_up(*self._for_visits)
         self._publish()
 
     def tick(self) -> None:
@@ -273,6 +280,9 @@ class Host:
                 self.close(connection)
             self.carry_out(self.node.say_goodbye(self.now))
             self._send()
+            if self._database_works:
+                self.attendant.write(*self._for_visits)
+                self.attendant.lay_down(EPOCH + self.world.now)
         self.alive = False
         self.connections.clear()
         self.waiting.clear()
@@ -363,6 +373,10 @@ class Host:
     @property
     def _database_works(self) -> bool:
         return self.world.database.works and self.database
+
+    @property
+    def _for_visits(self) -> tuple[float, Moment, dict[str, int]]:
+        return EPOCH + self.world.now, self.now, self.world.accounts
 
     def _begin(self) -> None:
         """Before anybody is let in: take over from those who have surely ended."""
@@ -487,8 +501,10 @@ class World:
         lease: float = 10.0,
         node: Callable[..., Node] = Node,
         clocks: tuple[float, ...] = (),
+        rooms_with_visits: tuple[str, ...] = (),
     ) -> None:
         self.step = 0
+        self.rooms_with_visits = rooms_with_visits
         self.grace = grace
         self.lease = lease
         # One process without Redis: no other node can live.
@@ -497,7 +513,7 @@ class World:
         self.redis = Redis()
         self.database = Database()
         self._clocks = clocks
-        self._accounts: dict[str, int] = {}
+        self.accounts: dict[str, int] = {}
         self._account = 0
         # So many tokens have been issued.
         self._issued = 0
@@ -535,10 +551,10 @@ class World:
     # What people do
 
     def who(self, username: str, session: str | None = None) -> Who:
-        if username not in self._accounts:
+        if username not in self.accounts:
             self._account += 1
-            self._accounts[username] = self._account
-        return Who(session or f"{username}'s", username, self._accounts[username])
+            self.accounts[username] = self._account
+        return Who(session or f"{username}'s", username, self.accounts[username])
 
     def connect(
         self,
@@ -655,7 +671,8 @@ class World:
         self.witness.deleted(username, self.now)
         host = self.hosts[slot]
         account = self.who(username).account
-        del self._accounts[username]
+        del self.accounts[username]
+        self.database.book.delete(username)
         for session in sessions:
             self.database.end(Ending(session, username, account, host.now.unix))
         self.database.end(Ending(None, username, account, host.now.unix))
@@ -874,6 +891,7 @@ class Witness:
         self.troubled_at = -100.0
         # Who did two things at once: nodes may have seen them in another order, or one not at all.
         self.hasty: set[str] = set()
+        self.deletions: dict[str, float] = {}
         # The hosts on which somebody has had a line since they were last settled.
         self.homes: dict[str, set[Host]] = {}
         # When a node of theirs ended that could not say so, nor perhaps that they were there.
@@ -1047,4 +1065,5 @@ class Witness:
     def deleted(self, username: str, now: float) -> None:
         self.choices.pop(username, None)
         self.words.pop(username, None)
+        self.deletions[username] = now
         self.sent_away(username, now)

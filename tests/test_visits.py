@@ -18,7 +18,7 @@ from presence_server.presence.visits import Visit, Visits
 from testing.app_client import AppClient
 from testing.processes import ServerProcess
 from testing.redis_server import RedisServer, free_port
-from tests.api.conftest import AddApp, add_app, http
+from tests.api.conftest import AddApp, add_app, add_app_at, http
 from tests.api.test_rooms import is_problem
 from tests.conftest import Serve, ServerProcesses, Visit as OpenBrowser
 
@@ -118,8 +118,9 @@ async def test_the_invisible_visit_nobody(app: AppClient) -> None:
 async def test_over_restarts_and_kills(
     server_process: ServerProcesses, add_app: AddApp
 ) -> None:
-    server = await server_process(port=free_port(), grace=2)
-    app = await (await add_app(server.url, visits=1)).until_known()
+    port = free_port()
+    (app,) = await add_app_at(add_app, [port], visits=1)
+    server = await server_process(port=port, grace=2)
     async with app.line("alice", "doc"), app.line("bob", "doc"):
         began = await until(app, lambda found: len(found) == 2)
         assert await server.terminate() == 0
@@ -148,12 +149,12 @@ async def test_who_writes_may_die(
     server_process: ServerProcesses, redis_server: RedisServer, add_app: AddApp
 ) -> None:
     flags = {"redis_url": redis_server.url, "grace": GRACE, "lease": 1}
-    one = await server_process(port=free_port(), **flags)
-    app = await (await add_app(one.url, visits=1)).until_known()
+    ports = [free_port(), free_port()]
+    app, there = await add_app_at(add_app, ports, visits=1)
+    one = await server_process(port=ports[0], **flags)
     await app.put("first", "bot", ttl=60)
     await until(app, lambda found: bool(found), "first")
-    other = await server_process(port=free_port(), **flags)
-    there = await app.at(other.url).until_known()
+    await server_process(port=ports[1], **flags)
     async with there.line("alice") as alice:
         await alice.first()
         (before,) = await until(app, lambda found: len(found) == 1)

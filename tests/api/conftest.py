@@ -1,7 +1,7 @@
 """Applications at servers inside the test, and at server processes."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,12 @@ def add_app(
         return AppClient(url, http, secrets)
 
     return add
+
+
+async def add_app_at(add_app: AddApp, ports: Sequence[int], **settings: Any) -> list[AppClient]:
+    """An app, and its clients at servers that know it as soon as they start on these ports."""
+    one = await add_app(f"http://127.0.0.1:{ports[0]}", **settings)
+    return [one, *(one.at(f"http://127.0.0.1:{port}") for port in ports[1:])]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from testing.app_crowd import come_and_go, drift
 from testing.processes import ServerProcess
 from testing.receiver import Delivered, Receiver
 from testing.redis_server import RedisServer, free_port
-from tests.api.conftest import AddApp
+from tests.api.conftest import AddApp, add_app_at
 from tests.conftest import ServerProcesses
 
 # More of them: KILLS=100 FUZZ_SEED=7 pytest tests/webhooks/test_kills.py
@@ -37,12 +37,11 @@ async def test_killed_senders_lose_nothing(
     print(f"FUZZ_SEED={SEED} KILLS={KILLS}")
     chance = random.Random(SEED)
     flags = {"redis_url": redis_server.url, "grace": 0.5, "lease": LEASE}
-    servers: list[ServerProcess] = [
-        await server_process(port=free_port(), allow_private_webhooks=True, **flags)
-        for _ in range(2)
-    ]
-    one = await add_app(servers[0].url, webhook=receiver.url)
-    apps = [await one.at(server.url).until_known() for server in servers]
+    ports = [free_port(), free_port()]
+    apps = await add_app_at(add_app, ports, webhook=receiver.url)
+    servers: list[ServerProcess] = await asyncio.gather(
+        *(server_process(port=port, allow_private_webhooks=True, **flags) for port in ports)
+    )
     receiver.be_moody(chance)
     people = [asyncio.create_task(come_and_go(user, apps, ROOMS, chance)) for user in USERS]
     for _ in range(KILLS):
@@ -70,8 +69,9 @@ async def test_the_only_sender_is_killed_and_starts_again(
     receiver = Receiver()
     async with AsyncExitStack() as receiving:
         await receiving.enter_async_context(receiver.serve())
-        server = await server_process(port=free_port(), allow_private_webhooks=True, grace=0.5)
-        app = await (await add_app(server.url, webhook=receiver.url)).until_known()
+        port = free_port()
+        (app,) = await add_app_at(add_app, [port], webhook=receiver.url)
+        server = await server_process(port=port, allow_private_webhooks=True, grace=0.5)
         async with app.line("alice") as alice:
             await alice.first()
             await app.put("doc", "bob", ttl=3600)

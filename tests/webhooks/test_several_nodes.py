@@ -3,40 +3,36 @@
 import asyncio
 import time
 
-import pytest
-
 from testing.app_client import AppClient
 from testing.processes import ServerProcess
 from testing.receiver import Receiver
 from testing.redis_server import RedisServer, free_port
-from tests.api.conftest import AddApp
+from tests.api.conftest import AddApp, add_app_at
 from tests.conftest import ServerProcesses
 
 LEASE = 1
 
 
-@pytest.fixture
-async def two(
+async def test_the_duty_goes_on_and_nothing_unknown_is_told(
     server_process: ServerProcesses, own_redis: RedisServer, add_app: AddApp, receiver: Receiver
-) -> tuple[list[AppClient], list[ServerProcess]]:
-    """The first has the duty."""
+) -> None:
+    ports = [free_port(), free_port()]
+    one, other = await add_app_at(add_app, ports, webhook=receiver.url)
     flags = {"redis_url": own_redis.url, "grace": 0.5, "lease": LEASE}
     flags["allow_private_webhooks"] = True
-    servers = [await server_process(port=free_port(), **flags)]
-    one = await (await add_app(servers[0].url, webhook=receiver.url)).until_known()
+    servers = [await server_process(port=ports[0], **flags)]
     await one.put("first", "bot", ttl=3600)
     await receiver.hears("first", "bot", "here")
-    servers.append(await server_process(port=free_port(), **flags))
-    return [one, await one.at(servers[1].url).until_known()], servers
+    servers.append(await server_process(port=ports[1], **flags))
+    await _stand_still_and_end(one, other, servers, receiver)
+    await servers[1].start()
+    await _hear_nothing_of_each_other(one, other, receiver, own_redis)
 
 
-Two = tuple[list[AppClient], list[ServerProcess]]
-
-
-async def test_the_duty_goes_on_when_its_node_stands_still_or_ends(
-    two: Two, receiver: Receiver
+async def _stand_still_and_end(
+    one: AppClient, other: AppClient, servers: list[ServerProcess], receiver: Receiver
 ) -> None:
-    (_, other), servers = two
+    """The duty goes on. The first of the servers has it before and after."""
     async with other.line("alice"):
         await receiver.hears("doc", "alice", "here")
         servers[0].pause()
@@ -56,16 +52,16 @@ async def test_the_duty_goes_on_when_its_node_stands_still_or_ends(
         await receiver.hears("doc", "alice", "gone")
         assert await ended == 0
         heard = len(receiver.delivered)
-        await two[0][0].put("doc", "dave", ttl=3600)
+        await one.put("late", "dave", ttl=3600)
         began = time.monotonic()
-        await receiver.hears("doc", "dave", "here")
+        await receiver.hears("late", "dave", "here")
         assert time.monotonic() - began < 3 and len(receiver.delivered) > heard
 
 
-async def test_nobody_is_told_to_be_gone_while_others_are_not_heard(
-    two: Two, receiver: Receiver, own_redis: RedisServer
+async def _hear_nothing_of_each_other(
+    one: AppClient, other: AppClient, receiver: Receiver, own_redis: RedisServer
 ) -> None:
-    (one, other), _ = two
+    """Nobody is told to be gone who may be at the other."""
     async with one.line("watcher") as watcher:
         async with other.line("alice"), one.line("bob"):
             await receiver.hears("doc", "alice", "here")

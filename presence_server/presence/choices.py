@@ -110,6 +110,12 @@ class Choices:
             self._keep(key, self._choices.pop(key).as_of(unix), unix)
             yield key
 
+    def recede(self, unix: int) -> None:
+        """None holds since a second to come: the clock was wrong."""
+        for choices in (self._choices, self._ended):
+            for key, choice in choices.items():
+                choices[key] = choice._replace(since=min(choice.since, unix))
+
     def all(self) -> Iterator[tuple[int, str, Choice]]:
         """Also those that have ended."""
         for choices in (self._choices, self._ended):

@@ -44,7 +44,7 @@ from presence_server.presence.room import Room, is_claim, session_of, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.roster import Status, Versions
 from presence_server.presence.speech import Speech
-from presence_server.presence.timing import Timing
+from presence_server.presence.timing import CLOCK_WRONG, Timing
 
 # A newer version may share the database: what only that knows is no choice here.
 _CHOSEN: Mapping[str, ChosenStatus] = {status: status for status in get_args(ChosenStatus)}
@@ -103,6 +103,7 @@ class Node:
             self._outbox,
         )
         self._commands: list[Command] = []
+        self._newest_second = now.unix
 
     @property
     def degraded(self) -> bool:
@@ -142,13 +143,13 @@ class Node:
     ) -> list[Command]:
         """Open a connection. Of itself it does not change how its user is: a session that is known
         goes on as it was, and a further line of one that has one here is online."""
-        self._notice_pause(now)
+        self._notice_clocks(now)
         self.own.open(room, who, connection, status, now)
         return self._take_commands()
 
     def close(self, room: str, session: str, connection: int, now: Moment) -> list[Command]:
         """Close one connection; a session without any stays for the grace, its status unchanged."""
-        self._notice_pause(now)
+        self._notice_clocks(now)
         self.own.close(room, session, connection, now)
         self._see_graces(now)
         return self._take_commands()
@@ -163,7 +164,7 @@ class Node:
         ttl: float | None = None,
     ) -> list[Command]:
         """Count a session as here although it has no connection (yet), for one grace or a time."""
-        self._notice_pause(now)
+        self._notice_clocks(now)
         self.own.claim(room, who, status, ttl, now)
         return self._take_commands()
 
@@ -299,7 +300,7 @@ class Node:
     def receive(self, text: str, now: Moment) -> list[Command]:
         """Take in a letter; MessageError if it is none."""
         letter = parse_letter(text)
-        self._notice_pause(now)
+        self._notice_clocks(now)
         if letter.node != self.name:
             self._read(letter, now)
         elif isinstance(letter, Beat):
@@ -347,7 +348,7 @@ class Node:
 
     def tick(self, now: Moment) -> list[Command]:
         """Do what is due: graces, batches, answers, beats."""
-        self._notice_pause(now, tick=True)
+        self._notice_clocks(now, tick=True)
         if self.hearing.tick(now):
             self._commands.append(Resubscribe())
         if self.hearing.contact is Contact.DEAF:
@@ -414,12 +415,24 @@ class Node:
                 room.settle(user, now.unix, disputed=not self._hides(app, user))
                 self.rooms.touch(room)
 
-    def _notice_pause(self, now: Moment, *, tick: bool = False) -> None:
+    def _notice_clocks(self, now: Moment, *, tick: bool = False) -> None:
         """See whether this process stood still, before anything that came in meanwhile counts."""
         pause = self.hearing.notice(now, tick=tick)
         if pause:
             self._departures.move_graces(pause, now)
             self._commands.append(Breathe())
+        if now.unix < self._newest_second - CLOCK_WRONG:
+            self._recede(now)
+        self._newest_second = max(self._newest_second, now.unix)
+
+    def _recede(self, now: Moment) -> None:
+        """The wall clock was set back: what it has said to have been is now to come."""
+        self._newest_second = now.unix
+        self.choices.recede(now.unix)
+        for room in self.rooms:
+            room.recede(now.unix)
+            self.rooms.touch(room)
+        self.own.touch_all()
 
     def _hear_oneself(self, beat: Beat, now: Moment) -> None:
         if self.hearing.echo(beat.mark, now):

@@ -8,7 +8,7 @@ from enum import Enum
 from presence_server.presence.letters import Batch, Beat, Part, People
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import Stay
-from presence_server.presence.timing import DEAF, PATIENCE
+from presence_server.presence.timing import CLOCK_SET, DEAF, PATIENCE
 
 # Whoever reaches the relay can invent nodes.
 MOST_PEERS = 256
@@ -100,6 +100,8 @@ class Peer:
 
     def note_clock(self, unix: int, now: Moment) -> None:
         """It said so what time it is."""
+        if self._clocks and abs(now.unix - unix - self._clocks[-1]) > CLOCK_SET:
+            self._clocks.clear()
         self._clocks.append(now.unix - unix)
 
     def hear_beat(self, beat: Beat, sent_at: float | None) -> None:

@@ -196,6 +196,17 @@ class Room:
                 self._followed.add(member.who.session)
                 self.put(Source(self._node, self.key, tag), self._said[tag])
 
+    def recede(self, unix: int) -> None:
+        """What is to come after a second is in it: the clock was wrong."""
+        self.roster.recede(unix)
+        for tag, entry in self._said.items():
+            self._said[tag] = entry.not_after(unix)
+            if self._said[tag] is not entry:
+                self._unsaid[tag] = unix
+        for member in map(self.members.get, self.members):
+            assert member is not None
+            member.said, member.came = min(member.said, unix), min(member.came, unix)
+
     def take_followed(self) -> set[tuple[str, str]]:
         """The sessions of which this node says something else than before, by room and session."""
         followed, self._followed = self._followed, set()

@@ -79,6 +79,11 @@ class Entry(NamedTuple):
     def began(self) -> int:
         return self.came or self.since
 
+    def not_after(self, unix: int) -> "Entry":
+        if self.since <= unix and self.came <= unix:
+            return self
+        return self._replace(since=min(self.since, unix), came=min(self.came, unix))
+
 
 class Versions:
     """One number for all rooms of a node: it grows by one with each change in any of them."""
@@ -256,6 +261,17 @@ class Roster:
         self.version = version = self._versions.next(self._room)
         about, hides = self._left_behind(user)
         self._keep_gone(user, Person("offline", 0, version, 0, about, version, hides))
+
+    def recede(self, unix: int) -> None:
+        """What is to come after a second is in it, without a word: a clock was wrong."""
+        for people in (self._here, self._gone):
+            for user, person in people.items():
+                if person.since > unix or person.here > unix:
+                    since, here = min(person.since, unix), min(person.here, unix)
+                    people[user] = person._replace(since=since, here=here)
+        for entries in self._entries.values():
+            for source, entry in entries.items():
+                entries[source] = entry.not_after(unix)
 
     def remembers(self, version: int) -> bool:
         """Whether it is known what changed after `version`: neither too old nor yet to come."""

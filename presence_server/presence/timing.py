@@ -8,6 +8,10 @@ TICK = 0.1
 BATCHING = 0.025
 # A clock that went on so much without a tick means that this process stood still.
 PAUSE = 1.1
+# A wall clock that goes back further has been wrong: what it said of times to come gives way.
+CLOCK_WRONG = 5
+# No letter is on its way for so long: the clock of its sender, or one's own, has been set.
+CLOCK_SET = 300
 # Marks that other nodes are asked to confirm lie so far apart at least.
 ASKING = 0.1
 # Until a snapshot that did not come is asked for again.

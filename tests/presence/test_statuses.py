@@ -7,6 +7,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
+from presence_server.presence.roster import Roster
 from tests.presence.simulation import EPOCH, World
 from tests.presence.test_cluster import watched
 
@@ -239,6 +240,54 @@ def test_since_is_never_in_the_future_and_invents_no_seconds() -> None:
     person = world.person(0, "alice")
     assert person is not None and person.since <= EPOCH + world.now
     judge.settle()
+
+
+@pytest.mark.parametrize("wrong", [0, 1], ids=["where-they-are", "elsewhere"])
+def test_what_a_wrong_clock_said_gives_way_when_it_is_set_back(wrong: int) -> None:
+    world = World(3)
+    world.hosts[wrong].clock = 5 * 86400.0
+    world.wait(2)
+    tabs = {name: world.connect(0, name) for name in ("alice", "bob", "carol", "dave")}
+    world.wait(1)
+    world.choose(0, "dave", "busy")
+    world.drop(tabs["carol"])
+    world.wait(10)
+    versions = [roster.version for roster in rosters(world)]
+    world.hosts[wrong].clock = 0.0
+    world.wait(1)
+    assert told_since(world, versions) == [{}, {}, {}]
+    for name in ("alice", "bob", "dave"):
+        for since, here in seconds_of(world, name):
+            assert 2 <= since <= 13 and 2 <= here <= 13, name
+    world.say(0, tabs["alice"], "away")
+    world.drop(tabs["bob"])
+    world.connect(0, "erin")
+    world.wait(12)
+    told = {"alice": "away", "bob": "offline", "erin": "online"}
+    assert told_since(world, versions) == [told, told, told]
+    assert seconds_of(world, "erin") == [(14, 14)] * 3
+    assert {since for since, _ in seconds_of(world, "alice")} == {14}
+    assert {roster.left("bob") for roster in rosters(world)} == {EPOCH + 14}
+    record = world.hosts[0].node.take_record(world.hosts[0].now, whole=True)
+    assert max(stay.since for stay in record.here) == EPOCH + 14
+
+
+def rosters(world: World) -> list[Roster]:
+    return [host.node.rooms.own.roster for host in world.hosts]
+
+
+def told_since(world: World, versions: list[int]) -> list[dict[str, str]]:
+    """What observers at each host were told since they had a version."""
+    return [
+        {name: person.status for name, person in roster.changes_since(version) or ()}
+        for roster, version in zip(rosters(world), versions)
+    ]
+
+
+def seconds_of(world: World, username: str) -> list[tuple[int, int]]:
+    """At each host, since when somebody is as they are, and since when they are here."""
+    people = [host.here()[username] for host in world.hosts]
+    return [(one.since - EPOCH, one.here - EPOCH) for one in people]
 
 
 def test_nothing_is_told_of_who_does_nothing() -> None:

@@ -75,6 +75,21 @@ async def test_a_flush_leaves_turns_to_others() -> None:
     assert turns >= 10
 
 
+async def test_what_a_flush_cost_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module.Budget, "wait", lambda budget, now: 3600.0)
+    hub, room = Hub(20), SmallRoom()
+    line, wire = observer(room)
+    async with running(hub):
+        hub.add(line)
+        await flushed(hub)
+        told = wire.types()
+        room.place("bob")
+        hub.changed([room.key])
+        for _ in range(100):
+            await asyncio.sleep(0)
+    assert wire.types() == told
+
+
 async def test_who_goes_during_a_flush_is_told_nothing_more() -> None:
     hub, room = Hub(20), SmallRoom()
     lines = [observer(room) for _ in range(150)]

@@ -54,6 +54,13 @@ def test_a_session_that_ends_during_the_upgrade_gets_no_line() -> None:
     assert len(presence.hub) == 0 and "bob" not in presence.here
 
 
+def test_nor_does_it_count_as_here_for_a_grace() -> None:
+    presence = service(MemoryRelay(NAME))
+    presence.end("of a thief")
+    presence.claim(OWN, Who("of a thief", "bob"))
+    assert "bob" not in presence.here
+
+
 async def test_a_line_begins_with_the_status_that_it_brings() -> None:
     presence = service(MemoryRelay(NAME))
     observer = silent_observer(presence, "s", "bob")

@@ -9,6 +9,7 @@ from presence_server.live import lagging
 from presence_server.live.dialects import TUTORIAL
 from presence_server.live.farewells import NOT_ALLOWED, RESTARTING, SESSION_ENDED, TOO_SLOW
 from presence_server.live.hub import Hub
+from presence_server.live.pacing import Budget
 from presence_server.presence.roster import Status
 from presence_server.live.wire import MOST_WAITING
 from tests.live.silent_wire import NOW, SmallRoom, flushed, observer, running
@@ -76,7 +77,7 @@ async def test_a_flush_leaves_turns_to_others() -> None:
 
 
 async def test_what_a_flush_cost_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module.Budget, "wait", lambda budget, now: 3600.0)
+    monkeypatch.setattr(Budget, "wait", lambda budget, now: 3600.0)
     hub, room = Hub(20), SmallRoom()
     line, wire = observer(room)
     async with running(hub):

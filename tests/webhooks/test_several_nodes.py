@@ -1,7 +1,9 @@
 """Two servers that take turns in telling."""
 
 import asyncio
+import sqlite3
 import time
+from contextlib import closing
 
 from testing.app_client import AppClient
 from testing.processes import ServerProcess
@@ -29,13 +31,20 @@ async def test_the_duty_goes_on_and_nothing_unknown_is_told(
     await _hear_nothing_of_each_other(one, other, receiver, own_redis)
 
 
+def _pause_between_writes(server: ServerProcess) -> None:
+    """In the middle of one it would hold the database, and nobody could write any more."""
+    with closing(sqlite3.connect(str(server.flags["database"]), isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        server.pause()
+
+
 async def _stand_still_and_end(
     one: AppClient, other: AppClient, servers: list[ServerProcess], receiver: Receiver
 ) -> None:
     """The duty goes on. The first of the servers has it before and after."""
     async with other.line("alice"):
         await receiver.hears("doc", "alice", "here")
-        servers[0].pause()
+        _pause_between_writes(servers[0])
         paused = time.monotonic()
         async with other.line("bob"):
             await receiver.hears("doc", "bob", "here")

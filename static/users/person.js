@@ -51,6 +51,10 @@ export class Person {
     const [open, bell] = this.#controls.cloneNode(true).children;
     row.prepend(open);
     row.append(bell);
+    // Apart from the words, so that these may be cut and not their end.
+    const ends = document.createElement("span");
+    ends.className = "ends";
+    row.querySelector(".words").append(ends);
   }
 
   /** Writes into a row since when somebody has had a status. */
@@ -67,9 +71,13 @@ export class Person {
 
   /** The person's own words as they are shown: with their end, and not beyond it. */
   textOf(username) {
+    return this.#textAndEnd(username).join("");
+  }
+
+  #textAndEnd(username) {
     const { text, until } = this.#roster.wordsOf(username);
-    if (!text || until <= this.now) return "";
-    return until ? `${text} · ${untilWords(until, this.now)}` : text;
+    if (!text || until <= this.now) return ["", ""];
+    return [text, until ? ` · ${untilWords(until, this.now)}` : ""];
   }
 
   #fillName(row, username) {
@@ -89,15 +97,18 @@ export class Person {
     row.classList.toggle("last-known", lastKnown);
     this.tell(row, status, this.#roster.sinceOf(username));
     if (lastKnown) setText(row.querySelector(".since"), ", last known");
-    if (username !== this.#me || !this.#roster.isInvisible) return;
+    const invisible = username === this.#me && this.#roster.isInvisible;
+    row.classList.toggle("invisible", invisible);
+    if (!invisible) return;
     setText(row.querySelector(".word"), "invisible");
     setText(row.querySelector(".since"), ": others see you offline");
   }
 
   #fillText(row, username) {
-    const text = this.textOf(username);
+    const [text, end] = this.#textAndEnd(username);
     setText(row.querySelector(".text"), text);
-    row.querySelector(".text").title = text;
+    setText(row.querySelector(".ends"), end);
+    row.querySelector(".text").title = text + end;
   }
 
   #fillBell(row, username, status) {

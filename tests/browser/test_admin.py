@@ -204,6 +204,22 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     await expect(page.locator(".log li").first).to_contain_text("made a token for u1 of wiki")
     assert await violations(page) == []
 
+    # How a backend is told, the keys of an application, and its end.
+    await alice.goto("/admin/apps/")
+    await page.get_by_role("link", name="wiki").click()
+    of_wiki = page.url
+    await page.get_by_label("Where its backend is told of changes").fill("http://127.0.0.1:9/hook")
+    await press(alice, "Save")
+    await press(alice, "Tell it anew who is here")
+    await expect(page.get_by_text("It has been told all there is to tell.")).to_be_visible()
+    await press(alice, "Make a new key")
+    assert (await secret(page)).startswith("key_")
+    await page.goto(of_wiki)
+    await press(alice, "Let the previous one hold no more")
+    await page.get_by_text("Delete wiki").click()
+    await press(alice, "Delete the app")
+    await expect(page.get_by_text("The app wiki is deleted.")).to_be_visible()
+
     # The end of an account, while its page is open.
     await bob.goto("/")
     await bob.is_live()

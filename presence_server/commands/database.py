@@ -23,12 +23,16 @@ def run_on_database(
 ) -> int:
     """Open the database for `work` and return the exit status."""
     # What it says of trouble is the sentence that the command ends with.
-    logging.getLogger(database.__name__).setLevel(logging.CRITICAL)
+    log = logging.getLogger(database.__name__)
+    level = log.level
+    log.setLevel(logging.CRITICAL)
     try:
         asyncio.run(_run(config, work, create))
     except Refused as refusal:
         print(f"presence-server: {refusal}", file=sys.stderr)
         return 1
+    finally:
+        log.setLevel(level)
     return 0
 
 

@@ -261,10 +261,11 @@ async def test_people_at_once_do_not_use_an_invitation_more_often_than_it_says(
     link = link_in(await alice.submit("/admin/invitations/", {"uses": "2", "days": "1"}))
     visitors = [await visit(server) for _ in range(5)]
     fields = {"password1": PASSWORD, "password2": PASSWORD}
+    tokens = [(await visitor.get(link)).csrf_token for visitor in visitors]
     answers = await asyncio.gather(
         *(
-            visitor.submit(link, {"username": f"guest{number}", **fields})
-            for number, visitor in enumerate(visitors)
+            visitor.post(link, {"csrf_token": token, "username": f"guest{number}", **fields})
+            for number, (visitor, token) in enumerate(zip(visitors, tokens, strict=True))
         )
     )
     assert sorted(answer.status for answer in answers) == [303, 303, 404, 404, 404]

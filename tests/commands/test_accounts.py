@@ -2,6 +2,7 @@ import asyncio
 import getpass
 import io
 import json
+import logging
 import os
 import pty
 import sqlite3
@@ -16,7 +17,11 @@ from typing import IO
 import pytest
 
 from presence_server import cli
+from presence_server.commands.database import Refused, run_on_database
+from presence_server.config import Config
 from presence_server.resources import ROOT
+from presence_server.storage import database
+from presence_server.storage.database import Database
 from tests.storage.programs import lock_of_another_program
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
@@ -347,3 +352,16 @@ async def test_sessions_are_listed(server_process: ServerProcesses, visit: Visit
     assert listed.startswith("Python") and "from 127.0.0.1" in listed
     assert await on_running(server, "sessions", "end", "alice") == "Ended 1 session of alice.\n"
     assert await on_running(server, "sessions", "list", "alice") == ""
+
+
+def test_a_command_leaves_the_log_as_it_was(tmp_path: Path) -> None:
+    log = logging.getLogger(database.__name__)
+    before = log.level
+
+    async def refuse(db: Database) -> None:
+        assert not log.isEnabledFor(logging.ERROR)
+        raise Refused("No.")
+
+    config = Config(database=tmp_path / "p.sqlite3")
+    assert run_on_database(config, refuse, create=True) == 1
+    assert log.level == before

@@ -257,7 +257,8 @@ async def test_nothing_else_that_is_usual_at_the_server_matters(postgresql: Post
         idle_in_transaction_session_timeout="1ms",
         synchronous_commit="off",
         # These we do not touch: nothing depends on them.
-        idle_session_timeout="200ms",
+        # Half of what is slept below: not in the moment in which the other connection is used.
+        idle_session_timeout="100ms",
         standard_conforming_strings="off",
         datestyle="German",
         timezone="Asia/Kolkata",

@@ -188,8 +188,8 @@ async def test_on_what_somebody_is_here_is_told_on_all_nodes_if_they_allow_it(
         async with phone.live():
             await sees("computer", "mobile")
             async with (await visit(one, "carol")).live() as late:
-                first = await late.first()
-                assert first["about"]["alice"] == {"devices": ["computer", "mobile"]}
+                both = {"devices": ["computer", "mobile"]}
+                await late.until(lambda: late.about.get("alice") == both, within=WITHIN)
             await choose(of_alice, "invisible")
             left = await of_bob.message(lambda message: "alice" in message.get("offline", {}))
             assert "devices" not in left.get("about", {}).get("alice", {})

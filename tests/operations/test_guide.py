@@ -66,11 +66,10 @@ async def test_the_guide_from_its_first_command_to_its_last(machine: Machine) ->
             await all_is_well()
             assert "alice" in await guide.follow("Accounts", stdin=f"{PASSWORD}\n")
             assert "Copied" in await guide.follow("Backup and restore")
-            await guide.follow("New keys")
-            await guide.follow("New keys")
-            await guide.follow("Upgrade")
-            await all_is_well()
-            # Each of the three rounds of restarts cost either of them a socket, or two.
+            for restarts in ("New keys", "New keys", "Upgrade"):
+                await guide.follow(restarts)
+                await all_is_well()
+            # Each of the three rounds cost either of them a socket, or two.
             assert of_bob.sockets >= 4 and of_carol.sockets >= 4
             assert of_bob.shown_offline == of_carol.shown_offline == []
             assert await is_logged_in(bob)

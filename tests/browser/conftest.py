@@ -10,6 +10,10 @@ from testing.processes import ServerProcess
 
 OpenWindow = Callable[..., Awaitable[Window]]
 
+# A heartbeat for pages whose clock is wound on by minutes: the server's own goes on by seconds, and
+# with a shorter one their line would seem dead.
+QUIET = 3600
+
 
 @pytest.fixture
 async def window(browser: Browser) -> AsyncIterator[OpenWindow]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import OpenWindow
+from tests.browser.conftest import QUIET, OpenWindow
 from tests.browser.test_accessibility import violations_in_both_schemes
 from tests.browser.test_list import Watched, show
 from tests.browser.window import Window
@@ -223,28 +223,30 @@ async def test_what_the_browser_knows_of_the_network_is_heeded(
 
 
 async def test_no_time_passes_in_what_is_only_last_known(
-    server: ServerProcess, line: Proxy, window: OpenWindow
+    serve: Serve, window: OpenWindow
 ) -> None:
-    alice = await window(through(line), "alice")
-    await stop_the_clock(alice)
-    await alice.choose("Away")
-    since = alice.row("alice").locator(".since")
-    await alice.page.clock.run_for("02:00")
-    await alice.is_live()
-    await alice.page.clock.run_for(100)
-    await expect(since).to_have_text(re.compile("[23] min$"))
-    line.shut()
-    line.cut()
-    await alice.is_in_state("waiting")
-    words = await since.inner_text()
-    await alice.page.clock.run_for("04:00")
-    await expect(since).to_have_text(words)
-    await line.open()
-    await alice.page.clock.run_for("00:31")
-    await alice.is_live()
-    await alice.page.clock.run_for(100)
-    await expect(since).to_have_text(re.compile("[67] min$"))
-    alice.complaints.clear()
+    server = await serve(heartbeat=QUIET)
+    async with Proxy(("127.0.0.1", server.port or 0)) as line:
+        alice = await window(through(line), "alice")
+        await stop_the_clock(alice)
+        await alice.choose("Away")
+        since = alice.row("alice").locator(".since")
+        await alice.page.clock.run_for("02:00")
+        await alice.is_live()
+        await alice.page.clock.run_for(100)
+        await expect(since).to_have_text(re.compile("[23] min$"))
+        line.shut()
+        line.cut()
+        await alice.is_in_state("waiting")
+        words = await since.inner_text()
+        await alice.page.clock.run_for("04:00")
+        await expect(since).to_have_text(words)
+        await line.open()
+        await alice.page.clock.run_for("00:31")
+        await alice.is_live()
+        await alice.page.clock.run_for(100)
+        await expect(since).to_have_text(re.compile("[67] min$"))
+        alice.complaints.clear()
 
 
 async def test_a_lost_line_is_told_wherever_one_has_scrolled(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from playwright.async_api import CDPSession, Locator, Page, WebSocketRoute, expect
 
-from tests.browser.conftest import OpenWindow
+from tests.browser.conftest import QUIET, OpenWindow
 from tests.browser.window import Window
 from tests.conftest import Serve, Visit
 from testing.visitor import PASSWORD, Visitor
@@ -238,7 +238,7 @@ async def test_away_by_choice_holds_for_all_devices(serve: Serve, window: OpenWi
 async def test_away_is_who_gives_no_input_in_any_tab_or_device(
     serve: Serve, window: OpenWindow
 ) -> None:
-    server = await serve()
+    server = await serve(heartbeat=QUIET)
     alice, bob = await window(server, "alice"), await window(server, "bob")
     phone = await window(server)
     await phone.log_in("bob")
@@ -440,7 +440,7 @@ async def test_a_bell_rings_once_in_one_tab(
 async def test_what_the_system_knows_of_input_counts_where_it_may(
     serve: Serve, window: OpenWindow, visit: Visit
 ) -> None:
-    server = await serve()
+    server = await serve(heartbeat=QUIET)
     alice, bob = await window(server), await visit(server, "bob")
     await alice.context.add_init_script(
         """
@@ -483,7 +483,7 @@ async def test_what_the_system_knows_of_input_counts_where_it_may(
 async def test_one_who_is_away_comes_back_away(
     serve: Serve, visit: Visit, window: OpenWindow
 ) -> None:
-    server = await serve(grace=0.2)
+    server = await serve(grace=0.2, heartbeat=QUIET)
     alice, bob = await visit(server, "alice"), await window(server, "bob")
     await bob.page.clock.install()
     await bob.page.reload()

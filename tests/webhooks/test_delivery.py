@@ -161,6 +161,14 @@ async def _half(request: web.Request, delivered: Delivered) -> web.StreamRespons
     return web.Response()
 
 
+async def _without_end(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+    response = web.StreamResponse(status=503)
+    await response.prepare(request)
+    # Until whoever asked has heard enough.
+    while True:
+        await response.write(bytes(64 * 1024))
+
+
 def _status(status: int, **headers: str) -> Callable[..., Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request, delivered: Delivered) -> web.StreamResponse:
         return web.Response(status=status, headers=headers)
@@ -175,6 +183,7 @@ _BAD_ANSWERS = (
     (_garbage, "no answer that is HTTP"),
     (_half, "no answer that is HTTP"),
     (_hang, "no answer in time"),
+    (_without_end, "503"),
 )
 
 

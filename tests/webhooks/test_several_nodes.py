@@ -4,6 +4,9 @@ import asyncio
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
+
+import pytest
 
 from testing.app_client import AppClient
 from testing.processes import ServerProcess
@@ -15,6 +18,7 @@ from tests.conftest import ServerProcesses
 LEASE = 1
 
 
+@pytest.mark.both_databases
 async def test_the_duty_goes_on_and_nothing_unknown_is_told(
     server_process: ServerProcesses, own_redis: RedisServer, add_app: AddApp, receiver: Receiver
 ) -> None:
@@ -32,7 +36,9 @@ async def test_the_duty_goes_on_and_nothing_unknown_is_told(
 
 
 def _pause_between_writes(server: ServerProcess) -> None:
-    """In the middle of one it would hold the database, and nobody could write any more."""
+    """In the middle of one it would hold the SQLite file, and nobody could write any more."""
+    if not isinstance(server.flags["database"], Path):
+        return server.pause()
     with closing(sqlite3.connect(str(server.flags["database"]), isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         server.pause()

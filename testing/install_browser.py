@@ -36,8 +36,9 @@ async def _starts() -> bool:
 
 def _ways() -> Iterator[list[list[str]]]:
     if shutil.which("apt-get") and (sudo := as_root()) is not None:
-        install = [*sudo, "apt-get", "install", "-y", "--no-install-recommends", "chromium"]
-        yield [[*sudo, "apt-get", "update"], install]
+        install = [*sudo, "apt-get", "install", "-y", "--no-install-recommends"]
+        yield [[*sudo, "apt-get", "update"], [*install, "chromium-headless-shell"]]
+        yield [[*install, "chromium"]]
     yield [[sys.executable, "-m", "playwright", "install", "--only-shell", "chromium"]]
 
 

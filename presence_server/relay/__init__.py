@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from presence_server.relay.memory import MemoryRelay
-from presence_server.relay.redis import RedisRelay
-from presence_server.relay.redis_server import RedisServer, RelayRefused
 from presence_server.relay.seal import Seal
 
 __all__ = ["Relay", "RelayRefused", "open_relay"]
+
+
+class RelayRefused(ValueError):
+    """The relay cannot work as it is configured. The text is one sentence for the operator."""
 
 
 class Relay(Protocol):
@@ -76,4 +78,8 @@ def open_relay(
     namespace; nodes that hear each other have the first of each other's keys."""
     if url is None:
         return MemoryRelay(node)
+    # Here, because one process alone needs neither: they are a sixth of what it does at its start.
+    from presence_server.relay.redis import RedisRelay
+    from presence_server.relay.redis_server import RedisServer
+
     return RedisRelay(RedisServer(url), namespace, node, Seal(keys))

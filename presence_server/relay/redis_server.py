@@ -21,6 +21,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from presence_server.relay import RelayRefused
+
 TIMEOUT = 1.0
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
@@ -45,10 +47,6 @@ _NOT_YET = {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "OOM", "TRYAGAIN"}
 _FULL = "max number of clients"
 # All other failures of a look-up are those of the moment.
 _UNKNOWN_HOST = {EAI_NODATA, EAI_NONAME}
-
-
-class RelayRefused(ValueError):
-    """The relay cannot work as it is configured. The text is one sentence for the operator."""
 
 
 class NoContact(Exception):

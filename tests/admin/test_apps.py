@@ -62,7 +62,7 @@ async def test_an_app_from_its_first_day_to_its_last(
         page = (await alice.get("/admin/rooms/")).text
         assert re.search(r'room=doc%3A1">doc:1</a></th><td>wiki</td><td class="number">1<', page)
         shown = (await alice.get("/admin/rooms/?app=wiki&room=doc:1")).text
-        assert "u1" in shown and "Online" in shown
+        assert ">u1<" in shown and "Online" in shown
         assert "alice" in (await alice.get("/admin/rooms/?app=&room=")).text
         assert "1 here" in (await alice.get("/admin/apps/1")).text
     # Another key, beside which the first holds until it is dropped.
@@ -140,21 +140,22 @@ async def test_a_backend_fails_answers_again_and_is_told_anew(
 
     async with wiki.line("u1"):
         await receiver.hears("doc", "u1", "here")
-        assert "503" not in await shown(alice, "/admin/apps/1", "204")
+        # The port of the address is a number as well.
+        assert ">503<" not in await shown(alice, "/admin/apps/1", ">204<")
         await shown(alice, "/admin/apps/1", "told all there is to tell")
         receiver.instead = fail
         async with wiki.line("u2"):
-            await shown(alice, "/admin/apps/1", "503")
+            await shown(alice, "/admin/apps/1", ">503<")
             await shown(alice, "/admin/apps/1", "Behind by 2 people")
             receiver.instead = None
             await receiver.hears("doc", "u2", "here")
             # The answers before stay to be seen.
-            assert "503" in await shown(alice, "/admin/apps/1", "told all there is to tell")
+            assert ">503<" in await shown(alice, "/admin/apps/1", "told all there is to tell")
             receiver.told.clear()
             assert (await press(alice, "resync")).status == 303
             await receiver.until(lambda: receiver.here() == {"u1", "u2"})
         # What was so is in the visits of the room as well.
-        assert "u1" in await shown(alice, "/admin/visits/?app=wiki&room=doc", "u2")
+        assert ">u1<" in await shown(alice, "/admin/visits/?app=wiki&room=doc", ">u2<")
 
 
 BAD = [

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -58,6 +60,11 @@ async def refusal(url: str) -> str:
     assert text.endswith(".") and "\n" not in text
     assert not any(secret in text for secret in (PASSWORD, ENCODED, "p@ss", "sesame", "w:rd"))
     return text
+
+
+def test_a_server_that_is_alone_loads_no_redis() -> None:
+    program = "import sys, presence_server.cli; sys.exit('redis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 async def test_a_password_with_every_odd_character(locked_redis: RedisServer) -> None:

@@ -15,8 +15,7 @@ from testing.app_client import AppClient
 from testing.install_node_packages import FOLDER, MISSING, are_installed
 from testing.processes import ServerProcess
 from testing.redis_server import free_port
-from tests.api.conftest import AddApp
-from tests.api.test_several_processes import known
+from tests.api.conftest import AddApp, known, written_down
 from tests.conftest import ServerProcesses
 
 # Says each event that comes, in a line of JSON.
@@ -59,7 +58,7 @@ async def test_eventsource_for_node_comes_back_by_itself(
         try:
             first = await event()
             assert first["type"] == "snapshot" and "alice" in str(first["data"])
-            await asyncio.sleep(1.2)  # until it is written down that she is here
+            await written_down(server, ["alice"])
             await server.kill()
             await server.start()
             # Somebody else's life of the server knows nothing of the cursor, and says all.

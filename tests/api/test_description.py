@@ -13,8 +13,7 @@ import pytest
 from presence_server.app import create_app
 from presence_server.config import Config
 from presence_server.resources import OPENAPI
-from tests.api.conftest import AddApp
-from tests.api.test_several_processes import known
+from tests.api.conftest import AddApp, known
 from tests.conftest import ServerProcesses
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "15"))

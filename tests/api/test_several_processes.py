@@ -12,18 +12,10 @@ import pytest
 from testing.app_client import AppClient
 from testing.processes import ServerProcess, launch
 from testing.redis_server import RedisServer, free_port
-from tests.api.conftest import AddApp
+from tests.api.conftest import AddApp, known, written_down
 from tests.conftest import ServerProcesses
 
 GRACE = 2
-
-
-async def known(app: AppClient) -> AppClient:
-    """The client, once its server knows the app: within a second."""
-    async with asyncio.timeout(2):
-        while (await app.ask("GET", "/rooms")).status != 200:
-            await asyncio.sleep(0.05)
-    return app
 
 
 @pytest.fixture
@@ -158,8 +150,8 @@ async def test_a_line_that_cannot_be_reached_is_said_so(
 @pytest.fixture
 async def restarted(
     server_process: ServerProcesses, add_app: AddApp
-) -> AsyncIterator[tuple[AppClient, Callable[[], Awaitable[AppClient]]]]:
-    """An app at a server, and what restarts it."""
+) -> AsyncIterator["Restarted"]:
+    """An app, its server, and what restarts that."""
     server = await server_process(grace=GRACE)
     app = await known(await add_app(server.url))
 
@@ -171,17 +163,17 @@ async def restarted(
         await server.start()
         return app.at(server.url)
 
-    yield app, restart
+    yield app, server, restart
 
 
-Restarted = tuple[AppClient, Callable[..., Awaitable[AppClient]]]
+Restarted = tuple[AppClient, ServerProcess, Callable[..., Awaitable[AppClient]]]
 
 
 @pytest.mark.parametrize("properly", [True, False])
 async def test_a_restart_of_the_only_server_shows_nobody_offline(
     restarted: Restarted, properly: bool
 ) -> None:
-    app, restart = restarted
+    app, server, restart = restarted
     token = app.token("alice", info={"name": "Alice"})
     async with app.line("alice", token=token) as alice, app.line("bob") as bob:
         await alice.sees("bob", "online")
@@ -190,8 +182,7 @@ async def test_a_restart_of_the_only_server_shows_nobody_offline(
         await app.put("doc", "bot", status="away", info={"name": "Bot"}, ttl=3600)
         await alice.sees("bot", "away")
         before = (await app.room())["users"]
-        # Until it is written down.
-        await asyncio.sleep(1.2)
+        await written_down(server, list(before), chosen=["bob"])
     again = await restart(properly)
     async with again.line("watcher") as watcher:
         await watcher.first()
@@ -212,12 +203,11 @@ async def test_a_restart_of_the_only_server_shows_nobody_offline(
 
 
 async def test_nobody_is_taken_over_beyond_the_end_of_their_token(restarted: Restarted) -> None:
-    app, restart = restarted
-    ending = app.token("alice", exp=int(time.time()) + 2)
-    async with app.line("alice", token=ending) as alice, app.line("bob") as bob:
+    app, server, restart = restarted
+    ending = app.token("alice", exp=int(time.time()) + 4)
+    async with app.line("alice", token=ending), app.line("bob") as bob:
         await bob.sees("alice", "online")
-        await alice.first()
-        await asyncio.sleep(1.2)
+        await written_down(server, ["alice"])
     again = await restart()
     await asyncio.sleep(max(0.0, float(jwt_end(ending)) - time.time()))
     async with asyncio.timeout(GRACE + 2):
@@ -231,11 +221,10 @@ def jwt_end(token: str) -> int:
 
 
 async def test_a_revocation_outlives_a_restart(restarted: Restarted) -> None:
-    app, restart = restarted
+    app, server, restart = restarted
     token = app.token("alice")
     async with app.line("alice", token=token) as alice:
-        await alice.first()
-        await asyncio.sleep(1.2)
+        await written_down(server, ["alice"])
         assert (await app.ask("DELETE", "/users/alice")).status == 204
         assert await alice.closed() == 4401
     again = await restart()
@@ -315,19 +304,18 @@ async def test_commands_are_heeded_by_a_server_that_runs(server_process: ServerP
 
     async with aiohttp.ClientSession() as http:
         app = AppClient(server.url, http, json.loads(await run("add", "wiki", "--json")))
-        # Each is heeded within a second.
-        await asyncio.sleep(1)
+        await known(app)
         async with app.line("alice", token=await token_of(run)) as alice:
             await alice.first()
             made = json.loads(await run("rotate", "wiki", "--json"))
-            renewed = AppClient(server.url, http, made)
-            await asyncio.sleep(1)
+            renewed = await known(AppClient(server.url, http, made))
             # A rotation leaves no gap: both keys hold, and the line stays open.
             assert list(await app.here()) == list(await renewed.here()) == ["alice"]
             await alice.send({"type": "token", "token": await token_of(run)})
             await run("rotate", "wiki", "--drop-previous")
-            await asyncio.sleep(1)
-            assert (await app.ask("GET", "/rooms")).status == 401
+            async with asyncio.timeout(10):
+                while (await app.ask("GET", "/rooms")).status != 401:
+                    await asyncio.sleep(0.05)
             assert list(await renewed.here()) == ["alice"]
             closed = asyncio.create_task(alice.closed(within=60))
             await run("delete", "wiki")

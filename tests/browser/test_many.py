@@ -19,7 +19,7 @@ from presence_server.keys import PRESENCE
 from tests.browser.conftest import OpenWindow
 from tests.conftest import Serve
 
-pytestmark = [pytest.mark.alone, pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 ACCOUNTS = 100_000
 HERE = 10_000
@@ -88,6 +88,7 @@ async def coming_and_going(server: TestServer) -> AsyncIterator[None]:
         await task
 
 
+@pytest.mark.alone
 async def test_the_first_screen_is_small_and_soon_there(
     server: TestServer, window: OpenWindow
 ) -> None:
@@ -108,6 +109,7 @@ async def test_the_first_screen_is_small_and_soon_there(
     await expect(alice.page.locator("#total")).to_have_text("100,001")
 
 
+@pytest.mark.alone
 async def test_scrolling_is_smooth_while_people_come_and_go(
     server: TestServer, window: OpenWindow
 ) -> None:

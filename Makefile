@@ -38,7 +38,8 @@ install:
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.
 test: check browser nginx postgresql node
-	$(BIN)/python -m pytest -n 3 -m 'not alone' $(TESTS) || test $$? -eq 5
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not alone and not drill' $(TESTS) || test $$? -eq 5
+	$(BIN)/python -m pytest -n 4 -m drill $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5
 
 # What is worth a run after every few lines: style, types, layers, rules, pages.

@@ -10,7 +10,9 @@ from typing import Any, Self
 import aiohttp
 
 PASSWORD = "johnson123"
-WITHIN = 5.0
+# So long anybody waits for what must come: a machine that runs tests has other work to do. How soon
+# something is promised is measured where it is promised.
+WITHIN = 15.0
 
 Message = dict[str, Any]
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.dialects import changes_in
 from benchmarks.fanout import Load, Stage, measure, table
-from benchmarks.hundred_thousand import Run, Size, cheaper_from, document
+from benchmarks.hundred_thousand import Point, cheaper_from, document
 from benchmarks.load import Sightings, Visit, weigh
 from benchmarks.servers import SERVERS, redis_server
 
@@ -54,14 +54,9 @@ def test_changes_are_read_in_both_dialects() -> None:
     assert changes_in(b'{"type": "snapshot", "online": {"probe1": 1}}') == []
 
 
-def test_a_crowd_that_watches_some_reads_less_and_loses_nothing(tmp_path: Path) -> None:
-    run = Run(Size(smaller=(120,), seconds_of_smaller=7), tmp_path)
-    assert list(run.verdicts("curve")) == []
-    some, everybody = run.points
-    assert (some.watched, everybody.watched) == (50, 120)
-    assert some.lost == everybody.lost == 0
-    assert 0 < some.bytes_a_minute < everybody.bytes_a_minute
-    assert 0 < some.p50_ms <= some.p99_ms < 5_000
-    assert "| 120 | everybody |" in document([], run.points, 12)
-    assert cheaper_from([some, replace(everybody, cores=some.cores + 1)]) == 120
-    assert cheaper_from([some, replace(everybody, cores=0)]) is None
+def test_from_how_many_on_watching_some_is_cheaper() -> None:
+    some, everybody = Point(120, 50, 0.2, 900, 9, 20, 0), Point(120, 120, 0.3, 4_000, 9, 20, 0)
+    text = document([], [some, everybody], 12)
+    assert "| 120 | everybody | 0.30 | 4,000 |" in text and "| 120 | 50 | 0.20 | 900 |" in text
+    assert cheaper_from([some, everybody]) == 120
+    assert cheaper_from([some, replace(everybody, cores=0.1)]) is None

@@ -91,3 +91,16 @@ async def app(server: TestServer, add_app: AddApp) -> AppClient:
     client = await add_app(str(server.make_url("")).rstrip("/"))
     await server.app[APPS].read()
     return client
+
+
+# To be gone at once is to be gone long before this.
+PATIENCE = 20.0
+AT_ONCE = 5.0
+
+
+@pytest.fixture
+async def patient(app: AppClient, server: TestServer, add_app: AddApp) -> AppClient:
+    """Another app there, who gives its people a long grace."""
+    client = await add_app(app.url, "patient", grace=PATIENCE)
+    await server.app[APPS].read()
+    return client

@@ -8,6 +8,7 @@ import pytest
 
 from testing.app_client import AppClient
 from testing.visitor import Message
+from tests.api.conftest import AT_ONCE
 from tests.api.test_rooms import is_problem
 
 
@@ -62,7 +63,7 @@ async def test_a_token_in_the_address_is_for_an_event_source_only(app: AppClient
 
 
 async def test_a_stream_ends_with_its_token(app: AppClient) -> None:
-    token = app.token("alice", exp=int(time.time()) + 1)
+    token = app.token("alice", exp=int(time.time()) + 2)
     async with app.line("watcher") as watcher, app.events("alice", token=token) as alice:
         await watcher.sees("alice", "online")
         said: list[Message] = []
@@ -75,30 +76,30 @@ async def test_a_stream_ends_with_its_token(app: AppClient) -> None:
         await watcher.sees("alice", "offline")
 
 
-async def test_what_is_said_by_post_is_of_the_stream(app: AppClient) -> None:
-    async with app.line("watcher") as watcher, app.events("alice") as alice:
+async def test_what_is_said_by_post_is_of_the_stream(patient: AppClient) -> None:
+    async with patient.line("watcher") as watcher, patient.events("alice") as alice:
         await watcher.sees("alice", "online")
-        assert (await app.say("alice", status="away")).status == 204
+        assert (await patient.say("alice", status="away")).status == 204
         await watcher.sees("alice", "away")
-        assert (await app.say("alice", status="online")).status == 204
+        assert (await patient.say("alice", status="online")).status == 204
         await watcher.sees("alice", "online")
-        assert (await app.say("alice", data={"row": 7})).status == 204
+        assert (await patient.say("alice", data={"row": 7})).status == 204
         await watcher.until(lambda: watcher.received[-1].get("about") == {
             "alice": {"data": {"row": 7}}
         })
         until = int(time.time()) + 60
-        assert (await app.say("alice", status="busy", text="lunch", until=until)).status == 204
+        assert (await patient.say("alice", status="busy", text="lunch", until=until)).status == 204
         await watcher.sees("alice", "busy")
-        assert (await app.room())["users"]["alice"]["text"] == "lunch"
-        assert (await app.say("alice", text="late lunch")).status == 204
-        assert (await app.room())["users"]["alice"]["status"] == "busy"
-        assert (await app.room())["users"]["alice"]["text"] == "late lunch"
-        assert (await app.say("alice", status="online", scope="user")).status == 204
+        assert (await patient.room())["users"]["alice"]["text"] == "lunch"
+        assert (await patient.say("alice", text="late lunch")).status == 204
+        assert (await patient.room())["users"]["alice"]["status"] == "busy"
+        assert (await patient.room())["users"]["alice"]["text"] == "late lunch"
+        assert (await patient.say("alice", status="online", scope="user")).status == 204
         await watcher.sees("alice", "online")
         started = time.monotonic()
-        assert (await app.say("alice", leave=True)).status == 204
+        assert (await patient.say("alice", leave=True)).status == 204
         await watcher.sees("alice", "offline")
-        assert time.monotonic() - started < 0.4
+        assert time.monotonic() - started < AT_ONCE
         while (await alice.response.content.readline()) != b"":
             pass
 
@@ -126,18 +127,18 @@ async def test_a_stream_may_be_named_among_several_lines(app: AppClient) -> None
         await watcher.sees("alice", "offline")
 
 
-async def test_a_page_that_unloads_leaves_at_once(app: AppClient) -> None:
+async def test_a_page_that_unloads_leaves_at_once(patient: AppClient) -> None:
     """Whether its socket closes before or after what it says."""
-    async with app.line("watcher") as watcher:
+    async with patient.line("watcher") as watcher:
         for closes_first in (True, False):
-            async with app.line("alice") as alice:
+            async with patient.line("alice") as alice:
                 await watcher.sees("alice", "online")
                 if closes_first:
                     await alice.raw.close()
                 started = time.monotonic()
-                assert (await app.say("alice", leave=True)).status == 204
+                assert (await patient.say("alice", leave=True)).status == 204
                 await watcher.sees("alice", "offline")
-                assert time.monotonic() - started < 0.4
+                assert time.monotonic() - started < AT_ONCE
 
 
 async def test_with_several_sockets_the_one_that_closes_has_left(app: AppClient) -> None:

@@ -114,7 +114,7 @@ async def test_a_flush_ends_in_time_when_redis_is_frozen(
     node.relay.send("goodbye")
     began = time.monotonic()
     await node.relay.flush(0.2)
-    assert 0.2 <= time.monotonic() - began < 0.5
+    assert 0.2 <= time.monotonic() - began < 1
     own_redis.resume()
 
 

@@ -249,3 +249,12 @@ CREATE TABLE pulses (
 -- step 9
 
 ALTER TABLE users ADD COLUMN shows_devices BIGINT NOT NULL DEFAULT 0;
+
+-- step 10
+
+CREATE TABLE submissions (
+    place TEXT COLLATE "C" PRIMARY KEY,
+    said TEXT COLLATE "C" NOT NULL,
+    acted_at BIGINT NOT NULL,
+    answer TEXT COLLATE "C"
+);

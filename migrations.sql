@@ -320,3 +320,16 @@ CREATE TABLE pulses (
 
 -- 1: others are told on what kinds of devices they are.
 ALTER TABLE users ADD COLUMN shows_devices INTEGER NOT NULL DEFAULT 0;
+
+-- step 10
+
+-- Forms that were acted on a moment ago, so that a second click acts no second time.
+CREATE TABLE submissions (
+    -- HMACs of who sent it where, and of what it said.
+    place TEXT PRIMARY KEY,
+    said TEXT NOT NULL,
+    -- Unix milliseconds by the database's clock.
+    acted_at INTEGER NOT NULL,
+    -- Encrypted, for a cookie is in it; NULL: not answered yet.
+    answer TEXT
+) STRICT;

@@ -47,6 +47,7 @@ DELETE FROM choices;
 DELETE FROM apps;
 DELETE FROM audit;
 DELETE FROM pulses;
+DELETE FROM submissions;
 DELETE FROM links;
 ALTER TABLE users ALTER id RESTART;
 ALTER TABLE endings ALTER number RESTART;

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection
 
+from presence_server import submissions
 from presence_server.accounts import audit, links, sessions
 from presence_server.endings import Endings
 
@@ -24,6 +25,7 @@ async def keep_up(
         await database.attempt(sessions.end_expired(ends, now))
         await database.attempt(links.forget_old(database, now))
         await database.attempt(audit.forget_old(database, now))
+        await database.attempt(submissions.forget_old(database))
         await database.attempt(_end_unknown(ends, in_use(), end))
         await asyncio.sleep(_EVERY)
 

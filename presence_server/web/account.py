@@ -25,6 +25,7 @@ from presence_server.web.forms import (
     repetition_problem,
     trouble_is_told,
 )
+from presence_server.web.once import writer
 from presence_server.web.onward import log_in_first
 from presence_server.web.rendering import render
 from presence_server.web.runner import waiter
@@ -122,7 +123,7 @@ async def end_devices(request: web.Request) -> web.Response:
     identity = _identity(request)
     fields = await read_form(request)
     chosen = fields.get("device", "")
-    ends, now = request.app[ENDINGS], int(time.time())
+    ends, now = writer(request), int(time.time())
     try:
         await check_token(request, fields)
         with trouble_is_told():
@@ -147,7 +148,7 @@ async def delete_account(request: web.Request) -> web.Response:
         await check_token(request, fields)
         with trouble_is_told():
             await _check_password(request, fields, "password")
-            await users.delete(request.app[ENDINGS], identity.account, int(time.time()))
+            await users.delete(writer(request), identity.account, int(time.time()))
     except Refused as refusal:
         return await _refusal_page(request, refusal)
     note(request, "deleted the account", identity.user)
@@ -182,7 +183,7 @@ async def _set_password(request: web.Request, fields: Mapping[str, str]) -> None
     password_hash = await passwords.hash(password, who, known=True)
     now = int(time.time())
     await users.change_password(
-        request.app[ENDINGS], identity.account, password_hash, now, keep=identity.session
+        writer(request), identity.account, password_hash, now, keep=identity.session
     )
     note(request, "changed the password", identity.user)
     proof = proof_of(request.app[KEYRING], None, identity.account, password_hash)

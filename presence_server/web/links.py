@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from presence_server.accounts import links, users
-from presence_server.keys import DATABASE, ENDINGS, PASSWORDS
+from presence_server.keys import DATABASE, PASSWORDS
 from presence_server.web.cookies import tell_next
 from presence_server.web.events import note
 from presence_server.web.forms import (
@@ -18,6 +18,7 @@ from presence_server.web.forms import (
     trouble_is_told,
     typed_name,
 )
+from presence_server.web.once import writer
 from presence_server.web.pages import create_user, sign_up_page
 from presence_server.web.rendering import render
 from presence_server.web.runner import waiter
@@ -37,7 +38,7 @@ async def accept_invitation(request: web.Request) -> web.Response:
     try:
         await check_token(request, fields)
         with trouble_is_told():
-            ends = links.Using(request.app[ENDINGS], _token(request), now)
+            ends = links.Using(writer(request), _token(request), now)
             await create_user(request, username, fields, ends)
     except Refused as refusal:
         return await _invitation_page(request, refusal.form({"username": username}), refusal)
@@ -92,7 +93,7 @@ async def _set_password(
     if any(problems.values()):
         raise Refused(400, fields=problems)
     password_hash = await passwords.hash(password, who)
-    ends = links.Using(request.app[ENDINGS], _token(request), now)
+    ends = links.Using(writer(request), _token(request), now)
     await users.change_password(ends, user.id, password_hash, now)
 
 

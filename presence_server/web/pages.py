@@ -13,7 +13,6 @@ from presence_server.endings import Reason
 from presence_server.keys import (
     CONFIG,
     DATABASE,
-    ENDINGS,
     IDENTITY,
     KEYRING,
     METRICS,
@@ -49,6 +48,7 @@ from presence_server.web.forms import (
     typed_name,
 )
 from presence_server.web.middlewares import NotAllowed
+from presence_server.web.once import writer
 from presence_server.web.onward import log_in_first, page_named
 from presence_server.web.directory import (
     AWAY,
@@ -109,7 +109,7 @@ async def sign_up(request: web.Request) -> web.Response:
         if not _sign_up_open(request):
             raise Refused(403)
         with trouble_is_told():
-            await create_user(request, username, fields, request.app[DATABASE])
+            await create_user(request, username, fields, writer(request))
     except Refused as refusal:
         form = refusal.form({"username": username})
         return await sign_up_page(request, form, status=refusal.status, headers=refusal.headers)
@@ -233,7 +233,7 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
     address, device = client_address(request), device_name(request.headers.get("User-Agent", ""))
     try:
         secret, session = await sessions.start(
-            request.app[ENDINGS], user.id, address, device, now, password_hash=password_hash
+            writer(request), user.id, address, device, now, password_hash=password_hash
         )
     except sessions.NotAllowed as not_allowed:
         note(request, "not allowed in", user.username)
@@ -242,7 +242,7 @@ async def _start_session(request: web.Request, fields: Mapping[str, str]) -> Non
     request.app[PRESENCE].claim(OWN, identity_of(request.app, session).who)
     if IDENTITY in request:
         # After the new one has begun: the same user logging in again never leaves in between.
-        await sessions.end(request.app[ENDINGS], request[IDENTITY].session, now)
+        await sessions.end(writer(request), request[IDENTITY].session, now)
     proof = proof_of(request.app[KEYRING], known, user.id, password_hash)
     await remember(request, secret, proof)
 
@@ -270,7 +270,7 @@ async def log_out(request: web.Request) -> web.Response:
             await check_token(request, fields)
         except Refused as refusal:
             raise NotAllowed(TOO_OLD) from refusal
-        await sessions.end(request.app[ENDINGS], request[IDENTITY].session, int(time.time()))
+        await sessions.end(writer(request), request[IDENTITY].session, int(time.time()))
         note(request, "logged out", request[IDENTITY].user)
     await forget(request)
     if request.app[CONFIG].trusted_user_header is not None:

@@ -16,7 +16,7 @@ from presence_server.keys import DATABASE
 from presence_server.webhooks import delivery
 from testing.app_client import AppClient
 from testing.receiver import Delivered, Receiver
-from testing.visitor import Page, Visitor
+from testing.visitor import PASSWORD, Page, Visitor
 from tests.admin.conftest import Administrator
 from tests.conftest import Serve
 
@@ -67,8 +67,13 @@ async def test_an_app_from_its_first_day_to_its_last(
         assert "1 here" in (await alice.get("/admin/apps/1")).text
     # Another key, beside which the first holds until it is dropped.
     other, other_secret, _ = secrets_in(await press(alice, "rotate", key=key))
-    # A second press would let the first key hold no more.
-    assert (await press(alice, "rotate", key=key)).location == "/admin/apps/1"
+    # A second press would let the first key hold no more, and what was shown be lost.
+    assert secrets_in(await press(alice, "rotate", key=key))[:2] == [other, other_secret]
+    async with Visitor.at(alice.url) as elsewhere:
+        await elsewhere.log_in("alice")
+        form = {"confirm_password": PASSWORD, "key": key}
+        answer = await elsewhere.submit("/admin/apps/1/rotate", form, form="/admin/apps/1")
+        assert answer.location == "/admin/apps/1"
     assert (await alice.get("/api/v1/rooms", headers=headers)).status == 200
     assert (await press(alice, "drop")).status == 303
     assert (await alice.get("/api/v1/rooms", headers=headers)).status == 401

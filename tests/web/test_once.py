@@ -1,8 +1,10 @@
 """Forms that are sent twice, as by two clicks: the second time with the cookie of the first."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,10 +14,13 @@ from aiohttp.test_utils import TestServer
 from presence_server.accounts import sessions, users
 from presence_server.accounts.lines import PasswordsBusy
 from presence_server.keys import DATABASE, PASSWORDS
+from presence_server.storage.database import Database
 from presence_server.web import cookies, once
 from presence_server.web.turnstile import _IN_ONE_TURN
+from testing.processes import ServerProcess
+from testing.redis_server import RedisServer
 from testing.visitor import PASSWORD, Page, Visitor
-from tests.conftest import Serve, Visit
+from tests.conftest import Serve, ServerProcesses, Visit
 
 NEW = "another good one"
 FORMS = {
@@ -70,8 +75,8 @@ async def follow(url: str, answer: Page) -> str:
         cookie = answer.headers["Set-Cookie"].partition(";")[0]
         page = await browser.get(answer.location, headers={"Cookie": cookie})
     assert page.status == 200
-    # But for what every page without log-in is given anew.
-    return page.text.replace(page.csrf_token, "")
+    # But for what every page is given anew.
+    return re.sub(r'data-now="\d+"', "", page.text.replace(page.csrf_token, ""))
 
 
 async def test_a_log_in_that_is_sent_twice_begins_one_session(serve: Serve, visit: Visit) -> None:
@@ -93,6 +98,21 @@ async def test_what_was_refused_can_be_tried_again(serve: Serve, visit: Visit) -
     assert (await alice.post("/log_in/", fields)).status == 303
 
 
+async def test_what_is_changed_back_and_forth_is_changed_each_time(
+    serve: Serve, visit: Visit
+) -> None:
+    server = await serve()
+    alice = await visit(server, "alice")
+    for old, new in [(PASSWORD, NEW), (NEW, PASSWORD), (PASSWORD, NEW)]:
+        fields = {"old_password": old, "password1": new, "password2": new}
+        await alice.submit("/account/password", fields, form="/account/")
+        assert (await (await visit(server)).log_in("alice", new)).status == 303
+    for hides in (True, False, True):
+        await alice.submit("/account/last-seen", {"hide": "1"} if hides else {}, form="/account/")
+        found = await users.find(server.app[DATABASE], "alice")
+        assert found is not None and found.hides_last_seen is hides
+
+
 async def test_all_other_devices_are_logged_out_each_time_that_is_asked(
     serve: Serve, visit: Visit
 ) -> None:
@@ -103,6 +123,43 @@ async def test_all_other_devices_are_logged_out_each_time_that_is_asked(
         await other.log_in("alice")
         await alice.submit("/account/end", {"device": "others"}, form="/account/")
         assert (await other.get("/")).status == 303
+
+
+async def test_the_second_click_has_the_answer_also_when_another_process_gets_it(
+    server_process: ServerProcesses,
+    visit: Visit,
+    redis_server: RedisServer,
+    db: Database,
+) -> None:
+    settings = {"redis_url": redis_server.url, "grace": 60}
+    one, two = [await server_process(**settings) for _ in range(2)]
+    for number, (path, together) in enumerate(product(FORMS, [True, False])):
+        name = f"alice{number}"
+        await (await visit(one)).sign_up(name)
+        alice = await visit(one)
+        if path not in ("/sign_up/", "/log_in/"):
+            await alice.log_in(name)
+        page = "/account/" if path not in ("/sign_up/", "/log_in/") else path
+        fields = {**FORMS[path], "csrf_token": (await alice.get(page)).csrf_token}
+        if "username" in fields:
+            fields["username"] = name if path == "/log_in/" else f"carol{number}"
+        headers = cookie_of(alice)
+
+        async def send(to: ServerProcess) -> Page:
+            async with Visitor.at(to.url) as another:
+                return await another.post(path, fields, headers=headers)
+
+        sent = [send(one), send(two)]
+        answers = [*await asyncio.gather(*sent)] if together else [await each for each in sent]
+        assert [answer.status for answer in answers] == [303, 303], path
+        told = [await follow(one.url, answer) for answer in answers]
+        assert told[0] == told[1], path
+        if path == "/log_in/":
+            user = await users.find(db, name)
+            assert user is not None and len(await sessions.of_user(db, user.id)) == 1
+        kept = str(await db.read("SELECT * FROM submissions"))
+        secrets = [PASSWORD, NEW, fields["csrf_token"], headers["Cookie"].partition("=")[2]]
+        assert not [secret for secret in secrets if secret in kept]
 
 
 @pytest.mark.parametrize(

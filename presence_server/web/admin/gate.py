@@ -8,7 +8,7 @@ from aiohttp import web
 
 from presence_server.accounts import sessions
 from presence_server.accounts.audit import Actor, Audited, LastAdministrator, NoAdministrator
-from presence_server.keys import CONFIG, DATABASE, ENDINGS, IDENTITY, SESSION
+from presence_server.keys import CONFIG, DATABASE, IDENTITY, SESSION
 from presence_server.storage.database import Transaction
 from presence_server.web.access_log import printable
 from presence_server.web.authentication import authenticate
@@ -22,6 +22,7 @@ from presence_server.web.forms import (
     trouble_is_told,
 )
 from presence_server.web.hosts import site_path
+from presence_server.web.once import writer
 from presence_server.web.proxies import client_address
 from presence_server.web.rendering import render
 
@@ -83,7 +84,7 @@ def act(handler: Act) -> Act:
 
 def audited(request: web.Request, act: str, whom: str) -> Audited:
     """The way to write for an act: `act` is what stands in the log, as in "disabled"."""
-    identity, ends = request[IDENTITY], request.app[ENDINGS]
+    identity, ends = request[IDENTITY], writer(request)
     note(request, printable(f"administrator {act} {whom}"), identity.user)
     actor = Actor(identity.account, identity.user, client_address(request))
     return Audited(ends, actor, act, whom, int(time.time()))

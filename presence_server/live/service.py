@@ -30,7 +30,7 @@ from presence_server.presence.profiles import Profile
 from presence_server.presence.records import Notes, Record, Stay
 from presence_server.presence.room import Room, app_of, tag_of
 from presence_server.presence.roster import Person, Status
-from presence_server.presence.timing import BATCHING, TICK
+from presence_server.presence.timing import ARRIVAL_WAITS, BATCHING, TICK
 
 # A clock that went on so much further than it should have means that this process stood still.
 _STALL = 1.0
@@ -41,8 +41,6 @@ _LONGEST_SETTLING = 3.0
 _SPREAD = 3.0
 # Ended sessions are remembered so long, for upgrades that were under way; in seconds.
 _ENDED_MEMORY = 60.0
-# What other servers have told by now is here by then.
-_ON_ITS_WAY = 4 * BATCHING
 # Turns of the event loop in which closed sockets are found: one reads the end of the stream, one
 # wakes who waits for it, one lets that see to it.
 _TURNS = 3
@@ -173,12 +171,19 @@ class PresenceService:
     # For lines
 
     async def hear_of(self, session: str, user: str, room: Room) -> None:
-        """Wait for what other servers are about to tell of a session that they show: whoever comes
-        from there, and says nothing, goes on as they were."""
+        """Wait until other servers have told all they know of a session that they show: whoever
+        comes from there, and says nothing, goes on as they were. Bounded."""
         tag = tag_of(room.key, session)
-        places = {source.node for source in room.roster.entries(user) if source.tag == tag}
-        if places - {self.node.name}:
-            await asyncio.sleep(_ON_ITS_WAY)
+        entries = room.roster.entries(user)
+        nodes = {source.node for source in entries if source.tag == tag} - {self.node.name}
+        came = _now()
+        if self.node.knows(nodes, came.elapsed):
+            return
+        self.carry_out(self.node.inquire(came))
+        while _now().elapsed < came.elapsed + ARRIVAL_WAITS:
+            await asyncio.sleep(BATCHING)
+            if self.node.knows(nodes, came.elapsed):
+                return
 
     def connect(
         self,

@@ -1,4 +1,5 @@
-"""Letting people go: when that is due, and what has to be known first.
+"""Letting people go: when that is due, and what has to be known first. The same has to be known of
+whoever comes from another node and does not say how they are.
 
 Whoever leaves one node may have come to another, and the letter that says so may still be on its
 way. So nobody is let go by the clock: first every other node that lives confirms a mark that was
@@ -18,6 +19,7 @@ from presence_server.presence.peers import Life, Peer, Peers
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Source
 from presence_server.presence.timing import (
+    ARRIVAL_WAITS,
     ASKING,
     ENDED_WAITS,
     ENDED_WAITS_UNHEARD,
@@ -73,6 +75,8 @@ class Departures:
         self._stays_read = _Readings()
         self._counters_read = _Readings()
         self._asked_at = now.elapsed - ASKING
+        # When somebody came of whom others may just be telling something.
+        self._inquired_at = -math.inf
         # The newest mark that all had confirmed who were let go after it.
         self.confirmed_mark = 0
 
@@ -136,12 +140,18 @@ class Departures:
     def asks(self, now: Moment) -> bool:
         """Whether a mark has to be confirmed that is yet to be sent."""
         newest = max((departure.at for departure in self._pending.values()), default=-math.inf)
+        if now.elapsed < self._inquired_at + ARRIVAL_WAITS:
+            newest = max(newest, self._inquired_at)
         # A mark that is not confirmed for so long may have been lost.
         wait = ASKING if newest > self._asked_at else PATIENCE
         if newest == -math.inf or now.elapsed - self._asked_at < wait:
             return False
         self._asked_at = now.elapsed
         return bool(self._peers.living())
+
+    def inquire(self, now: Moment) -> None:
+        """Let the others be asked what they know by now."""
+        self._inquired_at = now.elapsed
 
     def note_reading(self, read_at: float, *, with_stays: bool) -> None:
         """What other nodes wrote down was read, no sooner than `read_at`."""

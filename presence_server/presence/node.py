@@ -282,6 +282,17 @@ class Node:
         self.rooms.touch(own)
         return self._take_commands()
 
+    # Arrivals
+
+    def inquire(self, now: Moment) -> list[Command]:
+        """Somebody comes from other nodes: ask these for what they know by now."""
+        self._departures.inquire(now)
+        return [TickSoon(), *self._take_commands()]
+
+    def knows(self, nodes: Collection[str], at: float) -> bool:
+        """Whether all is known that those of the nodes that live knew at a moment."""
+        return all(peer.known_until >= at for name, peer in self.peers.living() if name in nodes)
+
     # Observers
 
     def watch(self, room: str) -> Room:

@@ -30,6 +30,8 @@ ENDINGS = 0.7
 # away, for what they write down.
 ENDED_WAITS = 1.0
 ENDED_WAITS_UNHEARD = 2.5
+# So long, at most, whoever comes from another node waits for what that is about to tell of them.
+ARRIVAL_WAITS = 1.0
 
 # Parts of a lease, from the contract: a beat every fifth of it, deaf after 0.3 of it.
 BEAT = 0.2
@@ -41,6 +43,7 @@ assert 4 * (TICK + BATCHING) < PAUSE
 assert BEAT < DEAF
 # A question and its answer fit in before the end of a session is told without it.
 assert ASKING + 2 * (TICK + BATCHING) < ENDED_WAITS
+assert ASKING + 2 * (TICK + BATCHING) < ARRIVAL_WAITS
 # A node's counter moves by two, and that is read, within this time.
 assert 4 * NOTES < ENDED_WAITS_UNHEARD
 # An ended session loses its sockets within a second.

@@ -63,9 +63,8 @@ async def test_going_away_is_told_at_once_also_just_after_another_node_started(
 async def test_away_goes_along_with_whoever_moves_at_once_and_says_nothing(
     server_process: ServerProcesses, visit: Visit, redis_server: RedisServer
 ) -> None:
-    one, two = [await server_process(redis_url=redis_server.url, grace=8) for _ in range(2)]
+    one, two = [await server_process(redis_url=redis_server.url, grace=60) for _ in range(2)]
     bob, zoe = await visit(one, "bob"), await visit(two, "zoe")
-    told = []
     async with bob.live() as of_bob, zoe.live() as of_zoe:
         for name in ("alice", "carol", "dave", "erin", "frank"):
             mover = await visit(one, name)
@@ -79,6 +78,4 @@ async def test_away_goes_along_with_whoever_moves_at_once_and_says_nothing(
                 await page.first()
                 with suppress(AssertionError):
                     await of_bob.until(lambda: False, within=0.4)
-            told.append(len(of_bob.received) - before)
-    # On a machine that runs tests a letter may be long on its way.
-    assert told.count(0) >= 3, told
+            assert of_bob.received[before:] == []

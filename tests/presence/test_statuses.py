@@ -8,6 +8,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Roster
+from presence_server.presence.timing import ARRIVAL_WAITS
 from tests.presence.simulation import EPOCH, World
 from tests.presence.test_cluster import watched
 
@@ -38,6 +39,35 @@ def test_so_does_one_who_comes_back_before_the_old_line_is_known_to_be_dead() ->
     assert all(judge.told(slot, "alice")[-1] == "away" for slot in range(3))
     assert judge.told(2, "alice").count("away") == 1
     judge.settle()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.25])
+def test_what_is_on_its_way_is_waited_for(delay: float) -> None:
+    world, judge = watched()
+    tab = world.connect(0, "alice")
+    world.wait(1)
+    world.redis.delay = delay
+    world.say(0, tab, "away")
+    world.drop(tab)
+    here, nodes = world.hosts[1], {world.hosts[0].node.name}
+    came = here.now
+    here.carry_out(here.node.inquire(came))
+    took = world.wait_for(lambda: here.node.knows(nodes, came.elapsed), at_most=ARRIVAL_WAITS)
+    assert took <= 0.3 + 2 * delay
+    world.connect(1, "alice")
+    world.wait(20)
+    assert all(judge.told(slot, "alice") == ["online", "away"] for slot in range(3))
+    judge.settle()
+
+
+def test_a_node_that_is_gone_is_not_waited_for() -> None:
+    world, _ = watched()
+    world.connect(0, "alice")
+    world.wait(1)
+    gone = {world.hosts[0].node.name}
+    world.stop(0)
+    world.wait(1)
+    assert world.hosts[1].node.knows(gone, world.hosts[1].now.elapsed)
 
 
 def test_how_a_connection_begins_can_be_said() -> None:

@@ -11,6 +11,7 @@ from presence_server.duty import Duty, Term
 from presence_server.live.feed import Feed, Feeds, News
 from presence_server.presence.room import app_of
 from presence_server.presence.roster import Roster
+from presence_server.presence.timing import CLOCK_WRONG
 from presence_server.presence.visits import Visits
 from presence_server.storage.database import Database
 
@@ -38,6 +39,9 @@ class Attendance:
         self._following: dict[int, Feed] = {}
         self._visits = Visits(int(time.time()))
         self._term: Term | None = None
+        self._newest_second = int(time.time())
+        # To which second the clock went back, until what is written has gone back, too.
+        self._went_back_to: int | None = None
         self._wake = asyncio.Event()
         self._forget_at = 0.0
         self._writing = asyncio.Lock()
@@ -76,6 +80,10 @@ class Attendance:
     def _look(self) -> None:
         self._wake.clear()
         now = int(time.time())
+        if now < self._newest_second - CLOCK_WRONG:
+            self._visits.recede(now)
+            self._went_back_to = now
+        self._newest_second = now
         for feed in self._following.values():
             for news in feed.take():
                 self._see(news, now)
@@ -99,6 +107,10 @@ class Attendance:
             self._term = None
             self._visits.forget(int(time.time() - self._memory))
             return
+        if self._went_back_to is not None or term != self._term:
+            now = self._went_back_to or int(time.time())
+            await visits.recede(self._database, term, now)
+            self._went_back_to = None
         if term != self._term:
             self._visits.go_on(await visits.going_on(self._database), term.known_until)
             self._term = term

@@ -7,6 +7,7 @@ from presence_server import duty
 from presence_server.duty import Term
 from presence_server.presence.records import OWN
 from presence_server.presence.room import app_of
+from presence_server.presence.timing import CLOCKS_DIFFER
 from presence_server.presence.visits import Visit
 from presence_server.storage.database import Database, Row, Transaction, Value
 
@@ -98,6 +99,24 @@ async def write(db: Database, term: Term, visits: Iterable[Visit]) -> bool:
         return True
 
     return await db.write(work)
+
+
+async def recede(db: Database, term: Term, now: int) -> None:
+    """Take back to `now` what is yet to come by the database's clock: a clock was wrong."""
+    limit = f"({db.clock} / 1000 + {CLOCKS_DIFFER})"
+    set_back = ", ".join(
+        f"{column} = CASE WHEN {column} > {limit} THEN $1 ELSE {column} END"
+        for column in ("came", "left_at")
+    )
+
+    async def work(transaction: Transaction) -> None:
+        if await duty.holds(transaction.execute, term):
+            await transaction.execute(
+                f"UPDATE visits SET {set_back} WHERE came > {limit} OR left_at > {limit}",
+                now,
+            )
+
+    await db.write(work)
 
 
 async def forget(db: Database, days: Mapping[int, int], now: int) -> None:

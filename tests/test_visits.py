@@ -15,6 +15,7 @@ from presence_server.apps import register
 from presence_server.apps.register import AppSettings
 from presence_server.keys import APPS, DATABASE
 from presence_server.presence.visits import Visit, Visits
+from presence_server.visits import Asked, find
 from testing.app_client import AppClient
 from testing.processes import ServerProcess
 from testing.redis_server import RedisServer, free_port
@@ -123,6 +124,7 @@ async def test_over_restarts_and_kills(
     server = await server_process(port=port, grace=2)
     async with app.line("alice", "doc"), app.line("bob", "doc"):
         began = await until(app, lambda found: len(found) == 2)
+        ending = int(time.time())
         assert await server.terminate() == 0
     ended = int(time.time())
     await asyncio.sleep(2)
@@ -130,7 +132,7 @@ async def test_over_restarts_and_kills(
     async with app.line("alice", "doc"):
         # Who is back within the grace was never away; who is not left when the server ended.
         alice, bob = await until(app, lambda found: any(v["left"] for v in found))
-        assert alice == began[0] and bob["left"] in (ended - 1, ended, ended + 1)
+        assert alice == began[0] and ending - 1 <= bob["left"] <= ended + 1
         async with app.line("carol", "doc") as carol:
             await carol.first()
             await until(app, lambda found: len(found) == 3)
@@ -208,6 +210,40 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
         return out.splitlines()
 
     return run
+
+
+async def test_a_clock_that_was_ahead_leaves_no_visit_to_come(
+    serve: Serve, visit: OpenBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve(grace=GRACE, visits=7)
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    now = time.time
+
+    async def until(holds: Callable[[Visit, Visit], bool]) -> tuple[Visit, Visit]:
+        """The newest visit of each."""
+        async with asyncio.timeout(10):
+            while True:
+                kept = await find(server.app[DATABASE], Asked(""), 10)
+                found = {each.visit.user: each.visit for each in kept}
+                if len(found) == 2 and holds(found["alice"], found["bob"]):
+                    return found["alice"], found["bob"]
+                await asyncio.sleep(0.05)
+
+    # What the log-ins began, before the clock goes wrong.
+    await until(lambda alice, bob: bool(alice.left and bob.left))
+    with monkeypatch.context() as wrong:
+        wrong.setattr(time, "time", lambda: now() + 5 * 24 * 60 * 60)
+        async with alice.live() as of_alice:
+            async with bob.live() as of_bob:
+                await of_bob.sees("alice", "online")
+            await of_alice.sees("bob", "offline")
+            await until(lambda alice, bob: alice.came > now() + 60 and (bob.left or 0) > now() + 60)
+            wrong.undo()
+            of_now, ended = await until(lambda alice, bob: alice.came <= now())
+            assert of_now.left is None and ended.left is not None and ended.left <= now()
+    left, _ = await until(lambda alice, bob: alice.left is not None)
+    assert left.came == of_now.came and left.left is not None
+    assert now() - 5 < left.left <= now()
 
 
 def test_times_that_cannot_be(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:

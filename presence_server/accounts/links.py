@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from presence_server.accounts import users
 from presence_server.endings import Endings
+from presence_server.presence.timing import CLOCKS_DIFFER
 from presence_server.storage.database import Database, TakenBack, Transaction, Writer
 from presence_server.storage.engine import T, Work
 
@@ -87,7 +88,7 @@ async def invitations(db: Database, now: int) -> list[Invitation]:
     rows = await db.read(
         "SELECT key, made_by, made_at, expires_at, used, uses FROM links"
         f" WHERE user_id IS NULL AND made_at <= $1 AND {_LIVE} ORDER BY made_at DESC, key",
-        now + users.CLOCKS_DIFFER,
+        now + CLOCKS_DIFFER,
         now,
     )
     return [Invitation(*row) for row in rows]

@@ -9,6 +9,7 @@ from presence_server.accounts import profiles
 from presence_server.accounts.names import BEHIND_ALL, fold, is_text
 from presence_server.accounts.sessions import end_others
 from presence_server.endings import Ending, Endings, Reason
+from presence_server.presence.timing import CLOCKS_DIFFER
 from presence_server.storage.database import Database, Row, TakenBack, Transaction, Writer
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,30}[A-Za-z0-9]")
@@ -20,8 +21,6 @@ _RESERVED = frozenset(
     "admin administrator anonymous everybody everyone moderator null root security staff support"
     " sysadmin system undefined webmaster".split()
 )
-# Seconds by which the clocks of two nodes may differ. What lies further ahead, a wrong clock wrote.
-CLOCKS_DIFFER = 60
 # Some databases refuse more values than this in one statement.
 _VALUES = 500
 COLUMNS = (

@@ -10,6 +10,8 @@ BATCHING = 0.025
 PAUSE = 1.1
 # A wall clock that goes back further has been wrong: what it said of times to come gives way.
 CLOCK_WRONG = 5
+# The clocks of nodes may be so far apart: what is later than this is by a clock that is wrong.
+CLOCKS_DIFFER = 60
 # No letter is on its way for so long: the clock of its sender, or one's own, has been set.
 CLOCK_SET = 300
 # Marks that other nodes are asked to confirm lie so far apart at least.

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from presence_server.presence.timing import CLOCKS_DIFFER
+
 Place = tuple[str, str]
 
 
@@ -78,8 +80,10 @@ class Told:
         if due is not None and due.here == here:
             return
         if said is not None:
-            # To say the same again takes the same second, and anything else no earlier one.
-            since = said.since if said.here == here else max(since, said.since)
+            # To say the same again takes the same second, and anything else no earlier one; but a
+            # second that is yet to come was said by a wrong clock.
+            before = said.since if said.since <= now + CLOCKS_DIFFER else since
+            since = before if said.here == here else max(since, before)
         noticed = now if due is None else due.noticed
         self._due[place] = Change(room, user, here, since, noticed)
         self._due_in.setdefault(room, set()).add(user)

@@ -7,6 +7,8 @@ that writes may die before it has, and another goes on.
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from presence_server.presence.timing import CLOCKS_DIFFER
+
 Place = tuple[str, str]
 
 
@@ -29,6 +31,11 @@ class Visit(NamedTuple):
     @property
     def key(self) -> tuple[str, str, int]:
         return self.room, self.user, self.came
+
+    def not_after(self, now: int) -> "Visit":
+        """With no second that is to come, but for what clocks may differ."""
+        left = None if self.left is None else _not_after(self.left, now)
+        return self._replace(came=_not_after(self.came, now), left=left)
 
 
 class Visits:
@@ -109,6 +116,13 @@ class Visits:
                 del self._going_on[room, user]
         self._news = {key: visit for key, visit in self._news.items() if visit.room not in rooms}
 
+    def recede(self, now: int) -> None:
+        """What is to come has been said by a clock that was wrong."""
+        self._began = min(self._began, now)
+        self._going_on = {place: visit.not_after(now) for place, visit in self._going_on.items()}
+        news = [visit.not_after(now) for visit in self._news.values()]
+        self._news = {visit.key: visit for visit in news}
+
     def rooms(self) -> list[str]:
         """Where visits go on."""
         return list(self._rooms)
@@ -138,3 +152,7 @@ class Visits:
     def _note(self, visit: Visit) -> None:
         self._news.pop(visit.key, None)
         self._news[visit.key] = visit
+
+
+def _not_after(second: int, now: int) -> int:
+    return second if second <= now + CLOCKS_DIFFER else now

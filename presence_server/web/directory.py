@@ -14,6 +14,7 @@ from presence_server.keys import DATABASE, PRESENCE
 from presence_server.live.service import PresenceService
 from presence_server.presence.choices import words_of
 from presence_server.presence.roster import PRECEDENCE, Person, Status
+from presence_server.presence.timing import CLOCKS_DIFFER
 
 # Whoever is busy is online, too.
 ONLINE: tuple[Status, ...] = ("online", "busy")
@@ -102,7 +103,7 @@ def _row(
     if person is not None:
         return Row(username, person.status, person.since, name, **_words(person.about))
     # A clock was wrong, and nobody knows when it really was.
-    to_come = last_seen is not None and last_seen > time.time() + users.CLOCKS_DIFFER
+    to_come = last_seen is not None and last_seen > time.time() + CLOCKS_DIFFER
     since = None if to_come or profile.hides_last_seen else last_seen
     left_behind = words_of(*presence.left_behind(username))
     return Row(username, "offline", since, name, **_words(left_behind))

@@ -58,6 +58,18 @@ async def forget_password_was_entered(server: TestServer) -> None:
     await run(server, "UPDATE sessions SET confirmed_at = confirmed_at - $1", CONFIRMED_FOR)
 
 
+async def test_a_password_that_is_yet_to_be_entered_opens_nothing(
+    serve: Serve, administrator: Administrator
+) -> None:
+    # As a server wrote it whose clock was five days ahead for a moment.
+    server = await serve()
+    alice = await administrator(server)
+    days = 5 * 24 * 60 * 60
+    await run(server, "UPDATE sessions SET confirmed_at = confirmed_at + $1", days)
+    fields = {"username": "bob"}
+    assert (await alice.submit("/admin/accounts/", fields)).status == 401
+
+
 async def choose_password(visitor: Visitor, link: str, password: str = NEW) -> Page:
     return await visitor.submit(link, {"password1": password, "password2": password})
 

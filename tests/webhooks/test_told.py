@@ -127,6 +127,18 @@ def test_what_may_have_been_heard_is_corrected() -> None:
     assert (change.here, change.since, change.noticed) == (False, 105, 100)
 
 
+def test_a_second_to_come_gives_way_to_one_that_has_been() -> None:
+    # As a clock said that was five days ahead.
+    told = Told({("a", "u"): Said(True, 500_000, True), ("a", "v"): Said(True, 500_000, False)})
+    for user, here in (("u", False), ("v", True)):
+        told.see("a", user, here, 105, 106)
+    assert {change.user: change.since for change in told.due_changes()} == {"u": 105, "v": 105}
+    # Clocks of two servers may differ.
+    told = Told({("a", "u"): Said(True, 150, True)})
+    told.see("a", "u", False, 105, 106)
+    assert next(told.due_changes()).since == 150
+
+
 def test_counts_are_those_that_the_receiver_has_afterwards() -> None:
     told = Told({("a", "x"): Said(True, 1, True)})
     for user in USERS:

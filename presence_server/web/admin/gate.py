@@ -129,7 +129,7 @@ async def _check_sender(request: web.Request, fields: Mapping[str, str]) -> None
         # There is no password: whom the proxy names at each request is there.
         return
     now = int(time.time())
-    if request[SESSION].confirmed_at > now - CONFIRMED_FOR:
+    if request[SESSION].was_confirmed(now, CONFIRMED_FOR):
         return
     password = fields.get(_PASSWORD)
     if password is None:

@@ -4,6 +4,7 @@ The formats are described in docs/protocol.md. Everything here is text; framing 
 """
 
 import json
+import math
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -177,7 +178,8 @@ def _until(message: Mapping[str, Any], now: int) -> int | None:
     until = message.get("until")
     if until is None:
         return None
-    if type(until) is not int or until > now + LONGEST_CHOICE:
+    # What no other node could read, and no database keep, would hold up all that goes with it.
+    if type(until) is not int or not 0 <= until <= now + LONGEST_CHOICE:
         raise MessageError("until is no second within the next 30 days")
     return until
 
@@ -242,7 +244,10 @@ def parse_object(text: str) -> dict[str, Any]:
     """Read one JSON object, refusing what only Python's reader would let through."""
     try:
         message = json.loads(
-            text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats
+            text,
+            parse_float=_finite,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_refuse_repeats,
         )
     except (ValueError, RecursionError) as error:
         raise MessageError("not JSON") from error
@@ -256,6 +261,14 @@ def _text_field(message: Mapping[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise MessageError(f"{name} is not a text")
     return value
+
+
+def _finite(text: str) -> float:
+    # Python would read 1e999, and then write Infinity, which nobody else can read.
+    number = float(text)
+    if not math.isfinite(number):
+        raise MessageError(f"{text[:20]} is too large")
+    return number
 
 
 def _refuse_constant(constant: str) -> None:

@@ -23,7 +23,12 @@ from presence_server.presence.letters import (
     encode_letter,
     parse_letter,
 )
-from presence_server.presence.messages import MessageError
+from presence_server.presence.messages import (
+    DataMessage,
+    MessageError,
+    StatusMessage,
+    parse_client_message,
+)
 
 NODE = "0123456789abcdef"
 OTHER = "fedcba9876543210"
@@ -213,3 +218,37 @@ def test_garbage_is_refused_or_a_letter(garbage: dict[str, Any], letter: dict[st
     except MessageError:
         return
     assert parse_letter(encode_letter(read)) == read
+
+
+_numbers = st.sampled_from(["1e999", "-1E400", "1e308", "-1", "-1e3", "0", "99", "9" * 30]) | (
+    st.integers().map(str)
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(number=_numbers, said=st.text(max_size=5).map(json.dumps))
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"type":"data","data":{%(said)s:[%(number)s]}}',
+        '{"type":"status","scope":"user","status":"busy","text":%(said)s,"until":%(number)s}',
+    ],
+    ids=["data", "choice"],
+)
+def test_what_a_client_may_say_can_be_read_at_every_node(
+    message: str, number: str, said: str
+) -> None:
+    try:
+        taken = parse_client_message(message % {"number": number, "said": said}, 1_800_000_000)
+    except MessageError:
+        return
+    people = People({}, {})
+    match taken:
+        case DataMessage(data):
+            about = {"data": data}
+            people.states["7/doc"] = {"x": Said("carol", 0, "busy", 100, None, 0, 3, about)}
+        case StatusMessage():
+            choice = Choice(0, 106, "busy", taken.text or "", taken.until)
+            people.choices[7] = {"carol": choice}
+    batch = Batch(NODE, 7, 12, 1_800_000_000, people)
+    assert parse_letter(encode_letter(batch)) == batch

@@ -38,7 +38,7 @@ install:
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.
 test: check browser nginx postgresql node
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not alone and not drill' $(TESTS) || test $$? -eq 5
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m 'not alone and not drill' $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -n 4 -m drill $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5
 

@@ -2,11 +2,9 @@
 
 import asyncio
 import re
-import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 
 from tests.conftest import ServerProcesses, Visit
-from testing.processes import ServerProcess
 from testing.redis_server import RedisServer
 from testing.visitor import Visitor
 
@@ -37,27 +35,6 @@ async def test_the_account_page_knows_devices_at_another_node(
     async with phone.live():
         await until_shown(laptop, ["online", "online"])
     await until_shown(laptop, ["offline", "online"])
-
-
-async def until_written(server: ServerProcess, user: str) -> None:
-    with closing(sqlite3.connect(server.folder / "presence.sqlite3")) as db:
-        async with asyncio.timeout(WITHIN):
-            while not db.execute("SELECT 1 FROM here WHERE username = ?", [user]).fetchall():
-                await asyncio.sleep(0.1)
-
-
-async def test_going_away_is_told_at_once_also_just_after_another_node_started(
-    server_process: ServerProcesses, visit: Visit, redis_server: RedisServer
-) -> None:
-    grace = 30
-    one = await server_process(redis_url=redis_server.url, grace=grace)
-    alice, bob = await visit(one, "alice"), await visit(one, "bob")
-    async with bob.live() as of_bob, alice.live() as of_alice:
-        await of_bob.sees("alice", "online")
-        await until_written(one, "alice")
-        await server_process(redis_url=redis_server.url, grace=grace)
-        await of_alice.send({"type": "status", "status": "away"})
-        await of_bob.sees("alice", "away", within=WITHIN)
 
 
 async def test_away_goes_along_with_whoever_moves_at_once_and_says_nothing(

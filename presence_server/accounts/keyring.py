@@ -67,10 +67,15 @@ class Keyring:
         )
 
 
-def open_keyring(path: Path) -> Keyring:
+def open_keyring(path: Path, *, create: bool = True) -> Keyring:
     """The keyring in `path`; the file is made if there is none. Raises KeyringError."""
     try:
         if not path.exists():
+            if not create:
+                raise KeyringError(
+                    f"There is no key file {path}. --secret-key-file (PRESENCE_SECRET_KEY_FILE)"
+                    " names that of the server, which makes a new one when it starts without."
+                )
             _create(path)
         if path.stat().st_mode & 0o077:
             log.warning("Others on this machine can read the keys in %s: chmod 600 it.", path)

@@ -190,7 +190,7 @@ async def _rotate(db: Database, config: Config, args: argparse.Namespace) -> Non
     if args.drop_previous:
         await _drop_previous(db, app, as_json=args.json)
         return
-    keyring = open_keyring(config.key_file)
+    keyring = open_keyring(config.key_file, create=False)
     _print_secrets(
         app.name, await register.rotate(db, keyring, app.id, int(time.time())), as_json=args.json
     )
@@ -226,7 +226,7 @@ async def _print_token(db: Database, config: Config, args: argparse.Namespace) -
     if len(rooms) > MOST_PATTERNS:
         raise Refused(f"--room names more than {MOST_PATTERNS} rooms.")
     try:
-        made = register.unseal(open_keyring(config.key_file), app.keys[0])
+        made = register.unseal(open_keyring(config.key_file, create=False), app.keys[0])
     except Unreadable:
         raise Refused(
             f"The key of {app.name} was sealed with another key file; `app rotate` makes a new one."

@@ -73,6 +73,22 @@ async def on_running(server: ServerProcess, *arguments: str, given: bytes = b"")
     return out.decode()
 
 
+def test_only_what_makes_the_first_account_makes_a_database(command: Command, path: Path) -> None:
+    for arguments in (
+        *(("user", act, "a") for act in ("passwd", "disable", "enable", "delete", "reset")),
+        *(("app", act, "a") for act in ("show", "set", "rotate", "delete", "resync")),
+        ("user", "list"), ("user", "invite"), ("user", "name", "a", "b"),
+        ("user", "admin", "a", "on"),
+        ("app", "list"), ("app", "token", "a", "--user", "u", "--room", "r"),
+        ("sessions", "list", "a"), ("sessions", "end", "a"), ("visits",),
+        ("backup", str(path.parent / "copy")),
+        ("database", "copy", str(path), str(path.parent / "copy")),
+    ):
+        status, out, err = command(*arguments, given=b"johnson123\n")
+        assert (status, out) == (3, "") and err.endswith(f"{path} does not exist.\n"), arguments
+    assert list(path.parent.iterdir()) == []
+
+
 def test_an_account_is_made_listed_and_deleted(command: Command, path: Path) -> None:
     assert command("user", "add", "Michael", given=b"johnson123\n") == (
         0, "Made the account Michael.\n", f"presence-server: Made a new database, {path}.\n",

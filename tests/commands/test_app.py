@@ -164,8 +164,15 @@ def test_what_cannot_be_is_refused_with_one_sentence(
 def test_a_lost_key_file_is_said(command: Command, tmp_path: Path) -> None:
     given(command, "add", "wiki")
     (tmp_path / "keys").unlink()
+    # It may be the wrong folder: what a new one sealed no server could read.
+    for said in (("token", "wiki", "--user", "u", "--room", "r"), ("rotate", "wiki")):
+        status, out, err = command(*said)
+        assert (status, out) == (2, "") and "There is no key file" in err
+    assert not (tmp_path / "keys").exists()
+    given(command, "add", "notes")
     status, out, err = command("token", "wiki", "--user", "u", "--room", "r")
     assert (status, out) == (1, "") and "sealed with another key file" in err
+    assert given(command, "rotate", "wiki")["name"] == "wiki"
     given(command, "rotate", "wiki")
     assert command("token", "wiki", "--user", "u", "--room", "r")[0] == 0
 

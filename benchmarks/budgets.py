@@ -24,7 +24,7 @@ from testing.machine import machine
 from testing.meters import resident_bytes
 from benchmarks.pages import Visits, flood_log_in, read_page
 from benchmarks.peers.environments import PEERS, CannotInstall
-from benchmarks.rooms import add_app, change_cost, idle_room, query_time
+from benchmarks.rooms import add_app, change_cost, idle_room, known_person, query_time
 from benchmarks.servers import ROOT, SERVERS, Server, populate, redis_server, running, with_grace
 from testing.swarm import Swarm
 from presence_server.config import Config
@@ -206,6 +206,9 @@ class Bench:
         yield at_most(1.2, "of one room's", what, cost / one, f"{cost:.0f} µs, {one:.0f} µs")
         what = "a room in which nobody is, while somebody looks"
         yield at_most(1, "KiB", what, idle_room() / 1024)
+        more = f"{known_person(ordered=True):.0f} when pages of them are asked for"
+        what = "somebody who is here by way of another node"
+        yield at_most(600, "bytes", what, known_person(), more)
 
     def backend(self) -> Iterator[Verdict]:
         users = min(1_000, self._people(1_000))

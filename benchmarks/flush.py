@@ -12,8 +12,9 @@ from presence_server.live.hub import Flush, Hub
 from presence_server.live.observer import Observer
 from presence_server.live.wire import WebSocketWire
 from presence_server.presence.choices import Choice
+from presence_server.presence.entries import Entry, Source
 from presence_server.presence.moment import Moment
-from presence_server.presence.roster import Entry, Roster, Source
+from presence_server.presence.roster import Roster
 
 _FLUSHES = 100
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import secrets
 import statistics
 import subprocess
 import sys
 import time
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -19,9 +21,11 @@ from presence_server.live.hub import Flush
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.live.wire import WebSocketWire
+from presence_server.presence.letters import Part, Said, cut, encode_letter
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.records import OWN
 from presence_server.presence.room import session_of
 from presence_server.relay.memory import MemoryRelay
 
@@ -99,6 +103,36 @@ def idle_room() -> float:
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return taken / count
+
+
+def known_person(ordered: bool = False) -> float:
+    """Bytes that a node takes for somebody who is here by way of another one: of a hundred thousand
+    at five others, as in `make hundred-thousand`; or when pages of them are asked for, too."""
+    people, now = 100_000, 1_800_000_000
+    node = Node(_NAME, grace=8, lease=10, now=Moment(0, now))
+    node.subscribed(Moment(0, now))
+    others = [f"{number:016x}" for number in range(1, 6)]
+    letters = [text for other in others for text in _snapshot(other, people // 5, now)]
+    tracemalloc.start()
+    for text in letters:
+        node.receive(text, Moment(1, now + 1))
+    if ordered:
+        assert node.rooms.own.ordered.count() == people
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(node.rooms.own.roster.here) == people
+    return taken / people
+
+
+def _snapshot(node: str, people: int, now: int) -> Iterator[str]:
+    """The letters in which a node tells of its people, who came within some minutes."""
+    said = (
+        Said(f"user{node[-1]}{number:05}", 1_000 + number, "online", now - number % 300)
+        for number in range(people)
+    )
+    pieces = list(cut(((OWN, secrets.token_hex(10), one) for one in said), ()))
+    for number, piece in enumerate(pieces):
+        yield encode_letter(Part(node, 1, 1, number, len(pieces), now, piece))
 
 
 def add_app(database: Path) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from presence_server.presence.members import Who
-from presence_server.presence.roster import DEVICE
+from presence_server.presence.merging import DEVICE
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from presence_server import logs
 from presence_server.live.hub import Flush
 from presence_server.live.service import PresenceService
-from presence_server.presence.roster import PRECEDENCE
+from presence_server.presence.states import PRECEDENCE
 from presence_server.pulse import Measured
 from presence_server.storage.database import Database
 from presence_server.live.seats import capacity

@@ -13,7 +13,7 @@ from presence_server import endings, notes
 from presence_server.accounts import sessions, users
 from presence_server.endings import Ending, Endings, Reason
 from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 from presence_server.storage.database import Database, DatabaseUnavailable, Transaction
 from presence_server.storage.engine import Engine
 from presence_server.store import Store

@@ -34,7 +34,7 @@ from presence_server.presence.messages import (
     WatchMessage,
 )
 from presence_server.presence.room import session_of
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 
 # Seconds before its end in which a line is told that its token ends.
 _WARNING = 60

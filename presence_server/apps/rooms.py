@@ -11,18 +11,13 @@ from presence_server.live.service import PresenceService
 from presence_server.presence.choices import Choice
 from presence_server.presence.commands import Command
 from presence_server.presence.members import Who
+from presence_server.presence.merging import ISSUED, newest_about
 from presence_server.presence.messages import StatusMessage
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import OWN
 from presence_server.presence.room import CLAIM, LOBBY, Room
-from presence_server.presence.roster import (
-    ISSUED,
-    NOTHING,
-    Person,
-    Roster,
-    Status,
-    newest_about,
-)
+from presence_server.presence.roster import Roster
+from presence_server.presence.states import NOTHING, Person, Status
 
 # What stands beside a status and is nothing that lines say: it belongs to a choice.
 _OF_CHOICES = ("text", "until")

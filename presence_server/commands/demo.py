@@ -26,7 +26,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.profiles import Profile
 from presence_server.presence.records import OWN
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from presence_server.live.dialects import Dialect
 from presence_server.live.observer import Observer, Room
 from presence_server.live.wire import Message, Wire
-from presence_server.presence.roster import Person
+from presence_server.presence.states import Person
 
 # So many who are told of some are told in a second how many are here; more wait longer for it.
 _COUNTED_PER_SECOND = 2_000

@@ -7,7 +7,7 @@ from presence_server.live.farewells import Farewell
 from presence_server.live.wire import Message
 from presence_server.presence import messages
 from presence_server.presence.choices import Choice
-from presence_server.presence.roster import Person
+from presence_server.presence.states import Person
 
 Change = tuple[str, Person]
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from presence_server.presence.rooms import Rooms
-from presence_server.presence.roster import Person, Roster
+from presence_server.presence.roster import Roster
+from presence_server.presence.states import Person
 
 
 class News(NamedTuple):

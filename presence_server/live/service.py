@@ -29,7 +29,7 @@ from presence_server.presence.node import Node
 from presence_server.presence.profiles import Profile
 from presence_server.presence.records import Notes, Record, Stay
 from presence_server.presence.room import Room, app_of, tag_of
-from presence_server.presence.roster import Person, Status
+from presence_server.presence.states import Person, Status
 from presence_server.presence.timing import ARRIVAL_WAITS, BATCHING, TICK
 
 # A clock that went on so much further than it should have means that this process stood still.

@@ -1,6 +1,7 @@
 """What users say of themselves for all of their connections: status, words, until when."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from presence_server.presence.deadlines import Deadlines
@@ -77,10 +78,17 @@ class Choices:
     def __init__(self) -> None:
         self._choices: dict[tuple[int, str], Choice] = {}
         self._ended: dict[tuple[int, str], Choice] = {}
+        self._readers: dict[int, Callable[[str], Choice | None]] = {}
         self._ends: Deadlines[tuple[int, str]] = Deadlines()
 
     def holding(self, app: int, user: str) -> Choice | None:
         return self._choices.get((app, user))
+
+    def reader(self, app: int) -> Callable[[str], Choice | None]:
+        """`holding` for one app; the same for all of its rooms, of which there may be many."""
+        if app not in self._readers:
+            self._readers[app] = partial(self.holding, app)
+        return self._readers[app]
 
     def newest(self, app: int, user: str) -> Choice | None:
         """The one that holds, or that has ended last."""

@@ -14,7 +14,7 @@ from typing import Protocol
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.moment import Moment
 from presence_server.presence.peers import Peers
-from presence_server.presence.roster import Versions
+from presence_server.presence.people import Versions
 from presence_server.presence.timing import Timing
 
 

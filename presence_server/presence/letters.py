@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from presence_server.presence.choices import Choice
 from presence_server.presence.messages import MessageError, parse_object
-from presence_server.presence.roster import NOTHING, PRECEDENCE, Status
+from presence_server.presence.states import NOTHING, PRECEDENCE, Status
 
 # A letter stays small, so that a relay's buffers hold many; what is more takes several letters.
 LONGEST_LETTER = 64 * 1024
@@ -22,6 +22,8 @@ _MOST_HEARD = 1_000
 _NODE = re.compile(r"[0-9a-f]{16}")
 _LONGEST_ROOM = 160
 _LONGEST_NAME = 160
+# One text for all who are so, of whom there may be a hundred thousand.
+_STATUSES: Mapping[Any, Status] = {status: status for status in PRECEDENCE}
 _CHOSEN = (None, "busy", "away", "invisible")
 
 
@@ -267,6 +269,7 @@ def _read_said(value: list[Any]) -> Said:
     if len(value) not in (4, 5, 9) or value[2] not in PRECEDENCE:
         raise MessageError("not the state of a session")
     user, account, status, since, *more = value
+    status = _STATUSES[status]
     came = _read_whole(more.pop(0)) if more else 0
     said = Said(
         _read_name(user), _read_whole(account), status, _read_whole(since), came=came

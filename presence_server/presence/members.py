@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from presence_server.presence.moment import Moment
-from presence_server.presence.roster import NOTHING, Status, PRECEDENCE
+from presence_server.presence.states import NOTHING, Status, PRECEDENCE
 
 
 class Who(NamedTuple):
@@ -72,6 +72,8 @@ class Member:
 
 class Members:
     """Each is here by open connections, by its grace or by a claim."""
+
+    __slots__ = ("_members", "_users")
 
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}

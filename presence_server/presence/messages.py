@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from presence_server.presence.choices import Choice, words_of
-from presence_server.presence.roster import Person
+from presence_server.presence.states import Person
 
 SUBPROTOCOL = "presence.v1"
 

@@ -37,13 +37,14 @@ from presence_server.presence.others import Others
 from presence_server.presence.outbox import Outbox
 from presence_server.presence.own_sessions import OwnSessions
 from presence_server.presence.peers import Peers
+from presence_server.presence.people import Versions
 from presence_server.presence.profiles import NO_PROFILE, Profile, Profiles
 from presence_server.presence.recorder import Recorder
 from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
 from presence_server.presence.room import Room, is_claim, session_of, tag_of
 from presence_server.presence.rooms import Rooms
-from presence_server.presence.roster import Status, Versions
 from presence_server.presence.speech import Speech
+from presence_server.presence.states import Status
 from presence_server.presence.timing import CLOCK_WRONG, Timing
 
 # A newer version may share the database: what only that knows is no choice here.

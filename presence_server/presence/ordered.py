@@ -6,7 +6,8 @@ from itertools import islice
 
 from sortedcontainers import SortedKeyList
 
-from presence_server.presence.roster import PRECEDENCE, Roster, Status
+from presence_server.presence.roster import Roster
+from presence_server.presence.states import PRECEDENCE, Status
 
 # Behind everything that begins alike.
 _LAST = "\U0010ffff"
@@ -23,7 +24,6 @@ class Ordered:
         self._roster = roster
         self._order = order
         self._version = roster.version
-        self._status: dict[str, Status] = {}
         self._names: dict[Status, SortedKeyList] = {}
         self._begin()
 
@@ -82,26 +82,25 @@ class Ordered:
             self._begin()
             return
         for name, person in changes:
-            self._take_out(name)
-            if person.status in PRECEDENCE:
-                self._status[name] = person.status
-                self._names[person.status].add(name)
+            for status, names in self._names.items():
+                names.discard(name)
+                if status == person.status:
+                    names.add(name)
         self._version = self._roster.version
 
     def _begin(self) -> None:
-        here = self._roster.here
+        here = self._roster.here.items()
         self._version = self._roster.version
-        self._status = {
-            name: person.status for name, person in here.items() if person.status in PRECEDENCE
-        }
         self._names = {
             status: SortedKeyList(
-                (name for name, its in self._status.items() if its == status), key=self._order
+                (name for name, person in here if person.status == status), key=self._order
             )
             for status in PRECEDENCE
         }
 
-    def _take_out(self, name: str) -> None:
-        status = self._status.pop(name, None)
-        if status is not None:
-            self._names[status].remove(name)
+
+def folded(name: str) -> str:
+    """By which names are sorted where their case does not matter."""
+    # Most are written so already, and nothing is kept twice.
+    lower = name.lower()
+    return name if lower == name else lower

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from presence_server.presence.departures import Departure, Departures, Why
+from presence_server.presence.entries import Entry, Source
 from presence_server.presence.hearing import Hearing
 from presence_server.presence.members import Member, Who
+from presence_server.presence.merging import counted, merged_status
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import Stay
 from presence_server.presence.recorder import Recorder
 from presence_server.presence.room import Room, is_claim, tag_of
 from presence_server.presence.rooms import Rooms
-from presence_server.presence.roster import Entry, Source, Status, counted, merged_status
+from presence_server.presence.states import Status
 from presence_server.presence.timing import Timing
 
 
@@ -46,16 +48,17 @@ class OwnSessions:
         said = self._status_of(room, tag, who.user) if status is None else status
         room.members.open(tag, who, connection, said, now)
         self._departures.cancel(self._source(room, tag))
-        self._say(room, who.session, now.unix)
+        self._say(room, who, now.unix)
 
     def close(self, key: str, session: str, connection: int, now: Moment) -> None:
         room, tag = self._rooms.open(key), tag_of(key, session)
         if not room.members.close(tag, connection, self._closed_at(room, tag, now)):
             return
-        self._say(room, session, now.unix)
         member = room.members.get(tag)
+        assert member is not None
+        self._say(room, member.who, now.unix)
         source = self._source(room, tag)
-        if member is not None and not member.is_open and not self._departures.has_ended(source):
+        if not member.is_open and not self._departures.has_ended(source):
             until = member.left.elapsed + self._timing.grace_in(key)
             self._departures.rest(source, until)
 
@@ -74,7 +77,7 @@ class OwnSessions:
         source = self._source(room, tag)
         self._departures.cancel(source)
         self._departures.rest(source, left.elapsed + grace)
-        self._say(room, who.session, now.unix)
+        self._say(room, who, now.unix)
 
     def adopt(self, stay: Stay, now: Moment) -> None:
         """Let a session go on here that was at a node that is no more."""
@@ -92,7 +95,7 @@ class OwnSessions:
         member = room.members.get(tag)
         assert member is not None
         member.came = min(stay.came or stay.since, now.unix)
-        self._say(room, stay.session, min(stay.since, now.unix))
+        self._say(room, who, min(stay.since, now.unix))
         self._departures.rest(self._source(room, tag), left.elapsed + grace)
 
     def set_status(
@@ -102,7 +105,7 @@ class OwnSessions:
         member = room.members.get(tag_of(key, session))
         if member is not None and connection in member.connections:
             member.connections[connection], member.said = status, now.unix
-            self._say(room, session, now.unix)
+            self._say(room, member.who, now.unix)
 
     def set_all_online(self, room: Room, user: str, since: int, now: Moment) -> None:
         """All that was said until a second, of which this node may have come to know late."""
@@ -110,7 +113,7 @@ class OwnSessions:
             if member.said <= since:
                 member.resting = "online"
                 member.connections = dict.fromkeys(member.connections, "online")
-                self._say(room, member.who.session, now.unix)
+                self._say(room, member.who, now.unix)
 
     def extend(self, key: str, session: str, until: int) -> None:
         member = self._rooms.open(key).members.get(tag_of(key, session))
@@ -123,7 +126,7 @@ class OwnSessions:
         member = room.members.get(tag)
         if member is not None and member.about != about:
             self._show(room, tag, about, now)
-            self._say(room, session, now.unix)
+            self._say(room, member.who, now.unix)
 
     def end(self, room: Room, tag: str, at: int, now: Moment) -> bool:
         """Let a session go without a grace; False if it is not here."""
@@ -182,7 +185,7 @@ class OwnSessions:
         self._departures.forget(self._source(room, tag))
         member = room.members.release(tag)
         member.left = member.left._replace(unix=since)
-        self._say(room, member.who.session, since)
+        self._say(room, member.who, since)
         return member
 
     def touch_all(self) -> None:
@@ -226,9 +229,9 @@ class OwnSessions:
         newest = max((entry.order for entry in entries), default=0)
         member.about, member.order = about, max(now.unix, newest + 1)
 
-    def _say(self, room: Room, session: str, since: int) -> None:
-        tag = tag_of(room.key, session)
-        if not room.say(tag, since):
+    def _say(self, room: Room, who: Who, since: int) -> None:
+        session, tag = who.session, tag_of(room.key, who.session)
+        if not room.say(tag, who.user, since):
             return
         self._recorder.touch(room.key, session)
         if room.members.get(tag) is not None:

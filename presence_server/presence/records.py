@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 
 # The room of this server's own accounts. A room of an app is "APPID/NAME".
 OWN = ""

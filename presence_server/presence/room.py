@@ -1,22 +1,28 @@
 """One roster: who is in it by way of this node, what other nodes say, what is still to be said."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 
 from presence_server.presence.choices import Choice
 from presence_server.presence.cursors import Cursors
+from presence_server.presence.entries import Entry, Source
 from presence_server.presence.letters import Said
 from presence_server.presence.members import Members
 from presence_server.presence.moment import Moment
-from presence_server.presence.ordered import Ordered
-from presence_server.presence.profiles import NO_PROFILE, Profiles
+from presence_server.presence.ordered import Ordered, folded
+from presence_server.presence.people import Versions
+from presence_server.presence.own_part import OwnPart
+from presence_server.presence.profiles import Profiles
 from presence_server.presence.records import OWN
-from presence_server.presence.roster import Entry, Roster, Source, Versions
+from presence_server.presence.roster import Roster, no_profile_of
 
 LOBBY = "lobby"
 # Behind the number of an app, before a user: what they are here by.
 LINE, CLAIM = ":", "."
 # Of the key of a session's row so much is enough to tell it from all others.
 _TAG = 20
+# Of rooms in which no other node has anybody.
+_NO_VIEWS: Mapping[str, dict[str, Entry]] = MappingProxyType({})
 
 
 def app_of(room: str) -> int:
@@ -56,17 +62,14 @@ class Room:
         "key",
         "app",
         "roster",
-        "members",
         "views",
         "observers",
+        "_part",
         "_ordered",
         "_choice_of",
         "_node",
         "_lobby",
         "_cursors",
-        "_said",
-        "_unsaid",
-        "_followed",
     )
 
     def __init__(
@@ -75,55 +78,55 @@ class Room:
         node: str,
         versions: Versions,
         cursors: Cursors,
-        choice_of: Callable[[int, str], Choice | None],
+        choice_of: Callable[[str], Choice | None],
         profiles: Profiles,
         lobby: "Room | None",
     ) -> None:
         self.key = key
-        self.app = app = app_of(key)
+        self.app = app_of(key)
         self._choice_of = choice_of
-        self.roster = Roster(
-            key,
-            versions,
-            lambda user: choice_of(app, user),
-            profile_of=profiles.of if key == OWN else lambda user: NO_PROFILE,
-        )
-        self.members = Members()
+        profile_of = profiles.of if key == OWN else no_profile_of
+        self.roster = Roster(key, versions, choice_of, profile_of=profile_of)
         # What other nodes say, by their names.
-        self.views: dict[str, dict[str, Entry]] = {}
+        self.views: Mapping[str, dict[str, Entry]] = _NO_VIEWS
         self.observers = 0
+        # Most rooms of a node may have people of other nodes only, or none.
+        self._part: OwnPart | None = None
         self._ordered: Ordered | None = None
         self._node = node
         self._lobby = lobby
         self._cursors = cursors
-        self._said: dict[str, Entry] = {}
-        # Whose state is to be said, and who is gone since when.
-        self._unsaid: dict[str, int] = {}
-        self._followed: set[str] = set()
+
+    @property
+    def members(self) -> Members:
+        """The sessions by which this node has people here."""
+        if self._part is None:
+            self._part = OwnPart()
+        return self._part.members
 
     @property
     def own(self) -> Collection[str]:
         """The users whom this node itself has here: of them it knows, whatever others say."""
-        return self.members.users
+        return () if self._part is None else self._part.members.users
 
     def choice_of(self, user: str) -> Choice | None:
         """What holds of what a user has chosen."""
-        return self._choice_of(self.app, user)
+        return self._choice_of(user)
 
     @property
     def ordered(self) -> Ordered:
         """Who is here, in the order of names; kept from the first time that somebody asks."""
         if self._ordered is None:
-            self._ordered = Ordered(self.roster, str.lower if self.key == OWN else str)
+            self._ordered = Ordered(self.roster, folded if self.key == OWN else str)
         return self._ordered
 
     @property
     def is_idle(self) -> bool:
-        return not (self.observers or self._unsaid) and self.roster.is_empty
+        return not (self.observers or self.has_unsaid) and self.roster.is_empty
 
     @property
     def has_unsaid(self) -> bool:
-        return bool(self._unsaid)
+        return self._part is not None and self._part.has_unsaid
 
     def cursor(self, version: int, now: Moment) -> str:
         """What an observer who has a version comes back with."""
@@ -140,77 +143,61 @@ class Room:
 
     def said(self, tag: str) -> Entry | None:
         """What this node says of a session of its own."""
-        return self._said.get(tag)
+        return None if self._part is None else self._part.said(tag)
 
-    def say(self, tag: str, since: int) -> bool:
+    def say(self, tag: str, user: str, since: int) -> bool:
         """Say how a session of this node is now, which changed at `since`; False if as before."""
-        member, said = self.members.get(tag), self._said.get(tag)
-        source = Source(self._node, self.key, tag)
-        if member is None:
-            if said is None:
-                return False
-            del self._said[tag]
-            self._unsaid[tag] = since
-            self.drop(source, said.user, since)
-            return True
-        who, status = member.who, member.status
-        person = self.roster.here.get(who.user)
-        member.came = person.here if person is not None else member.came or since
-        if person is not None and person.status == status:
-            # Already so on another node: all nodes shall name the same second.
-            since = person.since
-        elif said is not None and said.status == status:
-            since = said.since
-        entry = Entry(
-            who.user,
-            who.account,
-            status,
-            since,
-            None if member.is_open else member.left.elapsed,
-            0 if member.is_open else member.left.unix,
-            member.order,
-            member.about,
-            member.came,
-        )
-        if entry == said:
+        if self._part is None:
             return False
-        self._said[tag] = entry
-        self._unsaid[tag] = since
-        self.put(source, entry)
-        return True
+        is_news, entry = self._part.say(tag, self.roster.here.get(user), since)
+        if is_news:
+            source = Source(self._node, self.key, tag)
+            if entry is None:
+                self.drop(source, user, since)
+            else:
+                self.put(source, entry)
+        return is_news
 
     def follow(self, user: str) -> None:
         """Name the same seconds as the roster does, and so as other nodes."""
         person = self.roster.here.get(user)
-        if person is None:
+        if person is None or self._part is None:
             return
-        for tag, member in self.members.of_user(user).items():
-            said = self._said.get(tag)
-            if said is None:
-                continue
-            since = max(said.since, person.since) if said.status == person.status else said.since
-            if (since, person.here) != (said.since, said.came):
-                member.came = person.here
-                self._said[tag] = said._replace(since=since, came=person.here)
-                self._unsaid[tag] = since
-                self._followed.add(member.who.session)
-                self.put(Source(self._node, self.key, tag), self._said[tag])
+        for tag, entry in self._part.follow(user, person):
+            self.put(Source(self._node, self.key, tag), entry)
 
     def recede(self, unix: int) -> None:
         """What is to come after a second is in it: the clock was wrong."""
         self.roster.recede(unix)
-        for tag, entry in self._said.items():
-            self._said[tag] = entry.not_after(unix)
-            if self._said[tag] is not entry:
-                self._unsaid[tag] = unix
-        for member in map(self.members.get, self.members):
-            assert member is not None
-            member.said, member.came = min(member.said, unix), min(member.came, unix)
+        if self._part is not None:
+            self._part.recede(unix)
 
     def take_followed(self) -> set[tuple[str, str]]:
         """The sessions of which this node says something else than before, by room and session."""
-        followed, self._followed = self._followed, set()
+        followed = () if self._part is None else self._part.take_followed()
         return {(self.key, session) for session in followed}
+
+    def show(self, source: Source, entry: Entry) -> None:
+        """Another node says how a session is."""
+        view = self.views.get(source.node)
+        if view is None:
+            view = {}
+            self.views = {**self.views, source.node: view}
+        view[source.tag] = entry
+        self.put(source, entry)
+        self.follow(entry.user)
+
+    def hide(self, source: Source, since: int) -> bool:
+        """Another node no longer has a session; False if it had none."""
+        view = self.views.get(source.node, {})
+        entry = view.pop(source.tag, None)
+        if entry is None:
+            return False
+        if not view:
+            self.views = {node: other for node, other in self.views.items() if other}
+        self.drop(source, entry.user, since)
+        self.follow(entry.user)
+        return True
 
     def put(self, source: Source, entry: Entry) -> None:
         """Show what a node says of a session, here and in the lobby."""
@@ -239,27 +226,10 @@ class Room:
 
     def take_unsaid(self, now: Moment) -> Iterator[tuple[str, str, Said | int]]:
         """By room and tag, what is to be said to all."""
-        unsaid, self._unsaid = self._unsaid, {}
-        for tag, since in unsaid.items():
-            entry = self._said.get(tag)
-            yield self.key, tag, since if entry is None else _said(entry, now)
+        for tag, said in () if self._part is None else self._part.take_unsaid(now):
+            yield self.key, tag, said
 
     def all_said(self, now: Moment) -> Iterator[tuple[str, str, Said | int]]:
         """By room and tag, all that this node says."""
-        for tag, entry in self._said.items():
-            yield self.key, tag, _said(entry, now)
-
-
-def _said(entry: Entry, now: Moment) -> Said:
-    resting = None if entry.left is None else now.elapsed - entry.left
-    return Said(
-        entry.user,
-        entry.account,
-        entry.status,
-        entry.since,
-        resting,
-        entry.left_second,
-        entry.order,
-        entry.about,
-        entry.came,
-    )
+        for tag, said in () if self._part is None else self._part.all_said(now):
+            yield self.key, tag, said

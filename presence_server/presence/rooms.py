@@ -7,11 +7,12 @@ from sortedcontainers import SortedList
 from presence_server.presence.choices import Choices
 from presence_server.presence.cursors import Cursors
 from presence_server.presence.deadlines import Deadlines
+from presence_server.presence.entries import Entry, Source
 from presence_server.presence.moment import Moment
+from presence_server.presence.people import Versions
 from presence_server.presence.profiles import Profiles
 from presence_server.presence.records import OWN
-from presence_server.presence.room import Room, lobby_of
-from presence_server.presence.roster import Entry, Source, Versions
+from presence_server.presence.room import Room, app_of, lobby_of
 
 
 # Seconds for which it is known who has left a room in which nobody is.
@@ -73,7 +74,7 @@ class Rooms:
                 self._node,
                 self._versions,
                 self._cursors,
-                self._choices.holding,
+                self._choices.reader(app_of(key)),
                 self._profiles,
                 lobby,
             )
@@ -141,22 +142,13 @@ class Rooms:
 
     def place(self, source: Source, entry: Entry) -> None:
         room = self.open(source.room)
-        room.views.setdefault(source.node, {})[source.tag] = entry
-        room.put(source, entry)
-        room.follow(entry.user)
+        room.show(source, entry)
         self.touch(room)
 
     def drop(self, source: Source, since: int) -> None:
         room = self._rooms.get(source.room)
-        view = {} if room is None else room.views.get(source.node, {})
-        entry = view.pop(source.tag, None)
-        if room is None or entry is None:
-            return
-        if not view:
-            del room.views[source.node]
-        room.drop(source, entry.user, since)
-        room.follow(entry.user)
-        self.touch(room)
+        if room is not None and room.hide(source, since):
+            self.touch(room)
 
     def view(self, node: str) -> Iterator[tuple[Source, Entry]]:
         """All that is shown of another node's people."""

@@ -7,8 +7,8 @@ from presence_server.presence.letters import Ask, Goodbye
 from presence_server.presence.moment import Moment
 from presence_server.presence.outbox import Outbox
 from presence_server.presence.peers import Peers
+from presence_server.presence.people import Versions
 from presence_server.presence.rooms import Rooms
-from presence_server.presence.roster import Versions
 from presence_server.presence.timing import Timing
 
 # Beats for which somebody waits lie so far apart at least, in seconds.

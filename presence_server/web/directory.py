@@ -13,7 +13,7 @@ from presence_server.accounts import names, profiles, users
 from presence_server.keys import DATABASE, PRESENCE
 from presence_server.live.service import PresenceService
 from presence_server.presence.choices import words_of
-from presence_server.presence.roster import PRECEDENCE, Person, Status
+from presence_server.presence.states import PRECEDENCE, Person, Status
 from presence_server.presence.timing import CLOCKS_DIFFER
 
 # Whoever is busy is online, too.

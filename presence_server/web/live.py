@@ -10,7 +10,7 @@ from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
 from presence_server.live.farewells import SESSION_ENDED
 from presence_server.live.observer import Observer
 from presence_server.presence.messages import ClientMessage, StatusMessage, WatchMessage
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 from presence_server.web.hosts import has_our_origin
 from presence_server.web.proxies import client_address
 from presence_server.web.sockets import end_socket, open_web_socket, read_messages

@@ -21,7 +21,7 @@ from presence_server.keys import (
     THROTTLE,
 )
 from presence_server.presence.records import OWN
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 from presence_server.storage.database import Writer
 from presence_server.web.authentication import authenticate, known_device
 from presence_server.web.cookies import (

@@ -18,7 +18,7 @@ from presence_server.live.observer import Observer
 from presence_server.live.wire import Wire
 from presence_server.presence.messages import ClientMessage
 from presence_server.presence.room import session_of
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 from presence_server.web.bearers import identify_line
 from presence_server.web.event_stream import open_event_stream
 from presence_server.web.problems import Problem

@@ -11,7 +11,7 @@ from presence_server.apps.register import App
 from presence_server.apps.saying import read_said
 from presence_server.keys import LINES, ROOMS
 from presence_server.presence.messages import MessageError
-from presence_server.presence.roster import Person
+from presence_server.presence.states import Person
 from presence_server.web.bearers import identify, identify_user, wants_events
 from presence_server.web.bodies import read_json
 from presence_server.web.problems import Problem

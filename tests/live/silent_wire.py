@@ -14,8 +14,10 @@ from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.live.wire import MOST_WAITING, WebSocketWire
 from presence_server.presence.choices import Choice
+from presence_server.presence.entries import Entry, Source
 from presence_server.presence.moment import Moment
-from presence_server.presence.roster import Entry, Roster, Source, Status
+from presence_server.presence.roster import Roster
+from presence_server.presence.states import Status
 
 NOW = 1_800_000_000
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 from tests.presence.truth import Believer
 
 # So long it waits for what must come: a busy machine breaks no promise.

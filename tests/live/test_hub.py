@@ -10,8 +10,8 @@ from presence_server.live.dialects import TUTORIAL
 from presence_server.live.farewells import NOT_ALLOWED, RESTARTING, SESSION_ENDED, TOO_SLOW
 from presence_server.live.hub import Hub
 from presence_server.live.pacing import Budget
-from presence_server.presence.roster import Status
 from presence_server.live.wire import MOST_WAITING
+from presence_server.presence.states import Status
 from tests.live.silent_wire import NOW, SmallRoom, flushed, observer, running
 
 

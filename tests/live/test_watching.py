@@ -11,10 +11,11 @@ from presence_server.live.audience import Audience
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
 from presence_server.live.update import Update
+from presence_server.presence.entries import Source
 from presence_server.presence.moment import Moment
-from presence_server.presence.roster import Roster, Source
 from tests.conftest import Serve, Visit
 from presence_server.live.wire import MOST_WAITING
+from presence_server.presence.roster import Roster
 from tests.live.silent_wire import SmallRoom, Told, flushed, observer, running
 
 NOW = Moment(0.0, 1_800_000_000)

@@ -9,7 +9,7 @@ from presence_server.live.dialects import MOST_OWN, PRESENCE_V1, TUTORIAL
 from presence_server.live.farewells import NOT_ALLOWED, RESTARTING, SESSION_ENDED, TOO_MUCH
 from presence_server.live.heartbeat import Heartbeat
 from presence_server.live.wire import EventStreamWire, Message, WebSocketWire
-from presence_server.presence.roster import Person, Status
+from presence_server.presence.states import Person, Status
 
 
 class Transport(asyncio.Transport):

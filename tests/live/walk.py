@@ -24,7 +24,7 @@ import aiohttp
 from testing.meters import open_sockets
 from testing.populate import populate
 from presence_server.config import Config
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 from tests.live.stories import Act, Story
 from tests.live.tab import WITHIN, Tab
 from testing.processes import ServerProcess

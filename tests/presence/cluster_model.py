@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from presence_server.presence.records import OWN
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 from tests.presence.judge import Judge
 from tests.presence.simulation import APP, Host, Line, World
 

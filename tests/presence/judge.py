@@ -18,7 +18,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from presence_server.presence.records import OWN
-from presence_server.presence.roster import Person, Roster
+from presence_server.presence.roster import Roster
+from presence_server.presence.states import Person
 from presence_server.presence.timing import BEAT, DEAF, ENDED_WAITS_UNHEARD, ENDINGS
 from tests.presence.attendance import Samples
 from tests.presence.simulation import APP, EPOCH, STEP, Host, World, subject, user_of

@@ -25,7 +25,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN, Notes
 from presence_server.presence.room import app_of
-from presence_server.presence.roster import Person, Status
+from presence_server.presence.states import Person, Status
 from tests.presence.attendance import Attendant
 from tests.presence.database import WRITES_WITHIN, Database, Ending
 

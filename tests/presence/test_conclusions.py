@@ -23,7 +23,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.peers import Life
 from presence_server.presence.records import OWN, Notes, Stay
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 
 EPOCH = 1_800_000_000
 GRACE, LEASE = 8.0, 10.0

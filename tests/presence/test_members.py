@@ -2,7 +2,7 @@
 
 from presence_server.presence.members import Members, Who
 from presence_server.presence.moment import Moment
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 
 
 def at(second: float) -> Moment:

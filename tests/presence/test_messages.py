@@ -21,7 +21,7 @@ from presence_server.presence.messages import (
     encode_tutorial,
     parse_client_message,
 )
-from presence_server.presence.roster import Person
+from presence_server.presence.states import Person
 
 NOW = 1_800_000_000
 MONTH = 30 * 24 * 3600

@@ -16,7 +16,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN, Chosen, Record, Stay
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 from tests.presence.judge import Observer
 
 GRACE = 8.0

@@ -23,7 +23,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
 from presence_server.presence.room import Room
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 from presence_server.presence.visits import Visits
 from tests.live.silent_wire import SilentWire
 from tests.presence.runs import model_runs, unbounded
@@ -426,9 +426,10 @@ class OneNodeModel(RuleBasedStateMachine):
         lines = sum(len(member.connections) for member in members if member is not None)
         assert lines == sum(len(held.connections) for held in self.truth.sessions.values()), "I10"
         roster = self.room.roster
-        assert roster._entries.keys() == roster.here.keys() == set(self.room.own), "I12"
-        assert len(roster._gone) <= REMEMBERED and len(roster._deleted) <= REMEMBERED, "I12"
-        assert not roster._gone.keys() & roster.here.keys(), "I12"
+        assert set(roster._entries.users()) == roster.here.keys() == set(self.room.own), "I12"
+        past = roster._past
+        assert len(past.gone) <= REMEMBERED and len(past._deleted) <= REMEMBERED, "I12"
+        assert not past.gone.keys() & roster.here.keys(), "I12"
         assert sum(roster.counts.values()) == len(roster.here), "I12"
         resting = sum(not held.connections for held in self.truth.sessions.values())
         assert len(self.node._departures._graces) == resting, "I12"

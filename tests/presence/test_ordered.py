@@ -5,8 +5,10 @@ from time import perf_counter
 
 import pytest
 
+from presence_server.presence.entries import Entry, Source
 from presence_server.presence.ordered import Ordered
-from presence_server.presence.roster import PRECEDENCE, Entry, Roster, Source, Status
+from presence_server.presence.roster import Roster
+from presence_server.presence.states import PRECEDENCE, Status
 
 STATUSES: tuple[tuple[Status, ...], ...] = (PRECEDENCE, ("away",), ("online", "busy"))
 

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 from presence_server.presence.choices import Choice
-from presence_server.presence.roster import Entry, Roster, Source, Status, Versions
+from presence_server.presence.entries import Entry, Source
+from presence_server.presence.people import Versions
+from presence_server.presence.roster import Roster
+from presence_server.presence.states import Status
 from tests.presence.judge import Observer
 
 A, B = "node a", "node b"
@@ -293,7 +296,8 @@ def test_i12_no_more_than_some_who_left_are_remembered() -> None:
         table.roster.delete(f"user{number}", 1, 102)
     roster = table.roster
     assert not roster.here and roster.is_empty
-    assert len(roster._gone) == 10 and len(roster._deleted) <= 10 and len(roster._told) <= 10
+    past = roster._past
+    assert len(past.gone) == 10 and len(past._deleted) <= 10 and len(past._told) <= 10
 
 
 def test_coming_and_going_is_told_from_changes_of_status() -> None:

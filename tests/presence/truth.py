@@ -5,7 +5,7 @@ Written down as simply as can be: this judges the rules, in virtual time and on 
 
 from typing import Any
 
-from presence_server.presence.roster import Status
+from presence_server.presence.states import Status
 
 
 class Held:

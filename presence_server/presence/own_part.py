@@ -1,0 +1,125 @@
+"""What this node says of its own people in one room, and what of it is still to be said."""
+
+from collections.abc import Iterator
+
+from presence_server.presence.entries import Entry
+from presence_server.presence.letters import Said
+from presence_server.presence.members import Member, Members
+from presence_server.presence.moment import Moment
+from presence_server.presence.states import Person
+
+# By tag, what is to be said to all; a second: since then somebody is gone.
+Sayings = Iterator[tuple[str, Said | int]]
+
+
+class OwnPart:
+    __slots__ = ("members", "_said", "_unsaid", "_followed")
+
+    def __init__(self) -> None:
+        self.members = Members()
+        self._said: dict[str, Entry] = {}
+        # Whose state is to be said, and who is gone since when.
+        self._unsaid: dict[str, int] = {}
+        self._followed: set[str] = set()
+
+    @property
+    def has_unsaid(self) -> bool:
+        return bool(self._unsaid)
+
+    def said(self, tag: str) -> Entry | None:
+        """What is said of a session."""
+        return self._said.get(tag)
+
+    def say(self, tag: str, person: Person | None, since: int) -> tuple[bool, Entry | None]:
+        """Say how a session is now, which changed at `since`; its user is shown as `person`.
+
+        Whether that is news, and what is said now; None: nothing any more.
+        """
+        member, said = self.members.get(tag), self._said.get(tag)
+        if member is None:
+            if said is None:
+                return False, None
+            del self._said[tag]
+            self._unsaid[tag] = since
+            return True, None
+        member.came = person.here if person is not None else member.came or since
+        if person is not None and person.status == member.status:
+            # Already so on another node: all nodes shall name the same second.
+            since = person.since
+        elif said is not None and said.status == member.status:
+            since = said.since
+        entry = _entry(member, since)
+        if entry == said:
+            return False, said
+        self._said[tag] = entry
+        self._unsaid[tag] = since
+        return True, entry
+
+    def follow(self, user: str, person: Person) -> Iterator[tuple[str, Entry]]:
+        """Name the same seconds of a user as is shown: by tag, what is said otherwise by it."""
+        for tag, member in self.members.of_user(user).items():
+            said = self._said.get(tag)
+            if said is None:
+                continue
+            since = max(said.since, person.since) if said.status == person.status else said.since
+            if (since, person.here) != (said.since, said.came):
+                member.came = person.here
+                self._said[tag] = said._replace(since=since, came=person.here)
+                self._unsaid[tag] = since
+                self._followed.add(member.who.session)
+                yield tag, self._said[tag]
+
+    def take_followed(self) -> set[str]:
+        """The sessions of which something else is said than before."""
+        followed, self._followed = self._followed, set()
+        return followed
+
+    def recede(self, unix: int) -> None:
+        """What is to come after a second is in it: the clock was wrong."""
+        for tag, entry in self._said.items():
+            self._said[tag] = entry.not_after(unix)
+            if self._said[tag] is not entry:
+                self._unsaid[tag] = unix
+        for member in map(self.members.get, self.members):
+            assert member is not None
+            member.said, member.came = min(member.said, unix), min(member.came, unix)
+
+    def take_unsaid(self, now: Moment) -> Sayings:
+        unsaid, self._unsaid = self._unsaid, {}
+        for tag, since in unsaid.items():
+            entry = self._said.get(tag)
+            yield tag, since if entry is None else _said(entry, now)
+
+    def all_said(self, now: Moment) -> Sayings:
+        for tag, entry in self._said.items():
+            yield tag, _said(entry, now)
+
+
+def _entry(member: Member, since: int) -> Entry:
+    who, is_open = member.who, member.is_open
+    return Entry(
+        who.user,
+        who.account,
+        member.status,
+        since,
+        None if is_open else member.left.elapsed,
+        0 if is_open else member.left.unix,
+        member.order,
+        member.about,
+        member.came,
+    )
+
+
+def _said(entry: Entry, now: Moment) -> Said:
+    resting = None if entry.left is None else now.elapsed - entry.left
+    return Said(
+        entry.user,
+        entry.account,
+        entry.status,
+        entry.since,
+        resting,
+        entry.left_second,
+        entry.order,
+        entry.about,
+        entry.came,
+    )

@@ -42,6 +42,10 @@ class Presence(Protocol):
     def unheard(self) -> bool:
         """Whether other nodes may say what cannot be heard."""
 
+    @property
+    def well_heard(self) -> Collection[str]:
+        """The nodes whose notes do not matter, for all that they say is heard."""
+
     def take_record(self, *, whole: bool = False) -> Record:
         """What changed since the last record; on demand all that holds."""
 
@@ -167,16 +171,19 @@ class Store:
             self._presence.heed(Notes(counters, None, missed, self._writes(began)), began)
             return
         known = self._read or {}
+        unread = frozenset(self._presence.well_heard)
         stays: dict[str, list[Stay]] = {}
         stopped: dict[str, list[Stay]] = {}
         choices: list[Chosen] = []
-        for name, node in found.items():
+        to_read = {name: node for name, node in found.items() if name not in unread}
+        for name, node in to_read.items():
             if node.changed != known.get(name):
                 written = await notes.stays_of(self._database, name)
                 (stopped if node.stopped else stays)[name] = written
                 choices += await notes.choices_of(self._database, name, known.get(name, 0))
-        self._read = {name: node.changed for name, node in found.items()}
-        self._presence.heed(Notes(counters, stays, choices, self._writes(began), stopped), began)
+        self._read = {name: node.changed for name, node in to_read.items()}
+        can_write = self._writes(began)
+        self._presence.heed(Notes(counters, stays, choices, can_write, stopped, unread), began)
 
     async def forget_dropped(self) -> None:
         """A server that starts later must not bring back whom the others have let go."""

@@ -31,6 +31,7 @@ class FakeNode:
         self.name = name
         self.peers: set[str] = set()
         self.unheard = False
+        self.well_heard: set[str] = set()
         self.here: dict[tuple[str, str], Stay] = {}
         self.adopted: list[Stay] = []
         self.heeded: list[Notes] = []
@@ -265,6 +266,25 @@ async def test_notes_of_others_are_read_while_these_cannot_be_heard(db: Database
     counters, stays, choices = two.node.heeded.pop()[:3]
     assert (counters, stays) == ({"one": 3}, None)
     assert [choice.user for choice in sorted(choices)] == ["mia", "noah"]
+
+
+@pytest.mark.both_databases
+async def test_nothing_is_read_of_nodes_that_are_heard_while_another_is_not(db: Database) -> None:
+    one, two, three = Running(db, "one"), Running(db, "two"), Running(db, "three")
+    mia, noah = here("mia"), here("noah")
+    for node, stay in ((one, mia), (three, noah)):
+        node.node.put(stay)
+        await node.store.write()
+    two.node.unheard, two.node.well_heard = True, {"one"}
+    await two.store.read()
+    noted = two.node.heeded.pop()
+    assert noted.stays == {"three": [noah]} and noted.unread == {"one"}
+    assert noted.counters == {"one": 1, "three": 1}
+    # What it wrote down is read as soon as it matters, whether or not it has changed since.
+    two.node.well_heard = set()
+    await two.store.read()
+    noted = two.node.heeded.pop()
+    assert noted.stays == {"one": [mia]} and not noted.unread
 
 
 @pytest.mark.both_databases

@@ -64,9 +64,13 @@ class Others:
     def is_unheard(self, now: Moment) -> bool:
         """Whether other nodes may say what cannot be heard, so that their notes matter."""
         return self._hearing.contact is not Contact.HEARS or any(
-            peer.life is not Life.CURRENT or now.elapsed - peer.heard > self._timing.deaf
-            for _, peer in self._peers.living()
+            not self._hears(peer, now) for _, peer in self._peers.living()
         )
+
+    def well_heard(self, now: Moment) -> frozenset[str]:
+        """The nodes whose notes do not matter, for all that they say is heard."""
+        living = self._peers.living()
+        return frozenset(name for name, peer in living if self._hears(peer, now))
 
     def take_opened(self) -> list[tuple[Source, float]]:
         """The sessions of which a node has said that they have a line there that has told something
@@ -280,7 +284,8 @@ class Others:
             peer = None if name == self._me else self._peers.find_noted(name, counter, now)
             if peer is None:
                 continue
-            moved = peer.count(counter, read_at, with_stays=notes.stays is not None)
+            with_stays = notes.stays is not None and name not in notes.unread
+            moved = peer.count(counter, read_at, with_stays=with_stays)
             if moved and peer.life is Life.SILENT:
                 peer.life = Life.NOTED
         if notes.others_could_write:
@@ -313,7 +318,7 @@ class Others:
 
     def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
         # What was heard is newer, until it has surely been written.
-        if peer.life is Life.CURRENT and self._hears(peer, now):
+        if self._hears(peer, now):
             return
         if peer.noted is not None and peer.written_at >= peer.heard:
             stays, peer.noted = peer.noted, None
@@ -322,8 +327,10 @@ class Others:
             peer.believed_at = peer.written_at
 
     def _hears(self, peer: Peer, now: Moment) -> bool:
+        """Whether all that it says is heard."""
         heard_lately = now.elapsed - peer.heard <= self._timing.deaf
-        return self._hearing.contact is Contact.HEARS and heard_lately
+        hears = self._hearing.contact is Contact.HEARS and heard_lately
+        return hears and peer.life is Life.CURRENT
 
 
 @lru_cache(maxsize=4096)

@@ -4,7 +4,7 @@ No clock stands in these: the clocks of two nodes, or of one before and after a 
 agree.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -76,7 +76,8 @@ class Notes(NamedTuple):
     all that each wrote down whose stays have changed since they were read last; None while nothing
     is read, for the nodes can be heard. `others_could_write`: as far as this node could itself;
     otherwise it says nothing of a node that it has not written. `stopped` has, by node, all that
-    those wrote down that have stopped properly, if anything of it has not been read before.
+    those wrote down that have stopped properly, if anything of it has not been read before. Of the
+    `unread` no stays were read, for these nodes could be heard.
     """
 
     counters: Mapping[str, int]
@@ -84,3 +85,4 @@ class Notes(NamedTuple):
     choices: Sequence[Chosen]
     others_could_write: bool = True
     stopped: Mapping[str, Sequence[Stay]] = MappingProxyType({})
+    unread: Collection[str] = ()

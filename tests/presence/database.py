@@ -70,7 +70,9 @@ class Database:
         self.nodes[name] = NodeRow(counter)
         self._enter(name, record, now, heeded, False)
 
-    def read(self, but: str, *, with_stays: bool, now: float) -> Notes:
+    def read(
+        self, but: str, *, with_stays: bool, now: float, unread: frozenset[str] = frozenset()
+    ) -> Notes:
         living = {n: row for n, row in self.nodes.items() if n != but and not row.stopped}
         counters = {name: node.counter for name, node in living.items()}
         choices = list(self.choices.values())
@@ -79,10 +81,10 @@ class Database:
         stays = {
             name: [_at(row, now) for row in node.stays.values()]
             for name, node in self.nodes.items()
-            if name != but
+            if name != but and name not in unread
         }
         stopped = {name: stays.pop(name) for name in stays.keys() - living.keys()}
-        return Notes(counters, stays, choices, stopped=stopped)
+        return Notes(counters, stays, choices, stopped=stopped, unread=unread)
 
     def take_over(
         self, heir: str, names: set[str], lease: float, now: float, *, others: bool

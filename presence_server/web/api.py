@@ -1,7 +1,5 @@
 """The list of users for programs."""
 
-from dataclasses import asdict
-
 from aiohttp import web
 
 from presence_server.keys import IDENTITY
@@ -25,7 +23,7 @@ async def list_users(request: web.Request) -> web.Response:
     more = len(rows) > limit
     return web.json_response(
         {
-            "users": [asdict(row) for row in rows[:limit]],
+            "users": [row._asdict() for row in rows[:limit]],
             "next": rows[limit - 1].username if more else None,
         }
     )

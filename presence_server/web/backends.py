@@ -29,6 +29,7 @@ from presence_server.web.queries import (
 )
 from presence_server.web.room_lines import check_space
 from presence_server.web.rooms import MOST, USUAL
+from presence_server.web.turnstile import TURNSTILE
 
 _MOST_ASKED = 1_000
 _SHORTEST_TTL, _LONGEST_TTL = 10, 3_600  # seconds
@@ -59,6 +60,7 @@ async def list_visits(request: web.Request) -> web.Response:
         found = await visits.find(request.app[DATABASE], asked, limit + 1)
     except DatabaseUnavailable as error:
         raise Problem(503, "busy", "Visits cannot be read just now.", 1) from error
+    await request.app[TURNSTILE].go_on()
     last = found[limit - 1] if len(found) > limit else None
     return web.json_response(
         {

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from presence_server.presence.messages import MessageError, parse_object
 from presence_server.web.problems import Problem
+from presence_server.web.turnstile import TURNSTILE
 
 LARGEST = 16 * 1024  # bytes
 BODY_TIMEOUT = 10  # seconds
@@ -55,6 +56,7 @@ async def read_json(request: web.Request) -> dict[str, Any]:
     if request.content_type != "application/json" or not is_utf8(request):
         raise Problem(415, "not_json", "The body must be application/json, in UTF-8.")
     body = await read_body(request)
+    await request.app[TURNSTILE].go_on()
     try:
         return parse_object(body.decode())
     except UnicodeDecodeError:

@@ -4,8 +4,7 @@ import heapq
 import re
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -15,6 +14,7 @@ from presence_server.live.service import PresenceService
 from presence_server.presence.choices import words_of
 from presence_server.presence.states import PRECEDENCE, Person, Status
 from presence_server.presence.timing import CLOCKS_DIFFER
+from presence_server.web.turnstile import TURNSTILE
 
 # Whoever is busy is online, too.
 ONLINE: tuple[Status, ...] = ("online", "busy")
@@ -23,8 +23,7 @@ AWAY: tuple[Status, ...] = ("away",)
 _USERNAME_PART = re.compile(r"[A-Za-z0-9_.-]{0,32}")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """Somebody as others see them; `since` is None if nobody knows or nobody is told."""
 
     username: str
@@ -49,6 +48,7 @@ async def everybody(
     app: web.Application, *, after: str | None, search: str, limit: int
 ) -> list[Row]:
     found = await users.page(app[DATABASE], after, search, limit)
+    await app[TURNSTILE].go_on()
     presence = app[PRESENCE]
     return [
         _row(presence, name, presence.status_of(name), presence.left(name) or last_seen)
@@ -85,7 +85,10 @@ async def _named_here(
     app: web.Application, search: str, statuses: Collection[Status]
 ) -> list[str]:
     """Those who are here and have a word in their name that begins like this."""
-    named = await profiles.named(app[DATABASE], search) if search else []
+    if not search:
+        return []
+    named = await profiles.named(app[DATABASE], search)
+    await app[TURNSTILE].go_on()
     here = app[PRESENCE].here
     return [name for name in named if name in here and here[name].status in statuses]
 

@@ -195,7 +195,11 @@ class Connection(RequestHandler):
             data = data[: self.on_frames(len(data))]
         super().data_received(data)
         if (self._intake.unwanted or 0) > _MOST_UNWANTED:
-            self._pause_transport_reading()
+            if self._is_line:
+                # The end of a line that is not read would not be seen.
+                self.cut()
+            else:
+                self._pause_transport_reading()
         if not self._messages:
             return
         message, payload = self._messages[-1]
@@ -221,6 +225,7 @@ class Connection(RequestHandler):
             sock.setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)
         # Nobody asks for anything else on it.
         self._messages = _NO_MESSAGES
+        self._intake.stop()
         self._waiting.leave(self)
         self._stop_timer()
         self._forget_headers()

@@ -197,7 +197,7 @@ async def test_whoever_reads_a_stream_slowly_is_for_the_hub_to_judge(
     alice = await visit(server, "alice")
     for number in range(15_000):
         server.app[PRESENCE].claim(OWN, Who(f"session-{number}", f"somebody-{number}"))
-    async with raw(server, alice, "HTTP/1.1", receive_buffer=4096) as reader:
+    async with raw(server, alice, "HTTP/1.1", receive_buffer=4096) as (reader, _):
         await asyncio.sleep(1)
         async with asyncio.timeout(10):
             read = b""
@@ -207,10 +207,22 @@ async def test_whoever_reads_a_stream_slowly_is_for_the_hub_to_judge(
         assert len(read) > 15_000 * 20
 
 
+async def test_whoever_goes_on_talking_over_a_stream_is_cut_off(
+    serve_streams: ServeStreams, visit: Visit
+) -> None:
+    server = await serve_streams(grace=0)
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    async with bob.live() as watching:
+        async with raw(server, alice, "HTTP/1.1", receive_buffer=4096) as (_, writer):
+            await watching.sees("alice", "online")
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 30_000)
+            await watching.sees("alice", "offline")
+
+
 @asynccontextmanager
 async def raw(
     server: TestServer, visitor: Visitor, version: str, receive_buffer: int
-) -> AsyncIterator[asyncio.StreamReader]:
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.setblocking(False)
@@ -218,13 +230,15 @@ async def raw(
     reader, writer = await asyncio.open_connection(sock=sock, limit=4096)
     cookie = "; ".join(f"{c.key}={c.value}" for c in visitor.http.cookie_jar)
     writer.write(f"GET /events {version}\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode())
-    yield reader
-    writer.close()
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
 
 
 async def test_an_old_client_is_refused(serve_streams: ServeStreams, visit: Visit) -> None:
     server = await serve_streams()
     alice = await visit(server, "alice")
-    async with raw(server, alice, "HTTP/1.0", receive_buffer=4096) as reader:
+    async with raw(server, alice, "HTTP/1.0", receive_buffer=4096) as (reader, _):
         async with asyncio.timeout(5):
             assert b" 505 " in await reader.readline()

@@ -1,9 +1,16 @@
 """How many requests begin, or go on, in one turn of the event loop."""
 
 import asyncio
+from collections import Counter
 from itertools import pairwise
+from typing import Any
 
+import pytest
+
+from presence_server.accounts import users
+from presence_server.keys import PRESENCE
 from presence_server.web.turnstile import _GONE_IN_ONE_TURN, _IN_ONE_TURN, Turnstile
+from tests.conftest import Serve, Visit
 
 
 async def test_a_crowd_comes_in_by_turns_and_in_its_order() -> None:
@@ -65,3 +72,34 @@ async def test_those_who_are_gone_take_little_room() -> None:
     assert in_each[-1] == crowd and len(in_each) < 20
     most = max(now - before for before, now in pairwise(in_each))
     assert most <= _GONE_IN_ONE_TURN
+
+
+async def test_lists_for_programs_are_made_by_turns(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve(max_sockets_per_address=0)
+    alice = await visit(server, "alice")
+    read = asyncio.Event()
+    turn, asked, made_in = 0, 0, Counter[int]()
+
+    async def page(*values: Any) -> list[tuple[str, None]]:
+        nonlocal asked
+        asked += 1
+        # What all of them wait for comes in one turn.
+        await read.wait()
+        return [("bob", None)]
+
+    def left(username: str) -> None:
+        made_in[turn] += 1
+
+    monkeypatch.setattr(users, "page", page)
+    monkeypatch.setattr(server.app[PRESENCE], "left", left)
+    crowd = [asyncio.ensure_future(alice.get("/api/users")) for _ in range(10 * _IN_ONE_TURN)]
+    while asked < len(crowd):
+        await asyncio.sleep(0.01)
+    read.set()
+    while not all(task.done() for task in crowd):
+        turn += 1
+        await asyncio.sleep(0)
+    assert {task.result().status for task in crowd} == {200}
+    assert made_in.total() == len(crowd) and max(made_in.values()) <= _IN_ONE_TURN

@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 
 .PHONY: run example install quick test check browser nginx postgresql node bench compare \
-	hundred-thousand soak drill fuzz model mutants screenshots icons pins clean
+	hundred-thousand soak drill fuzz model mutants screenshots icons docs release sbom pins clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -37,7 +37,7 @@ install:
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.
-test: check browser nginx postgresql node
+test: check browser nginx postgresql node .venv/.done-release
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m 'not alone and not drill' $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -n 4 -m drill $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5
@@ -112,11 +112,20 @@ screenshots: browser
 icons: browser
 	$(BIN)/python -m tests.icons
 
+# What is published of a version, tried and with its hashes, in dist/: docs/releasing.md.
+release: .venv/.done-release
+	@$(BIN)/python -m testing.release $(if $(TAG),--tag $(TAG)) $(ARGS)
+
+# The software bill of materials alone (CycloneDX), in dist/.
+sbom: .venv/.done-release
+	@$(BIN)/python -m testing.release --bill
+
 # Writes down anew, with their hashes, what setup.cfg and constraints.txt name. Needs uv.
 pins:
 	uv pip compile $(PINS) setup.cfg requirements-build.in --output-file requirements.txt
 	uv pip compile $(PINS) --extra test setup.cfg --output-file requirements-test.txt
-	uv pip compile $(PINS) requirements-mutants.in --output-file requirements-mutants.txt
+	for set in mutants docs release; do \
+		uv pip compile $(PINS) requirements-$$set.in --output-file requirements-$$set.txt || exit; done
 PINS := --quiet --universal --generate-hashes --python-version 3.11 --constraint constraints.txt \
 	--no-annotate --no-header --no-emit-index-url --upgrade
 
@@ -136,6 +145,12 @@ OURS := --quiet --disable-pip-version-check --no-deps --no-build-isolation
 	$(BIN)/python -m pip install $(HASHED) -r requirements-test.txt
 	$(BIN)/python -m pip install $(OURS) -e .
 	@touch .venv/.done $@
+
+# Tools with much that nothing else needs have an environment of their own.
+.venv/.done-%: requirements-%.txt | .venv/.done-test
+	$(BIN)/python -m venv --clear .venv/$*
+	.venv/$*/bin/python -m pip install $(HASHED) -r $<
+	@touch $@
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and there is none on the PATH."; exit 1; }

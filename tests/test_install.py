@@ -1,6 +1,5 @@
 """What people install is whole: pages, static files and the schema come along."""
 
-import asyncio
 import os
 import shutil
 import subprocess
@@ -13,11 +12,9 @@ from pathlib import Path
 import pytest
 
 from presence_server.resources import ROOT
-from testing.visitor import Visitor
+from testing.installed import bare_environment, serves
 
 NOT_SOURCE = (".*", "build", "dist", "*.egg-info", "__pycache__", "*.sqlite3*")
-LISTENS_WITHIN = 20
-
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
@@ -34,11 +31,6 @@ def run(*command: str | Path) -> str:
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
-
-
-def bare_environment() -> dict[str, str]:
-    """Without what would make the checkout importable."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PRESENCE_"))}
 
 
 def carried() -> Iterator[str]:
@@ -82,42 +74,16 @@ async def test_installed_from_its_folder_it_serves_from_any_other(
     run("make", "-C", source, "install", f"PREFIX={prefix}", f"PYTHON={sys.executable}")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    server = await asyncio.create_subprocess_exec(
-        *(prefix / "bin" / "presence-server", "--port=0", "--bcrypt-cost=4"),
-        cwd=elsewhere,
-        env=bare_environment(),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert server.stdout is not None
-        async with asyncio.timeout(LISTENS_WITHIN):
-            line = (await server.stdout.readline()).decode()
-        async with Visitor.at(line.removeprefix("Listening on ").strip()) as visitor:
-            await visitor.enter("alice")
-            page = await visitor.get("/")
-            assert "alice: Online" in page.text
-            for path in static_paths(page.text):
-                assert (await visitor.get(path)).status == 200, path
-        assert (elsewhere / "presence.sqlite3").exists()
-        server.terminate()
-        async with asyncio.timeout(LISTENS_WITHIN):
-            assert await server.wait() == 0
-    finally:
-        if server.returncode is None:
-            server.kill()
-        await server.communicate()
-
-
-def static_paths(page: str) -> set[str]:
-    paths = {part.split('"')[0] for part in page.split('"/static/')[1:]}
-    assert paths
-    return {f"/static/{path}" for path in paths}
+    await serves(prefix / "bin" / "presence-server", elsewhere)
 
 
 def test_the_wheel_carries_every_file(source: Path, tmp_path: Path) -> None:
     # The wheel is built from the sdist, so this holds for both.
     told = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, source)
     assert "Warning" not in told, told
+    twine = Path(sys.prefix) / "release" / "bin" / "twine"
+    if twine.exists() or "CI" in os.environ:
+        run(twine, "check", "--strict", *tmp_path.iterdir())
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

@@ -18,7 +18,7 @@ def pins(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.txt", "requirements-test.txt", "requirements-mutants.txt"]
+    "name", sorted(file.name for file in ROOT.glob("requirements*.txt"))
 )
 def test_what_is_installed_is_pinned_and_has_hashes(name: str) -> None:
     text = re.sub(r"^#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE)
@@ -32,8 +32,10 @@ def test_all_say_the_same_versions() -> None:
     versions = pins("constraints.txt")
     assert pins("requirements-test.txt") == versions
     assert pins("requirements.txt").items() <= versions.items()
-    shared = pins("requirements-mutants.txt").items() & versions.items()
-    assert {name for name, _ in shared} == pins("requirements-mutants.txt").keys() & versions.keys()
+    for tools in ("mutants", "docs", "release"):
+        others = pins(f"requirements-{tools}.txt")
+        shared = others.keys() & versions.keys()
+        assert {name: others[name] for name in shared}.items() <= versions.items()
 
 
 def test_the_build_backend_is_pinned_too() -> None:

@@ -6,7 +6,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 
 .PHONY: run example install quick test check browser nginx postgresql node bench compare \
-	hundred-thousand soak drill fuzz model mutants screenshots icons docs release sbom pins clean
+	hundred-thousand soak drill fuzz model mutants screenshots icons docs release sbom \
+	container pins clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -119,6 +120,10 @@ release: .venv/.done-release
 # The software bill of materials alone (CycloneDX), in dist/.
 sbom: .venv/.done-release
 	@$(BIN)/python -m testing.release --bill
+
+# The steps of the Containerfile without a container engine, in a Debian made for it. Needs root.
+container: .venv/.done-test
+	@$(BIN)/python -m testing.container
 
 # Writes down anew, with their hashes, what setup.cfg and constraints.txt name. Needs uv.
 pins:

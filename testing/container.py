@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -125,7 +126,8 @@ def take(name: str, rest: str, stage: Stage) -> None:
         case "USER":
             stage.user = rest
         case "ENV":
-            stage.variables |= [rest.split("=", 1)]
+            variable, _, value = rest.partition("=")
+            stage.variables[variable] = value
         case "HEALTHCHECK":
             stage.health = json.loads(rest.partition("CMD ")[2])
         case "ENTRYPOINT":
@@ -153,10 +155,17 @@ async def serves(stage: Stage) -> None:
         async with Visitor.at(f"http://127.0.0.1:{port}") as visitor:
             await visitor.enter("alice")
             assert "alice: Online" in (await visitor.get("/")).text
-    finally:
-        server.terminate()
+        os.kill(_child_of(server.pid), signal.SIGTERM)
         async with asyncio.timeout(_ENDS_WITHIN):
-            await server.communicate()
+            assert await server.wait() == 0
+    finally:
+        if server.returncode is None:
+            server.kill()
+        await server.communicate()
+
+
+def _child_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
 
 
 if __name__ == "__main__":

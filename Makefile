@@ -38,7 +38,7 @@ install:
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.
-test: check browser nginx postgresql node .venv/.done-release
+test: check browser nginx postgresql node .venv/.done-docs .venv/.done-release
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m 'not alone and not drill' $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -n 4 -m drill $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5
@@ -112,6 +112,13 @@ screenshots: browser
 # What browsers take for icons, from static/icon.svg.
 icons: browser
 	$(BIN)/python -m tests.icons
+
+# The README and docs/ as a site, in build/docs; every link between pages must lead somewhere. Those to
+# elsewhere, over the network: make docs ARGS='-b linkcheck'
+docs: .venv/.done-docs
+	@.venv/docs/bin/python -m sphinx --quiet --fail-on-warning --keep-going $(ARGS) \
+		-c docs/site -d build/doctrees . build/docs
+	@echo "Open build/docs/index.html."
 
 # What is published of a version, tried and with its hashes, in dist/: docs/releasing.md.
 release: .venv/.done-release

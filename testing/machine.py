@@ -1,9 +1,11 @@
-"""The machine that figures were measured on."""
+"""The machine that figures were measured on, and the version that was measured."""
 
 import os
 import platform
 import time
 from pathlib import Path
+
+from presence_server import __version__
 
 
 def machine() -> dict[str, str | int | None]:
@@ -20,5 +22,6 @@ def machine() -> dict[str, str | int | None]:
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
+        "version": __version__,
         "when": time.strftime("%Y-%m-%d"),
     }

@@ -1,10 +1,22 @@
 """That the comparison says what it found."""
 
+import json
+import re
 from dataclasses import replace
 
 from benchmarks import figures, report
 from benchmarks.fanout import Result
 from benchmarks.report import Cell, Comparison, trouble_in
+from presence_server import __version__
+from presence_server.resources import ROOT
+
+BLOCK = re.compile(r"<!-- (make [\w-]+) writes from here -->(.*?)<!-- to here -->", re.DOTALL)
+RUNS = {
+    "make bench": "benchmarks.json",
+    "make compare": "comparison.json",
+    "make hundred-thousand": "hundred-thousand.json",
+    "make drill": "faults.json",
+}
 
 RESULT = Result(
     server="ours",
@@ -59,3 +71,33 @@ def test_the_readme_repeats_what_the_run_found() -> None:
     text = figures.README.read_text()
     assert text.count("<!-- figure ") >= 3
     assert figures.filled(text) == text
+
+
+def blocks() -> dict[str, str]:
+    """What a run wrote into a page, by the words of its mark."""
+    found: dict[str, str] = {}
+    for page in (ROOT / "docs").glob("*.md"):
+        for who, text in BLOCK.findall(page.read_text()):
+            found[who] = found.get(who, "") + text
+    return found
+
+
+def test_every_block_is_of_the_run_whose_figures_are_kept() -> None:
+    written = blocks()
+    for who, file in RUNS.items():
+        content = json.loads((ROOT / "docs" / file).read_text())
+        machine = content["machine"]
+        for fact in ("processor", "python", *(["when"] if "when" in machine else [])):
+            assert f"{fact} {machine[fact]}" in written[who], who
+        for verdict in content.get("verdicts", []):
+            row = f"| {verdict['what']} | {verdict['measured']} | {verdict['budget']} |"
+            assert f"{row} {'met' if verdict['met'] else '**missed**'} |" in written[who]
+
+
+def test_a_budget_that_is_missed_is_missed_where_the_figure_stands() -> None:
+    slow = replace(RESULT, observers=10_000, p99_ms=1200.0, lost=3)
+    content = json.loads(report.encode(Comparison(cells=[Cell.of(slow)])))
+    assert figures.in_words("crowd-p99", content) == "1,200 ms, **missed**"
+    assert figures.in_words("crowd-lost", content) == "3 of 1,000,000, **missed**"
+    assert figures.in_words("crowd-memory", content) == "19 KiB"
+    assert figures.in_words("run", content).startswith(__version__)

@@ -1,4 +1,4 @@
-"""Every command of the README is run here, or is what the Makefile runs."""
+"""Every command that begins a page is run here, or is what the Makefile runs."""
 
 import asyncio
 import os
@@ -13,18 +13,19 @@ import pytest
 from presence_server.resources import ROOT
 from testing.redis_server import RedisServer, free_port
 
-README = (ROOT / "README.md").read_text()
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/operations.md")
 MAKEFILE = (ROOT / "Makefile").read_text()
 BIN = Path(sys.executable).parent
 LISTENS_WITHIN = 40
 
+TEXT = "\n".join((ROOT / page).read_text() for page in PAGES)
 COMMANDS = [
     # `make run      # http://127.0.0.1:8000`
     line.partition(" # ")[0].strip()
-    for line in re.findall(r"^    (\S.*)$", README, re.MULTILINE)
-    if not line.startswith("<")
+    for line in re.findall(r"^    (\S.*)$", TEXT, re.MULTILINE)
+    if re.match(r"(\w+=\S+ )?(make|python3|\.venv/bin/\S+) ", line)
 ]
-INLINE = re.findall(r"`(make run[^`]*)`", README)
+INLINE = re.findall(r"`(make run [^`]*)`", TEXT)
 SERVES = [command for command in (*COMMANDS, *INLINE) if re.search("make run|presence_s", command)]
 
 _PIP = ".venv/bin/pip install"

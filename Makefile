@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 .PHONY: run example install quick test check browser nginx postgresql node bench compare \
 	hundred-thousand soak drill fuzz model mutants screenshots icons docs release sbom \
-	container pins clean
+	container fresh pins clean
 
 # Flags for the server: make run ARGS='--port 9000'
 run: .venv/.done
@@ -131,6 +131,10 @@ sbom: .venv/.done-release
 # The steps of the Containerfile without a container engine, in a Debian made for it. Needs root.
 container: .venv/.done-test
 	@$(BIN)/python -m testing.container
+
+# `make run` on a machine with git, make and Python only: a Debian made for it. Needs root.
+fresh: .venv/.done-test
+	@$(BIN)/python -m testing.fresh
 
 # Writes down anew, with their hashes, what setup.cfg and constraints.txt name. Needs uv.
 pins:

@@ -24,7 +24,7 @@ from testing.visitor import Visitor
 # The images are Debian's stable with a Python, and slim ones the same with less.
 SUITE = "trixie"
 DEBIAN = ROOT / "build" / SUITE
-INCLUDED = "ca-certificates,make,python3,python3-venv"
+INCLUDED = "ca-certificates,git,make,python3,python3-venv"
 MISSING = "This needs root and debootstrap (Debian: apt-get install debootstrap)."
 # What a step finds there of the machine: the ways to the package registries.
 _OF_THE_MACHINE = ("/etc/resolv.conf", "/etc/ssl/certs/ca-certificates.crt")
@@ -56,8 +56,8 @@ class Stage:
 
 
 def main() -> int:
-    if os.getuid() or not shutil.which("debootstrap"):
-        print(MISSING, file=sys.stderr)
+    if told := missing():
+        print(told, file=sys.stderr)
         return 1
     if not DEBIAN.exists():
         make_debian()
@@ -65,6 +65,10 @@ def main() -> int:
         asyncio.run(serves(build(Path(folder))))
     print("Its health check and a visitor are content.")
     return 0
+
+
+def missing() -> str | None:
+    return MISSING if os.getuid() or not shutil.which("debootstrap") else None
 
 
 def make_debian() -> None:
@@ -155,17 +159,22 @@ async def serves(stage: Stage) -> None:
         async with Visitor.at(f"http://127.0.0.1:{port}") as visitor:
             await visitor.enter("alice")
             assert "alice: Online" in (await visitor.get("/")).text
-        os.kill(_child_of(server.pid), signal.SIGTERM)
+    finally:
+        await end(server)
+    assert server.returncode == 0
+
+
+async def end(server: asyncio.subprocess.Process) -> None:
+    """As an engine does it: by a signal to the first process inside."""
+    if server.returncode is None:
+        (first,) = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        os.kill(int(first), signal.SIGTERM)
+    try:
         async with asyncio.timeout(_ENDS_WITHIN):
-            assert await server.wait() == 0
+            await server.communicate()
     finally:
         if server.returncode is None:
             server.kill()
-        await server.communicate()
-
-
-def _child_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text())
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def name_problem(name: str) -> str | None:
         kind in _REFUSED and character not in _JOINERS
         for character, kind in zip(name, kinds, strict=True)
     ):
-        return "A name cannot have characters that nobody sees, of control or direction."
+        return "A name cannot have invisible characters."
     if name and not any(kind[0] in "LNPS" for kind in kinds):
         return "A name needs a character that can be seen."
     return None

@@ -215,7 +215,7 @@ async def _resync(db: Database, name: str) -> None:
     if app.settings.webhook is None:
         raise Refused(f"{app.name} has no webhook: `app set {app.name} --webhook URL`.")
     await register.resync(db, app.id)
-    print(f"{app.name} is told anew who is here.")
+    print(f"{app.name} is told again who is here.")
 
 
 async def _print_token(db: Database, config: Config, args: argparse.Namespace) -> None:

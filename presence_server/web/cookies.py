@@ -199,7 +199,7 @@ def cookie_problem(request: web.Request) -> str | None:
     values = _values(request)
     if len(values) > 1:
         return (
-            "Your browser sent two cookies of this site's name, so that neither can be trusted."
+            "Your browser sent two cookies with this site's name, so neither can be trusted."
             " Delete the cookies of this site and try again."
         )
     if values:

@@ -79,7 +79,7 @@ _ENDED: dict[str, str] = {
     Reason.DELETED: "Your account has been deleted.",
     Reason.ENDED: "This device was logged out from another one.",
 }
-_EXPIRED = "You were logged out, as this device had not been used for long."
+_EXPIRED = "You were logged out because this device had not been used for a long time."
 
 
 async def add_slash(request: web.Request) -> web.Response:

@@ -94,7 +94,7 @@ async def test_an_app_from_its_first_day_to_its_last(
         "made a new key for wiki",
         "dropped the previous key of wiki",
         "changed the app wiki",
-        "told anew who is here wiki",
+        "told again who is here wiki",
         "deleted the app wiki",
     ]
 

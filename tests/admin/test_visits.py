@@ -112,7 +112,7 @@ async def test_senseless_questions_about_visits(
     serve: Serve, administrator: Administrator
 ) -> None:
     alice = await administrator(await serve())
-    assert "is not written down" in (await alice.get("/admin/visits/")).text
+    assert "Visits are not kept" in (await alice.get("/admin/visits/")).text
     for query in ("day=x&time=y", "day=0001-01-01", "day=9999-12-31", "time=25:00", "user=%00"):
         assert (await alice.get(f"/admin/visits/?{query}")).status == 200, query
     for query in ("app=wiki&room=r", "app=%00", "app=wiki"):

@@ -210,7 +210,7 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     of_wiki = page.url
     await page.get_by_label("Where its backend is told of changes").fill("http://127.0.0.1:9/hook")
     await press(alice, "Save")
-    await press(alice, "Tell it anew who is here")
+    await press(alice, "Tell it again who is here")
     await expect(page.get_by_text("It has been told all there is to tell.")).to_be_visible()
     await press(alice, "Make a new key")
     assert (await secret(page)).startswith("key_")

@@ -135,7 +135,7 @@ async def test_the_name_is_filled_in_after_the_sign_up(serve: Serve, visit: Visi
         (Reason.PASSWORD, "Your password was changed, and all other devices are"),
         (Reason.DELETED, "Your account has been deleted."),
         (Reason.DISABLED, "Your account was switched off by whoever runs this site."),
-        (Reason.EXPIRED, "You were logged out, as this device had not been used"),
+        (Reason.EXPIRED, "You were logged out because this device had not been used"),
     ],
 )
 @pytest.mark.both_databases

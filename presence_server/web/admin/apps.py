@@ -49,9 +49,9 @@ _ACTS = {
         "The previous key of {} holds no more.",
     ),
     "resync": _Act(
-        "told anew who is here",
+        "told again who is here",
         lambda ends, app: register.resync(ends, app.id),
-        "{} is told anew who is here.",
+        "{} is told again who is here.",
     ),
     "delete": _Act(
         "deleted the app",

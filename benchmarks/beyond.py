@@ -1,4 +1,4 @@
-"""What 100 nodes and a million people would take, reckoned from what one machine does."""
+"""What 100 nodes and a million people would take, extrapolated from what one machine does."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -21,11 +21,11 @@ PACE = 0.1
 
 
 def write(ours: Sequence[Result], limits: Sequence[Limit], nodes: Sequence[Nodes]) -> None:
-    lines = ["| | reckoned | how |", "|---|---|---|", *reckoning(ours, limits, nodes)]
+    lines = ["| | extrapolated | how |", "|---|---|---|", *extrapolation(ours, limits, nodes)]
     figures.put_between(PAGE, "make compare", "\n".join(lines))
 
 
-def reckoning(
+def extrapolation(
     ours: Sequence[Result], limits: Sequence[Limit], nodes: Sequence[Nodes]
 ) -> Iterator[str]:
     changes = 2 * PEOPLE / STAY

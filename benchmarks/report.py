@@ -306,7 +306,7 @@ def _nodes(points: Sequence[Nodes]) -> tuple[Chart, str]:
 
 
 def write(comparison: Comparison) -> None:
-    """Into the documentation: tables, pictures, figures, and what is reckoned from them."""
+    """Into the documentation: tables, pictures, figures, and what is extrapolated from them."""
     RESULTS.write_text(encode(comparison))
     for name, (chart, _) in charts(comparison).items():
         (PICTURES / f"growth-{name}.svg").write_text(chart.svg())

@@ -211,7 +211,7 @@ INVALID = [
     (with_claims(exp=str(NOW + 600)), "no exp"),
     (with_claims(exp=True), "no exp"),
     (with_claims(exp=[NOW]), "no exp"),
-    (signed(HEADER, json.dumps(CLAIMS).replace(str(NOW + 600), "1e999")), "no exp"),
+    (signed(HEADER, json.dumps(CLAIMS).replace(str(NOW + 600), "1e999")), "no JSON object"),
     (signed(HEADER, json.dumps(CLAIMS).replace(str(NOW + 600), "9" * 400)), "no exp"),
     (with_claims(iat=None), "no iat"),
     (with_claims(iat="now"), "no iat"),

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from presence_server.accounts import users
 from presence_server.presence.records import OWN, Chosen, Record, Stay
+from presence_server.presence.roster import PRECEDENCE
 from presence_server.storage.database import Database, Row, Transaction
 
 STAY = "room, session, username, account, status, since, about"
@@ -81,7 +82,7 @@ def stay_in(row: Row) -> Stay:
     stay = Stay(*row)
     # A newer version may share the database: whoever has a status of its making is here all the
     # same.
-    return stay if stay.status == "away" else stay._replace(status="online")
+    return stay if stay.status in PRECEDENCE else stay._replace(status="online")
 
 
 async def choices(db: Database) -> list[Chosen]:

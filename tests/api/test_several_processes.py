@@ -181,13 +181,15 @@ async def test_a_restart_of_the_only_server_shows_nobody_offline(
         await alice.sees("bob", "busy")
         await app.put("doc", "bot", status="away", info={"name": "Bot"}, ttl=3600)
         await alice.sees("bot", "away")
+        await app.put("doc", "phone", status="busy", data={"n": 1}, ttl=3600)
+        await alice.sees("phone", "busy")
         before = (await app.room())["users"]
         await written_down(server, list(before), chosen=["bob"])
     again = await restart(properly)
     async with again.line("watcher") as watcher:
         await watcher.first()
         assert {user: watcher.people.get(user) for user in before} == {
-            "alice": "online", "bob": "busy", "bot": "away"
+            "alice": "online", "bob": "busy", "bot": "away", "phone": "busy"
         }
         after = (await again.room())["users"]
         assert {user: after[user] for user in before} == before

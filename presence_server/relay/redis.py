@@ -302,7 +302,11 @@ class Contact:
     def lost(self, way: str, failure: NoContact) -> None:
         self._open.discard(way)
         if not self._told and monotonic() - self._told_at >= LOG_INTERVAL:
-            log.warning("No contact with Redis at %s, trying again: %s", self._name, failure)
+            log.warning(
+                "No contact with Redis at %s: alone for now, and trying again: %s",
+                self._name,
+                failure,
+            )
             self._told_at = monotonic()
             self._told = True
 

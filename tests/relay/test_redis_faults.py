@@ -334,6 +334,6 @@ def test_one_line_when_contact_is_lost_and_one_when_it_is_back(
     contact.lost("listening", NoContact("refused"))
     contact.made("listening")
     assert [record.getMessage() for record in caplog.records] == [
-        "No contact with Redis at redis.example, trying again: refused",
+        "No contact with Redis at redis.example: alone for now, and trying again: refused",
         "Redis at redis.example is back",
     ]

@@ -89,8 +89,9 @@ hundred-thousand: .venv/.done-test
 	@$(BIN)/python -m benchmarks.hundred_thousand $(if $(SHORT),--short,--write) $(ARGS)
 
 # An hour of people who come and go: does anything grow? A short one: MINUTES=3 make soak
+# Only the client in a page: make soak PART=page
 soak: .venv/.done-test
-	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60)
+	@$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),60) --part $(or $(PART),all)
 
 # Thousands of new runs of the models in tests/presence, and random walks over a real server. One of
 # them again: make model ARGS=--hypothesis-seed=7, or what the walk that failed says.

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from presence_server.resources import CLIENT
 from testing.browsers import open_browser
 
 PEOPLE = 1_000
-_LOADS = 10
+_SAMPLES = 40
 _SINCE = 1_800_000_000
 
 # From the request for the page to the first person that it shows.
@@ -42,10 +43,10 @@ def size() -> int:
     return len(gzip.compress(CLIENT.read_bytes(), 9, mtime=0))
 
 
-def first_person() -> float:
+def first_person(loads: int = 10) -> float:
     """Milliseconds (the median of visits with an empty cache), on the demo's page of elements."""
     with _demo() as url:
-        return asyncio.run(_first_person(url))
+        return asyncio.run(_first_person(url, loads))
 
 
 @contextmanager
@@ -64,10 +65,10 @@ def _demo() -> Iterator[str]:
                 process.terminate()
 
 
-async def _first_person(url: str) -> float:
+async def _first_person(url: str, loads: int) -> float:
     times = []
     async with open_browser() as browser:
-        for _ in range(_LOADS):
+        for _ in range(loads):
             async with await browser.new_context() as context:
                 page = await context.new_page()
                 await page.add_init_script(_LOOK)
@@ -78,12 +79,21 @@ async def _first_person(url: str) -> float:
 
 
 def heap_growth(seconds: float, each: float) -> float:
-    """Bytes by which the memory of a page grows while people come and go in its room, one every so
-    many seconds; what would be collected is."""
-    return asyncio.run(_heap_growth(seconds, each))
+    """Bytes by which the memory of a page grows; see heap()."""
+    samples = heap(1.25 * seconds, each)
+    settled = next(size for elapsed, size in samples if elapsed >= seconds / 4)
+    return samples[-1][1] - settled
 
 
-async def _heap_growth(seconds: float, each: float) -> float:
+def heap(seconds: float, each: float) -> list[tuple[float, int]]:
+    """The memory of a page while people come and go in its room, one every so many seconds.
+
+    After how many seconds it had how many bytes that could not be collected.
+    """
+    return asyncio.run(_heap(seconds, each))
+
+
+async def _heap(seconds: float, each: float) -> list[tuple[float, int]]:
     over = asyncio.Event()
 
     async def churn(socket: WebSocketRoute) -> None:
@@ -113,21 +123,23 @@ async def _heap_growth(seconds: float, each: float) -> float:
         await page.route_web_socket("**/rooms/**", churn)
         await page.goto(f"{_SITE}/")
         await page.locator("presence-list li").first.wait_for()
-        # Until all is there that is kept once.
-        await asyncio.sleep(seconds / 4)
-        before = await _heap(page)
-        await asyncio.sleep(seconds)
-        grown = await _heap(page) - before
+        samples = []
+        began = time.monotonic()
+        for number in range(_SAMPLES + 1):
+            due = began + seconds * number / _SAMPLES
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            samples.append((time.monotonic() - began, await _in_use(page)))
         over.set()
-    return grown
+    return samples
 
 
 def _say(socket: WebSocketRoute, kind: str, **fields: object) -> None:
     socket.send(json.dumps({"type": kind, "cursor": "c", **fields}))
 
 
-async def _heap(page: Page) -> float:
+async def _in_use(page: Page) -> int:
     browser = await page.context.new_cdp_session(page)
     await browser.send("HeapProfiler.collectGarbage")
     used = await browser.send("Runtime.getHeapUsage")
-    return float(used["usedSize"])
+    await browser.detach()
+    return int(used["usedSize"])

@@ -10,13 +10,12 @@ import argparse
 import asyncio
 import contextlib
 import random
-import statistics
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
@@ -24,7 +23,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from testing.meters import cpu_seconds, resident_bytes
-from benchmarks.client import heap_growth
+from benchmarks.page_soak import churned, growth, soak_page
 from benchmarks.servers import SERVERS, Running, populate, redis_server, running
 from testing.swarm import Swarm
 from testing.redis_server import free_port
@@ -41,10 +40,6 @@ WARM_UP = 0.25
 # Memory may move by this much, or by this part of it, without being called growth.
 STEADY_BYTES = 3 * 1024 * 1024
 STEADY_SHARE = 0.03
-# A page in whose room somebody comes or goes every so many seconds, for this part of the time.
-PAGE_EACH = 0.05
-PAGE_SHARE = 0.75
-STEADY_PAGE = 1024 * 1024
 # Seconds of the same load before, and of rest after it, until all that stays is there.
 FIRST = 10.0
 IDLE = 15.0
@@ -79,15 +74,6 @@ class Watched:
 
     def sample(self, elapsed: float) -> None:
         self.memory.append((elapsed, resident_bytes(self.server.pid)))
-
-
-def growth(samples: Sequence[tuple[float, int]]) -> float:
-    """Bytes by which the memory grew from the first sample to the last, by the line through all."""
-    if len(samples) < 3:
-        return 0.0
-    seconds, sizes = zip(*samples)
-    slope = statistics.linear_regression(seconds, sizes).slope
-    return float(slope * (seconds[-1] - seconds[0]))
 
 
 def faults(watched: Watched, warm_up: float) -> list[str]:
@@ -200,8 +186,8 @@ class Guests(threading.Thread):
             await visitor.log_out()
 
 
-def soak(minutes: float) -> bool:
-    """Whether all is as it was before."""
+def soak(minutes: float) -> list[str]:
+    """What is not as it was before, a sentence each."""
     seconds = minutes * 60
     with tempfile.TemporaryDirectory() as name, redis_server() as redis:
         database = Path(name) / "presence.sqlite3"
@@ -221,9 +207,9 @@ def soak(minutes: float) -> bool:
             churn.acts.clear()
             busy = [cpu_seconds(server.pid) for server in servers]
             with _guests(urls) as guests, ThreadPoolExecutor(1) as pool:
-                page = pool.submit(heap_growth, PAGE_SHARE * seconds, PAGE_EACH)
+                page = pool.submit(churned, seconds)
                 _run(churn, watched, seconds)
-                grown = page.result()
+                of_page = page.result()
             busy = [cpu_seconds(server.pid) - was for server, was in zip(servers, busy)]
             churn.leave()
             for each in watched:
@@ -233,12 +219,7 @@ def soak(minutes: float) -> bool:
                 f"{_in_words(churn.acts)}"
             )
             found = [_report(each, seconds, spent) for each, spent in zip(watched, busy)]
-    print(f"a page grew by {grown / 1024:.0f} KiB")
-    if grown > STEADY_PAGE:
-        found.append([f"a page grew by {grown / 1024:.0f} KiB"])
-    steady = not any(found)
-    print("steady" if steady else "NOT STEADY: " + "; ".join(chain.from_iterable(found)))
-    return steady
+    return [*chain.from_iterable(found), *of_page]
 
 
 def _start(stack: contextlib.ExitStack, database: Path, redis_url: str) -> Watched:
@@ -303,8 +284,14 @@ def _in_words(acts: Counter[str]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
-    return 0 if soak(parser.parse_args(argv).minutes) else 1
+    parser.add_argument("--part", choices=PARTS, default="all", help="page: only the client's")
+    options = parser.parse_args(argv)
+    found = PARTS[options.part](options.minutes)
+    print("NOT STEADY: " + "; ".join(found) if found else "steady")
+    return 1 if found else 0
 
+
+PARTS: dict[str, Callable[[float], list[str]]] = {"all": soak, "page": soak_page}
 
 if __name__ == "__main__":
     sys.exit(main())

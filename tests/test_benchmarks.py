@@ -1,6 +1,7 @@
 """That the benchmarks measure what they say, on so few people that it is quick."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from benchmarks.dialects import changes_in
 from benchmarks.fanout import Load, Stage, measure, table
 from benchmarks.hundred_thousand import Point, cheaper_from, document
 from benchmarks.load import Sightings, Visit, weigh
+from benchmarks.page_soak import growth, soak_page
 from benchmarks.servers import SERVERS, redis_server
 
 
@@ -60,3 +62,20 @@ def test_from_how_many_on_watching_some_is_cheaper() -> None:
     assert "| 120 | everybody | 0.30 | 4,000 |" in text and "| 120 | 50 | 0.20 | 900 |" in text
     assert cheaper_from([some, everybody]) == 120
     assert cheaper_from([some, replace(everybody, cores=0.1)]) is None
+
+
+@pytest.mark.browser
+def test_a_page_is_soaked_for_as_long_as_one_says(capsys: pytest.CaptureFixture[str]) -> None:
+    began = time.monotonic()
+    found = soak_page(0.05, loads=1)
+    # How soon a newcomer sees somebody is not measured beside other tests.
+    assert [fault for fault in found if "grew" in fault] == []
+    assert time.monotonic() - began < 60
+    assert "page: memory" in capsys.readouterr().out
+
+
+def test_memory_that_grows_is_told_from_memory_that_swings() -> None:
+    hour = [float(second) for second in range(0, 3600, 60)]
+    assert growth([(second, 5_000_000 + int(1_000 * second)) for second in hour]) > 3_500_000
+    swinging = [(second, 5_000_000 + 400_000 * (index % 2)) for index, second in enumerate(hour)]
+    assert abs(growth(swinging)) < 100_000

@@ -1146,7 +1146,8 @@ function makeRow() {
   const name = make("bdi", "name");
   name.translate = false;
   const dot = silent(make("span", "dot"));
-  return make("li", "person", dot, name, make("span", "status"), make("span", "text"));
+  // Names and words may be written from the other side than the page is.
+  return make("li", "person", dot, name, make("span", "status"), make("bdi", "text"));
 }
 
 function fillRow(row, { id, name, person, words }) {

@@ -14,7 +14,7 @@ from testing.redis_server import free_port
 from testing.tcp_proxy import Proxy
 from tests.api.conftest import AddApp, add_app, http
 from tests.browser.conftest import OpenWindow
-from tests.browser.test_accessibility import violations_in_both_schemes
+from tests.browser.test_accessibility import violations, violations_in_both_schemes
 from tests.browser.wiki import ROOM, Wiki, wiki_running, without_sockets
 from tests.browser.window import Window
 from tests.conftest import ServerProcesses
@@ -331,6 +331,63 @@ async def test_who_wants_to_hear_it_is_told_who_came_and_left(
         await expect(row(ann.page, "carl")).to_have_count(0)
         await ann.page.clock.run_for(10_000)
         await expect(said).to_have_text("Gone: carl.")
+
+
+ACROSS = """(parts) => parts.map((part) => {
+    const { left, right } = part.getBoundingClientRect();
+    return (left + right) / 2;
+})"""
+LOOKS = """(dots) => dots.map((dot) => {
+    const { color, backgroundColor, backgroundImage, borderTopStyle } = getComputedStyle(dot);
+    return [color, backgroundColor, backgroundImage, borderTopStyle];
+})"""
+TEXT_COLOUR = """() => {
+    const probe = document.body.appendChild(document.createElement("i"));
+    probe.style.color = "CanvasText";
+    const { color } = getComputedStyle(probe);
+    probe.remove();
+    return color;
+}"""
+
+
+async def test_any_direction_contrast_and_taste_for_motion_is_served(
+    wiki: Wiki, window: OpenWindow
+) -> None:
+    wiki.body = wiki.element("presence-list") + wiki.element("presence-avatars")
+    ann = await window(wiki.url)
+    for user, status in (("bob", "busy"), ("carl", "away"), ("dan", "online")):
+        await wiki.app.put(ROOM, user, status=status, ttl=600)
+    await ann.goto("/")
+    faces = ann.page.locator("presence-avatars li")
+    await expect(faces).to_have_count(4)
+    await wiki.app.say("ann", status="busy", text="חזרה 12:30!")
+    words = row(ann.page, "Ann Lee").locator(".text")
+    await expect(words).to_have_text("חזרה 12:30!")
+
+    for direction, sign in (("ltr", 1), ("rtl", -1)):
+        await ann.page.evaluate("(dir) => { document.documentElement.dir = dir }", direction)
+        for parts in (row(ann.page, "Ann Lee").locator("> *"), faces):
+            places = [sign * place for place in await parts.evaluate_all(ACROSS)]
+            assert places == sorted(places), direction
+        face, dot = await faces.first.locator(".avatar, .dot").evaluate_all(ACROSS)
+        assert sign * dot > sign * face
+        # What people write has its own direction.
+        assert await words.evaluate("(text) => getComputedStyle(text).direction") == "rtl"
+        assert await ann.page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+
+    await ann.page.emulate_media(forced_colors="active")
+    dots = ann.page.locator("presence-list .dot")
+    shown = await dots.evaluate_all(LOOKS)
+    # A status is told by its form, in the one colour that text has.
+    assert {look[0] for look in shown} == {await ann.page.evaluate(TEXT_COLOUR)}
+    assert len({tuple(look[1:]) for look in shown}) == 3
+    assert await violations(ann.page) == []
+
+    await ann.page.emulate_media(forced_colors="none", reduced_motion="reduce")
+    await wiki.app.put(ROOM, "dan", status="away", ttl=600)
+    await expect(row(ann.page, "dan")).to_contain_text("away")
+    # There is none, for those who like it neither.
+    assert await ann.page.evaluate("document.getAnimations().length") == 0
 
 
 @pytest.mark.alone

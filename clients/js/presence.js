@@ -1146,7 +1146,6 @@ function makeRow() {
   const name = make("bdi", "name");
   name.translate = false;
   const dot = silent(make("span", "dot"));
-  // Names and words may be written from the other side than the page is.
   return make("li", "person", dot, name, make("span", "status"), make("bdi", "text"));
 }
 

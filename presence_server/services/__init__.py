@@ -1,0 +1,87 @@
+"""What works behind the pages of one process: opened in order, and ended in the reverse one."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack, closing
+
+from aiohttp import web
+
+from presence_server.accounts.keyring import open_keyring
+from presence_server.accounts.passwords import Passwords
+from presence_server.accounts.throttle import Throttle
+from presence_server.accounts.upkeep import keep_up
+from presence_server.apps.known import KnownApps
+from presence_server.apps.limits import ApiRates, AppLines
+from presence_server.background import Background
+from presence_server.keys import (
+    API_RATES,
+    APPS,
+    APP_LINES,
+    CONFIG,
+    DATABASE,
+    ENDINGS,
+    ENDINGS_READER,
+    KEYRING,
+    METRICS,
+    PASSWORDS,
+    PRESENCE,
+    PULSE,
+    SEATS,
+    SENDER,
+    STORE,
+    THROTTLE,
+)
+from presence_server.live.seats import Seats, capacity
+from presence_server.services.measuring import open_measuring
+from presence_server.services.presence import make_presence, meet, read_who_is_known
+from presence_server.services.telling import forget_unwanted_visits, open_telling
+
+
+async def open_services(app: web.Application, stack: AsyncExitStack) -> None:
+    """The application has its settings and its database."""
+    _open_basis(app, stack)
+    presence, reached = await make_presence(app)
+    news = await read_who_is_known(app, presence)
+    watchdog = open_measuring(app, presence)
+    tasks = await stack.enter_async_context(Background())
+    upkeep = keep_up(app[ENDINGS], presence.hub.sessions, presence.end)
+    running = [
+        tasks.start("watchdog", watchdog.run()),
+        tasks.start("pulse", app[PULSE].run()),
+        tasks.start("presence", presence.run()),
+        tasks.start("endings", app[ENDINGS_READER].run()),
+        tasks.start("store", app[STORE].run()),
+        tasks.start("upkeep of sessions", upkeep),
+        tasks.start("profiles", news.run()),
+        tasks.start("apps", app[APPS].run()),
+    ]
+    stack.push_async_callback(app[STORE].close)
+    await forget_unwanted_visits(app)
+    duty, attendance = open_telling(app, presence, stack)
+    _end_first(stack, running)
+    await meet(app, presence, reached=reached)
+    # Nobody is told before it is known who is here.
+    telling = [
+        tasks.start("duty", duty.run()),
+        tasks.start("webhooks", app[SENDER].run()),
+        tasks.start("visits", attendance.run()),
+    ]
+    _end_first(stack, telling)
+    app[PRESENCE] = presence
+
+
+def _end_first(stack: AsyncExitStack, running: Iterable[asyncio.Task[None]]) -> None:
+    for task in running:
+        stack.callback(task.cancel)
+
+
+def _open_basis(app: web.Application, stack: AsyncExitStack) -> None:
+    config, database = app[CONFIG], app[DATABASE]
+    database.observe = app[METRICS].time_database
+    app[KEYRING] = open_keyring(config.key_file)
+    app[APPS] = KnownApps(database, app[KEYRING])
+    app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))
+    app[THROTTLE] = Throttle()
+    app[API_RATES] = ApiRates()
+    app[APP_LINES] = AppLines(capacity)
+    app[SEATS] = Seats(config.max_sockets_per_user, config.max_sockets_per_address)

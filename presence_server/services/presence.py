@@ -1,0 +1,114 @@
+"""Who is here: what is known of it before anybody asks."""
+
+import secrets
+from functools import partial
+
+from aiohttp import web
+
+from presence_server import relay
+from presence_server.accounts import profiles
+from presence_server.accounts.profiles import ProfileNews
+from presence_server.apps.lines import Lines
+from presence_server.apps.rooms import AppRooms
+from presence_server.endings import Ending, Endings, EndingsReader, Reason
+from presence_server.keys import (
+    APPS,
+    CONFIG,
+    DATABASE,
+    ENDINGS,
+    ENDINGS_READER,
+    KEYRING,
+    LINES,
+    ROOMS,
+    STORE,
+)
+from presence_server.live.cover import Cover
+from presence_server.live.service import PresenceService
+from presence_server.store import Store
+
+
+async def make_presence(app: web.Application) -> tuple[PresenceService, bool]:
+    """And whether other nodes can be heard."""
+    config, keyring = app[CONFIG], app[KEYRING]
+    name = secrets.token_hex(8)
+    channel = relay.open_relay(
+        config.redis_url, app[DATABASE].identity, name, keys=keyring.letter_keys
+    )
+    reached = await channel.check()
+    presence = PresenceService(
+        name,
+        channel,
+        grace=config.grace,
+        lease=config.lease,
+        heartbeat=config.heartbeat,
+        hide_last_seen=config.hide_last_seen,
+        cover=Cover(keyring.cursor_keys),
+    )
+    if not reached:
+        presence.begin_unheard()
+    return presence, reached
+
+
+async def read_who_is_known(app: web.Application, presence: PresenceService) -> ProfileNews:
+    """Accounts, apps, and who was here; what changes of accounts is heard of from then on."""
+    database, config = app[DATABASE], app[CONFIG]
+    news = ProfileNews(database, presence.introduce)
+    endings = app[ENDINGS_READER] = _endings_reader(app, presence, news)
+    app[ENDINGS] = Endings(database, presence.session_ended)
+    await endings.open()
+    presence.node.profiles.fill(await profiles.everything(database))
+    # What is revoked from now on both of them are told.
+    await app[APPS].open()
+    _open_rooms(app, presence)
+    app[STORE] = Store(
+        database,
+        presence,
+        lambda: endings.heeded,
+        lease=config.lease,
+        alone=config.redis_url is None,
+    )
+    await app[STORE].open()
+    return news
+
+
+async def meet(app: web.Application, presence: PresenceService, *, reached: bool) -> None:
+    """Come to know who is at other nodes, and go on with whom dead ones had."""
+    if app[CONFIG].redis_url is not None and reached:
+        await presence.settle()
+    # Before the others have answered nobody can tell who is a dead node's.
+    await app[STORE].take_over_dead()
+    await presence.meet()
+    # Some may have been of an app that is no more.
+    app[LINES].heed_apps()
+
+
+def _endings_reader(
+    app: web.Application, presence: PresenceService, news: ProfileNews
+) -> EndingsReader:
+    def delete(ending: Ending) -> None:
+        presence.delete(ending.username or "", ending.account, ending.ended_at)
+
+    return EndingsReader(
+        app[DATABASE],
+        due=presence.endings_due,
+        end=presence.end,
+        heed={
+            Reason.DELETED: delete,
+            Reason.REVOKED: partial(_revoke, app),
+            Reason.PROFILE: news.heed,
+        },
+    )
+
+
+def _revoke(app: web.Application, ending: Ending) -> None:
+    app[APPS].revoke(ending)
+    user, until = ending.username or "", ending.issued_before or ending.ended_at
+    app[LINES].revoke(ending.app, user, ending.room, until)
+
+
+def _open_rooms(app: web.Application, presence: PresenceService) -> None:
+    app[ROOMS] = AppRooms(presence)
+    lines = app[LINES] = Lines(app[APPS], app[ROOMS], presence.hub)
+    presence.hear_words = lines.hear_words
+    app[APPS].changed = lines.heed_apps
+    lines.heed_apps()

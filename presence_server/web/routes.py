@@ -1,0 +1,84 @@
+"""Every address of the site, and who answers there."""
+
+from aiohttp import web
+
+from presence_server.web import (
+    account,
+    api,
+    api_description,
+    backends,
+    links,
+    operations,
+    operators,
+    pages,
+    rooms,
+)
+from presence_server.web.admin import routes as administration
+from presence_server.web.cors import preflight
+from presence_server.web.live import live
+from presence_server.web.manifest import Manifest
+from presence_server.web.once import Once
+from presence_server.web.rendering import StaticFiles
+from presence_server.web.single_sign_on import by_password, log_in_page
+
+
+def routes(static: StaticFiles) -> list[web.RouteDef]:
+    """As if the site had no path."""
+    once = Once()
+    without_slash = ("/account", "/log_in", "/log_out", "/sign_up", "/users")
+    return [
+        web.get("/", pages.list_users),
+        web.get("/sign_up/", by_password(pages.show_sign_up)),
+        web.post("/sign_up/", by_password(once(pages.sign_up))),
+        web.get("/log_in/", log_in_page(pages.show_log_in)),
+        web.post("/log_in/", by_password(once(pages.log_in))),
+        web.post("/log_out/", once(pages.log_out)),
+        web.get("/account/", account.show_account),
+        web.post("/account/name", account.change_name),
+        web.post("/account/last-seen", account.change_last_seen),
+        web.post("/account/devices-shown", account.change_devices_shown),
+        web.post("/account/password", by_password(once(account.change_password))),
+        web.post("/account/end", once(account.end_devices, but={"device": "others"})),
+        web.post("/account/delete", by_password(once(account.delete_account))),
+        web.get(
+            "/account/{form:name|last-seen|devices-shown|password|end|delete}",
+            account.show_account_instead,
+        ),
+        web.get("/invite/{token}", by_password(links.show_invitation)),
+        web.post("/invite/{token}", by_password(once(links.accept_invitation))),
+        web.get("/reset/{token}", by_password(links.show_reset)),
+        web.post("/reset/{token}", by_password(once(links.reset_password))),
+        *administration.routes(once),
+        web.get("/users/", live),
+        web.get("/api/users", api.list_users),
+        web.get("/api/v1/rooms", backends.list_rooms),
+        web.get("/api/v1/rooms/{room}", rooms.read_room),
+        web.options("/api/v1/rooms/{room}", preflight),
+        web.post("/api/v1/rooms/{room}/me", rooms.say),
+        web.options("/api/v1/rooms/{room}/me", preflight),
+        web.get("/api/v1/rooms/{room}/visits", backends.list_visits),
+        web.put("/api/v1/rooms/{room}/users/{user}", backends.place),
+        web.delete("/api/v1/rooms/{room}/users/{user}", backends.revoke),
+        web.post("/api/v1/users/query", backends.query_users),
+        web.get("/api/v1/users/{user}", backends.read_user),
+        web.delete("/api/v1/users/{user}", backends.revoke),
+        web.get("/api/v1/openapi.json", api_description.serve),
+        web.get("/healthz", operations.healthz),
+        web.get("/readyz", operations.readyz),
+        web.get("/static/{version}/{name:.+}", static.serve),
+        web.get("/client/v1/presence.js", static.serve_client),
+        web.get("/favicon.ico", static.lead_to_icon),
+        web.get("/manifest.webmanifest", Manifest(static).serve),
+        # https://www.w3.org/TR/change-password-url/
+        web.get("/.well-known/change-password", pages.lead_to_change_of_password),
+        *(web.route("*", path, pages.add_slash) for path in without_slash),
+    ]
+
+
+def operators_routes() -> list[web.RouteDef]:
+    """Of the listener for operators."""
+    return [
+        web.get("/metrics", operators.metrics),
+        web.get("/readyz", operators.readyz),
+        web.get("/roster", operators.roster),
+    ]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from unicodedata import normalize
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -65,8 +66,9 @@ def trouble_is_told() -> Iterator[None]:
 
 
 def repetition_problem(fields: Mapping[str, str]) -> str | None:
-    same = fields.get("password1", "") == fields.get("password2", "")
-    return None if same else "The two passwords are not the same."
+    # A phone's keyboard may compose letters, and what fills in passwords may not.
+    typed = {normalize("NFC", fields.get(name, "")) for name in ("password1", "password2")}
+    return None if len(typed) == 1 else "The two passwords are not the same."
 
 
 def too_often(wait: float) -> Refused:

@@ -136,3 +136,12 @@ async def test_throttled_sign_up_says_when_to_try_again(serve: Serve, visit: Vis
     assert "Too many attempts." in answer.text
     assert (await alice.post("/sign_up/", {**GOOD, "csrf_token": answer.csrf_token})).status == 429
     assert await accounts(server) == 0
+
+
+async def test_a_password_composed_once_and_decomposed_once_is_the_same(
+    serve: Serve, visit: Visit
+) -> None:
+    server = await serve()
+    fields = {"username": "michael", "password1": "jöhnson123", "password2": "jo\u0308hnson123"}
+    assert (await (await visit(server)).submit("/sign_up/", fields)).status == 303
+    assert (await (await visit(server)).log_in("michael", "jöhnson123")).status == 303

@@ -21,12 +21,13 @@ from presence_server.live.hub import Flush
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.live.wire import WebSocketWire
-from presence_server.presence.letters import Part, Said, cut, encode_letter
+from presence_server.presence.letters import Part, Said
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
 from presence_server.presence.room import session_of
+from presence_server.presence.writing import cut, encode_letter
 from presence_server.relay.memory import MemoryRelay
 
 _APP = 1

@@ -22,14 +22,7 @@ from presence_server.presence.commands import (
 from presence_server.presence.cursors import Cover, Cursors, Uncovered
 from presence_server.presence.departures import Departures, Why
 from presence_server.presence.hearing import Contact, Hearing
-from presence_server.presence.letters import (
-    Ask,
-    Beat,
-    Ended,
-    Letter,
-    Words,
-    parse_letter,
-)
+from presence_server.presence.letters import Ask, Beat, Ended, Letter, Words
 from presence_server.presence.letters import Chosen as ChosenByApp
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
@@ -39,6 +32,7 @@ from presence_server.presence.own_sessions import OwnSessions
 from presence_server.presence.peers import Peers
 from presence_server.presence.people import Versions
 from presence_server.presence.profiles import NO_PROFILE, Profile, Profiles
+from presence_server.presence.reading import parse_letter
 from presence_server.presence.recorder import Recorder
 from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
 from presence_server.presence.room import Room, is_claim, session_of, tag_of

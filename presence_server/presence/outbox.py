@@ -3,16 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from presence_server.presence.choices import Choice
-from presence_server.presence.letters import (
-    Batch,
-    Beat,
-    Letter,
-    Part,
-    People,
-    Said,
-    cut,
-    encode_letter,
-)
+from presence_server.presence.letters import Batch, Beat, Letter, Part, People, Said
+from presence_server.presence.writing import cut, encode_letter
 
 States = Iterable[tuple[str, str, Said | int]]
 Chosen = Iterable[tuple[int, str, Choice]]

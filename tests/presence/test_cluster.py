@@ -3,18 +3,11 @@
 from presence_server.presence.timing import BEAT, DEAF
 from presence_server.presence.commands import Resubscribe, Send
 from presence_server.presence.hearing import Contact
-from presence_server.presence.letters import (
-    Batch,
-    Beat,
-    Goodbye,
-    Part,
-    People,
-    Said,
-    encode_letter,
-)
+from presence_server.presence.letters import Batch, Beat, Goodbye, Part, People, Said
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import Notes, Stay
+from presence_server.presence.writing import encode_letter
 from tests.presence.judge import Judge
 from tests.presence.simulation import EPOCH, World
 

@@ -7,23 +7,15 @@ from collections.abc import Iterable
 
 from presence_server.presence.commands import Breathe, Command, Send, Tell
 from presence_server.presence.cursors import Uncovered
-from presence_server.presence.letters import (
-    Batch,
-    Beat,
-    Goodbye,
-    Letter,
-    Part,
-    People,
-    Said,
-    encode_letter,
-    parse_letter,
-)
+from presence_server.presence.letters import Batch, Beat, Goodbye, Letter, Part, People, Said
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.peers import Life
+from presence_server.presence.reading import parse_letter
 from presence_server.presence.records import OWN, Notes, Stay
 from presence_server.presence.states import Status
+from presence_server.presence.writing import encode_letter
 
 EPOCH = 1_800_000_000
 GRACE, LEASE = 8.0, 10.0

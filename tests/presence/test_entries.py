@@ -4,10 +4,11 @@ import random
 import tracemalloc
 
 from presence_server.presence.entries import Entries, Entry, Source
-from presence_server.presence.letters import Part, Said, cut, encode_letter
+from presence_server.presence.letters import Part, Said
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
+from presence_server.presence.writing import cut, encode_letter
 
 NOW = 1_800_000_000
 ME, OTHER = "0" * 16, "1" * 16

@@ -19,9 +19,6 @@ from presence_server.presence.letters import (
     Part,
     People,
     Said,
-    cut,
-    encode_letter,
-    parse_letter,
 )
 from presence_server.presence.messages import (
     DataMessage,
@@ -29,6 +26,8 @@ from presence_server.presence.messages import (
     StatusMessage,
     parse_client_message,
 )
+from presence_server.presence.reading import parse_letter
+from presence_server.presence.writing import cut, encode_letter
 
 NODE = "0123456789abcdef"
 OTHER = "fedcba9876543210"

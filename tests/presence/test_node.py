@@ -2,21 +2,14 @@
 
 from presence_server.presence.choices import ChosenStatus
 from presence_server.presence.commands import Breathe, Command, Resubscribe, Send, Tell
-from presence_server.presence.letters import (
-    Ask,
-    Batch,
-    Beat,
-    Goodbye,
-    Letter,
-    Part,
-    encode_letter,
-    parse_letter,
-)
+from presence_server.presence.letters import Ask, Batch, Beat, Goodbye, Letter, Part
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.reading import parse_letter
 from presence_server.presence.records import OWN, Chosen, Record, Stay
 from presence_server.presence.states import Status
+from presence_server.presence.writing import encode_letter
 from tests.presence.judge import Observer
 
 GRACE = 8.0

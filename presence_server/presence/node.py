@@ -5,9 +5,10 @@ drives a node calls `tick` a few times a second, and carries out the commands.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, get_args
+from typing import Any
 
-from presence_server.presence.choices import Choice, Choices, ChosenStatus
+from presence_server.presence.choices import Choices, ChosenStatus
+from presence_server.presence.choosing import Choosing
 from presence_server.presence.commands import (
     Breathe,
     Command,
@@ -23,7 +24,6 @@ from presence_server.presence.cursors import Cover, Cursors, Uncovered
 from presence_server.presence.departures import Departures, Why
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.letters import Ask, Beat, Ended, Letter, Words
-from presence_server.presence.letters import Chosen as ChosenByApp
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.others import Others
@@ -34,15 +34,12 @@ from presence_server.presence.people import Versions
 from presence_server.presence.profiles import NO_PROFILE, Profile, Profiles
 from presence_server.presence.reading import parse_letter
 from presence_server.presence.recorder import Recorder
-from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
+from presence_server.presence.records import OWN, Notes, Record, Stay
 from presence_server.presence.room import Room, is_claim, session_of, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.speech import Speech
 from presence_server.presence.states import Status
 from presence_server.presence.timing import CLOCK_WRONG, Timing
-
-# A newer version may share the database: what only that knows is no choice here.
-_CHOSEN: Mapping[str, ChosenStatus] = {status: status for status in get_args(ChosenStatus)}
 
 
 class Node:
@@ -85,6 +82,9 @@ class Node:
         self._recorder = Recorder(self.rooms, self.choices)
         self.own = OwnSessions(
             name, timing, self.rooms, self.hearing, self._departures, self._recorder
+        )
+        self._choosing = Choosing(
+            self.choices, self.rooms, self.own, self._cursors, self._outbox, self._recorder
         )
         self._speech = Speech(
             name,
@@ -208,14 +208,7 @@ class Node:
         """Let a user's own choice hold for all of their connections, on all nodes, until it is
         changed or over; `online` or None ends it."""
         chosen = None if status == "online" else status
-        known, before = self.choices.newest(app, user), self.choices.holding(app, user)
-        account = account if known is None else max(account, known.account)
-        at = self.choices.next_at(app, user, now.unix)
-        seen = before.left_behind if before is not None and chosen == "invisible" else ("", None)
-        choice = Choice(account, at, chosen, text, until, *seen, since=now.unix)
-        if self._choose(app, user, choice, now):
-            self._outbox.note_choice(app, user, choice)
-            self._recorder.touch_choice(app, user)
+        self._choosing.choose(app, user, chosen, now, text=text, until=until, account=account)
         return self._take_commands()
 
     def introduce(self, user: str, profile: Profile, now: Moment) -> list[Command]:
@@ -269,9 +262,7 @@ class Node:
         for tag, member in list(own.members.of_user(user).items()):
             if member.who.account <= account:
                 self.own.release(own, tag, now.unix)
-        known = self.choices.holding(0, user)
-        if known is not None and known.account <= account:
-            self._choose(0, user, Choice(known.account, known.at + 1), now)
+        self._choosing.forget(user, account, now)
         self.profiles.put(user, NO_PROFILE)
         own.roster.delete(user, account, min(at, now.unix))
         self.rooms.touch(own)
@@ -317,17 +308,7 @@ class Node:
     def heed(self, notes: Notes, read_at: float, now: Moment) -> list[Command]:
         """Take in what other nodes wrote down, read from the moment `read_at` on."""
         self.others.heed(notes, read_at, now)
-        for chosen in notes.choices:
-            choice = Choice(
-                chosen.account,
-                chosen.at,
-                _chosen_status(chosen),
-                chosen.text,
-                chosen.until,
-                chosen.seen_text,
-                chosen.seen_until,
-            )
-            self._choose(chosen.app, chosen.user, choice, now)
+        self._choosing.heed(notes.choices, now)
         if self._supersede(now):
             # Who only hears this node has not read the same.
             self._departures.confirmed_mark = self.hearing.next_mark
@@ -360,7 +341,7 @@ class Node:
         if self.hearing.contact is Contact.DEAF:
             self.peers.lost()
         self.others.judge(now)
-        self._end_choices(now)
+        self._choosing.end_due(now)
         self._see_graces(now)
         self._speech.say_what_is_due(now)
         self.rooms.close_idle(now)
@@ -393,34 +374,6 @@ class Node:
             self._commands.append(TickSoon())
         self._let_go(now)
 
-    def _choose(self, app: int, user: str, choice: Choice, now: Moment) -> bool:
-        since = min(choice.since or choice.at // 1000, now.unix)
-        if choice.hides and app == 0 and user in self.rooms.own.roster.here:
-            self._recorder.note_last_seen(OWN, user, since)
-        before = self.choices.holding(app, user)
-        if not self.choices.put(app, user, choice, now.unix):
-            return False
-        stays_hidden = before is not None and before.hides and self._hides(app, user)
-        self._commands.append(TellChoice(app, user))
-        for room in self.rooms.of_user(app, user):
-            if choice.status is None and not choice.text:
-                self.own.set_all_online(room, user, since, now)
-            room.settle(user, since, disputed=not stays_hidden)
-            self.rooms.touch(room)
-        return True
-
-    def _hides(self, app: int, user: str) -> bool:
-        choice = self.choices.holding(app, user)
-        return choice is not None and choice.hides
-
-    def _end_choices(self, now: Moment) -> None:
-        for app, user in self.choices.end_due(now.unix):
-            self._cursors.note_conclusion(now)
-            self._commands.append(TellChoice(app, user))
-            for room in self.rooms.of_user(app, user):
-                room.settle(user, now.unix, disputed=not self._hides(app, user))
-                self.rooms.touch(room)
-
     def _notice_clocks(self, now: Moment, *, tick: bool = False) -> None:
         """See whether this process stood still, before anything that came in meanwhile counts."""
         pause = self.hearing.notice(now, tick=tick)
@@ -449,7 +402,7 @@ class Node:
     def _read(self, letter: Letter, now: Moment) -> None:
         chosen = self.others.hear(letter, now)
         if chosen:
-            self._take_choices(chosen, self.peers.clock_of(letter.node), now)
+            self._choosing.hear(chosen, self.peers.clock_of(letter.node), now)
         if isinstance(letter, Ask):
             self._outbox.note_asker(letter.node)
             self._commands.append(TickSoon())
@@ -460,11 +413,6 @@ class Node:
         elif isinstance(letter, Beat) and letter.asks:
             self._commands.append(TickSoon())
         self._supersede(now)
-
-    def _take_choices(self, chosen: ChosenByApp, clock: int, now: Moment) -> None:
-        for app, choices in chosen.items():
-            for user, choice in choices.items():
-                self._choose(app, user, choice._replace(since=choice.since + clock), now)
 
     def _supersede(self, now: Moment) -> bool:
         """Who has a line at another node, or a newer claim, is no longer in a grace here; whether
@@ -496,6 +444,7 @@ class Node:
 
     def _take_commands(self) -> list[Command]:
         commands, self._commands = self._commands, []
+        commands += [TellChoice(app, user) for app, user in self._choosing.take_changed()]
         commands += [Send(*letter) for letter in self._outbox.take_letters()]
         # What came in while this process stood still is read to its end before it is told.
         changed = set() if self.hearing.is_reading else self.versions.take_changed()
@@ -504,7 +453,3 @@ class Node:
         if self._speech.has_unsaid:
             commands.append(TickSoon())
         return commands
-
-
-def _chosen_status(chosen: Chosen) -> ChosenStatus | None:
-    return _CHOSEN.get(chosen.status or "")

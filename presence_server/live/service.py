@@ -282,12 +282,12 @@ class PresenceService:
     @property
     def unheard(self) -> bool:
         """Whether other nodes may say what cannot be heard."""
-        return self.node.others.is_unheard(_now())
+        return self.node.heeding.is_unheard(_now())
 
     @property
     def well_heard(self) -> frozenset[str]:
         """The nodes whose notes do not matter, for all that they say is heard."""
-        return self.node.others.well_heard(_now())
+        return self.node.heeding.well_heard(_now())
 
     def take_dropped(self) -> set[str]:
         """The nodes that were given up since they were asked for last."""

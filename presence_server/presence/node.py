@@ -23,6 +23,7 @@ from presence_server.presence.commands import (
 from presence_server.presence.cursors import Cover, Cursors, Uncovered
 from presence_server.presence.departures import Departures, Why
 from presence_server.presence.hearing import Contact, Hearing
+from presence_server.presence.heeding import Heeding
 from presence_server.presence.letters import Ask, Beat, Ended, Letter, Words
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
@@ -77,6 +78,9 @@ class Node:
         self._departures = Departures(timing, self.hearing, self.peers, now)
         self.others = Others(
             name, timing, self.rooms, self.peers, self.hearing, self._departures
+        )
+        self.heeding = Heeding(
+            name, timing, self.others, self.peers, self.hearing, self._departures
         )
         self._outbox = Outbox(name)
         self._recorder = Recorder(self.rooms, self.choices)
@@ -307,7 +311,7 @@ class Node:
 
     def heed(self, notes: Notes, read_at: float, now: Moment) -> list[Command]:
         """Take in what other nodes wrote down, read from the moment `read_at` on."""
-        self.others.heed(notes, read_at, now)
+        self.heeding.heed(notes, read_at, now)
         self._choosing.heed(notes.choices, now)
         if self._supersede(now):
             # Who only hears this node has not read the same.

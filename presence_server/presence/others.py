@@ -1,8 +1,6 @@
-"""What other nodes say of their people: by letters, by what they write down, by their silence."""
+"""What other nodes say of their people: by letters, and by their silence."""
 
-import json
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 
 from presence_server.presence.departures import NO_MARK, Departure, Departures, Why
@@ -20,8 +18,8 @@ from presence_server.presence.letters import (
 )
 from presence_server.presence.moment import Moment
 from presence_server.presence.peers import Life, Peer, Peers
-from presence_server.presence.records import OWN, Notes, Stay
-from presence_server.presence.room import is_claim, tag_of
+from presence_server.presence.records import OWN
+from presence_server.presence.room import is_claim
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.timing import Timing
 
@@ -61,17 +59,6 @@ class Others:
         """Whether what is shown of other nodes' people is only what was last known."""
         return self._hearing.contact is Contact.DEAF or self._peers.unconfirmed
 
-    def is_unheard(self, now: Moment) -> bool:
-        """Whether other nodes may say what cannot be heard, so that their notes matter."""
-        return self._hearing.contact is not Contact.HEARS or any(
-            not self._hears(peer, now) for _, peer in self._peers.living()
-        )
-
-    def well_heard(self, now: Moment) -> frozenset[str]:
-        """The nodes whose notes do not matter, for all that they say is heard."""
-        living = self._peers.living()
-        return frozenset(name for name, peer in living if self._hears(peer, now))
-
     def take_opened(self) -> list[tuple[Source, float]]:
         """The sessions of which a node has said that they have a line there that has told something
         since this was asked last; and until when all is known that it knew."""
@@ -87,6 +74,10 @@ class Others:
         """It is to be asked for again."""
         self._opened.setdefault(source.node, {})[source] = None
 
+    def note_told(self, node: str) -> None:
+        """It has told something, by whatever way."""
+        self._told.add(node)
+
     def take_dropped(self) -> set[str]:
         dropped, self._dropped = self._dropped, set()
         return dropped
@@ -98,7 +89,7 @@ class Others:
         if peer is None:
             return {}
         peer.heard = now.elapsed
-        self._told.add(letter.node)
+        self.note_told(letter.node)
         hears = self._hearing.contact is Contact.HEARS and not self._hearing.is_reading
         if hears and isinstance(letter, (Beat, Batch, Part)):
             peer.note_clock(letter.unix, now)
@@ -118,10 +109,10 @@ class Others:
                     if not is_first:
                         self._peers.forget_versions()
                     late = peer.lateness(letter.unix, now)
-                    self._replace(letter.node, peer, people.states, late, now)
+                    self.replace(letter.node, peer, people.states, late, now)
                     return people.choices
             case Goodbye():
-                self._leave(letter.node, peer, now)
+                self.leave(letter.node, peer, now)
         return {}
 
     def _take_in(
@@ -136,9 +127,10 @@ class Others:
                     since = min(said + peer.clock, now.unix)
                     self._remove(source, Departure(Why.TOLD, now.elapsed, since, mark))
 
-    def _replace(
+    def replace(
         self, node: str, peer: Peer, states: States, late: int, now: Moment
     ) -> None:
+        """These are all of a node's people."""
         for source, entry in self._rooms.view(node):
             if source.tag not in states.get(source.room, {}):
                 since = min(entry.left_second or now.unix, now.unix)
@@ -204,7 +196,7 @@ class Others:
         """See who has given no sign for a lease, as far as all has been read."""
         heard = self._hearing.contact is not Contact.DEAF
         for name in list(self._peers.fall_silent(self._hearing.read_until)) if heard else ():
-            self._begin_graces(name, now.elapsed, now)
+            self.begin_graces(name, now.elapsed, now)
         for name, peer in list(self._peers):
             if peer.lives:
                 continue
@@ -217,7 +209,7 @@ class Others:
                 self._peers.forget(name)
                 self._opened.pop(name, None)
 
-    def _begin_graces(self, node: str, left: float, now: Moment) -> None:
+    def begin_graces(self, node: str, left: float, now: Moment) -> None:
         """Nobody speaks for the node's people any more, whose lines were open until then. A grace
         never begins twice."""
         peer = self._peers.get(node)
@@ -236,9 +228,10 @@ class Others:
             grace = self._timing.grace_in(source.room)
             self._departures.rest(source, max(now.elapsed, entry.left + grace))
 
-    def _leave(self, node: str, peer: Peer, now: Moment) -> None:
+    def leave(self, node: str, peer: Peer, now: Moment) -> None:
+        """It has stopped."""
         self._peers.leave(node, peer)
-        self._begin_graces(node, now.elapsed, now)
+        self.begin_graces(node, now.elapsed, now)
 
     def let_go(self, source: Source, departure: Departure) -> None:
         if departure.why is Why.ENDED and self._shows(source):
@@ -276,82 +269,8 @@ class Others:
     def has_ended(self, tag: str) -> bool:
         return tag in self._ended
 
-    # Notes
-
-    def heed(self, notes: Notes, read_at: float, now: Moment) -> None:
-        """Take in what other nodes wrote down, read no sooner than `read_at`."""
-        for name, counter in notes.counters.items():
-            peer = None if name == self._me else self._peers.find_noted(name, counter, now)
-            if peer is None:
-                continue
-            with_stays = notes.stays is not None and name not in notes.unread
-            moved = peer.count(counter, read_at, with_stays=with_stays)
-            if moved and peer.life is Life.SILENT:
-                peer.life = Life.NOTED
-        if notes.others_could_write:
-            self._departures.note_reading(read_at, with_stays=notes.stays is not None)
-        if notes.stays is None:
-            return
-        for name, stays in notes.stays.items():
-            noted = self._peers.get(name)
-            if noted is not None:
-                noted.noted = stays
-        for name, stays in notes.stopped.items():
-            self._read_last_words(name, stays, now)
-        deaf = self._hearing.contact is Contact.DEAF
-        for name, peer in self._peers.living():
-            self._believe_notes(name, peer, now)
-            self._told.add(name)
-            # It has stopped, others have let its people go, or it was taken for dead: then it
-            # writes again, and lives.
-            is_gone = bool(peer.counters) and name not in notes.counters
-            if is_gone and (deaf or peer.life is Life.NOTED):
-                peer.life, peer.unconfirmed = Life.SILENT, False
-                self._begin_graces(name, now.elapsed, now)
-
-    def _read_last_words(self, name: str, stays: Sequence[Stay], now: Moment) -> None:
-        """A node stopped whose goodbye was not heard."""
-        peer = self._peers.find(name, now, Life.NOTED)
-        if peer is not None and peer.lives:
-            self._replace(name, peer, _states(stays, now), 0, now)
-            self._leave(name, peer, now)
-
-    def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
-        # What was heard is newer, until it has surely been written.
-        if self._hears(peer, now):
-            return
-        if peer.noted is not None and peer.written_at >= peer.heard:
-            stays, peer.noted = peer.noted, None
-            self._replace(name, peer, _states(stays, now), 0, now)
-        if peer.noted is None:
-            peer.believed_at = peer.written_at
-
-    def _hears(self, peer: Peer, now: Moment) -> bool:
-        """Whether all that it says is heard."""
-        heard_lately = now.elapsed - peer.heard <= self._timing.deaf
-        hears = self._hearing.contact is Contact.HEARS and heard_lately
-        return hears and peer.life is Life.CURRENT
-
 
 @lru_cache(maxsize=4096)
 def _second(unix: int) -> int:
     """The same number for all who came in that second: of a hundred thousand many did."""
     return unix
-
-
-def _states(stays: Sequence[Stay], now: Moment) -> States:
-    states: States = {}
-    for stay in stays:
-        said = Said(
-            stay.user,
-            stay.account,
-            stay.status,
-            stay.since,
-            stay.resting,
-            0 if stay.resting is None else now.unix - int(stay.resting),
-            0,
-            json.loads(stay.about),
-            stay.came,
-        )
-        states.setdefault(stay.room, {})[tag_of(stay.room, stay.session)] = said
-    return states

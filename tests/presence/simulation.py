@@ -439,12 +439,12 @@ class Host:
         if self.world.alone:
             return
         database, began = self.world.database, self.now.elapsed
-        unheard = self.node.others.is_unheard(self.now)
+        unheard = self.node.heeding.is_unheard(self.now)
         notes = database.read(
             self.node.name,
             with_stays=unheard,
             now=self.world.now,
-            unread=self.node.others.well_heard(self.now),
+            unread=self.node.heeding.well_heard(self.now),
         )
         self.carry_out(self.node.heed(notes, began, self.now))
         database.forget(self.node.others.take_dropped() - self.node.peers.heard)

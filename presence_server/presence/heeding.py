@@ -1,0 +1,115 @@
+"""What other nodes wrote down, for as long as they cannot be heard."""
+
+import json
+from collections.abc import Sequence
+
+from presence_server.presence.departures import Departures
+from presence_server.presence.hearing import Contact, Hearing
+from presence_server.presence.letters import Said, States
+from presence_server.presence.moment import Moment
+from presence_server.presence.others import Others
+from presence_server.presence.peers import Life, Peer, Peers
+from presence_server.presence.records import Notes, Stay
+from presence_server.presence.room import tag_of
+from presence_server.presence.timing import Timing
+
+
+class Heeding:
+    def __init__(
+        self,
+        me: str,
+        timing: Timing,
+        others: Others,
+        peers: Peers,
+        hearing: Hearing,
+        departures: Departures,
+    ) -> None:
+        self._me = me
+        self._timing = timing
+        self._others = others
+        self._peers = peers
+        self._hearing = hearing
+        self._departures = departures
+
+    def is_unheard(self, now: Moment) -> bool:
+        """Whether other nodes may say what cannot be heard, so that their notes matter."""
+        return self._hearing.contact is not Contact.HEARS or any(
+            not self._hears(peer, now) for _, peer in self._peers.living()
+        )
+
+    def well_heard(self, now: Moment) -> frozenset[str]:
+        """The nodes whose notes do not matter, for all that they say is heard."""
+        living = self._peers.living()
+        return frozenset(name for name, peer in living if self._hears(peer, now))
+
+    def heed(self, notes: Notes, read_at: float, now: Moment) -> None:
+        """Take in what other nodes wrote down, read no sooner than `read_at`."""
+        for name, counter in notes.counters.items():
+            peer = None if name == self._me else self._peers.find_noted(name, counter, now)
+            if peer is None:
+                continue
+            with_stays = notes.stays is not None and name not in notes.unread
+            moved = peer.count(counter, read_at, with_stays=with_stays)
+            if moved and peer.life is Life.SILENT:
+                peer.life = Life.NOTED
+        if notes.others_could_write:
+            self._departures.note_reading(read_at, with_stays=notes.stays is not None)
+        if notes.stays is None:
+            return
+        for name, stays in notes.stays.items():
+            noted = self._peers.get(name)
+            if noted is not None:
+                noted.noted = stays
+        for name, stays in notes.stopped.items():
+            self._read_last_words(name, stays, now)
+        deaf = self._hearing.contact is Contact.DEAF
+        for name, peer in self._peers.living():
+            self._believe_notes(name, peer, now)
+            self._others.note_told(name)
+            # It has stopped, others have let its people go, or it was taken for dead: then it
+            # writes again, and lives.
+            is_gone = bool(peer.counters) and name not in notes.counters
+            if is_gone and (deaf or peer.life is Life.NOTED):
+                peer.life, peer.unconfirmed = Life.SILENT, False
+                self._others.begin_graces(name, now.elapsed, now)
+
+    def _read_last_words(self, name: str, stays: Sequence[Stay], now: Moment) -> None:
+        """A node stopped whose goodbye was not heard."""
+        peer = self._peers.find(name, now, Life.NOTED)
+        if peer is not None and peer.lives:
+            self._others.replace(name, peer, _states(stays, now), 0, now)
+            self._others.leave(name, peer, now)
+
+    def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
+        # What was heard is newer, until it has surely been written.
+        if self._hears(peer, now):
+            return
+        if peer.noted is not None and peer.written_at >= peer.heard:
+            stays, peer.noted = peer.noted, None
+            self._others.replace(name, peer, _states(stays, now), 0, now)
+        if peer.noted is None:
+            peer.believed_at = peer.written_at
+
+    def _hears(self, peer: Peer, now: Moment) -> bool:
+        """Whether all that it says is heard."""
+        heard_lately = now.elapsed - peer.heard <= self._timing.deaf
+        hears = self._hearing.contact is Contact.HEARS and heard_lately
+        return hears and peer.life is Life.CURRENT
+
+
+def _states(stays: Sequence[Stay], now: Moment) -> States:
+    states: States = {}
+    for stay in stays:
+        said = Said(
+            stay.user,
+            stay.account,
+            stay.status,
+            stay.since,
+            stay.resting,
+            0 if stay.resting is None else now.unix - int(stay.resting),
+            0,
+            json.loads(stay.about),
+            stay.came,
+        )
+        states.setdefault(stay.room, {})[tag_of(stay.room, stay.session)] = said
+    return states

@@ -116,6 +116,19 @@ async def test_hostile_tables_make_nothing(serve: Serve, administrator: Administ
             "POST", "/admin/import/", data=b"--x\r\n\r\n--x--", headers={"Content-Type": head}
         )
         assert answer.status in (400, 403)
+    for part in (
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n",
+        b"Content-Type: message/rfc822\r\n\r\n",
+        b"--x\r\n\r\n",
+        b"Content-Disposition: form-data;" + b";" * 1000 + b"\r\n",
+        b"Content-Disposition: form-data; " + b"name*0=a; " * 1000,
+    ):
+        body = b"--x\r\n" + part * (LARGEST_TABLE // len(part))
+        head = "multipart/form-data; boundary=x"
+        answer = await alice._ask(
+            "POST", "/admin/import/", data=io.BytesIO(body), headers={"Content-Type": head}
+        )
+        assert answer.status == 403
     assert await number_of_accounts(server) == 1
     # What this server wrote out it reads again, in any order of bytes.
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):

@@ -17,6 +17,11 @@ _MOST_READ = 16 * 1024
 _LONGEST_WAIT = 3600.0
 # IPv6 addresses that stand for an IPv4 address, which is in their last bits.
 _TRANSLATED = ip_network("64:ff9b::/96")
+# What some versions of Python take for the open internet: one site's own addresses, as they were
+# once, and those that its own translator maps to others; what is for documents and routers only.
+_OF_NOBODY = [
+    ip_network(each) for each in ("fec0::/10", "64:ff9b:1::/48", "3fff::/20", "5f00::/16")
+]
 
 
 class Answer(NamedTuple):
@@ -130,7 +135,7 @@ def is_public(host: str) -> bool:
     address = ip_address(host.partition("%")[0])
     if address in _TRANSLATED:
         return is_public(str(IPv4Address(int(address) & 0xFFFFFFFF)))
-    return all(
+    return not any(address in network for network in _OF_NOBODY) and all(
         meant.is_global and not meant.is_multicast and not meant.is_reserved
         for meant in (address, *_meant(address))
     )

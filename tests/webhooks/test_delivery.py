@@ -293,6 +293,7 @@ async def test_a_private_address_is_not_connected_to(
         ("8.8.8.8 2606:4700::1 64:ff9b::808:808", True),
         ("127.0.0.1 10.0.0.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 255.255.255.255", False),
         (":: ::1 fe80::1%eth0 fd00::1 ff02::1 ::ffff:10.0.0.1 64:ff9b::a00:1 2002:a00:1::", False),
+        ("fec0::1 64:ff9b:1::a00:1 3fff::1 5f00::1 ::10.0.0.1 2001:0:a00:1::f5ff:fffe", False),
     ],
 )
 def test_what_counts_as_private(hosts: str, public: bool) -> None:

@@ -67,16 +67,16 @@ def _timer_due(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 def speak_newer() -> None:
-    from presence_server.presence import letters
+    from presence_server.presence import writing
 
-    encode: Callable[[Any], str] = letters._encode
+    encode: Callable[[Any], str] = writing._encode
 
     def encode_newer(value: Any) -> str:
         # Parts of letters are encoded for their size alone.
         further = {"colour": {"of": ["a", "later", "version"]}}
         return encode(value | further if isinstance(value, dict) else value)
 
-    letters._encode = encode_newer
+    writing._encode = encode_newer
 
     from presence_server.relay.redis import RedisRelay
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from presence_server.accounts import users
 from presence_server.presence.records import OWN, Chosen, Record, Stay
-from presence_server.presence.roster import PRECEDENCE
+from presence_server.presence.states import PRECEDENCE
 from presence_server.storage.database import Database, Row, Transaction
 
 STAY = "room, session, username, account, status, since, about"

@@ -31,6 +31,8 @@ _GRACE = 0.5
 ALONE = with_grace(SERVERS["ours-alone"], _GRACE)
 TOGETHER = with_grace(SERVERS["ours"], _GRACE)
 OURS = (ALONE, TOGETHER)
+# What else ours does, with as many observers as all servers get at most.
+ROOMS = tuple(with_grace(SERVERS[name], _GRACE) for name in ("ours-room", "ours-events"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class Run:
         """What takes longest and tells least, the others before the largest crowd, comes last."""
         for observers in self.plan.observers:
             self._sessions(servers, observers)
+        self._sessions(ROOMS, max(self.plan.observers))
         for observers in self.plan.crowd:
             self._sessions([server for server in servers if server in OURS], observers)
         for observers in self.plan.further:

@@ -1,9 +1,12 @@
 """What a load client says to a server, and how it understands what it hears."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from testing.swarm import Swarm
+from benchmarks.events import EventSwarm
+from benchmarks.tokens import ROOM
+from testing.swarm import Address, Swarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +17,16 @@ class Dialect:
     greets: bool = False
     # Whether one has to talk with Engine.IO before one is in.
     engine_io: bool = False
+    # Whether a token lets one in, and not a cookie; and whether one only listens, over plain HTTP.
+    token: bool = False
+    stream: bool = False
 
 
 TUTORIAL = Dialect()
 PRESENCE_V1 = Dialect(subprotocol="presence.v1", greets=True)
+_ROOM_PATH = f"/api/v1/rooms/{ROOM}"
+APP_ROOM = Dialect(path=_ROOM_PATH, greets=True, token=True)
+APP_EVENTS = Dialect(path=_ROOM_PATH, greets=True, token=True, stream=True)
 SOCKET_IO = Dialect(path="/socket.io/?EIO=4&transport=websocket", engine_io=True)
 
 
@@ -33,6 +42,29 @@ def changes_in(payload: bytes) -> list[tuple[str, bool]]:
     came = [*message.get("online", ()), *message.get("away", ())]
     gone = [*message.get("offline", ()), *message.get("deleted", ())]
     return [(name, True) for name in came] + [(name, False) for name in gone]
+
+
+def swarm_of(
+    dialect: Dialect, server: Address, on_message: Callable[[int, bytes | None, float], None]
+) -> Swarm:
+    kind = EventSwarm if dialect.stream else Swarm
+    swarm = kind(server, dialect.subprotocol, on_message, dialect.path)
+    if dialect.token:
+        swarm.request_of = lambda token: _request_with(token, server, dialect)
+    return swarm
+
+
+def _request_with(token: str, server: Address, dialect: Dialect) -> bytes:
+    """As a program sends it: without an Origin."""
+    path = f"{dialect.path}?token={token}" if dialect.stream else dialect.path
+    lines = [f"GET {path} HTTP/1.1", f"Host: {server[0]}:{server[1]}"]
+    if dialect.stream:
+        lines += ["Accept: text/event-stream"]
+    else:
+        lines += ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"]
+        lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+        lines += [f"Sec-WebSocket-Protocol: presence.v1, token.{token}"]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def speak(swarm: Swarm, dialect: Dialect) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks.dialects import Dialect, changes_in, speak
+from benchmarks.dialects import Dialect, changes_in, speak, swarm_of
 from testing.swarm import Address, Client, Swarm
 
 PROBE = "probe"
@@ -166,7 +166,7 @@ def _swarm(
     on_open: Callable[[int, float], None],
     on_message: Callable[[int, bytes | None, float], None],
 ) -> Swarm:
-    swarm = Swarm(target.address, target.dialect.subprotocol, on_message, target.dialect.path)
+    swarm = swarm_of(target.dialect, target.address, on_message)
     swarm.on_open = on_open
     speak(swarm, target.dialect)
     return swarm

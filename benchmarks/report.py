@@ -22,6 +22,8 @@ PICTURES = ROOT / "docs" / "pictures"
 NAMES = {
     "ours-alone": "**presence_server**, one process",
     "ours": "**presence_server** with Redis",
+    "ours-room": "the same, an app's room with tokens",
+    "ours-events": "the same room over Server-Sent Events",
     "plain": "plain aiohttp, Redis",
     "channels": "Django Channels, daphne, Redis",
     "channels-pubsub": "the same, pub/sub layer",
@@ -29,7 +31,7 @@ NAMES = {
     "ws": "Node `ws`, Redis",
     "socket.io": "Socket.IO (Node), Redis",
 }
-_OURS = ("ours-alone", "ours")
+_OURS = ("ours-alone", "ours", "ours-room", "ours-events")
 # Beyond these a server no longer does its work.
 _LOST_SHARE = 0.01
 _P99_MS = 5000.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from benchmarks.dialects import PRESENCE_V1, TUTORIAL, Dialect
+from benchmarks.dialects import APP_EVENTS, APP_ROOM, PRESENCE_V1, TUTORIAL, Dialect
 from benchmarks.load import Target
 from testing.redis_server import redis_binary
 
@@ -64,6 +64,8 @@ SERVERS = {
         _OURS,
         replace(_OURS, name="ours-alone", redis=False),
         replace(_OURS, name="ours-tutorial", dialect=TUTORIAL),
+        replace(_OURS, name="ours-room", populate=("benchmarks.tokens",), dialect=APP_ROOM),
+        replace(_OURS, name="ours-events", populate=("benchmarks.tokens",), dialect=APP_EVENTS),
     )
 }
 

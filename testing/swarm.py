@@ -61,6 +61,8 @@ def source_address(number: int) -> str:
 class Swarm:
     """`on_message` gets the client's number, the payload (None when large) and the time."""
 
+    opened = b"HTTP/1.1 101 "
+
     def __init__(
         self,
         server: Address,
@@ -69,8 +71,10 @@ class Swarm:
         path: str = "/users/",
     ) -> None:
         self.server = server
-        self.subprotocol = subprotocol
-        self.path = path
+        # By what logs a client in: a cookie, unless the server asks for something else.
+        self.request_of: Callable[[str], bytes] = lambda cookie: upgrade_request(
+            server, cookie, subprotocol, path
+        )
         self.on_message = on_message
         self.on_open: Callable[[int, float], None] = lambda number, now: None
         self.on_close: Callable[[Client, str], None] = lambda client, reason: None
@@ -102,8 +106,7 @@ class Swarm:
         code = sock.connect_ex(self.server)
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, os.strerror(code))
-        request = upgrade_request(self.server, cookie, self.subprotocol, self.path)
-        client = Client(number, request, sock)
+        client = Client(number, self.request_of(cookie), sock)
         self.clients[number] = self._by_fd[sock.fileno()] = client
         self.opening += 1
         self._epoll.register(sock.fileno(), select.EPOLLOUT)
@@ -192,7 +195,7 @@ class Swarm:
         if head < 0:
             client.pending = bytes(self._view[:end])
             return -1
-        if not self._buffer.startswith(b"HTTP/1.1 101 "):
+        if not self._buffer.startswith(self.opened):
             self._lose(client, self._buffer[:head].split(b"\r\n", 1)[0].decode("latin-1"))
             return -1
         client.open = True

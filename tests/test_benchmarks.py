@@ -22,8 +22,9 @@ def stage() -> Iterator[Stage]:
         yield Stage(Path(folder), redis)
 
 
-def test_fan_out_sees_every_probe_come_and_go(stage: Stage) -> None:
-    server = SERVERS["ours"]
+@pytest.mark.parametrize("name", ["ours", "ours-room", "ours-events"])
+def test_fan_out_sees_every_probe_come_and_go(stage: Stage, name: str) -> None:
+    server = SERVERS[name]
     command = tuple("--grace=0.2" if "--grace" in part else part for part in server.command)
     server = replace(server, command=command, grace=min(server.grace, 0.2))
     result = measure(stage, server, Load(20, 20, seconds=2, stay=0.3, quiet=0.5))
@@ -32,7 +33,7 @@ def test_fan_out_sees_every_probe_come_and_go(stage: Stage) -> None:
     assert result.expected >= 20 * 2 * 5
     assert 0 < result.p50_ms <= result.p99_ms <= result.max_ms < 2000
     assert 0 < result.cpu_per_delivery_us < 5000
-    assert "| ours | 20 | 20 |" in table([result])
+    assert f"| {name} | 20 | 20 |" in table([result])
 
 
 def test_losses_and_repetitions_are_counted() -> None:

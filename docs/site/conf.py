@@ -13,6 +13,7 @@ version = re.findall(r'"([\d.]+)"', (ROOT / "presence_server" / "__init__.py").r
 author = copyright = "the presence_server authors"
 extensions = ["myst_parser"]
 include_patterns = ["*.md", "docs/*.md", "examples/README.md", "clients/js/README.md"]
+exclude_patterns = [".*", "build", "dist", "mutants", "**/node_modules"]
 root_doc = "README"
 myst_heading_anchors = 4
 html_title = f"presence_server {version}"

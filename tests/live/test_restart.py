@@ -1,11 +1,13 @@
 """A server that stops, or is killed, and comes back."""
 
 import asyncio
-from contextlib import AsyncExitStack
+import sqlite3
+from contextlib import AsyncExitStack, closing
 
 import pytest
 
 from tests.conftest import ServerProcesses, Visit
+from testing.processes import ServerProcess
 from testing.redis_server import RedisServer, free_port
 from testing.visitor import LiveSocket
 
@@ -14,9 +16,12 @@ def shown_gone(socket: LiveSocket, username: str) -> bool:
     return any(username in message.get("offline", {}) for message in socket.received)
 
 
-async def settled(socket: LiveSocket) -> None:
-    """Give who is here the time to be written down: it goes to the database in batches."""
-    await socket.message(lambda message: message["type"] == "alive")
+async def written_down(server: ServerProcess, **here: str) -> None:
+    """Until its next life can know who is here, and how."""
+    with closing(sqlite3.connect(str(server.flags["database"]))) as db:
+        async with asyncio.timeout(10):
+            while dict(db.execute("SELECT username, status FROM here")) != here:
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])
@@ -30,7 +35,7 @@ async def test_nobody_who_returns_within_the_grace_is_shown_offline(
         await of_bob.send({"type": "status", "status": "away"})
         await of_alice.sees("bob", "away")
         since = dict(of_alice.since)
-        await settled(of_alice)
+        await written_down(server, alice="online", bob="away", carol="online")
         if end == "SIGTERM":
             assert await server.terminate() == 0
         else:
@@ -138,11 +143,11 @@ async def test_an_account_deleted_meanwhile_does_not_come_back(
     alice, bob = await visit(server, "alice"), await visit(server, "bob")
     async with alice.live() as of_alice, bob.live() as of_bob:
         await of_alice.sees("bob", "online")
-        await settled(of_alice)
+        await written_down(server, alice="online", bob="online")
         answer = await bob.submit("/account/delete", {"password": "johnson123"}, form="/account/")
         assert answer.status == 303
         assert await of_bob.closed() == 4401
-        await of_alice.until(lambda: "bob" in of_alice.received[-1].get("deleted", {}), within=1)
+        await of_alice.until(lambda: "bob" in of_alice.received[-1].get("deleted", {}), within=5)
     await server.kill()
     await server.start()
     async with alice.live() as again:

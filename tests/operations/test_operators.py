@@ -247,5 +247,6 @@ async def test_a_loop_that_stands_still_shows_where(
             while max(late, default=0) < 0.3:
                 await asyncio.sleep(0.01)
     watching.cancel()
-    (record,) = [record for record in caplog.records if "stands still" in record.message]
-    assert "time.sleep(0.5)" in record.message
+    # A busy machine may have held the process up once more.
+    said = [record.message for record in caplog.records if "stands still" in record.message]
+    assert any("time.sleep(0.5)" in message for message in said)

@@ -59,6 +59,9 @@ def _make_private(path: Path, *, create: bool) -> None:
         if path.is_dir():
             raise UnsoundDatabase("is a folder, not a database")
         if path.exists():
+            if not path.is_file():
+                # A device, as /dev/null, belongs to all: nothing may be taken from others.
+                raise UnsoundDatabase("is no file")
             _take_from_others(path)
         elif create:
             _create(path)

@@ -223,6 +223,8 @@ def _copy(source: Path, target: Path) -> None:
         raise FileExistsError(errno.EEXIST, "it is the database itself")
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    if target.exists() and not target.is_file():
+        raise FileExistsError(errno.EEXIST, "it is no file")
     with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         unfinished = Path(folder, target.name)
         with closing(open_reader(source)) as reader, closing(sqlite3.connect(unfinished)) as copy:

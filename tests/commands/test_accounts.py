@@ -319,10 +319,13 @@ def test_a_backup_is_taken_and_refused(command: Command, path: Path, tmp_path: P
     assert command("backup", str(copy)) == (0, f"Copied {path} to {copy}.\n", "")
     with closing(sqlite3.connect(copy)) as backup:
         assert backup.execute("SELECT username FROM users").fetchall() == [("alice",)]
-    for target in (path, tmp_path / "nowhere" / "copy", tmp_path, Path("."), Path("/")):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for target in (path, tmp_path / "nowhere" / "copy", tmp_path, Path("."), Path("/"), pipe):
         status, out, err = command("backup", str(target))
         assert (status, out) == (1, "")
         assert f"{target} cannot be written" in err and err.count("\n") == 1
+    assert pipe.is_fifo()
 
 
 @pytest.mark.both_databases

@@ -117,6 +117,14 @@ async def test_f18_a_folder(tmp_path: Path) -> None:
     assert "is a folder" in await refusal(tmp_path)
 
 
+async def test_f18_what_is_no_file_is_left_as_it_is(path: Path) -> None:
+    """As root one could take /dev/null from everybody."""
+    os.mkfifo(path)
+    path.chmod(0o666)
+    assert "is no file" in await refusal(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666
+
+
 async def test_f18_a_name_that_no_file_can_have(tmp_path: Path) -> None:
     assert "File name too long" in await refusal(tmp_path / ("x" * 300))
 

@@ -24,7 +24,6 @@ from presence_server.metrics import Metrics
 from presence_server.resources import CLIENT, STATIC, TEMPLATES
 from presence_server.services import open_services
 from presence_server.storage.database import open_database
-from presence_server.web import pages
 from presence_server.web.bearers import count_requests
 from presence_server.web.bodies import LARGEST
 from presence_server.web.cookies import CookieStorage, cookie_name
@@ -37,6 +36,7 @@ from presence_server.web.middlewares import (
     same_origin,
     secure_headers,
 )
+from presence_server.web.onward import add_slash
 from presence_server.web.rendering import StaticFiles, set_up_templates
 from presence_server.web.routes import operators_routes, routes
 from presence_server.web.turnstile import TURNSTILE, Turnstile
@@ -52,7 +52,7 @@ def create_app(config: Config) -> web.Application:
     static = StaticFiles(STATIC, CLIENT, config.base_path)
     add_routes(app, routes(static))
     if config.base_path:
-        app.router.add_route("*", config.base_path, pages.add_slash)
+        app.router.add_route("*", config.base_path, add_slash)
     set_up_templates(app, TEMPLATES, static, config)
     app.on_response_prepare.append(below_base_path)
     app.on_response_prepare.append(secure_headers)

@@ -19,9 +19,9 @@ from presence_server.web.forms import (
     typed_name,
 )
 from presence_server.web.once import writer
-from presence_server.web.pages import create_user, sign_up_page
 from presence_server.web.rendering import render
 from presence_server.web.runner import waiter
+from presence_server.web.sign_up import create_user, sign_up_page
 
 
 async def show_invitation(request: web.Request) -> web.Response:

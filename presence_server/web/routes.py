@@ -8,16 +8,19 @@ from presence_server.web import (
     api_description,
     backends,
     links,
+    log_in,
     operations,
     operators,
-    pages,
+    people,
     rooms,
+    sign_up,
 )
 from presence_server.web.admin import routes as administration
 from presence_server.web.cors import preflight
 from presence_server.web.live import live
 from presence_server.web.manifest import Manifest
 from presence_server.web.once import Once
+from presence_server.web.onward import add_slash, lead_to_change_of_password
 from presence_server.web.rendering import StaticFiles
 from presence_server.web.single_sign_on import by_password, log_in_page
 
@@ -27,12 +30,12 @@ def routes(static: StaticFiles) -> list[web.RouteDef]:
     once = Once()
     without_slash = ("/account", "/log_in", "/log_out", "/sign_up", "/users")
     return [
-        web.get("/", pages.list_users),
-        web.get("/sign_up/", by_password(pages.show_sign_up)),
-        web.post("/sign_up/", by_password(once(pages.sign_up))),
-        web.get("/log_in/", log_in_page(pages.show_log_in)),
-        web.post("/log_in/", by_password(once(pages.log_in))),
-        web.post("/log_out/", once(pages.log_out)),
+        web.get("/", people.list_users),
+        web.get("/sign_up/", by_password(sign_up.show_sign_up)),
+        web.post("/sign_up/", by_password(once(sign_up.sign_up))),
+        web.get("/log_in/", log_in_page(log_in.show_log_in)),
+        web.post("/log_in/", by_password(once(log_in.log_in))),
+        web.post("/log_out/", once(log_in.log_out)),
         web.get("/account/", account.show_account),
         web.post("/account/name", account.change_name),
         web.post("/account/last-seen", account.change_last_seen),
@@ -70,8 +73,8 @@ def routes(static: StaticFiles) -> list[web.RouteDef]:
         web.get("/favicon.ico", static.lead_to_icon),
         web.get("/manifest.webmanifest", Manifest(static).serve),
         # https://www.w3.org/TR/change-password-url/
-        web.get("/.well-known/change-password", pages.lead_to_change_of_password),
-        *(web.route("*", path, pages.add_slash) for path in without_slash),
+        web.get("/.well-known/change-password", lead_to_change_of_password),
+        *(web.route("*", path, add_slash) for path in without_slash),
     ]
 
 

@@ -17,7 +17,7 @@ from presence_server.web.admin import (
 )
 from presence_server.web.admin.gate import act, page
 from presence_server.web.once import Once
-from presence_server.web.pages import add_slash
+from presence_server.web.onward import add_slash
 from presence_server.web.single_sign_on import by_password
 
 

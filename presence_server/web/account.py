@@ -1,8 +1,9 @@
 """The account page: name, password, devices, what is kept back, deletion."""
 
 import time
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -44,117 +45,109 @@ async def show_account_instead(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther("/account/")
 
 
-async def change_name(request: web.Request) -> web.Response:
-    identity = _identity(request)
-    fields = await read_form(request)
+class _Done(NamedTuple):
+    """What came of a form: what the log says, what its sender is told, and where."""
+
+    noted: str
+    sentence: str
+    page: str = "/account/"
+
+
+_Act = Callable[[web.Request, Identity, Mapping[str, str]], Awaitable[_Done]]
+
+
+def _form(act: _Act) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A form of the account page: what it asks for is done, or the page says why not."""
+
+    @wraps(act)
+    async def handle(request: web.Request) -> web.Response:
+        identity = _identity(request)
+        fields = await read_form(request)
+        try:
+            await check_token(request, fields)
+            with trouble_is_told():
+                done = await act(request, identity, fields)
+        except Refused as refusal:
+            return await _refusal_page(request, refusal, fields)
+        note(request, done.noted, identity.user)
+        await tell_next(request, done.sentence)
+        raise web.HTTPSeeOther(done.page)
+
+    return handle
+
+
+@_form
+async def change_name(
+    request: web.Request, identity: Identity, fields: Mapping[str, str]
+) -> _Done:
     name = tidy(fields.get("name", ""))
-    try:
-        await check_token(request, fields)
-        if problem := name_problem(name):
-            raise Refused(400, fields={"name": problem})
-        with trouble_is_told():
-            ends, now = request.app[ENDINGS], int(time.time())
-            await profiles.set_name(ends, identity.account, name, now)
-    except Refused as refusal:
-        return await _refusal_page(request, refusal, {"name": fields.get("name", "")})
-    note(request, "changed the name", identity.user)
-    done = f"Others see you as {name} now." if name else "Others see your username only now."
-    await tell_next(request, done)
-    raise web.HTTPSeeOther("/account/")
+    if problem := name_problem(name):
+        raise Refused(400, fields={"name": problem})
+    await profiles.set_name(request.app[ENDINGS], identity.account, name, int(time.time()))
+    sentence = f"Others see you as {name} now." if name else "Others see your username only now."
+    return _Done("changed the name", sentence)
 
 
-async def change_last_seen(request: web.Request) -> web.Response:
-    identity = _identity(request)
-    fields = await read_form(request)
-    hides = fields.get("hide") == "1"
-    try:
-        await check_token(request, fields)
-        with trouble_is_told():
-            ends, now = request.app[ENDINGS], int(time.time())
-            await profiles.hide_last_seen(ends, identity.account, hides, now)
-    except Refused as refusal:
-        return await _refusal_page(request, refusal)
-    note(request, "changed who sees when they were here", identity.user)
-    done = (
+@_form
+async def change_last_seen(
+    request: web.Request, identity: Identity, fields: Mapping[str, str]
+) -> _Done:
+    hides, now = fields.get("hide") == "1", int(time.time())
+    await profiles.hide_last_seen(request.app[ENDINGS], identity.account, hides, now)
+    sentence = (
         "Nobody is told any more when you were here last."
         if hides
         else "Others see when you were here last."
     )
-    await tell_next(request, done)
-    raise web.HTTPSeeOther("/account/")
+    return _Done("changed who sees when they were here", sentence)
 
 
-async def change_devices_shown(request: web.Request) -> web.Response:
-    identity = _identity(request)
-    fields = await read_form(request)
-    shows = fields.get("show") == "1"
-    try:
-        await check_token(request, fields)
-        with trouble_is_told():
-            ends, now = request.app[ENDINGS], int(time.time())
-            await profiles.show_devices(ends, identity.account, shows, now)
-    except Refused as refusal:
-        return await _refusal_page(request, refusal)
-    note(request, "changed who sees on what they are here", identity.user)
-    done = (
+@_form
+async def change_devices_shown(
+    request: web.Request, identity: Identity, fields: Mapping[str, str]
+) -> _Done:
+    shows, now = fields.get("show") == "1", int(time.time())
+    await profiles.show_devices(request.app[ENDINGS], identity.account, shows, now)
+    sentence = (
         "Others see whether you are on a computer, a phone or a tablet."
         if shows
         else "Nobody is told any more on what you are here."
     )
-    await tell_next(request, done)
-    raise web.HTTPSeeOther("/account/")
+    return _Done("changed who sees on what they are here", sentence)
 
 
-async def change_password(request: web.Request) -> web.Response:
-    _identity(request)
-    fields = await read_form(request)
-    try:
-        await check_token(request, fields)
-        with trouble_is_told():
-            await _check_password(request, fields, "old_password")
-            await _set_password(request, fields)
-    except Refused as refusal:
-        return await _refusal_page(request, refusal)
-    await tell_next(request, "Your password is changed. You are logged out everywhere else.")
-    raise web.HTTPSeeOther("/account/")
+@_form
+async def change_password(
+    request: web.Request, identity: Identity, fields: Mapping[str, str]
+) -> _Done:
+    await _check_password(request, fields, "old_password")
+    await _set_password(request, fields)
+    sentence = "Your password is changed. You are logged out everywhere else."
+    return _Done("changed the password", sentence)
 
 
-async def end_devices(request: web.Request) -> web.Response:
-    identity = _identity(request)
-    fields = await read_form(request)
-    chosen = fields.get("device", "")
-    ends, now = writer(request), int(time.time())
-    try:
-        await check_token(request, fields)
-        with trouble_is_told():
-            if chosen == _OTHERS:
-                await sessions.end_all(ends, identity.account, now, keep=identity.session)
-                done = "You are logged out everywhere else."
-            else:
-                key = await _device_key(request, chosen)
-                await sessions.end(ends, key, now, Reason.ENDED)
-                done = "That device is logged out."
-    except Refused as refusal:
-        return await _refusal_page(request, refusal)
-    note(request, "logged devices out", identity.user)
-    await tell_next(request, done)
-    raise web.HTTPSeeOther("/account/")
+@_form
+async def end_devices(
+    request: web.Request, identity: Identity, fields: Mapping[str, str]
+) -> _Done:
+    chosen, ends, now = fields.get("device", ""), writer(request), int(time.time())
+    if chosen == _OTHERS:
+        await sessions.end_all(ends, identity.account, now, keep=identity.session)
+        sentence = "You are logged out everywhere else."
+    else:
+        await sessions.end(ends, await _device_key(request, chosen), now, Reason.ENDED)
+        sentence = "That device is logged out."
+    return _Done("logged devices out", sentence)
 
 
-async def delete_account(request: web.Request) -> web.Response:
-    identity = _identity(request)
-    fields = await read_form(request)
-    try:
-        await check_token(request, fields)
-        with trouble_is_told():
-            await _check_password(request, fields, "password")
-            await users.delete(writer(request), identity.account, int(time.time()))
-    except Refused as refusal:
-        return await _refusal_page(request, refusal)
-    note(request, "deleted the account", identity.user)
+@_form
+async def delete_account(
+    request: web.Request, identity: Identity, fields: Mapping[str, str]
+) -> _Done:
+    await _check_password(request, fields, "password")
+    await users.delete(writer(request), identity.account, int(time.time()))
     await forget(request)
-    await tell_next(request, "Your account has been deleted.")
-    raise web.HTTPSeeOther("/log_in/")
+    return _Done("deleted the account", "Your account has been deleted.", "/log_in/")
 
 
 def _identity(request: web.Request) -> Identity:
@@ -185,7 +178,6 @@ async def _set_password(request: web.Request, fields: Mapping[str, str]) -> None
     await users.change_password(
         writer(request), identity.account, password_hash, now, keep=identity.session
     )
-    note(request, "changed the password", identity.user)
     proof = proof_of(request.app[KEYRING], None, identity.account, password_hash)
     await remember_device(request, proof)
 
@@ -203,8 +195,10 @@ def _handle(session: Session) -> str:
 
 
 async def _refusal_page(
-    request: web.Request, refusal: Refused, typed: Mapping[str, str] = MappingProxyType({})
+    request: web.Request, refusal: Refused, fields: Mapping[str, str]
 ) -> web.Response:
+    # Nothing else that is typed here is shown again.
+    typed = {"name": fields["name"]} if "name" in fields else {}
     return await _account_page(
         request, refusal.form(typed), status=refusal.status, headers=refusal.headers
     )

@@ -13,6 +13,7 @@ from aiohttp import web
 from presence_server.config import UNIX, ConfigError
 
 BOTH_FAMILIES = "::"
+_ALL_OF_FOUR = "0.0.0.0"
 # So many may wait for the kernel to hand them over, as far as it allows (net.core.somaxconn), and
 # so many are taken in one turn of the event loop: asyncio has one number for both, and would take
 # in a whole crowd while everybody waits.
@@ -39,29 +40,39 @@ class Opened(NamedTuple):
 async def open_listeners(
     stack: ExitStack, host: str, port: int, flags: str, *, reuse_port: bool = False
 ) -> Opened:
-    """Take each place of a list with commas. Port 0 picks a free one, the same for all.
+    """Take each place of a list with commas, but what another one of it stands for, too. Port 0
+    picks a free one, the same for all.
 
     With `reuse_port` other servers may do so, too. Nobody comes to an address before serve_on() is
     called for it, but to a socket file. The stack takes away those; the listeners are the caller's
     to close. Raises ConfigError, which names the `flags`.
     """
     opened = Opened([], "")
-    urls = []
+    places = list(dict.fromkeys(host.split(",")))
     with ExitStack() as unfinished:
-        for place in host.split(","):
+        for place in sorted(places, key=_narrowness):
             try:
-                found = await _open(stack, place, port, reuse_port)
+                found = await _open(stack, place, port, reuse_port, opened.listeners)
                 for listener in found:
                     opened.listeners.append(unfinished.enter_context(listener))
             except (OSError, UnicodeError) as error:
                 raise ConfigError(
                     f"{flags}: cannot listen on {_url(place, port)}: {_reason(error)}."
                 ) from None
-            if not place.startswith(UNIX):
+            if found and not place.startswith(UNIX):
                 port = found[0].getsockname()[1]
-            urls.append(_url(place, port))
         unfinished.pop_all()
-    return opened._replace(where=", ".join(urls))
+    return opened._replace(where=", ".join(_url(place, port) for place in places))
+
+
+async def serve_at(runner: web.AppRunner, opened: Opened, flags: str) -> None:
+    """Begin to listen. Raises ConfigError, which names the `flags`."""
+    try:
+        await serve_on(runner, opened.listeners)
+    except OSError as error:
+        raise ConfigError(
+            f"{flags}: cannot listen on {opened.where}: {_reason(error)}."
+        ) from None
 
 
 def beside(listener: Listener) -> Listener:
@@ -85,7 +96,13 @@ async def serve_on(runner: web.AppRunner, listeners: Sequence[Listener]) -> None
         await web.SockSite(runner, listener, backlog=_IN_ONE_TURN).start()
 
 
-async def _open(stack: ExitStack, place: str, port: int, reuse_port: bool) -> list[Listener]:
+def _narrowness(place: str) -> int:
+    return (BOTH_FAMILIES, _ALL_OF_FOUR, place).index(place)
+
+
+async def _open(
+    stack: ExitStack, place: str, port: int, reuse_port: bool, others: Sequence[Listener]
+) -> list[Listener]:
     if place.startswith(UNIX):
         path = Path(place.removeprefix(UNIX))
         listener = _on_file(path)
@@ -97,7 +114,20 @@ async def _open(stack: ExitStack, place: str, port: int, reuse_port: bool) -> li
     found = await asyncio.get_running_loop().getaddrinfo(
         place, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    return list(_at_each(dict.fromkeys((info[0], info[4]) for info in found), reuse_port))
+    addresses = dict.fromkeys((info[0], info[4]) for info in found)
+    new = [each for each in addresses if not any(_takes(other, *each) for other in others)]
+    return list(_at_each(new, reuse_port))
+
+
+def _takes(listener: Listener, family: int, address: tuple[Any, ...]) -> bool:
+    """Whether it is the one who comes to an address, too."""
+    if listener.family == socket.AF_UNIX:
+        return False
+    name = listener.getsockname()[0]
+    if name == BOTH_FAMILIES and not listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY):
+        return True
+    everywhere = name in (BOTH_FAMILIES, _ALL_OF_FOUR)
+    return listener.family == family and (everywhere or name == address[0])
 
 
 def _at_each(

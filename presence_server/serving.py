@@ -19,7 +19,7 @@ from presence_server.collector import short_collections
 from presence_server.config import Config, ConfigError
 from presence_server.keys import CONFIG
 from presence_server.event_loop import new_event_loop
-from presence_server.listening import open_listeners, serve_on
+from presence_server.listening import open_listeners, serve_at, serve_on
 from presence_server.live.seats import capacity
 from presence_server.logs import Seldom
 from presence_server.manager import tell_manager
@@ -140,13 +140,13 @@ async def _listen(
     opened = await open_listeners(
         files, config.host, config.port, "--host and --port", reuse_port=config.reuse_port
     )
-    await serve_on(runner, opened.listeners)
+    await serve_at(runner, opened, "--host and --port")
     lines = [f"Listening on {opened.where}"]
     if config.admin_port is not None:
         admin = await _start(stack, create_admin_app(app))
         flags = "--admin-host and --admin-port"
         opened = await open_listeners(files, config.admin_host, config.admin_port, flags)
-        await serve_on(admin, opened.listeners)
+        await serve_at(admin, opened, flags)
         lines.append(f"Operators' pages on {opened.where}")
     return lines
 

@@ -22,7 +22,7 @@ from aiohttp import web
 
 from presence_server import logs
 from presence_server.config import Config
-from presence_server.listening import Listener, beside, open_listeners, serve_on
+from presence_server.listening import Listener, beside, open_listeners, serve_at
 from presence_server.manager import tell_manager
 from presence_server.processes.operators import create_operators_app
 from presence_server.processes.server import Server
@@ -168,7 +168,7 @@ class _Parent:
         await runner.setup()
         flags = "--admin-host and --admin-port"
         opened = await open_listeners(stack, config.admin_host, config.admin_port or 0, flags)
-        await serve_on(runner, opened.listeners)
+        await serve_at(runner, opened, flags)
         return f"Operators' pages on {opened.where}"
 
     def _places(self) -> dict[int, Path | None]:

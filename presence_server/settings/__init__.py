@@ -31,7 +31,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """A sentence about each PRESENCE_* variable that is no setting."""
     known = [setting.variable for setting in SETTINGS]
     return [
-        f"{name} is no setting and changes nothing{_nearest(name, known)}."
+        f"{name} is no setting and changes nothing{_nearest(name, known)}"
         for name in sorted(environment)
         if name.startswith(PREFIX) and name not in known
     ]
@@ -41,4 +41,4 @@ def _nearest(name: str, known: list[str]) -> str:
     # What all of them begin with makes nothing alike.
     ends = [variable.removeprefix(PREFIX) for variable in known]
     found = get_close_matches(name.removeprefix(PREFIX), ends, n=1, cutoff=0.5)
-    return f": did you mean {PREFIX}{found[0]}?" if found else ""
+    return f": did you mean {PREFIX}{found[0]}?" if found else "."

@@ -4,12 +4,15 @@ import asyncio
 import socket
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from presence_server.config import ConfigError
+from presence_server.listening import open_listeners, serve_at
 from testing.processes import ServerProcess
 from testing.visitor import Visitor
 from tests.conftest import ServerProcesses, Visit
@@ -46,6 +49,37 @@ async def test_several_addresses_share_a_port(
     for host in ("127.0.0.1", "127.0.0.2", "[::1]"):
         visitor = await visit(f"http://{host}:{port}")
         assert (await visitor.get("/healthz")).status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1,localhost,127.0.0.1", "127.0.0.1,0.0.0.0", "::1,::,0.0.0.0,127.0.0.1"]
+)
+async def test_an_address_that_another_stands_for_is_taken_once(host: str) -> None:
+    with ExitStack() as stack:
+        opened = await open_listeners(stack, host, 0, "--host")
+        for listener in map(stack.enter_context, opened.listeners):
+            # Two of which each is bound already can still be in each other's way here.
+            listener.listen()
+        port = opened.listeners[0].getsockname()[1]
+        urls = [f"[{place}]" if ":" in place else place for place in dict.fromkeys(host.split(","))]
+        assert opened.where == ", ".join(f"http://{url}:{port}" for url in urls)
+        socket.create_connection(("127.0.0.1", port)).close()
+
+
+async def test_of_two_that_take_an_address_in_the_same_moment_one_ends_with_a_sentence() -> None:
+    with ExitStack() as stack:
+        first = await open_listeners(stack, "127.0.0.1", 0, "--host")
+        (listener,) = map(stack.enter_context, first.listeners)
+        port = listener.getsockname()[1]
+        second = await open_listeners(stack, "127.0.0.1", port, "--host")
+        (other,) = map(stack.enter_context, second.listeners)
+        listener.listen()
+        runner = web.AppRunner(web.Application())
+        await runner.setup()
+        with pytest.raises(ConfigError, match="--host: cannot listen on .* already in use"):
+            await serve_at(runner, second, "--host")
+        await runner.cleanup()
+        other.close()
 
 
 async def test_a_socket_file_serves_pages_and_sockets_and_goes_with_the_server(

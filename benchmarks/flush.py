@@ -8,7 +8,8 @@ import asyncio
 import time
 
 from presence_server.live.dialects import PRESENCE_V1
-from presence_server.live.hub import Flush, Hub
+from presence_server.live.flushing import Flush
+from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
 from presence_server.live.wire import WebSocketWire
 from presence_server.presence.choices import Choice
@@ -65,7 +66,7 @@ async def _measured(lines: int) -> float:
     def flushed(flush: Flush) -> None:
         told.set()
 
-    hub.observe = flushed
+    hub.flushing.observe = flushed
     running = asyncio.create_task(hub.run())
     await told.wait()
     spent = []

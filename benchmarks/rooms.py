@@ -17,7 +17,7 @@ from benchmarks.flush import Nowhere
 from benchmarks.servers import ROOT, Running
 from presence_server.apps.rooms import AppRooms, key_of
 from presence_server.live.dialects import PRESENCE_V1
-from presence_server.live.hub import Flush
+from presence_server.live.flushing import Flush
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.live.wire import WebSocketWire
@@ -50,7 +50,7 @@ async def _change_cost(rooms: int, people: int) -> float:
     def flushed(flush: Flush) -> None:
         told.set()
 
-    hub.observe = flushed
+    hub.flushing.observe = flushed
     running = asyncio.create_task(presence.run())
     await _quiet(told)
     spent = []

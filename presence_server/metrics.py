@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from presence_server import logs
-from presence_server.live.hub import Flush
+from presence_server.live.flushing import Flush
 from presence_server.live.service import PresenceService
 from presence_server.presence.states import PRECEDENCE
 from presence_server.pulse import Measured
@@ -60,7 +60,7 @@ class Metrics:
 
     def watch(self, presence: PresenceService, database: Database) -> None:
         """Measure this node's flushes, and read its numbers each time somebody asks."""
-        presence.hub.observe = self._flushed
+        presence.hub.flushing.observe = self._flushed
         self._registry.register(_Node(presence, database))
 
     def watch_apps(

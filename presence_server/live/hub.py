@@ -1,48 +1,30 @@
-"""The observers of this process, and the flush that keeps all of them up to date."""
+"""The observers of this process: who comes, goes and is sent away."""
 
 import asyncio
 import logging
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from time import monotonic, thread_time
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from time import monotonic
 
 from presence_server.background import Background
-from presence_server.live.audience import Audience, Kind
-from presence_server.live.farewells import RESTARTING, SESSION_ENDED, SILENT, TOO_SLOW, Farewell
+from presence_server.live.audience import Audience
+from presence_server.live.farewells import RESTARTING, SESSION_ENDED, SILENT, Farewell
+from presence_server.live.flushing import Flushing
 from presence_server.live.heartbeat import Heartbeat
 from presence_server.live.lagging import Lagging
 from presence_server.live.observer import Observer, Room
-from presence_server.live.pacing import Budget
-from presence_server.live.update import Forgotten, Update
-from presence_server.live.wire import MOST_WAITING, Message, Wire
+from presence_server.live.rounds import Rounds
+from presence_server.live.update import Update
+from presence_server.live.wire import Message
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import OWN
 
-# So many observers are written to between two turns of the event loop.
-_AT_ONCE = 100
-# Seconds between two looks at those who lag.
-_LAGGING_CHECK = 0.2
-# Seconds between two looks at how many are here.
-_COUNT_EVERY = 1.0
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-
-class Flush(NamedTuple):
-    """One flush: how long ago the first change in it happened when it ended, and what it took."""
-
-    delay: float
-    seconds: float
-    writes: int
-    size: int
 
 
 class Hub:
@@ -55,18 +37,18 @@ class Hub:
         self._lagging = Lagging()
         self._closing: dict[Observer, asyncio.TimerHandle] = {}
         self._all_closed = asyncio.Event()
-        # Rooms in which there is something to say.
-        self._due: dict[str, Audience] = {}
-        self._wake = asyncio.Event()
-        self._degraded = False
-        self._changed_at: float | None = None
-        # What the flush has done that is under way.
-        self._cost = 0.0
-        self._writes = 0
-        self._written = 0
         # So many observers have been dismissed, by their close code.
         self.dismissed: Counter[int] = Counter()
-        self.observe: Callable[[Flush], None] = _unobserved
+        self.flushing = Flushing(self.heartbeat, self._lagging, self._update, self.dismiss)
+        self._rounds = Rounds(
+            self._audiences,
+            self.heartbeat,
+            self._lagging,
+            self.flushing,
+            self._update,
+            self.dismiss,
+            self._cut,
+        )
 
     def __len__(self) -> int:
         return sum(map(len, self._audiences.values()))
@@ -92,7 +74,7 @@ class Hub:
             audience = self._audiences[key] = Audience(observer.room)
         audience.add(observer)
         self._sessions.setdefault(observer.session, []).append(observer)
-        self._is_due(audience)
+        self.flushing.add(audience)
 
     def remove(self, observer: Observer) -> None:
         """Forget an observer whose line is gone."""
@@ -113,7 +95,7 @@ class Hub:
         observer.version = None
         if cursor:
             observer.resume(cursor, _now())
-        self._is_due(audience)
+        self.flushing.add(audience)
 
     def move(self, observer: Observer, before: Room) -> None:
         """It is told of another room than before from now on, from its beginning."""
@@ -141,13 +123,12 @@ class Hub:
         for key in rooms:
             audience = self._audiences.get(key)
             if audience is not None:
-                self._changed_at = self._changed_at or monotonic()
-                self._is_due(audience)
+                self.flushing.note_change(audience)
 
     def set_degraded(self, degraded: bool) -> None:
         """Whether the other nodes cannot be heard: that is told in all rooms."""
-        if degraded != self._degraded:
-            self._degraded = degraded
+        if degraded != self.flushing.degraded:
+            self.flushing.set_degraded(degraded)
             self.changed(self._audiences)
 
     def end_session(self, session: str, room: str | None = None) -> None:
@@ -185,14 +166,8 @@ class Hub:
     async def run(self) -> None:
         """Flush, keep lines alive and cut those who are too slow, for ever."""
         async with Background() as tasks:
-            tasks.start("flush", self._flush_when_due())
-            tasks.start("heartbeat", self._keep_alive())
-            tasks.start("count", self._count())
-            tasks.start("watch lagging observers", self._watch_lagging())
-
-    def _is_due(self, audience: Audience) -> None:
-        self._due[audience.room.key] = audience
-        self._wake.set()
+            tasks.start("flush", self.flushing.run())
+            tasks.start("rounds", self._rounds.run())
 
     def _audience_of(self, observer: Observer) -> Audience | None:
         audience = self._audiences.get(observer.room.key)
@@ -212,142 +187,6 @@ class Hub:
         if not self._sessions[observer.session]:
             del self._sessions[observer.session]
 
-    async def _flush_when_due(self) -> None:
-        budget = Budget(monotonic())
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            await self._flush(budget)
-            await asyncio.sleep(budget.wait(monotonic()))
-
-    async def _flush(self, budget: Budget) -> None:
-        began = monotonic()
-        changed_at, self._changed_at = self._changed_at or began, None
-        self._writes = self._written = 0
-        self._cost = 0.0
-        due, self._due = self._due, {}
-        for audience in due.values():
-            await self._flush_room(audience)
-        budget.spend(self._cost, monotonic())
-        if self._writes:
-            ended = monotonic()
-            self.observe(Flush(ended - changed_at, ended - began, self._writes, self._written))
-
-    async def _flush_room(self, audience: Audience) -> None:
-        due = audience.take_due(self._degraded)
-        update = self._update(audience)
-        # All of it before anybody else has a turn: it tells what is so now.
-        same = [(kind, wires, self._same(update, kind, wires)) for kind, wires in due.even]
-        for kind, all_wires, data in same:
-            async for wires in _in_turns(all_wires if data else ()):
-                with self._on_our_time():
-                    self._send_same(audience, kind, wires, data)
-        async for observers in _in_turns(due.own):
-            with self._on_our_time():
-                self._send_own(observers, update)
-
-    @contextmanager
-    def _on_our_time(self) -> Iterator[None]:
-        # While a flush leaves turns to others they spend theirs.
-        began = thread_time()
-        yield
-        self._cost += thread_time() - began
-
-    def _same(self, update: Update, kind: Kind, wires: Sequence[Wire]) -> bytes:
-        try:
-            return update.same(kind)
-        except Forgotten:
-            for observer in update.audience.observers_at(kind, wires):
-                self.dismiss(observer, TOO_SLOW)
-            return b""
-
-    def _send_same(
-        self, audience: Audience, kind: Kind, wires: Sequence[Wire], data: bytes
-    ) -> None:
-        """To those who knew what the flush before said."""
-        turn = self.heartbeat.turn
-        missed = [wire for wire in wires if not wire.offer(data, turn)]
-        for observer in audience.observers_at(kind, missed):
-            audience.pass_over(observer)
-            self._lagging.watch(observer)
-        if len(data) > MOST_WAITING:
-            for observer in audience.observers_at(kind, wires):
-                self._watch_if_lagging(observer)
-        self._writes += len(wires) - len(missed)
-        self._written += (len(wires) - len(missed)) * len(data)
-
-    def _watch_if_lagging(self, observer: Observer) -> None:
-        # Nothing may happen any more for which it would be passed over.
-        if observer.wire.waiting() > MOST_WAITING:
-            self._lagging.watch(observer)
-
-    def _send_own(self, observers: Sequence[Observer], update: Update) -> None:
-        """To those who miss something of their own."""
-        for observer in observers:
-            wire = observer.wire
-            if observer not in update.audience:
-                # Gone, or elsewhere, since the flush began.
-                continue
-            if wire.waiting() > MOST_WAITING:
-                update.audience.pass_over(observer)
-                self._lagging.watch(observer)
-                continue
-            try:
-                data = update.missing(observer)
-            except Forgotten:
-                self.dismiss(observer, TOO_SLOW)
-                continue
-            if data:
-                wire.write(data, self.heartbeat.turn)
-                self._writes += 1
-                self._written += len(data)
-            if len(data) > MOST_WAITING:
-                self._watch_if_lagging(observer)
-
-    async def _watch_lagging(self) -> None:
-        while True:
-            await asyncio.sleep(_LAGGING_CHECK)
-            for observer in self._lagging.take_caught_up():
-                audience = self._audiences[observer.room.key]
-                audience.catch_up(observer)
-                self._is_due(audience)
-            for observer in self._lagging.stuck():
-                log.info("cut a line of %s that does not read", observer.user)
-                self.dismiss(observer, TOO_SLOW)
-
-    async def _count(self) -> None:
-        while True:
-            await asyncio.sleep(_COUNT_EVERY)
-            for audience in list(self._audiences.values()):
-                update, turn = self._update(audience), self.heartbeat.turn
-                async for observers in _in_turns(audience.take_uncounted(monotonic())):
-                    for observer in observers:
-                        if observer in audience and observer not in self._lagging:
-                            observer.wire.write(update.count(observer), turn)
-
-    async def _keep_alive(self) -> None:
-        while True:
-            await asyncio.sleep(self.heartbeat.interval)
-            self.heartbeat.next()
-            for audience in list(self._audiences.values()):
-                update = self._update(audience)
-                async for observers in _in_turns(audience.everybody()):
-                    for observer in observers:
-                        self._keep_one_alive(observer, update)
-
-    def _keep_one_alive(self, observer: Observer, update: Update) -> None:
-        if observer not in update.audience:
-            return
-        if observer in self._lagging:
-            observer.wire.excuse(self.heartbeat)
-            return
-        wire, turn = observer.wire, self.heartbeat.turn
-        # A page cannot see protocol pings: it takes silence for a dead line.
-        if turn - wire.sent >= self.heartbeat.turns and observer.greeted:
-            wire.write(update.alive(observer), turn)
-        if not wire.keep_alive(self.heartbeat):
-            self._cut(observer)
-
     def _cut(self, observer: Observer) -> None:
         self.dismissed[SILENT.code] += 1
         self._take_out(observer)
@@ -355,21 +194,9 @@ class Hub:
         observer.wire.abort()
 
     def _update(self, audience: Audience) -> Update:
-        heartbeat = self.heartbeat.seconds
-        return Update(audience, degraded=self._degraded, heartbeat=heartbeat, now=_now())
+        heartbeat, degraded = self.heartbeat.seconds, self.flushing.degraded
+        return Update(audience, degraded=degraded, heartbeat=heartbeat, now=_now())
 
 
 def _now() -> Moment:
     return Moment(monotonic(), int(time.time()))
-
-
-def _unobserved(flush: Flush) -> None:
-    """Nobody measures."""
-
-
-async def _in_turns(all_of_them: Sequence[T]) -> AsyncIterator[Sequence[T]]:
-    """Some of them at a time, with turns of the event loop for everybody else between."""
-    for start in range(0, len(all_of_them), _AT_ONCE):
-        if start:
-            await asyncio.sleep(0)
-        yield all_of_them[start : start + _AT_ONCE]

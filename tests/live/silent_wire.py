@@ -9,7 +9,8 @@ from typing import Any
 from presence_server.live.dialects import PRESENCE_V1, Dialect
 from presence_server.live.farewells import Farewell
 from presence_server.live.heartbeat import Heartbeat
-from presence_server.live.hub import Flush, Hub
+from presence_server.live.flushing import Flush
+from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.live.wire import MOST_WAITING, WebSocketWire
@@ -145,8 +146,8 @@ async def running(hub: Hub) -> AsyncIterator[None]:
 async def flushed(hub: Hub) -> Flush:
     """The next flush that writes something, from its end."""
     done: asyncio.Future[Flush] = asyncio.get_running_loop().create_future()
-    hub.observe = done.set_result
+    hub.flushing.observe = done.set_result
     async with asyncio.timeout(5):
         flush = await done
-    hub.observe = lambda flush: None
+    hub.flushing.observe = lambda flush: None
     return flush

@@ -1,0 +1,97 @@
+"""What is done for all lines again and again: they are kept alive, counted to, and cut when they do
+not read."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+from presence_server.background import Background
+from presence_server.live.audience import Audience
+from presence_server.live.farewells import TOO_SLOW, Farewell
+from presence_server.live.flushing import Flushing
+from presence_server.live.heartbeat import Heartbeat
+from presence_server.live.lagging import Lagging
+from presence_server.live.observer import Observer
+from presence_server.live.turns import in_turns
+from presence_server.live.update import Update
+
+# Seconds between two looks at those who lag.
+_LAGGING_CHECK = 0.2
+# Seconds between two looks at how many are here.
+_COUNT_EVERY = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Rounds:
+    """`audiences` are those of now, by room; `cut` ends a line without a word."""
+
+    def __init__(
+        self,
+        audiences: Mapping[str, Audience],
+        heartbeat: Heartbeat,
+        lagging: Lagging,
+        flushing: Flushing,
+        update: Callable[[Audience], Update],
+        dismiss: Callable[[Observer, Farewell], None],
+        cut: Callable[[Observer], None],
+    ) -> None:
+        self._audiences = audiences
+        self._heartbeat = heartbeat
+        self._lagging = lagging
+        self._flushing = flushing
+        self._update = update
+        self._dismiss = dismiss
+        self._cut = cut
+
+    async def run(self) -> None:
+        """For ever; an error in any of them ends all."""
+        async with Background() as tasks:
+            tasks.start("heartbeat", self._keep_alive())
+            tasks.start("count", self._count())
+            tasks.start("watch lagging observers", self._watch_lagging())
+
+    async def _watch_lagging(self) -> None:
+        while True:
+            await asyncio.sleep(_LAGGING_CHECK)
+            for observer in self._lagging.take_caught_up():
+                audience = self._audiences[observer.room.key]
+                audience.catch_up(observer)
+                self._flushing.add(audience)
+            for observer in self._lagging.stuck():
+                log.info("cut a line of %s that does not read", observer.user)
+                self._dismiss(observer, TOO_SLOW)
+
+    async def _count(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNT_EVERY)
+            for audience in list(self._audiences.values()):
+                update, turn = self._update(audience), self._heartbeat.turn
+                async for observers in in_turns(audience.take_uncounted(monotonic())):
+                    for observer in observers:
+                        if observer in audience and observer not in self._lagging:
+                            observer.wire.write(update.count(observer), turn)
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat.interval)
+            self._heartbeat.next()
+            for audience in list(self._audiences.values()):
+                update = self._update(audience)
+                async for observers in in_turns(audience.everybody()):
+                    for observer in observers:
+                        self._keep_one_alive(observer, update)
+
+    def _keep_one_alive(self, observer: Observer, update: Update) -> None:
+        if observer not in update.audience:
+            return
+        if observer in self._lagging:
+            observer.wire.excuse(self._heartbeat)
+            return
+        wire, turn = observer.wire, self._heartbeat.turn
+        # A page cannot see protocol pings: it takes silence for a dead line.
+        if turn - wire.sent >= self._heartbeat.turns and observer.greeted:
+            wire.write(update.alive(observer), turn)
+        if not wire.keep_alive(self._heartbeat):
+            self._cut(observer)

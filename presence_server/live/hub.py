@@ -3,13 +3,12 @@
 import asyncio
 import logging
 import random
-import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from time import monotonic
 
 from presence_server.background import Background
 from presence_server.live.audience import Audience
+from presence_server.live.clock import moment
 from presence_server.live.farewells import RESTARTING, SESSION_ENDED, SILENT, Farewell
 from presence_server.live.flushing import Flushing
 from presence_server.live.heartbeat import Heartbeat
@@ -18,7 +17,6 @@ from presence_server.live.observer import Observer, Room
 from presence_server.live.rounds import Rounds
 from presence_server.live.update import Update
 from presence_server.live.wire import Message
-from presence_server.presence.moment import Moment
 from presence_server.presence.records import OWN
 
 # Seconds that a peer has to answer a close.
@@ -94,7 +92,7 @@ class Hub:
         audience.watch(observer, users)
         observer.version = None
         if cursor:
-            observer.resume(cursor, _now())
+            observer.resume(cursor, moment())
         self.flushing.add(audience)
 
     def move(self, observer: Observer, before: Room) -> None:
@@ -195,8 +193,4 @@ class Hub:
 
     def _update(self, audience: Audience) -> Update:
         heartbeat, degraded = self.heartbeat.seconds, self.flushing.degraded
-        return Update(audience, degraded=degraded, heartbeat=heartbeat, now=_now())
-
-
-def _now() -> Moment:
-    return Moment(monotonic(), int(time.time()))
+        return Update(audience, degraded=degraded, heartbeat=heartbeat, now=moment())

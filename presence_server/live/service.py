@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from presence_server.background import Background
+from presence_server.live.clock import Clock, moment
 from presence_server.live.feed import Feeds
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
@@ -32,8 +32,6 @@ from presence_server.presence.room import Room, app_of, tag_of
 from presence_server.presence.states import Person, Status
 from presence_server.presence.timing import ARRIVAL_WAITS, BATCHING, TICK
 
-# A clock that went on so much further than it should have means that this process stood still.
-_STALL = 1.0
 # How long a node that starts listens for what the others say before it lets anybody in.
 _FIRST_ANSWERS = 0.3
 _LONGEST_SETTLING = 3.0
@@ -41,10 +39,6 @@ _LONGEST_SETTLING = 3.0
 _SPREAD = 3.0
 # Ended sessions are remembered so long, for upgrades that were under way; in seconds.
 _ENDED_MEMORY = 60.0
-# Turns of the event loop in which closed sockets are found: one reads the end of the stream, one
-# wakes who waits for it, one lets that see to it.
-_TURNS = 3
-
 log = logging.getLogger(__name__)
 
 
@@ -103,7 +97,7 @@ class PresenceService:
             name,
             grace=grace,
             lease=lease,
-            now=_now(),
+            now=moment(),
             hide_last_seen=hide_last_seen,
             cover=cover,
         )
@@ -111,14 +105,12 @@ class PresenceService:
         self.feeds = Feeds(self.node.rooms)
         self._opened = 0
         self._ended: dict[str, float] = {}
-        self._due = asyncio.Event()
+        self._clock = Clock(self._tick, self._woke)
         self._endings_due = asyncio.Event()
         self._in_touch = asyncio.Event()
-        self._breathe = asyncio.Event()
         # Told what users say at other nodes for lines that may be here.
         self.hear_words: Callable[[str, str, Mapping[str, Any]], None] = _unheard
         self.refused_letters = 0
-        self.stalls = 0
 
     # For pages
 
@@ -154,14 +146,14 @@ class PresenceService:
 
     def introduce(self, username: str, profile: Profile) -> None:
         """Somebody with an account shows something else of themself."""
-        self.carry_out(self.node.introduce(username, profile, _now()))
+        self.carry_out(self.node.introduce(username, profile, moment()))
 
     def claim(self, room: str, who: Who) -> None:
         """Count a session as here for one grace: it logged in or opened the list (rule 2)."""
         if who.session in self._ended:
             # While the request was under way: the user must not come back for a grace.
             return
-        self.carry_out(self.node.claim(room, who, _now()))
+        self.carry_out(self.node.claim(room, who, moment()))
 
     def session_ended(self) -> None:
         """Sessions have ended in the database: have it read now, here and on the other nodes."""
@@ -176,11 +168,11 @@ class PresenceService:
         tag = tag_of(room.key, session)
         entries = room.roster.entries(user)
         nodes = {source.node for source in entries if source.tag == tag} - {self.node.name}
-        came = _now()
+        came = moment()
         if self.node.knows(nodes, came.elapsed):
             return
         self.carry_out(self.node.inquire(came))
-        while _now().elapsed < came.elapsed + ARRIVAL_WAITS:
+        while moment().elapsed < came.elapsed + ARRIVAL_WAITS:
             await asyncio.sleep(BATCHING)
             if self.node.knows(nodes, came.elapsed):
                 return
@@ -201,23 +193,23 @@ class PresenceService:
         key = observer.room.key
         self.node.watch(key)
         if cursor and observer.dialect.resumes:
-            observer.resume(cursor, _now())
-        self.carry_out(self.node.open(key, who, self._opened, _now(), status))
+            observer.resume(cursor, moment())
+        self.carry_out(self.node.open(key, who, self._opened, moment(), status))
         self.hub.add(observer)
         return True
 
     def appear(self, room: str, who: Who, status: Status | None = None) -> int:
         """Let somebody be seen who is told of nothing: the number of their connection."""
         self._opened += 1
-        self.carry_out(self.node.open(room, who, self._opened, _now(), status))
+        self.carry_out(self.node.open(room, who, self._opened, moment(), status))
         return self._opened
 
     def say_status(self, room: str, session: str, connection: int, status: Status) -> None:
-        self.carry_out(self.node.set_status(room, session, connection, status, _now()))
+        self.carry_out(self.node.set_status(room, session, connection, status, moment()))
 
     def leave(self, room: str, session: str) -> None:
         """Let somebody go from a room at once."""
-        self.carry_out(self.node.leave(room, session, _now()))
+        self.carry_out(self.node.leave(room, session, moment()))
 
     def disconnect(self, observer: Observer) -> None:
         self.hub.remove(observer)
@@ -225,7 +217,7 @@ class PresenceService:
             return
         key = observer.room.key
         self.carry_out(
-            self.node.close(key, observer.session, observer.connection, _now())
+            self.node.close(key, observer.session, observer.connection, moment())
         )
         self.node.unwatch(key)
 
@@ -233,7 +225,7 @@ class PresenceService:
         self, observer: Observer, message: StatusMessage, *, may_be_invisible: bool = False
     ) -> None:
         """Take in what a client says of its status."""
-        key, now = observer.room.key, _now()
+        key, now = observer.room.key, moment()
         status = message.status
         if status == "invisible" and not may_be_invisible:
             return
@@ -261,14 +253,19 @@ class PresenceService:
 
     def end(self, session: str, at: int | None = None) -> None:
         """End a session: nothing of it keeps its user here, and its lines are closed."""
-        now = _now()
+        now = moment()
         self._ended[session] = now.elapsed
         self.carry_out(self.node.end(session, now.unix if at is None else at, now))
         self.hub.end_session(session)
 
     def delete(self, username: str, account: int, at: int) -> None:
         """Take a deleted account out, whose sessions have ended before."""
-        self.carry_out(self.node.delete(username, account, at, _now()))
+        self.carry_out(self.node.delete(username, account, at, moment()))
+
+    @property
+    def stalls(self) -> int:
+        """How often this process stood still."""
+        return self._clock.stalls
 
     @property
     def name(self) -> str:
@@ -282,12 +279,12 @@ class PresenceService:
     @property
     def unheard(self) -> bool:
         """Whether other nodes may say what cannot be heard."""
-        return self.node.heeding.is_unheard(_now())
+        return self.node.heeding.is_unheard(moment())
 
     @property
     def well_heard(self) -> frozenset[str]:
         """The nodes whose notes do not matter, for all that they say is heard."""
-        return self.node.heeding.well_heard(_now())
+        return self.node.heeding.well_heard(moment())
 
     def take_dropped(self) -> set[str]:
         """The nodes that were given up since they were asked for last."""
@@ -295,15 +292,15 @@ class PresenceService:
 
     def adopt(self, stays: Iterable[Stay]) -> None:
         """Count as here, for what is left of a grace, those who were at a node that is no more."""
-        self.carry_out(self.node.adopt(stays, _now()))
+        self.carry_out(self.node.adopt(stays, moment()))
 
     def heed(self, notes: Notes, read_at: float) -> None:
         """Take in what other nodes wrote down, read since `read_at` by the monotonic clock."""
-        self.carry_out(self.node.heed(notes, read_at, _now()))
+        self.carry_out(self.node.heed(notes, read_at, moment()))
 
     def take_record(self, *, whole: bool = False) -> Record:
         """What is worth writing down since the last record; on demand all who are here."""
-        return self.node.take_record(_now(), whole=whole)
+        return self.node.take_record(moment(), whole=whole)
 
     # The life of the node
 
@@ -311,8 +308,7 @@ class PresenceService:
         """All background work, for ever; an error in any part ends all of it."""
         async with Background() as tasks:
             tasks.start("hub", self.hub.run())
-            tasks.start("presence clock", self._keep_time())
-            tasks.start("presence after pauses", self._wake_up())
+            tasks.start("presence clock", self._clock.run())
             relay = self.relay.run(self._deliver, self._subscribed, self._lost)
             tasks.start("relay", relay)
 
@@ -343,7 +339,7 @@ class PresenceService:
     async def stop(self) -> None:
         """Say goodbye to everybody here, and when all are gone to the other nodes; bounded."""
         await self.hub.dismiss_all(spread=min(_SPREAD, self._grace / 2))
-        self.carry_out(self.node.say_goodbye(_now()))
+        self.carry_out(self.node.say_goodbye(moment()))
         await self.relay.flush(timeout=1.0)
 
     def carry_out(self, commands: Iterable[Command]) -> None:
@@ -358,7 +354,7 @@ class PresenceService:
                 case TellChoice(app, user):
                     self.hub.tell_choice(self.node.sessions_of(app, user), user)
                 case TickSoon():
-                    self._due.set()
+                    self._clock.tick_soon()
                 case Resubscribe():
                     self.relay.resubscribe()
                 case ReadEndings():
@@ -366,37 +362,15 @@ class PresenceService:
                 case Hear(room, user, words):
                     self.hear_words(room, user, words)
                 case Breathe():
-                    self._breathe.set()
+                    self._clock.breathe()
         self.hub.set_degraded(self.node.degraded)
 
-    async def _keep_time(self) -> None:
-        before = time.monotonic()
-        while True:
-            await self._wait_until_due()
-            now = _now()
-            if now.elapsed - before > TICK + BATCHING + _STALL:
-                log.warning("this process stood still for %.1f s", now.elapsed - before)
-                self.stalls += 1
-            before = now.elapsed
-            self._due.clear()
-            self.carry_out(self.node.tick(now))
-            self._forget_ended(now.elapsed)
+    def _tick(self, now: Moment) -> None:
+        self.carry_out(self.node.tick(now))
+        self._forget_ended(now.elapsed)
 
-    async def _wait_until_due(self) -> None:
-        try:
-            async with asyncio.timeout(TICK):
-                await self._due.wait()
-        except TimeoutError:
-            return
-        await asyncio.sleep(BATCHING)
-
-    async def _wake_up(self) -> None:
-        while True:
-            await self._breathe.wait()
-            self._breathe.clear()
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
-            self.carry_out(self.node.woke(_now()))
+    def _woke(self, now: Moment) -> None:
+        self.carry_out(self.node.woke(now))
 
     def _forget_ended(self, elapsed: float) -> None:
         while self._ended:
@@ -407,7 +381,7 @@ class PresenceService:
 
     def _deliver(self, text: str) -> None:
         try:
-            self.carry_out(self.node.receive(text, _now()))
+            self.carry_out(self.node.receive(text, moment()))
         except MessageError as error:
             self.refused_letters += 1
             log.debug("refused a letter: %s", error)
@@ -416,14 +390,10 @@ class PresenceService:
             self._in_touch.set()
 
     def _subscribed(self) -> None:
-        self.carry_out(self.node.subscribed(_now()))
+        self.carry_out(self.node.subscribed(moment()))
 
     def _lost(self) -> None:
         self.carry_out(self.node.lost())
-
-
-def _now() -> Moment:
-    return Moment(time.monotonic(), int(time.time()))
 
 
 def _unheard(room: str, user: str, words: Mapping[str, Any]) -> None:

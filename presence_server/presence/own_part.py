@@ -6,7 +6,7 @@ from presence_server.presence.entries import Entry
 from presence_server.presence.letters import Said
 from presence_server.presence.members import Member, Members
 from presence_server.presence.moment import Moment
-from presence_server.presence.states import Person
+from presence_server.presence.states import Person, Status
 
 # By tag, what is to be said to all; a second: since then somebody is gone.
 Sayings = Iterator[tuple[str, Said | int]]
@@ -43,12 +43,13 @@ class OwnPart:
             self._unsaid[tag] = since
             return True, None
         member.came = person.here if person is not None else member.came or since
-        if person is not None and person.status == member.status:
+        status = member.status
+        if person is not None and person.status == status:
             # Already so on another node: all nodes shall name the same second.
             since = person.since
-        elif said is not None and said.status == member.status:
+        elif said is not None and said.status == status:
             since = said.since
-        entry = _entry(member, since)
+        entry = _entry(member, status, since)
         if entry == said:
             return False, said
         self._said[tag] = entry
@@ -95,12 +96,12 @@ class OwnPart:
             yield tag, _said(entry, now)
 
 
-def _entry(member: Member, since: int) -> Entry:
+def _entry(member: Member, status: Status, since: int) -> Entry:
     who, is_open = member.who, member.is_open
     return Entry(
         who.user,
         who.account,
-        member.status,
+        status,
         since,
         None if is_open else member.left.elapsed,
         0 if is_open else member.left.unix,

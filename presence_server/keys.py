@@ -10,7 +10,7 @@ from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.sessions import Session
 from presence_server.accounts.throttle import Throttle
 from presence_server.apps.known import KnownApps
-from presence_server.apps.limits import ApiRates, AppLines
+from presence_server.apps.limits import ApiRates, AppLines, Rate
 from presence_server.apps.lines import Lines
 from presence_server.apps.rooms import AppRooms
 from presence_server.config import Config
@@ -40,6 +40,8 @@ SENDER = web.AppKey("SENDER", Sender)
 SITE = web.AppKey("SITE", web.Application)
 PASSWORDS = web.AppKey("PASSWORDS", Passwords)
 PRESENCE = web.AppKey("PRESENCE", PresenceService)
+# How often each account may change what it shows of itself.
+PROFILE_RATE = web.AppKey("PROFILE_RATE", Rate)
 PULSE = web.AppKey("PULSE", Pulse)
 ROOMS = web.AppKey("ROOMS", AppRooms)
 SEATS = web.AppKey("SEATS", Seats)

@@ -11,7 +11,7 @@ from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
 from presence_server.accounts.upkeep import keep_up
 from presence_server.apps.known import KnownApps
-from presence_server.apps.limits import ApiRates, AppLines
+from presence_server.apps.limits import ApiRates, AppLines, Rate
 from presence_server.background import Background
 from presence_server.keys import (
     API_RATES,
@@ -25,6 +25,7 @@ from presence_server.keys import (
     METRICS,
     PASSWORDS,
     PRESENCE,
+    PROFILE_RATE,
     PULSE,
     SEATS,
     SENDER,
@@ -35,6 +36,10 @@ from presence_server.live.seats import Seats, capacity
 from presence_server.services.measuring import open_measuring
 from presence_server.services.presence import make_presence, meet, read_who_is_known
 from presence_server.services.telling import forget_unwanted_visits, open_telling
+
+
+# Changes of what an account shows: so many at once, and so many a second after.
+_PROFILE_CHANGES = 20, 1 / 6
 
 
 async def open_services(app: web.Application, stack: AsyncExitStack) -> None:
@@ -83,5 +88,6 @@ def _open_basis(app: web.Application, stack: AsyncExitStack) -> None:
     app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))
     app[THROTTLE] = Throttle()
     app[API_RATES] = ApiRates()
+    app[PROFILE_RATE] = Rate(*_PROFILE_CHANGES)
     app[APP_LINES] = AppLines(capacity)
     app[SEATS] = Seats(config.max_sockets_per_user, config.max_sockets_per_address)

@@ -13,7 +13,14 @@ from presence_server.accounts.names import name_problem, tidy
 from presence_server.accounts.sessions import Session
 from presence_server.endings import Reason
 from presence_server.identity import Identity
-from presence_server.keys import DATABASE, ENDINGS, IDENTITY, KEYRING, PASSWORDS
+from presence_server.keys import (
+    DATABASE,
+    ENDINGS,
+    IDENTITY,
+    KEYRING,
+    PASSWORDS,
+    PROFILE_RATE,
+)
 from presence_server.web.authentication import authenticate
 from presence_server.web.cookies import forget, remember_device, tell_next, told
 from presence_server.web.devices import proof_of
@@ -24,6 +31,7 @@ from presence_server.web.forms import (
     check_token,
     read_form,
     repetition_problem,
+    too_often,
     trouble_is_told,
 )
 from presence_server.web.once import writer
@@ -80,6 +88,7 @@ def _form(act: _Act) -> Callable[[web.Request], Awaitable[web.Response]]:
 async def change_name(
     request: web.Request, identity: Identity, fields: Mapping[str, str]
 ) -> _Done:
+    _check_pace(request, identity)
     name = tidy(fields.get("name", ""))
     if problem := name_problem(name):
         raise Refused(400, fields={"name": problem})
@@ -92,6 +101,7 @@ async def change_name(
 async def change_last_seen(
     request: web.Request, identity: Identity, fields: Mapping[str, str]
 ) -> _Done:
+    _check_pace(request, identity)
     hides, now = fields.get("hide") == "1", int(time.time())
     await profiles.hide_last_seen(request.app[ENDINGS], identity.account, hides, now)
     sentence = (
@@ -106,6 +116,7 @@ async def change_last_seen(
 async def change_devices_shown(
     request: web.Request, identity: Identity, fields: Mapping[str, str]
 ) -> _Done:
+    _check_pace(request, identity)
     shows, now = fields.get("show") == "1", int(time.time())
     await profiles.show_devices(request.app[ENDINGS], identity.account, shows, now)
     sentence = (
@@ -155,6 +166,12 @@ def _identity(request: web.Request) -> Identity:
     if identity is None:
         raise log_in_first("/account/")
     return identity
+
+
+def _check_pace(request: web.Request, identity: Identity) -> None:
+    """Others are told of what is changed, and it leaves a row for two days."""
+    if wait := request.app[PROFILE_RATE].take(identity.account):
+        raise too_often(wait)
 
 
 async def _check_password(request: web.Request, fields: Mapping[str, str], name: str) -> None:

@@ -109,3 +109,16 @@ async def test_a_site_may_tell_of_nobody(serve: Serve, visit: Visit) -> None:
         left = await of_bob.message(lambda message: "offline" in message)
         assert left["offline"] == {"alice": 0}
         assert (await bob.api("?q=alice"))["users"][0]["since"] is None
+
+
+async def test_nobody_shows_something_else_again_and_again(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    answers = [await rename(alice, f"Alice {number}") for number in range(21)]
+    assert [answer.status for answer in answers] == [303] * 20 + [429]
+    assert "Too many attempts" in answers[-1].text and answers[-1].headers["Retry-After"]
+    last = await alice.submit("/account/last-seen", {"hide": "1"}, form="/account/")
+    assert last.status == 429
+    assert (await rename(bob, "Bob")).status == 303
+    rows = await server.app[DATABASE].read("SELECT * FROM endings")
+    assert len(rows) == 21

@@ -226,6 +226,9 @@ class Connection(RequestHandler):
         # Nobody asks for anything else on it.
         self._messages = _NO_MESSAGES
         self._intake.stop()
+        if self._buffer_paused:
+            # By what came behind the head of a stream: nobody would come to resume it.
+            self._resume_reading_for_buffer()
         self._waiting.leave(self)
         self._stop_timer()
         self._forget_headers()

@@ -40,6 +40,8 @@ _LINGERING = 1.0
 _MOST_UNWANTED = 256 * 1024
 # Bytes that one connection may bring in one turn of the event loop.
 _AT_ONCE = 64 * 1024
+# The same of a line, whose messages cost more: two of the largest.
+_AT_ONCE_OF_A_LINE = 32 * 1024
 # Bytes that the kernel keeps for a line that does not read; by itself it would let it be megabytes.
 _SEND_BUFFER = 64 * 1024
 # An empty deque takes 600 bytes.
@@ -223,6 +225,8 @@ class Connection(RequestHandler):
         if self.transport is not None:
             sock = self.transport.get_extra_info("socket")
             sock.setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)
+            if hasattr(self.transport, "max_size"):
+                self.transport.max_size = _AT_ONCE_OF_A_LINE
         # Nobody asks for anything else on it.
         self._messages = _NO_MESSAGES
         self._intake.stop()

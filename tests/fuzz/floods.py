@@ -6,6 +6,7 @@
 import asyncio
 import base64
 import contextlib
+import json
 import socket
 import ssl
 import struct
@@ -115,9 +116,10 @@ async def endless_heads(aim: Aim) -> None:
     await _pour(aim, b"GET / HTTP/1.1\r\n", b"A: b\r\n" * 10_000)
 
 
-async def empty_continuations(aim: Aim) -> None:
+@contextlib.asynccontextmanager
+async def _socket(aim: Aim, path: str) -> AsyncIterator[_Line]:
     upgrade = aim.head(
-        "GET /users/",
+        f"GET {path}",
         f"Cookie: {aim.cookie}",
         "Connection: Upgrade",
         "Upgrade: websocket",
@@ -128,6 +130,23 @@ async def empty_continuations(aim: Aim) -> None:
     async with aim.connection() as (reader, writer):
         writer.write(upgrade)
         await reader.readuntil(b"\r\n\r\n")
+        yield reader, writer
+
+
+async def talking_sockets(aim: Aim) -> None:
+    """All that a socket may say, at once, and the next socket."""
+    async with _socket(aim, "/users/?watch=some") as (_, writer):
+        for number in range(10):
+            watched = {"type": "watch", "users": [f"{number}-{n}" for n in range(500)]}
+            said = {"type": "status", "status": ("away", "online")[number % 2]}
+            for message in (watched, said):
+                writer.write(frame(1, json.dumps(message).encode()))
+        await asyncio.sleep(0.02)
+        _reset(writer)
+
+
+async def empty_continuations(aim: Aim) -> None:
+    async with _socket(aim, "/users/") as (_, writer):
         async with asyncio.timeout(_PATIENCE):
             writer.write(frame(1, b"", final=False))
             while True:
@@ -153,6 +172,7 @@ FLOODS: dict[str, tuple[Callable[[Aim], Coroutine[Any, Any, None]], int]] = {
     "tiny chunks": (tiny_chunks, _AT_ONCE),
     "endless heads": (endless_heads, _AT_ONCE),
     "empty continuations": (empty_continuations, 10),
+    "talking sockets": (talking_sockets, 15),
     "slow heads": (slow_heads, 1200),
 }
 

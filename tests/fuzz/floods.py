@@ -12,7 +12,7 @@ import ssl
 import struct
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,14 +133,21 @@ async def _socket(aim: Aim, path: str) -> AsyncIterator[_Line]:
         yield reader, writer
 
 
+def _all_that_may_be_said() -> Iterator[bytes]:
+    for number in range(10):
+        watched = {"type": "watch", "users": [f"{number}-{n}" for n in range(500)]}
+        said = {"type": "status", "status": ("away", "online")[number % 2]}
+        for message in (watched, said):
+            yield frame(1, json.dumps(message).encode())
+
+
+_ALL_THAT_MAY_BE_SAID = b"".join(_all_that_may_be_said())
+
+
 async def talking_sockets(aim: Aim) -> None:
     """All that a socket may say, at once, and the next socket."""
     async with _socket(aim, "/users/?watch=some") as (_, writer):
-        for number in range(10):
-            watched = {"type": "watch", "users": [f"{number}-{n}" for n in range(500)]}
-            said = {"type": "status", "status": ("away", "online")[number % 2]}
-            for message in (watched, said):
-                writer.write(frame(1, json.dumps(message).encode()))
+        writer.write(_ALL_THAT_MAY_BE_SAID)
         await asyncio.sleep(0.02)
         _reset(writer)
 

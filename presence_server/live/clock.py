@@ -40,8 +40,8 @@ class Clock:
     async def run(self) -> None:
         """For ever."""
         async with Background() as tasks:
-            tasks.start("ticks", self._keep_time())
-            tasks.start("after pauses", self._wake_up())
+            tasks.start("presence ticks", self._keep_time())
+            tasks.start("presence after pauses", self._wake_up())
 
     async def _keep_time(self) -> None:
         before = time.monotonic()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from presence_server.background import Background
+from presence_server.live.arrivals import Arrivals
 from presence_server.live.clock import Clock, moment
 from presence_server.live.feed import Feeds
 from presence_server.live.hub import Hub
@@ -30,7 +31,7 @@ from presence_server.presence.profiles import Profile
 from presence_server.presence.records import Notes, Record, Stay
 from presence_server.presence.room import Room, app_of, tag_of
 from presence_server.presence.states import Person, Status
-from presence_server.presence.timing import ARRIVAL_WAITS, BATCHING, TICK
+from presence_server.presence.timing import TICK
 
 # How long a node that starts listens for what the others say before it lets anybody in.
 _FIRST_ANSWERS = 0.3
@@ -103,6 +104,7 @@ class PresenceService:
         )
         self.hub = Hub(heartbeat)
         self.feeds = Feeds(self.node.rooms)
+        self._arrivals = Arrivals(self.node.knows)
         self._opened = 0
         self._ended: dict[str, float] = {}
         self._clock = Clock(self._tick, self._woke)
@@ -172,10 +174,7 @@ class PresenceService:
         if self.node.knows(nodes, came.elapsed):
             return
         self.carry_out(self.node.inquire(came))
-        while moment().elapsed < came.elapsed + ARRIVAL_WAITS:
-            await asyncio.sleep(BATCHING)
-            if self.node.knows(nodes, came.elapsed):
-                return
+        await self._arrivals.wait(nodes, came.elapsed)
 
     def connect(
         self,
@@ -367,6 +366,7 @@ class PresenceService:
 
     def _tick(self, now: Moment) -> None:
         self.carry_out(self.node.tick(now))
+        self._arrivals.look()
         self._forget_ended(now.elapsed)
 
     def _woke(self, now: Moment) -> None:
@@ -382,6 +382,7 @@ class PresenceService:
     def _deliver(self, text: str) -> None:
         try:
             self.carry_out(self.node.receive(text, moment()))
+            self._arrivals.look()
         except MessageError as error:
             self.refused_letters += 1
             log.debug("refused a letter: %s", error)

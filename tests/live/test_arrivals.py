@@ -1,0 +1,45 @@
+import asyncio
+from collections.abc import Collection
+
+import pytest
+
+from presence_server.live import arrivals
+from presence_server.live.arrivals import Arrivals
+
+PEOPLE = 1_000
+
+
+async def test_all_whose_node_was_killed_come_without_many_questions() -> None:
+    known, asked = -1, 0
+
+    def knows(nodes: Collection[str], at: float) -> bool:
+        nonlocal asked
+        asked += 1
+        return at <= known
+
+    coming = Arrivals(knows)
+    waits = [asyncio.create_task(coming.wait(["one"], at)) for at in range(PEOPLE)]
+    await asyncio.sleep(0)
+    for _ in range(PEOPLE):
+        coming.look()
+    assert asked == PEOPLE
+    known = PEOPLE // 2
+    coming.look()
+    done, waiting = await asyncio.wait(waits, timeout=0.1)
+    assert (len(done), len(waiting)) == (known + 1, PEOPLE - known - 1)
+    assert asked <= 2 * PEOPLE
+    # Whoever has gone meanwhile holds nobody up.
+    waits[known + 1].cancel()
+    await asyncio.sleep(0)
+    known = PEOPLE
+    coming.look()
+    assert len((await asyncio.wait(waits, timeout=5))[0]) == PEOPLE
+
+
+async def test_nobody_waits_for_long_for_a_node_that_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arrivals, "ARRIVAL_WAITS", 0.05)
+    coming = Arrivals(lambda nodes, at: False)
+    async with asyncio.timeout(5):
+        await coming.wait(["one"], 0)

@@ -17,6 +17,9 @@ _RENEW = 0.2
 # A node that hears the others may take the duty from one that does not, which notices within this
 # time: so long it waits.
 _NOTICED_WITHIN = 1.0
+# A node that began after the last turn was renewed has not seen all that is not written yet: so much
+# longer it leaves the duty to those that have.
+_LEFT_TO_OTHERS = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,17 @@ class Term(NamedTuple):
     number: int
     known_until: int | None = None
     early: bool = False
+
+
+class _Row(NamedTuple):
+    """The last turn; the ages of its renewal and of its end are in milliseconds."""
+
+    node: str
+    number: int
+    renewed_at: int
+    renewed_ago: int
+    over_for: int
+    degraded: int
 
 
 class Duty:
@@ -56,6 +70,7 @@ class Duty:
         self._alone = alone
         self._wanted = wanted
         self._degraded = degraded
+        self._began = time.monotonic()
         self._term: Term | None = None
         self._from = self._until = 0.0
         self._stopped = False
@@ -100,47 +115,56 @@ class Duty:
             self._from = time.monotonic() + (_NOTICED_WITHIN if taken.early else 0.0)
 
     async def _is_free(self, degraded: bool) -> bool:
-        rows = await self._database.read(_STATE.format(clock=self._database.clock))
-        return all(self._may_take(node, over, deaf, degraded) for node, _, _, over, deaf in rows)
+        row = await _last(self._database.read, self._database.clock)
+        return row is None or self._may_take(row, degraded)
 
-    def _may_take(self, node: str, over: int, deaf: int, degraded: bool) -> bool:
-        return self._alone or node == self._node or over == 1 or (deaf == 1 and not degraded)
+    def _may_take(self, row: _Row, degraded: bool) -> bool:
+        if self._alone or row.node == self._node:
+            return True
+        if row.over_for < -2000 * self._lease:
+            # By a clock that was ahead.
+            return True
+        if row.renewed_ago > 1000 * (time.monotonic() - self._began):
+            return row.over_for >= 1000 * _LEFT_TO_OTHERS
+        return row.over_for >= 0 or (bool(row.degraded) and not degraded)
 
     async def _take(self, degraded: bool) -> Term | None:
         clock = self._database.clock
 
         async def work(transaction: Transaction) -> Term | None:
-            number, known_until, early = 0, None, False
-            for node, number, renewed_at, over, deaf in await transaction.execute(
-                _STATE.format(clock=clock)
-            ):
-                if not self._may_take(node, over, deaf, degraded):
-                    return None
-                known_until = renewed_at // 1000
-                if node == self._node:
-                    number -= 1
-                else:
-                    early = not (over or self._alone)
+            row = await _last(transaction.execute, clock)
+            if row is not None and not self._may_take(row, degraded):
+                return None
+            term = self._term_after(row)
             await transaction.execute(
                 "INSERT INTO duty (one, node, term, renewed_at, ends_at, degraded)"
                 f" VALUES (1, $1, $2, {clock}, {clock} + $3, $4) ON CONFLICT (one) DO UPDATE"
                 " SET node = excluded.node, term = excluded.term, degraded = excluded.degraded,"
                 " renewed_at = excluded.renewed_at, ends_at = excluded.ends_at",
                 self._node,
-                number + 1,
+                term.number,
                 round(1000 * self._lease),
                 int(degraded),
             )
-            return Term(self._node, number + 1, known_until, early)
+            return term
 
         return await self._database.write(work)
 
+    def _term_after(self, row: _Row | None) -> Term:
+        if row is None:
+            return Term(self._node, 1)
+        known_until = row.renewed_at // 1000
+        if row.node == self._node:
+            return Term(self._node, row.number, known_until)
+        return Term(self._node, row.number + 1, known_until, row.over_for < 0 and not self._alone)
 
-# The row, with 1 behind it when its end is over.
-_STATE = (
-    "SELECT node, term, renewed_at, CASE WHEN ends_at <= {clock} THEN 1 ELSE 0 END, degraded"
-    " FROM duty"
-)
+
+async def _last(read: Read, clock: str) -> _Row | None:
+    rows = await read(
+        f"SELECT node, term, renewed_at, {clock} - renewed_at, {clock} - ends_at, degraded"
+        " FROM duty"
+    )
+    return _Row(*rows[0]) if rows else None
 
 
 async def holds(read: Read, term: Term) -> bool:

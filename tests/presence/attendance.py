@@ -2,6 +2,7 @@
 duty.py do; and what must stand there, by the samples that a judge takes.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from presence_server.presence.visits import Place, Visit, Visits
 
 # Seconds. As in duty.py and app.py.
 KEEP_UP = 0.5
+LEFT_TO_OTHERS = 1.0
 NOTICED_WITHIN = 1.0
 RENEW = 0.2
 WRITTEN_WITHIN = 10.0
@@ -96,6 +98,7 @@ class Attendant:
         self._until = 0.0
         self._went_on: Turn | None = None
         self._at = 0.0
+        self._began = math.inf
 
     def look(self, now: Moment) -> None:
         """Something may have happened."""
@@ -118,6 +121,7 @@ class Attendant:
 
     def keep_up(self, clock: float, now: Moment, accounts: Mapping[str, int]) -> None:
         """Every half second, if the database works: take the turn, and write if it is ours."""
+        self._began = min(self._began, clock)
         if clock >= self._at:
             self._at = clock + KEEP_UP
             self._take_turn(clock)
@@ -158,7 +162,10 @@ class Attendant:
         number, known_until, early = 0, None, False
         if row is not None:
             over, ours = row.ends_at <= clock, row.node == self._node.name
-            if not (ours or over or (row.degraded and not self._node.degraded)):
+            free = over or (row.degraded and not self._node.degraded)
+            if row.renewed_at < self._began:
+                free = row.ends_at + LEFT_TO_OTHERS <= clock
+            if not (ours or free):
                 self._turn = None
                 return
             number, early = row.number - ours, not (ours or over)

@@ -1,0 +1,69 @@
+"""Who has the duty when the one that had it has died."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from presence_server.duty import Duty
+from presence_server.storage.database import Database
+
+LEASE = 1.0
+
+
+def duty(db: Database, node: str) -> Duty:
+    return Duty(
+        db, node, lease=LEASE, alone=False, wanted=lambda: True, degraded=lambda: False
+    )
+
+
+@asynccontextmanager
+async def running(*several: Duty) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(each.run()) for each in several]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def has_it(one: Duty) -> None:
+    async with asyncio.timeout(15):
+        while one.term is None:
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.both_databases
+async def test_whoever_began_later_leaves_it_to_those_who_saw_what_is_not_written(
+    db: Database,
+) -> None:
+    first, second = duty(db, "first"), duty(db, "second")
+    async with running(first):
+        await has_it(first)
+    late = duty(db, "late")
+    async with running(late, second):
+        await has_it(second)
+        assert late.term is None
+    # Where there is nobody else it has it all the same.
+    latest = duty(db, "latest")
+    async with running(latest):
+        await has_it(latest)
+        assert latest.term is not None and latest.term.number == 3
+
+
+async def test_a_turn_that_ends_far_in_the_future_is_by_a_clock_that_was_wrong(
+    db: Database,
+) -> None:
+    first, second = duty(db, "first"), duty(db, "second")
+    async with running(first):
+        await has_it(first)
+    hour = 3_600_000
+    await db.write(
+        lambda transaction: transaction.execute(
+            "UPDATE duty SET renewed_at = renewed_at + $1, ends_at = ends_at + $1", hour
+        )
+    )
+    async with running(second):
+        await has_it(second)

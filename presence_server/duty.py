@@ -17,8 +17,8 @@ _RENEW = 0.2
 # A node that hears the others may take the duty from one that does not, which notices within this
 # time: so long it waits.
 _NOTICED_WITHIN = 1.0
-# A node that began after the last turn was renewed has not seen all that is not written yet: so much
-# longer it leaves the duty to those that have.
+# A node that began after the last turn was renewed has not seen all that is not written yet: so
+# much longer it leaves the duty to those that have.
 _LEFT_TO_OTHERS = 1.0
 
 log = logging.getLogger(__name__)

@@ -93,6 +93,8 @@ class Flushing:
         update = self._update(audience)
         # All of it before anybody else has a turn: it tells what is so now.
         same = [(kind, wires, self._same(update, kind, wires)) for kind, wires in due.even]
+        with self._on_our_time():
+            self._prepare(due.own, update)
         for kind, all_wires, data in same:
             async for wires in in_turns(all_wires if data else ()):
                 with self._on_our_time():
@@ -115,6 +117,13 @@ class Flushing:
             for observer in update.audience.observers_at(kind, wires):
                 self._dismiss(observer, TOO_SLOW)
             return b""
+
+    def _prepare(self, observers: Sequence[Observer], update: Update) -> None:
+        for observer in observers:
+            try:
+                update.prepare(observer)
+            except Forgotten:
+                self._dismiss(observer, TOO_SLOW)
 
     def _send_same(
         self, audience: Audience, kind: Kind, wires: Sequence[Wire], data: bytes

@@ -42,6 +42,12 @@ class Update:
             said += dialect.degraded(told.degraded, self._own())
         return b"".join(map(frame, said))
 
+    def prepare(self, observer: Observer) -> None:
+        """Make what it misses, if it is told of everybody, before people go on coming and going:
+        else a crowd that comes in would miss something of its own again and again."""
+        if observer.view is None:
+            self._made_for(observer)
+
     def missing(self, observer: Observer) -> bytes:
         """What brings an observer up to date that misses something of its own.
 
@@ -75,40 +81,62 @@ class Update:
         return self._shared(observer, "count", 0, lambda: observer.dialect.count(counts))
 
     def _missing(self, observer: Observer) -> bytes:
+        if observer.view is not None:
+            return self._missing_of_some(observer)
+        data, observer.version = self._made_for(observer)
+        return data
+
+    def _made_for(self, observer: Observer) -> tuple[bytes, int]:
+        greeted = observer.greeted
+        key = (observer.dialect, observer.wire.frame, observer.version, observer.elsewhere, greeted)
+        if key not in self._made:
+            changes, newest = self._news(observer)
+            is_nothing = changes is not None and not changes and greeted
+            said = b"" if is_nothing else self._make(observer, changes, newest)
+            self._made[key] = said, newest
+        return self._made[key]
+
+    def _missing_of_some(self, observer: Observer) -> bytes:
         version, view = observer.version, observer.view
         changes, newest = self._news(observer)
         if changes is not None and not changes and observer.greeted:
             observer.version = newest
             return b""
         concerned: object = view
-        if view is not None and changes is not None:
+        if changes is not None:
             concerned = tuple(user for user, _ in changes)
         key = (observer.dialect, observer.wire.frame, version, observer.elsewhere, concerned)
         if key not in self._made:
             self._made[key] = self._make(observer, changes, newest), newest
         data, observer.version = self._made[key]
-        if view is not None and (changes is None or not observer.greeted):
+        if changes is None or not observer.greeted:
             data += self.count(observer)
         return data
 
     def _news(self, observer: Observer) -> tuple[Changes | None, int]:
         """What changed that concerns it, and until which version; None: a snapshot.
 
-        For one that is told of some it costs as much as there are changes, or as many as it
-        watches: the fewer.
+        That is the version that all know after this flush, unless it is told of more: people go on
+        coming and going while a flush leaves turns to others.
         """
-        roster, view, version = self._room.roster, observer.view, observer.version
-        elsewhere = observer.elsewhere
+        version, newest = observer.version, self._room.roster.version
         if version is None:
-            return None, roster.version
+            return None, newest
+        told, changes = self.audience.told.version, self._changes(observer, version)
+        if changes is None or version > told or any(each.version > told for _, each in changes):
+            return changes, newest
+        return changes, told
+
+    def _changes(self, observer: Observer, version: int) -> Changes | None:
+        """Of some it costs as much as there are changes, or as many as it watches: the fewer."""
+        roster, view, elsewhere = self._room.roster, observer.view, observer.elsewhere
         if view is None:
-            return roster.changes_since(version, elsewhere=elsewhere), roster.version
+            return roster.changes_since(version, elsewhere=elsewhere)
         if version == self.audience.before.version and not elsewhere:
             changes = self.audience.changes()
             if changes is not None and len(changes) <= len(view):
-                told = self.audience.told.version
-                return [change for change in changes if change[0] in view], told
-        return roster.changes_of(view, version, elsewhere=elsewhere), roster.version
+                return [change for change in changes if change[0] in view]
+        return roster.changes_of(view, version, elsewhere=elsewhere)
 
     def _make(self, observer: Observer, changes: Changes | None, newest: int) -> bytes:
         dialect, version = observer.dialect, observer.version

@@ -21,7 +21,7 @@ from presence_server.web.upgrade import asks_for_upgrade
 
 USUAL = 200
 MOST = 1_000
-_LONGEST_LEFT = 3_600  # seconds
+_LONGEST_LEFT = 999_999_999  # seconds: all that is remembered
 
 
 async def read_room(request: web.Request) -> web.StreamResponse:
@@ -62,7 +62,7 @@ def _answer(request: web.Request) -> web.Response:
         if not permission_in(request, asking, name).sees:
             raise Problem(403, "not_allowed", "The token does not let its user see this room.")
     limit = whole(request, "limit", 1, MOST) or USUAL
-    after, left = one(request, "after"), whole(request, "left", 1, _LONGEST_LEFT)
+    after, left = one(request, "after"), whole(request, "left", 0, _LONGEST_LEFT)
     rooms = request.app[ROOMS]
     room = rooms.get(app, name)
     here = room.roster.here

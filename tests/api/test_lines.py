@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 from aiohttp import WSServerHandshakeError
+from aiohttp.test_utils import TestServer
 
-from presence_server.keys import APPS, APP_LINES
+from presence_server.keys import APPS, APP_LINES, DATABASE, STORE
 from testing.app_client import AppClient
+from testing.visitor import LiveSocket
 from tests.api.conftest import AddApp
 from tests.conftest import Serve
 
@@ -35,7 +37,9 @@ async def test_who_joins_sees_and_is_seen(app: AppClient) -> None:
         await alice.sees("bob", "offline")
 
 
-async def test_a_watcher_is_never_seen_or_counted(app: AppClient) -> None:
+async def test_a_watcher_is_never_seen_counted_or_written_down(
+    app: AppClient, server: TestServer
+) -> None:
     watching = app.token("watcher", {"doc": "watch"})
     async with app.line("alice") as alice, app.line("watcher", token=watching) as watcher:
         await alice.first()
@@ -44,6 +48,8 @@ async def test_a_watcher_is_never_seen_or_counted(app: AppClient) -> None:
         assert room["count"] == 1 and list(room["users"]) == ["alice"]
         assert (await app.room("lobby"))["count"] == 1
         assert (await app.ask("GET", "/users/watcher")).json["status"] == "offline"
+        await server.app[STORE].write()
+        assert await server.app[DATABASE].read("SELECT username FROM here") == [("alice",)]
     assert "watcher" not in alice.people
 
 
@@ -106,6 +112,22 @@ async def test_no_token_a_key_or_a_bad_name_is_refused(app: AppClient) -> None:
     assert await refused(app, query="?status=dancing") == (1007, "bad_request")
 
 
+async def test_a_token_comes_in_three_ways_and_one_at_a_time(app: AppClient) -> None:
+    token, url = app.token("alice"), f"{app.url}/api/v1/rooms/doc"
+    bearer = {"Authorization": f"Bearer {token}"}
+    async with app.http.ws_connect(url, protocols=("presence.v1",), headers=bearer) as socket:
+        assert "alice" in (await LiveSocket(socket).first())["online"]
+    as_events = {**bearer, "Accept": "text/event-stream"}
+    async with app.http.get(url, headers=as_events) as stream:
+        assert await stream.content.readline() == b"event: snapshot\n"
+    async with app.events("alice", token=token) as events:
+        assert (await events.event())["type"] == "snapshot"
+    # In the address it is for an EventSource only.
+    assert await refused(app, token="", query=f"?token={token}") == (4401, "token_invalid")
+    async with app.http.get(f"{url}?token={token}", headers=as_events) as stream:
+        assert stream.status == 401
+
+
 async def test_who_watches_some_is_told_of_them_and_counts_the_rest(app: AppClient) -> None:
     async with app.line("alice") as alice, app.line("bob") as bob:
         await alice.sees("bob", "online")
@@ -123,6 +145,26 @@ async def test_who_watches_some_is_told_of_them_and_counts_the_rest(app: AppClie
             assert "alice" not in carol.people
             await carol.send({"type": "watch", "users": None})
             await carol.sees("alice", "online")
+
+
+async def test_counts_come_once_a_second_at_most(app: AppClient) -> None:
+    async with app.line("carol", query="?watch=some") as carol:
+        await carol.message(lambda m: m["type"] == "count")
+        started = time.monotonic()
+        while (number := time.monotonic() - started) < 1.2:
+            await app.put("doc", f"u{number}", ttl=60)
+        everybody = (await app.room())["count"]
+        await carol.message(lambda m: m["type"] == "count" and m["online"] == everybody)
+        counted = [m for m in carol.received if m["type"] == "count"]
+        assert everybody > 5 and len(counted) <= 2 + time.monotonic() - started
+
+
+async def test_the_lobby_alone_may_be_joined(app: AppClient) -> None:
+    async with app.line("alice", "lobby") as alice, app.line("bob") as bob:
+        await alice.sees("bob", "online")
+        await bob.first()
+        assert await app.here("lobby") == {"alice": "online", "bob": "online"}
+        assert await app.here() == {"bob": "online"}
 
 
 async def test_a_stream_may_watch_some_too(app: AppClient) -> None:

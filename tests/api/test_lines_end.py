@@ -33,6 +33,14 @@ async def test_a_new_token_keeps_the_line_open_without_a_gap(app: AppClient) -> 
         assert alice.close_code is None
 
 
+async def test_the_end_of_a_token_is_told_a_minute_before(app: AppClient) -> None:
+    ending = app.token("alice", exp=int(time.time()) + 62)
+    async with app.line("alice", token=ending) as alice:
+        await alice.first()
+        told = await alice.message(lambda m: m["type"] == "expiring")
+        assert told in [{"type": "expiring", "in": seconds} for seconds in (60, 59, 58)]
+
+
 async def test_an_expired_token_ends_the_line_and_its_user_has_a_grace(
     app: AppClient, add_app: AddApp, server: TestServer
 ) -> None:

@@ -1,5 +1,6 @@
 """A room asked once, and by whom."""
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -10,7 +11,7 @@ from aiohttp.test_utils import TestServer
 from presence_server.keys import APPS
 from testing.app_client import AppClient, Answer
 from tests.api.conftest import ORIGIN, AddApp
-from tests.conftest import Serve
+from tests.conftest import Serve, Visit
 
 
 def is_problem(answer: Answer, status: int, code: str | None = None) -> bool:
@@ -80,6 +81,9 @@ async def test_who_left_lately(app: AppClient) -> None:
         room = await app.room(query="?left=60")
         assert room["left"] == {"alice": pytest.approx(time.time(), abs=5)}
         assert "left" not in await app.room()
+        assert (await app.room(query="?left=86400"))["left"] == room["left"]
+        await asyncio.sleep(max(0, room["left"]["alice"] + 1 - time.time()))
+        assert (await app.room(query="?left=0"))["left"] == {}
 
 
 async def test_a_cursor_of_the_answer_goes_on_from_there(app: AppClient) -> None:
@@ -119,10 +123,19 @@ async def test_nobody_else_is_told_anything(app: AppClient, bearer: str, code: s
         assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
-async def test_cookies_mean_nothing_here(app: AppClient) -> None:
-    headers = {"Cookie": "presence_session=x", "Origin": app.url}
-    answer = await app.ask("GET", "/rooms/doc", bearer="", headers=headers)
-    assert is_problem(answer, 401)
+async def test_cookies_mean_nothing_here(
+    app: AppClient, server: TestServer, visit: Visit
+) -> None:
+    alice = await visit(server, "alice")
+    assert (await alice.get("/api/users")).status == 200
+    with_cookie = AppClient(app.url, alice.http, {"name": "", "key": "", "secret": ""})
+    for path in ("/rooms/doc", "/rooms", "/users/alice"):
+        assert is_problem(await with_cookie.ask("GET", path, bearer=""), 401, "token_invalid")
+    async with with_cookie.line("alice", token="") as line:
+        assert await line.closed() == 4401
+    async with with_cookie.line("bob", token=app.token("bob")) as line:
+        assert "bob" in (await line.first())["online"]
+        assert list(await app.here()) == ["bob"]
 
 
 async def test_a_token_is_not_a_key_and_a_key_no_token(app: AppClient) -> None:
@@ -143,7 +156,8 @@ async def test_a_token_is_not_a_key_and_a_key_no_token(app: AppClient) -> None:
     [
         "/rooms/a%20b", "/rooms/%00", "/rooms/%F0%9F%98%80", "/rooms/" + "x" * 129, "/rooms/a*",
         "/rooms/doc?limit=0", "/rooms/doc?limit=1001", "/rooms/doc?limit=x",
-        "/rooms/doc?limit=1&limit=2", "/rooms/doc?count=2", "/rooms/doc?left=0",
+        "/rooms/doc?limit=1&limit=2", "/rooms/doc?count=2", "/rooms/doc?left=-1",
+        "/rooms/doc?left=x",
         "/rooms?limit=0", "/users/" + "x" * 129, "/users/a%0Ab",
     ],
 )
@@ -212,9 +226,11 @@ async def test_a_full_room_and_too_many_rooms(serve: Serve, add_app: AddApp) -> 
         async with app.line("carol", token=watching) as watcher:
             assert (await watcher.first())["type"] == "snapshot"
     for number in range(50):
-        assert (await app.put(f"room-{number}", "dave", ttl=10)).status == 204
-    assert is_problem(await app.put("room-50", "dave", ttl=10), 409, "full")
-    assert (await app.put("room-7", "dave", ttl=20)).status == 204
+        assert (await app.put(f"room-{number}", "dave", ttl=3600)).status == 204
+    assert is_problem(await app.put("room-50", "dave", ttl=3600), 409, "full")
+    assert (await app.put("room-7", "dave", ttl=3600)).status == 204
+    async with app.line("dave", "room-50") as dave:
+        assert await dave.closed() == 4409
 
 
 async def test_the_description_is_served(app: AppClient) -> None:

@@ -108,9 +108,16 @@ def test_tokens_of_every_maker_are_read(make: Callable[[], str]) -> None:
     assert not token.may_be_invisible
 
 
+def of_length(size: int) -> str:
+    header = {"alg": "HS256", "kid": "key_1"}
+    said = (json.dumps(CLAIMS | {"more": "x" * number}) for number in range(size))
+    return next(token for claims in said if len(token := signed(header, claims)) == size)
+
+
 @pytest.mark.parametrize(
     "token",
     [
+        of_length(4096),
         with_claims(aud=["other", "presence"]),
         with_claims(info=None),
         with_claims(info={}),
@@ -156,6 +163,7 @@ INVALID = [
     ("é.é.é", "not a JWT"),
     ("\udc80.a.b", "not a JWT"),
     ("x" * 4097, "more than 4096"),
+    (of_length(4096) + "A", "more than 4096"),
     (with_claims(more="x" * 4096), "more than 4096"),
     ("a.a.a", "header that cannot be used"),
     (signed("[]", CLAIMS_TEXT), "header that cannot be used"),

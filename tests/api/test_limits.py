@@ -1,4 +1,4 @@
-"""What is bounded: the last value that is good and the first that is not; a server that can no more."""
+"""What is bounded: the last value that is good, the first that is not; a server that is full."""
 
 import json
 from collections.abc import Iterator
@@ -33,8 +33,8 @@ async def test_a_page_has_200_people_and_1000_at_most(app: AppClient, server: Te
 async def test_a_body_has_16_kib_at_most(app: AppClient) -> None:
     async def asked(size: int) -> Answer:
         body = json.dumps({"users": ["alice"]}).ljust(size).encode()
-        options = {"data": body, "headers": {"Content-Type": "application/json"}}
-        return await app.ask("POST", "/users/query", **options)
+        as_json = {"Content-Type": "application/json"}
+        return await app.ask("POST", "/users/query", data=body, headers=as_json)
 
     assert (await asked(LARGEST)).status == 200
     assert is_problem(await asked(LARGEST + 1), 413, "too_large")
@@ -56,7 +56,8 @@ async def _upgrade(app: AppClient) -> tuple[int, str | None]:
     with pytest.raises(WSServerHandshakeError) as refused:
         async with app.line("alice"):
             pass
-    return refused.value.status, (refused.value.headers or {}).get("Retry-After")
+    assert refused.value.headers is not None
+    return refused.value.status, refused.value.headers.get("Retry-After")
 
 
 async def test_a_process_that_is_full_says_so_before_the_upgrade(

@@ -333,6 +333,74 @@ async def test_who_wants_to_hear_it_is_told_who_came_and_left(
         await expect(said).to_have_text("Gone: carl.")
 
 
+PARTS = {
+    "presence-list": ("list", "person", "dot busy", "name", "status", "text", "more", "note"),
+    "presence-avatars": ("list", "person", "dot", "avatar", "initials", "picture", "more"),
+    "presence-dot": ("dot", "dot online"),
+}
+# Which of these parts a page's own style does not reach.
+OUT_OF_REACH = """(parts) => {
+    const sheet = new CSSStyleSheet();
+    const written = (names) => names.map(([tag, part]) => `${tag}::part(${part})`);
+    sheet.replaceSync(`${written(parts).join()} { scroll-margin-top: 7px }`);
+    document.adoptedStyleSheets.push(sheet);
+    return written(parts.filter(([tag, part]) => {
+        const chosen = part.split(" ").map((name) => `[part~=${name}]`).join("");
+        const found = document.querySelector(tag).shadowRoot.querySelector(chosen);
+        return !found || getComputedStyle(found).scrollMarginTop !== "7px";
+    }));
+}"""
+DOT_COLOURS = """() => [...document.querySelectorAll("presence-dot")].map((element) =>
+    getComputedStyle(element.shadowRoot.querySelector(".dot")).color)"""
+VARIABLES = """(variables) => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(`main { ${variables} }`);
+    document.adoptedStyleSheets.push(sheet);
+}"""
+
+
+async def test_a_page_styles_each_part_and_colour_and_hears_of_each_drawing(
+    wiki: Wiki, window: OpenWindow
+) -> None:
+    people = {"ann": "online", "bob": "busy", "abe": "away", "nobody": "offline"}
+    wiki.body = wiki.element("presence-list") + wiki.element("presence-avatars", max="2")
+    wiki.body += "".join(wiki.element("presence-dot", user=user) for user in people)
+    for user in ("bob", "abe"):
+        await wiki.app.put(ROOM, user, status=people[user], ttl=3600)
+    ann = await (await window(wiki.url)).goto("/")
+    await expect(ann.page.locator("presence-avatars img")).to_have_count(1)
+    await expect(ann.page.locator("presence-dot").last).to_contain_text("nobody: offline")
+    names = [[tag, part] for tag, parts in PARTS.items() for part in parts]
+    assert await ann.page.evaluate(OUT_OF_REACH, names) == []
+    # They are called by their names, and so are their lists.
+    await expect(ann.page.get_by_role("list", name="People who are here")).to_have_count(2)
+
+    in_light = await ann.page.evaluate(DOT_COLOURS)
+    await ann.page.emulate_media(color_scheme="dark")
+    in_dark = await ann.page.evaluate(DOT_COLOURS)
+    assert len({*in_light, *in_dark}) == 8
+    ours = {f"--presence-{status}": f"rgb(1, 2, {n})" for n, status in enumerate(people.values())}
+    said = [f"{name}: {value}" for name, value in {**ours, "--presence-size": "50px"}.items()]
+    await ann.page.evaluate(VARIABLES, "; ".join(said))
+    assert await ann.page.evaluate(DOT_COLOURS) == list(ours.values())
+    face = await ann.page.locator("presence-avatars .avatar").first.bounding_box()
+    assert face is not None and face["width"] == face["height"] == 50
+
+    drawn = """() => new Promise((done) => {
+        const list = document.querySelector("presence-list");
+        list.addEventListener("change", () => list.presence.people.has("carl") && done(true));
+    })"""
+    async with wiki.app.line("carl"):
+        assert await ann.page.evaluate(drawn)
+
+    async with ann.page.expect_event("websocket") as opened:
+        await ann.page.locator("presence-list").evaluate(
+            "(list, src) => list.setAttribute('src', src)", f"{wiki.server}/elsewhere"
+        )
+    assert "/elsewhere/api/v1/rooms/doc" in (await opened.value).url
+    ann.complaints.clear()
+
+
 ACROSS = """(parts) => parts.map((part) => {
     const { left, right } = part.getBoundingClientRect();
     return (left + right) / 2;

@@ -232,7 +232,7 @@ async def test_it_is_told_within_half_a_second(app: AppClient, receiver: Receive
 async def test_it_is_told_again_ever_later_and_for_ever(
     app: AppClient, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert delivery._SAME_AGAIN == (1, 3, 10, 30) and delivery._ANEW[-1] == 300
+    assert [*delivery._SAME_AGAIN, delivery._ANEW[-1]] == [1, 3, 10, 30, 300]
     same = [wait / 100 for wait in delivery._SAME_AGAIN]
     anew = [wait / 600 for wait in delivery._ANEW]
     monkeypatch.setattr(delivery, "_COLLECT", 0.05)

@@ -218,6 +218,7 @@ async def test_whatever_it_answers_in_the_end_it_knows(
         await receiver.hears(room, "bob", "gone")
 
 
+@pytest.mark.alone
 async def test_it_is_told_within_half_a_second(app: AppClient, receiver: Receiver) -> None:
     took = []
     for user in ("alice", "bob", "carol"):

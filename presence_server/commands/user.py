@@ -25,6 +25,7 @@ from presence_server.commands.database import (
 )
 from presence_server.config import Config
 from presence_server.endings import Endings
+from presence_server.settings.values import typed
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -52,8 +53,12 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     named["admin"] = actions.add_parser("admin", help="let a user run the site in a browser")
     for each in named.values():
         each.add_argument("name", metavar="NAME")
-    named["add"].add_argument("--name", dest="shown", default="", metavar="SHOWN", help=_SHOWN)
-    named["name"].add_argument("shown", metavar="SHOWN", help=f"{_SHOWN}; empty for nothing")
+    named["add"].add_argument(
+        "--name", dest="shown", type=typed, default="", metavar="SHOWN", help=_SHOWN
+    )
+    named["name"].add_argument(
+        "shown", type=typed, metavar="SHOWN", help=f"{_SHOWN}; empty for nothing"
+    )
     named["add"].add_argument("--admin", action="store_true", help="who may run the site")
     named["admin"].add_argument("switch", choices=["on", "off"])
     invite = actions.add_parser("invite", help="print a link with which people sign up")

@@ -1,6 +1,7 @@
 """What may be said of a setting: each reader raises ValueError for what it cannot be."""
 
 import math
+import os
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -17,10 +18,21 @@ REDIS_SCHEMES = ("redis://", "rediss://", "unix://", "sentinel://", "sentinels:/
 _MAPPED = 96
 
 
+def typed(text: str) -> str:
+    """A text that is no path, as it was typed in UTF-8.
+
+    Where the locale is another one Python hands on the bytes as they are, which paths need.
+    """
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError:
+        return text
+
+
 def database(text: str) -> Path | PostgresUrl:
     """Where a database is."""
     if text.startswith(_DATABASE_SCHEMES):
-        return PostgresUrl(text)
+        return PostgresUrl(typed(text))
     if "://" in text:
         raise ValueError(text)
     return path(text)
@@ -56,7 +68,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 
 def site_name(text: str) -> str:
-    name = " ".join(text.split())
+    name = " ".join(typed(text).split())
     if not 0 < len(name) <= 64 or not name.isprintable():
         raise ValueError(text)
     return name
@@ -99,7 +111,7 @@ def path(text: str) -> Path:
 def redis_url(text: str) -> str:
     if not text.startswith(REDIS_SCHEMES):
         raise ValueError(text)
-    return text
+    return text if text.startswith(UNIX) else typed(text)
 
 
 def header(text: str) -> str:
@@ -110,14 +122,14 @@ def header(text: str) -> str:
 
 
 def web_address(text: str) -> str:
-    url = URL(text)
+    url = URL(typed(text))
     if url.scheme not in ("http", "https") or not url.host or text != text.strip():
         raise ValueError(text)
     return str(url)
 
 
 def site_url(text: str) -> str:
-    origin, base_path = read_site_url(text)
+    origin, base_path = read_site_url(typed(text))
     return f"{origin}{base_path}"
 
 

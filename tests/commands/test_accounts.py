@@ -117,6 +117,10 @@ def test_names_are_given_listed_and_taken_away(command: Command) -> None:
     (line,) = command("user", "list", "--json")[1].splitlines()
     assert json.loads(line).items() >= {"username": "mia", "name": "山田", "last_seen": None}.items()
     assert command("user", "name", "mia", "")[1] == "Others see mia by that only now.\n"
+    # As it comes in where the locale is not UTF-8.
+    given = command("user", "name", "mia", "Zo\udcc3\udcab")
+    assert given[1] == "Others see mia as Zoë now.\n"
+    assert command("user", "name", "mia", "Zo\udceb")[0] == 1
     status, _, said = command("user", "name", "mia", "a\u202eb")
     assert status == 1 and "A name cannot have" in said
     assert command("user", "add", "noah", "--name", "a" * 65, given=b"johnson123\n")[0] == 1

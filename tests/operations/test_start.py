@@ -105,7 +105,9 @@ async def test_what_is_served_does_not_depend_on_the_machine(
     tmp_path: Path, visit: Visit
 ) -> None:
     """On its locale, its time zone, or its table of types."""
-    server = ServerProcess(tmp_path)
+    place = tmp_path / "Zo\u00eb"
+    place.mkdir()
+    server = ServerProcess(place, site_name="Zo\u00eb \u5c71")
     server.environment = {
         "LC_ALL": "C",
         "PYTHONCOERCECLOCALE": "0",
@@ -116,7 +118,8 @@ async def test_what_is_served_does_not_depend_on_the_machine(
     try:
         alice = await visit(server, "alice")
         page = await alice.get("/account/")
-        assert "<title>alice \u00b7 Presence</title>" in page.text
+        assert "<title>alice \u00b7 Zo\u00eb \u5c71</title>" in page.text
+        assert (place / "presence.sqlite3").exists()
         expires = (await alice.log_out()).headers["Set-Cookie"].partition("expires=")[2]
         deleted_at = parsedate_to_datetime(expires.partition(";")[0])
         assert abs(deleted_at.timestamp() - time.time()) < 60

@@ -15,6 +15,13 @@ from presence_server.storage.database import Database, Row, Transaction
 STAY = "room, session, username, account, status, since, about"
 _CHOICE = "app, username, account, status, text, held_until, chosen_at, seen_text, seen_until"
 
+# When a node last had each of the own accounts that it wrote down.
+_SEEN = """
+SELECT u.username, MAX(COALESCE(h.left_at, n.wrote_at)) / 1000 FROM here h
+    JOIN nodes n ON n.name = h.node JOIN users u ON u.id = h.account
+    WHERE h.node = $1 AND h.room = $2 GROUP BY u.username
+"""
+
 
 class Written(NamedTuple):
     """What a node's own row says; `age` is for how many seconds it has not written."""
@@ -114,9 +121,13 @@ async def here_by_session(db: Database, keys: Collection[str]) -> set[str]:
 
 
 async def forget(db: Database, names: Collection[str]) -> None:
-    """Forget nodes with all that they wrote down of who is here."""
+    """Forget nodes with all that they wrote down of who is here, but for when that was: of whom
+    they had, nobody else writes down when they were last seen."""
 
     async def work(transaction: Transaction) -> None:
+        for name in names:
+            seen: dict[str, int] = dict(await transaction.execute(_SEEN, name, OWN))
+            await users.note_last_seen(transaction, seen, int(time.time()))
         await delete(transaction, names)
 
     await db.write(work)

@@ -484,7 +484,8 @@ async def test_a_living_node_keeps_its_own(db: Database) -> None:
 @pytest.mark.both_databases
 async def test_what_dropped_nodes_wrote_is_forgotten(db: Database) -> None:
     one, two = Running(db, "one"), Running(db, "two")
-    one.node.put(here())
+    mia, leo = await of_account(db, "Mia"), await of_account(db, "Leo")
+    one.node.put(here(), mia, leo._replace(resting=5.0))
     for running in (one, two):
         await running.store.write()
     two.node.dropped = {"one"}
@@ -495,6 +496,10 @@ async def test_what_dropped_nodes_wrote_is_forgotten(db: Database) -> None:
     task.cancel()
     await asyncio.wait([task])
     assert await one.stays() == []
+    # But for when they were last seen: the others did not see them go.
+    seen = await users.last_seen_of(db, ["mia", "leo"])
+    ago = [time.time() - (seen[name] or 0) for name in ("mia", "leo")]
+    assert ago[0] < 15 and 3 < ago[1] - ago[0] < 7, seen
 
 
 # While the database cannot serve

@@ -1,5 +1,6 @@
 """Who is here in the order of names: pages, counts and places among a hundred thousand."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator
 from heapq import merge
 from itertools import islice
@@ -39,6 +40,23 @@ class Ordered:
         self._catch_up()
         found = [self._behind(self._names[status], after, prefix) for status in statuses]
         return list(islice(merge(*found, key=self._order), limit))
+
+    def name_at(
+        self, index: int, prefix: str = "", statuses: Collection[Status] = PRECEDENCE
+    ) -> str | None:
+        """The name before which `index` others stand."""
+        self._catch_up()
+        first, last = self._bounds(prefix)
+        for names in (self._names[status] for status in statuses):
+            places = range(names.bisect_key_left(first), names.bisect_key_left(last))
+            reach = bisect_left(
+                places, index, key=lambda at: self.place(names[at], prefix, statuses)
+            )
+            if reach < len(places):
+                name: str = names[places[reach]]
+                if self.place(name, prefix, statuses) == index:
+                    return name
+        return None
 
     def count(self, prefix: str = "", statuses: Collection[Status] = PRECEDENCE) -> int:
         self._catch_up()

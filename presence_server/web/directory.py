@@ -3,6 +3,7 @@
 import heapq
 import re
 import time
+from bisect import bisect_left
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,9 @@ from presence_server.web.turnstile import TURNSTILE
 # Whoever is busy is online, too.
 ONLINE: tuple[Status, ...] = ("online", "busy")
 AWAY: tuple[Status, ...] = ("away",)
+
+# Accounts, for a page of those who are not here.
+_LOOKED_AT = 1_000
 
 _USERNAME_PART = re.compile(r"[A-Za-z0-9_.-]{0,32}")
 
@@ -74,11 +78,64 @@ async def people_here(
     return [_row(presence, name, here[name], None) for name in people if name in here]
 
 
+async def place_here(
+    app: web.Application, name: str, search: str, statuses: Collection[Status]
+) -> int:
+    """How many of those stand before a name."""
+    worded = await _only_worded(app, search, statuses)
+    ordered = app[PRESENCE].room.ordered
+    before = ordered.place(name, names.fold(search), statuses)
+    return before + bisect_left(worded, name.lower(), key=str.lower)
+
+
+async def name_here(
+    app: web.Application, index: int, search: str, statuses: Collection[Status]
+) -> str | None:
+    """The one before whom so many of them stand."""
+    worded = await _only_worded(app, search, statuses)
+    ordered, beginning = app[PRESENCE].room.ordered, names.fold(search)
+    if not worded:
+        return ordered.name_at(index, beginning, statuses)
+
+    def place(name: str) -> int:
+        before = ordered.place(name, beginning, statuses)
+        return before + bisect_left(worded, name.lower(), key=str.lower)
+
+    def name_at(at: int) -> str:
+        return ordered.name_at(at, beginning, statuses) or ""
+
+    count = ordered.count(beginning, statuses)
+    reach = bisect_left(range(count), index, key=lambda at: place(name_at(at)))
+    candidates = [name_at(reach)] if reach < count else []
+    reach = bisect_left(worded, index, key=place)
+    candidates += worded[reach : reach + 1]
+    return min(candidates, key=place, default=None)
+
+
+async def not_here(
+    app: web.Application, *, after: str | None, search: str, limit: int
+) -> tuple[list[Row], str | None]:
+    """Perhaps fewer than asked for, or none; and behind whom to go on, if there may be more."""
+    rows = await everybody(app, after=after, search=search, limit=_LOOKED_AT)
+    offline = [row for row in rows if row.status == "offline"]
+    if len(offline) > limit:
+        return offline[:limit], offline[limit - 1].username
+    return offline, rows[-1].username if len(rows) == _LOOKED_AT else None
+
+
 async def count_here(app: web.Application, search: str, statuses: Collection[Status]) -> int:
-    beginning = names.fold(search)
-    named = await _named_here(app, search, statuses)
-    only_worded = [name for name in named if not name.lower().startswith(beginning)]
-    return app[PRESENCE].room.ordered.count(beginning, statuses) + len(only_worded)
+    worded = await _only_worded(app, search, statuses)
+    return app[PRESENCE].room.ordered.count(names.fold(search), statuses) + len(worded)
+
+
+async def _only_worded(
+    app: web.Application, search: str, statuses: Collection[Status]
+) -> list[str]:
+    """Those who are found by their name alone, in the order of usernames."""
+    named, beginning = await _named_here(app, search, statuses), names.fold(search)
+    return sorted(
+        (name for name in named if not name.lower().startswith(beginning)), key=str.lower
+    )
 
 
 async def _named_here(

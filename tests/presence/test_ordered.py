@@ -53,6 +53,12 @@ def test_it_is_what_sorting_everybody_gives(seed: int, remembered: int) -> None:
             name = chance.choice(names)
             before = [other for other in all_of_them if other < name.lower()]
             assert ordered.place(name, prefix, statuses) == len(before)
+            index = chance.randrange(12)
+            at_index = ordered.name_at(index, prefix, statuses)
+            expected = all_of_them[index] if index < len(all_of_them) else None
+            # Names that differ in their case alone share a place.
+            if len(set(all_of_them)) == len(all_of_them):
+                assert (at_index and at_index.lower()) == expected
 
 
 @pytest.mark.alone

@@ -6,6 +6,8 @@ from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import users
 from presence_server.keys import DATABASE, PRESENCE
+from presence_server.presence.members import Who
+from presence_server.presence.records import OWN
 from tests.conftest import Serve, Visit
 
 pytestmark = pytest.mark.both_databases
@@ -107,6 +109,8 @@ limit=99999999999999999999 limit=1&limit=2 limit=%00
 here=0 here=2 here= here=true here=1&here=1
 q=%00 q=a%07 q=%E2%80%AE q=%0A&q=a q=a&q=b q=%F3%B0%80%80
 after=%00 after=%FF after=%0A after=%C3%A4 after=a%2Fb after=a&after=b after=..%2F
+status=busy status= status=away&status=away at=1 at=x&status=away at=-1&status=away
+at=1&status=offline at=1&status=away&after=a here=1&status=away
 """.split()
 
 
@@ -145,3 +149,49 @@ async def test_t7_nothing_for_those_who_are_not_logged_in(serve: Serve, visit: V
     answer = await stranger.get("/api/users")
     assert answer.status == 401
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+async def test_a_page_from_anywhere_among_those_of_a_status(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    people = [f"user{number:02}" for number in range(30)]
+    await add(server, *people)
+    me = await visit(server, "zoe")
+    presence = server.app[PRESENCE]
+    for number, name in enumerate(people):
+        if number % 3:
+            presence.claim(OWN, Who(f"session of {name}", name))
+    here = [*(name for number, name in enumerate(people) if number % 3), "zoe"]
+    for at in range(len(here)):
+        answer = await me.api(f"?status=online&limit=5&at={at}")
+        # The last page is whole, too.
+        start = min(at, len(here) - 5)
+        assert names(answer) == here[start : start + 5]
+        assert (answer["at"], answer["count"]) == (start, len(here))
+    answer = await me.api("?status=online&limit=5&at=999")
+    assert (names(answer), answer["next"]) == (here[-5:], None)
+    answer = await me.api(f"?status=online&limit=5&after={here[6]}")
+    assert (names(answer), answer["at"]) == (here[7:12], 7)
+    answer = await me.api("?status=away")
+    assert (names(answer), answer["at"], answer["count"]) == ([], 0, 0)
+    answer = await me.api("?status=offline&limit=4")
+    assert names(answer) == people[0:12:3]
+    answer = await me.api(f"?status=offline&after={answer['next']}")
+    assert (names(answer), answer["next"]) == (people[12::3], None)
+
+
+async def test_a_page_from_anywhere_among_those_found(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    people = [f"user{number:02}" for number in range(12)]
+    named = ["ben", "user03", "user08", "zoe"]
+    await add(server, *(name for name in people if name not in named), "ulf")
+    for name in named:
+        await users.create(server.app[DATABASE], name, "no hash", 1, name="Anna Ulfson")
+    me = await visit(server, "michael")
+    presence = server.app[PRESENCE]
+    for name in (*people, "ulf", "ben", "zoe"):
+        presence.claim(OWN, Who(f"session of {name}", name))
+    found = ["ben", "ulf", "user03", "user08", "zoe"]
+    for at in range(4):
+        answer = await me.api(f"?status=online&q=ul&limit=2&at={at}")
+        assert names(answer) == found[at : at + 2]
+        assert (answer["at"], answer["count"]) == (at, 5)

@@ -89,6 +89,8 @@ export class Room extends EventTarget {
   readonly people: ReadonlyMap<string, Person>;
   /** How many are here, also of those whom one does not watch. */
   readonly count: number;
+  /** The same by status, where some people only are watched and the server has said so. */
+  readonly counts: { online?: number; busy?: number; away?: number } | null;
   readonly state: State;
   /** Why it is in that state: a word of the server's, or `no_token`, `token_failed`; else null. */
   readonly reason: string | null;

@@ -50,10 +50,10 @@ export class Presence {
 
 export class Room extends EventTarget {
   choice = null; // of the user, as the server has it
+  counts = null;
   #line;
   #roster = new Roster();
   #changes = new Changes();
-  #counts = null;
   #status; // of this line
   #data;
   #choice = null; // of the user, not said yet
@@ -79,8 +79,8 @@ export class Room extends EventTarget {
   }
 
   get count() {
-    if (this.#counts === null) return this.#roster.all.size;
-    return HERE.reduce((sum, status) => sum + (this.#counts[status] ?? 0), 0);
+    if (this.counts === null) return this.#roster.all.size;
+    return HERE.reduce((sum, status) => sum + (this.counts[status] ?? 0), 0);
   }
 
   get state() {
@@ -127,7 +127,8 @@ export class Room extends EventTarget {
     const wanted = watchable(users);
     if (isSameSet(before, wanted)) return;
     this.#roster.want(wanted, this.#changes);
-    this.#line.cursor = this.#counts = null;
+    this.#line.cursor = null;
+    if (!wanted) this.counts = null;
     this.#say();
   }
 
@@ -156,7 +157,8 @@ export class Room extends EventTarget {
 
   // A new line has not been told that other nodes are silent.
   #begin() {
-    this.#counts = this.choice = null;
+    this.choice = null;
+    if (!this.#line.speaks) this.counts = null;
     this.#roster.setDegraded(false);
   }
 
@@ -181,7 +183,7 @@ export class Room extends EventTarget {
     if (type === "snapshot" || type === "changes") this.#roster.apply(message, this.#changes);
     else if (type === "degraded") this.#roster.setDegraded(message.value);
     else if (type === "own") this.#roster.confirm(message.usernames);
-    else if (type === "count" && this.#roster.wanted) this.#counts = message;
+    else if (type === "count" && this.#roster.wanted) this.counts = message;
     else if (type === "choice") this.choice = chosen(message);
     else return;
     this.#plan();

@@ -27,6 +27,8 @@ from presence_server.web.rendering import render
 from presence_server.web.sign_up import sign_up_open, site_address
 
 SCREEN = 80  # rows
+# With so many here at most a page is told of everybody; with more, of those whom it shows.
+EVERYBODY = 3_000
 
 
 async def list_users(request: web.Request) -> web.Response:
@@ -43,6 +45,7 @@ async def list_users(request: web.Request) -> web.Response:
         "groups": groups,
         "here_count": len(request.app[PRESENCE].here),
         "total": total,
+        "everybody": EVERYBODY,
         "me": identity.user,
         "q": search,
         "here_only": here_only,

@@ -25,6 +25,10 @@ export class Bells {
     return this.#names.has(username);
   }
 
+  [Symbol.iterator]() {
+    return this.#names[Symbol.iterator]();
+  }
+
   toggle(username) {
     this.#names.toggle(username);
     if (this.has(username)) this.#ask();

@@ -9,6 +9,8 @@ const RETRY = 5_000;
 export class Directory {
   /** The usernames that have been read. */
   names;
+  /** Whether to ask for those only who are not here. */
+  offlineOnly = false;
   #typed;
   #loading = false;
   #retryAt = 0;
@@ -45,9 +47,7 @@ export class Directory {
     this.#loading = true;
     const { after } = this;
     try {
-      const answer = await fetch(this.#url);
-      // No name can be what was typed.
-      const page = answer.status === 400 ? { users: [], next: null } : await usersOf(answer);
+      const page = await readUsers(this.#query);
       // Or nextAtOnce() has been quicker.
       return after === this.after ? this.#take(page) : page.users;
     } catch {
@@ -61,7 +61,7 @@ export class Directory {
   /** The same without waiting: a browser that prints does not wait either. */
   nextAtOnce() {
     const request = new XMLHttpRequest();
-    request.open("GET", this.#url, false);
+    request.open("GET", urlOf(this.#query), false);
     try {
       request.send();
       return request.status === 200 ? this.#take(JSON.parse(request.responseText)) : null;
@@ -71,22 +71,29 @@ export class Directory {
   }
 
   #take({ users, next }) {
-    this.after = users.at(-1)?.username ?? this.after;
+    this.after = next ?? users.at(-1)?.username ?? this.after;
     this.complete = next === null;
     this.#retryAt = 0;
     for (const { username } of users) this.names.add(username);
     return users;
   }
 
-  get #url() {
-    const query = new URLSearchParams({ limit: PAGE });
-    if (this.#typed) query.set("q", this.#typed);
-    if (this.after !== null) query.set("after", this.after);
-    return new URL(`api/users?${query}`, site);
+  get #query() {
+    const query = { limit: PAGE };
+    if (this.#typed) query.q = this.#typed;
+    if (this.after !== null) query.after = this.after;
+    if (this.offlineOnly) query.status = "offline";
+    return query;
   }
 }
 
-async function usersOf(answer) {
+const urlOf = (query) => new URL(`api/users?${new URLSearchParams(query)}`, site);
+
+/** A page of `/api/users`. */
+export async function readUsers(query) {
+  const answer = await fetch(urlOf(query));
+  // No name can be what was typed.
+  if (answer.status === 400) return { users: [], next: null, at: 0, count: 0 };
   if (!answer.ok) throw new Error(`/api/users answered ${answer.status}`);
   return answer.json();
 }

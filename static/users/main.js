@@ -11,12 +11,14 @@ import { State } from "./state.js";
 import { stay } from "./stay.js";
 import { Summary } from "./summary.js";
 import { View } from "./view.js";
+import { Watching } from "./watching.js";
 
 const byId = (id) => document.getElementById(id);
-const { me, total, now, complete } = byId("users").dataset;
+const { me, total, here, everybody, now, complete } = byId("users").dataset;
+const isPartial = Number(here) > Number(everybody);
 
-const { room, bells } = stay((username) => touch([username]));
-const roster = new Roster(room);
+const { room, bells } = stay((username) => touch([username]), isPartial);
+const roster = new Roster(room, isPartial, Number(here));
 const announcer = new Announcer(byId("news"));
 const favourites = new Kept("favourites", me, touch);
 const person = new Person(roster, me, bells, byId("controls").content, Number(now));
@@ -27,8 +29,17 @@ const view = new View(roster, favourites, me, {
   cover: byId("tools"),
   template: byId("person"),
   fill: (row, username) => person.fill(row, username),
-  onDraw: () => summary.draw(view),
+  onDraw: () => {
+    summary.draw(view);
+    watching.near(view.names);
+  },
 });
+const watching = new Watching(room, roster, {
+  always: () => [me, ...bells, ...favourites],
+  bound: Number(everybody),
+  onTurn: (isPartial) => view.turn(isPartial),
+});
+let [begun, counted] = [false, null];
 const card = new Card(byId("card"), { roster, person, favourites, bells, me });
 const state = new State(room, () => view.isOpen && view.outdate());
 
@@ -82,13 +93,17 @@ function follow(event) {
   summary.total -= deleted.length;
   state.follow();
   person.stopped = room.stale;
+  if (roster.count !== counted) view.recount();
+  counted = roster.count;
   if (view.isOpen) {
+    watching.follow();
     touch([added, updated, removed, others].flatMap((people) => [...people.keys()]));
     // What one has chosen oneself changes one's own row, too.
     touch([me]);
     const notMe = (usernames) => usernames.filter((username) => username !== me);
     announcer.note(notMe(came), notMe(left));
-  } else if (state.live) {
+  } else if (state.live && !begun) {
+    begun = true;
     takeOver();
     for (const username of favourites) if (!roster.knows(username)) lookUp(username);
   }

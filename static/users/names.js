@@ -74,4 +74,13 @@ export function matches(typed, username, name = "") {
   return folded(username).includes(part) || folded(name).includes(part);
 }
 
+/** Whether it stands at the beginning of a username, or of a word of the name. */
+export function begins(typed, username, name = "") {
+  const part = folded(typed);
+  if (folded(username).startsWith(part)) return true;
+  return folded(name).split(/(?<=[\p{Z}\p{P}\p{S}])(?=[\p{L}\p{N}])/u).some(
+    (_, at, words) => words.slice(at).join("").startsWith(part),
+  );
+}
+
 export const inOrder = (one, other) => lower(one) <= lower(other);

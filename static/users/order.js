@@ -1,11 +1,15 @@
 // Which names the list shows, by group and in order: favourites, who is online, who is away, and
 // the others as far as the directory has been read. Oneself stands first in each.
 
-import { Names, inOrder, matches } from "./names.js";
+import { Names, begins, inOrder, matches } from "./names.js";
+import { Stretch } from "./stretch.js";
 
 export const GROUPS = ["favourites", "online", "away", "offline"];
 
+const LONG = ["online", "away"];
+
 export class Order {
+  #me;
   #roster;
   #directory;
   #favourites;
@@ -13,17 +17,64 @@ export class Order {
   #names;
   #groupOf = new Map(); // username -> the group in which it is shown
 
-  /** `search` is {typed, hereOnly}; `favourites` has a method `has`. */
-  constructor(roster, directory, favourites, me, search) {
+  /**
+   * `search` is {typed, hereOnly}. `isPartial`: of who is online and who is away there are
+   * stretches only, which have to be asked for.
+   */
+  constructor(roster, directory, favourites, me, search, isPartial) {
+    this.#me = me;
     this.#roster = roster;
     this.#directory = directory;
     this.#favourites = favourites;
     this.#search = search;
     this.#names = new Map(GROUPS.map((group) => [group, new Names(me)]));
+    if (isPartial) for (const group of LONG) this.#names.set(group, this.#stretch(group));
+    this.stretches = isPartial ? LONG : [];
+  }
+
+  #stretch(group) {
+    const { typed } = this.#search;
+    const apart = () => this.#apart(group);
+    // What a search finds nobody counts all the time.
+    const count = typed === "" ? () => this.#roster.counted(group) : () => null;
+    return new Stretch(group, typed, this.#me, { apart, count });
+  }
+
+  // In the order of names these stand in the group, on the page they do not.
+  #apart(group) {
+    const { typed } = this.#search;
+    return [...new Set([this.#me, ...this.#favourites])].filter(
+      (one) =>
+        this.#hereGroup(one) === group &&
+        (typed === "" || begins(typed, one, this.#roster.nameOf(one))),
+    );
+  }
+
+  /** Whether the stretch has these indexes. */
+  covers(group, first, last) {
+    return this.#names.get(group).covers(first, last);
+  }
+
+  /** A page of the stretch around an index, for `take`; null when it could not be had. */
+  ask(group, index) {
+    return this.#names.get(group).ask(index);
+  }
+
+  /** What `ask` has brought, and the roster noted. */
+  take(group, page) {
+    const names = page.users.map(({ username }) => username);
+    const mine = names.filter((one) => this.#belonging(one) === group);
+    for (const username of mine) {
+      const before = this.#groupOf.get(username);
+      if (before !== group) this.#names.get(before)?.remove(username, true);
+      this.#groupOf.set(username, group);
+    }
+    this.#names.get(group).take(page, mine);
+    this.append([this.#me]);
   }
 
   get length() {
-    return this.#groupOf.size;
+    return GROUPS.reduce((sum, group) => sum + this.lengthOf(group), 0);
   }
 
   lengthOf(group) {
@@ -42,7 +93,8 @@ export class Order {
   /** Null when it is not shown. */
   placeOf(username) {
     const group = this.#groupOf.get(username);
-    return group ? { group, index: this.#names.get(group).indexOf(username) } : null;
+    const isShown = group && this.#names.get(group).has(username);
+    return isShown ? { group, index: this.#names.get(group).indexOf(username) } : null;
   }
 
   /** Whether this name stands where it does not belong, or is missing. */
@@ -53,9 +105,11 @@ export class Order {
   place(usernames) {
     for (const username of usernames) {
       if (!this.isMisplaced(username)) continue;
-      const group = this.#belonging(username);
-      this.#names.get(this.#groupOf.get(username))?.remove(username);
-      if (group) this.#names.get(group).add(username);
+      const [before, group] = [this.#groupOf.get(username), this.#belonging(username)];
+      // A favourite has not changed its status by that, nor has who has not been read yet.
+      const isCounted = [before, group].includes("favourites") || before === undefined;
+      this.#names.get(before)?.remove(username, isCounted);
+      if (group) this.#names.get(group).add(username, isCounted);
       if (group) this.#groupOf.set(username, group);
       else this.#groupOf.delete(username);
     }
@@ -63,7 +117,7 @@ export class Order {
 
   /** Adds many names that are not shown yet, without moving a row that is. */
   append(usernames) {
-    const missing = usernames.filter((one) => !this.#groupOf.has(one));
+    const missing = usernames.filter((one) => !this.placeOf(one));
     for (const username of missing) {
       const group = this.#belonging(username);
       if (group) this.#groupOf.set(username, group);
@@ -81,8 +135,13 @@ export class Order {
     if (this.#favourites.has(username)) {
       return this.#roster.knows(username) ? "favourites" : undefined;
     }
-    if (isHere) return this.#roster.statusOf(username) === "away" ? "away" : "online";
-    return this.#isRead(username) ? "offline" : undefined;
+    return this.#hereGroup(username) ?? (this.#isRead(username) ? "offline" : undefined);
+  }
+
+  #hereGroup(username) {
+    const status = this.#roster.statusOf(username);
+    if (status === "offline") return undefined;
+    return status === "away" ? "away" : "online";
   }
 
   #isFound(username) {

@@ -1,17 +1,39 @@
-// Who is here, and what is known of the others: the room, and pages of /api/users beside it.
+// Who is here, and what is known of the others: the room, and pages of /api/users beside it. Where
+// the room tells of some people only, the pages say how the others are.
+
+const isGone = (status) => ["offline", "deleted"].includes(status);
 
 export class Roster {
+  /** Whether the room tells of some only. */
+  isPartial;
   #room;
+  #held; // the count, while the room has none
   #here = new Set(); // as of the last change, to tell who comes and who leaves
-  #others = new Map(); // username -> {since, name, text, until}; since is null for never
+  #others = new Map(); // username -> {status, since, name, text, until}; since is null for never
   #deleted = new Set();
 
-  constructor(room) {
+  /** `here` is how many are, as far as is known before the room says so. */
+  constructor(room, isPartial, here) {
     this.#room = room;
+    this.isPartial = isPartial;
+    this.#held = isPartial ? here : null;
   }
 
   get count() {
-    return this.#room.people.size;
+    return this.#held ?? this.#room.count;
+  }
+
+  /** How many are "online" or "away", where the room tells of some only; null when it does not. */
+  counted(status) {
+    const { counts } = this.#room;
+    if (counts === null || this.#held !== null) return null;
+    const { online = 0, busy = 0, away = 0 } = counts;
+    return status === "away" ? away : online + busy;
+  }
+
+  /** Until the room says how many there are. */
+  hold(count) {
+    this.#held = count;
   }
 
   here() {
@@ -23,7 +45,7 @@ export class Roster {
   }
 
   isHere(username) {
-    return this.#room.people.has(username);
+    return this.statusOf(username) !== "offline";
   }
 
   isDeleted(username) {
@@ -31,7 +53,8 @@ export class Roster {
   }
 
   statusOf(username) {
-    return this.#room.people.get(username)?.status ?? "offline";
+    const read = this.isPartial ? this.#others.get(username) : null;
+    return this.#room.people.get(username)?.status ?? read?.status ?? "offline";
   }
 
   /** When that status began: null for never, undefined when nobody told us. */
@@ -65,32 +88,48 @@ export class Roster {
     return !this.#room.stale && this.#room.isLastKnown(username);
   }
 
-  /** Takes a page of `/api/users`; the statuses in it are none of our business. */
+  /** Takes a page of `/api/users`. */
   note(users) {
-    for (const { username, status, ...told } of users) {
+    for (const { username, ...told } of users) {
       const known = this.#others.get(username);
-      // Of those who are here the name alone: the room may have said later than the page was made.
-      if (status !== "offline" || this.isHere(username)) told.since = known?.since;
-      else if (known?.since > told.since) continue;
+      if (told.status !== "offline" && !this.isPartial && !this.isHere(username)) {
+        // The room has said later than the page was made.
+        Object.assign(told, { status: "offline", since: known?.since });
+      } else if (told.status === "offline" && known?.status === "offline") {
+        if (known.since > told.since) continue;
+      }
       this.#others.set(username, told);
     }
   }
 
   /** After a change of the room: the names of those who came, who left, and whose account went. */
   follow({ added, removed, others }) {
-    const came = [...added.keys()];
-    const left = [...removed.keys()].filter((username) => this.#here.delete(username));
-    for (const username of came) {
+    if (this.isPartial && this.#room.counts) this.hold(null);
+    const came = [...added.keys()].filter((username) => this.#comes(username));
+    const left = [...removed]
+      .filter(([username, { status }]) => this.#here.delete(username) && isGone(status))
+      .map(([username]) => username);
+    for (const username of added.keys()) {
       this.#here.add(username);
       this.#deleted.delete(username);
     }
-    for (const [username, person] of removed) this.#setOffline(username, person);
+    for (const [username, person] of removed) {
+      if (isGone(person.status)) this.#setOffline(username, person);
+      // One looks away.
+      else this.#others.set(username, person);
+    }
     for (const [username, about] of others) {
-      this.#others.set(username, { since: this.#others.get(username)?.since, ...about });
+      const { since, status } = this.#others.get(username) ?? {};
+      this.#others.set(username, { since, status, ...about });
     }
     const deleted = [...removed].filter(([, { status }]) => status === "deleted");
     for (const [username] of deleted) this.#delete(username);
     return { came, left, deleted };
+  }
+
+  // Or it is just that one looks there.
+  #comes(username) {
+    return !this.isPartial || this.#others.get(username)?.status === "offline";
   }
 
   #about(username) {
@@ -101,7 +140,8 @@ export class Roster {
     const known = this.#others.get(username) ?? {};
     // Nobody has told since when: that is not never.
     const then = since ?? undefined;
-    this.#others.set(username, { name: name ?? known.name, text, until, since: then });
+    const told = { name: name ?? known.name, text, until, since: then };
+    this.#others.set(username, { ...told, status: "offline" });
   }
 
   #delete(username) {

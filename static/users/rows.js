@@ -17,6 +17,7 @@ export class Rows {
   #shown = new Map(); // username -> li
   #height = 0; // of one row
   #whole = false; // whether all rows are drawn
+  #awaited = null; // {group, index} of the row that gets the focus once it is drawn
   #stop = null; // the name of the row that Tab reaches
 
   /**
@@ -33,6 +34,7 @@ export class Rows {
     place.addEventListener("keydown", (event) => this.#walk(event));
     place.addEventListener("focusin", (event) => {
       this.#stop = event.target.closest("li")?.dataset.username ?? null;
+      this.#awaited = null;
     });
   }
 
@@ -54,6 +56,20 @@ export class Rows {
     this.#size();
   }
 
+  get order() {
+    return this.#order;
+  }
+
+  /** Another one in the midst of `draw`. */
+  set order(order) {
+    this.#order = order;
+  }
+
+  /** The names of the rows that are drawn. */
+  get names() {
+    return [...this.#shown.keys()];
+  }
+
   measure() {
     const row = this.#place.appendChild(this.#blank.cloneNode(true));
     this.#height = row.getBoundingClientRect().height;
@@ -67,7 +83,7 @@ export class Rows {
   }
 
   #belowIn(name) {
-    return this.#order.lengthOf(name) - Math.max(0, this.#onScreen(name).last);
+    return this.#order.lengthOf(name) - Math.max(0, this.onScreen(name).last);
   }
 
   /** Whether nothing is above the screen. */
@@ -90,7 +106,8 @@ export class Rows {
     const anchor = this.#anchor();
     change();
     this.#size();
-    const shift = anchor === null ? 0 : this.#yOf(anchor) - before.get(anchor);
+    const isThere = anchor !== null && this.#order.placeOf(anchor);
+    const shift = isThere ? this.#yOf(anchor) - before.get(anchor) : 0;
     if (shift) scrollBy(0, shift);
     this.#drawRows();
     if (!shift) this.#glide(before);
@@ -122,6 +139,7 @@ export class Rows {
     }
     for (const [name, indexes] of drawn) this.#drawGroup(name, indexes);
     this.#giveStop();
+    this.#focusAwaited();
   }
 
   #drawGroup(name, indexes) {
@@ -166,7 +184,7 @@ export class Rows {
   // The focused row is kept however far one scrolls: its focus must not fall to the body.
   #indexesToDraw(name) {
     const length = this.#order.lengthOf(name);
-    const { first, last } = this.#whole ? { first: 0, last: length } : this.#onScreen(name);
+    const { first, last } = this.#whole ? { first: 0, last: length } : this.onScreen(name);
     const from = Math.max(0, Math.min(first - SPARE, length));
     const to = Math.min(length, Math.max(last + SPARE, 0));
     const indexes = Array.from({ length: Math.max(0, to - from) }, (_, offset) => from + offset);
@@ -175,7 +193,8 @@ export class Rows {
     const at = place?.group === name ? place.index : -1;
     if (at >= 0 && at < from) indexes.unshift(at);
     if (at >= to) indexes.push(at);
-    return indexes;
+    // What has not been read leaves a gap for as long.
+    return indexes.filter((index) => this.#order.at(name, index) !== undefined);
   }
 
   #covered() {
@@ -183,7 +202,8 @@ export class Rows {
     return Math.max(0, this.#cover.getBoundingClientRect().bottom);
   }
 
-  #onScreen(name) {
+  /** The indexes from `first` to before `last` of a group. */
+  onScreen(name) {
     const length = this.#order.lengthOf(name);
     if (length === 0) return { first: 0, last: 0 };
     const top = this.#topOf(name);
@@ -198,7 +218,7 @@ export class Rows {
   #anchor() {
     if (this.atTop) return null;
     for (const name of this.#groups.keys()) {
-      const { first, last } = this.#onScreen(name);
+      const { first, last } = this.onScreen(name);
       for (let index = first; index < last; index += 1) {
         const username = this.#order.at(name, index);
         if (this.#shown.has(username) && !this.#order.isMisplaced(username)) return username;
@@ -234,7 +254,7 @@ export class Rows {
 
   #firstOnScreen() {
     for (const name of this.#groups.keys()) {
-      const { first, last } = this.#onScreen(name);
+      const { first, last } = this.onScreen(name);
       if (first < last) return this.#order.at(name, first);
     }
     return null;
@@ -266,23 +286,33 @@ export class Rows {
     return before.reduce((sum, name) => sum + this.#order.lengthOf(name), place.index);
   }
 
-  #numbered(number) {
-    for (const name of GROUPS) {
-      if (number < this.#order.lengthOf(name)) return this.#order.at(name, number);
-      number -= this.#order.lengthOf(name);
+  #placeOf(number) {
+    for (const group of GROUPS) {
+      if (number < this.#order.lengthOf(group)) return { group, index: number };
+      number -= this.#order.lengthOf(group);
     }
     return undefined;
   }
 
   #focus(number) {
-    const username = this.#numbered(number);
-    const { title } = this.#groups.get(this.#order.placeOf(username).group);
-    const top = this.#yOf(username);
+    const { group, index } = this.#placeOf(number);
+    const { title } = this.#groups.get(group);
+    const top = this.#topOf(group) + index * this.#height;
     const above = top - this.#covered() - title.offsetHeight - this.#height;
     const below = top + 2 * this.#height - innerHeight;
     if (above < 0) scrollBy(0, above);
     else if (below > 0) scrollBy(0, below);
+    this.#awaited = { group, index };
     this.#drawRows();
-    this.#shown.get(username)?.querySelector(".open").focus({ preventScroll: true });
+  }
+
+  // It may have to be read first.
+  #focusAwaited() {
+    if (this.#awaited === null) return;
+    const username = this.#order.at(this.#awaited.group, this.#awaited.index);
+    const row = this.#shown.get(username);
+    if (!row) return;
+    this.#awaited = null;
+    row.querySelector(".open").focus({ preventScroll: true });
   }
 }

@@ -13,11 +13,12 @@ const byId = (id) => document.getElementById(id);
 
 /**
  * {room, bells}: the site's own accounts, and whom one waits for; `onBell(username)` is told of
- * each bell that is set or has rung. When the session ends, so does the page.
+ * each bell that is set or has rung. With `isPartial` the room tells of nobody else to begin with.
+ * When the session ends, so does the page.
  */
-export function stay(onBell = () => {}) {
+export function stay(onBell = () => {}, isPartial = false) {
   const { me, awayAfter } = byId("me").dataset;
-  const room = new Presence(site).list();
+  const room = new Presence(site).list({ watch: isPartial ? [me] : null });
   const away = new Away(Number(awayAfter), (status) => room.setStatus(status));
   const icon = new Icon(document.querySelector('link[rel="icon"]'), room);
   const bells = new Bells(room, me, {

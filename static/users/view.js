@@ -11,6 +11,8 @@ const WORDS = 15_000; // how often "here for 5 min" is told anew
 const AHEAD = 40; // rows left below the screen when the next page is read
 const PRINTED = 5_000; // names; more would not be read on paper
 const SPREAD = 10_000; // not all pages in the world ask anew in the moment a server is back
+const FRESH = 3_000; // of many here, how many stand above a screen is asked anew after so long,
+const FRESH_EACH = 1; // and so much longer for each who is here: they all ask
 const SMALL = 2_000; // so many people are read as a whole when one searches, to look into all names
 
 export class View {
@@ -24,6 +26,9 @@ export class View {
   #directory;
   #everybody = new Directory();
   #order = null;
+  #next = null; // the order that is to be shown, and may have to be read
+  #wanted = null; // its directory
+  #stale = null; // the timer until its places are asked for anew; true when that is due
   #outdated = false;
   #waiting = new Map(); // username -> when it may have got into a wrong place
   #planned = false;
@@ -47,28 +52,77 @@ export class View {
 
   /** Shows those whom `search` finds among `total` people. */
   open({ typed, hereOnly }, total) {
-    this.#search = { typed, hereOnly, isWhole: typed === "" || total <= SMALL };
+    this.#setSearch(typed, hereOnly, total);
     this.#show(this.#search.isWhole ? this.#everybody : new Directory(typed));
-    this.#rows.toTop();
-    this.#draw();
   }
 
   /** The same, going on where the page that the server has drawn ends. */
   begin({ typed, hereOnly }, total, directory) {
-    this.#search = { typed, hereOnly, isWhole: typed === "" || total <= SMALL };
+    this.#setSearch(typed, hereOnly, total);
     if (typed === "") this.#everybody = directory;
     // The server has looked at the beginnings of names only.
     else this.#outdated = this.#search.isWhole;
-    this.#show(directory);
+    this.#show(directory, { toTop: false });
+  }
+
+  /** From now on the roster is partial, or no longer; the rows on the screen stay. */
+  turn(isPartial) {
+    // Whom it was not told of may have left since.
+    if (!isPartial) this.outdate();
+    this.#show(this.#wanted, { toTop: false, isPartial });
+  }
+
+  // Of many people the server looks at the beginnings of names only.
+  #setSearch(typed, hereOnly, total) {
+    const isSmall = total <= SMALL && !this.#roster.isPartial;
+    this.#search = { typed, hereOnly, isWhole: typed === "" || isSmall };
+  }
+
+  async #show(directory, { toTop = true, isPartial = this.#roster.isPartial } = {}) {
+    const [roster, favourites, me] = [this.#roster, this.#favourites, this.#me];
+    const order = new Order(roster, directory, favourites, me, this.#search, isPartial);
+    [this.#next, this.#wanted] = [order, directory];
+    // The old rows stay until the new ones are there, so that nothing flickers.
+    const pages = isPartial ? await this.#ask(order, (group) => this.#firstOf(group, toTop)) : [];
+    if (this.#next !== order) return;
+    directory.offlineOnly = roster.isPartial = isPartial;
+    const begin = () => {
+      [this.#directory, this.#order] = [directory, order];
+      this.#waiting.clear();
+      const here = isPartial ? [me] : roster.here();
+      order.append([...here, ...directory.names, ...favourites]);
+      this.#takePages(pages);
+    };
+    if (toTop || !this.#rows.order) {
+      begin();
+      this.#rows.show(order);
+      if (toTop) this.#rows.toTop();
+    } else {
+      this.#rows.draw(() => {
+        begin();
+        this.#rows.order = order;
+      });
+    }
     this.#draw();
   }
 
-  #show(directory) {
-    this.#directory = directory;
-    this.#order = new Order(this.#roster, directory, this.#favourites, this.#me, this.#search);
-    this.#order.append([...this.#roster.here(), ...directory.names, ...this.#favourites]);
-    this.#waiting.clear();
-    this.#rows.show(this.#order);
+  #firstOf(group, toTop) {
+    return toTop || !this.isOpen ? 0 : this.#rows.onScreen(group).first;
+  }
+
+  /** [group, page] for each stretch of an order, around the indexes that `indexOf(group)` gives. */
+  #ask(order, indexOf, groups = order.stretches) {
+    return Promise.all(
+      groups.map(async (group) => [group, await order.ask(group, indexOf(group))]),
+    );
+  }
+
+  #takePages(pages) {
+    for (const [group, page] of pages) {
+      if (page === null) continue;
+      this.#roster.note(page.users);
+      this.#order.take(group, page);
+    }
   }
 
   get isOpen() {
@@ -82,6 +136,7 @@ export class View {
 
   /** Whether something has been read, so that `length` is a beginning at least. */
   get begun() {
+    if (this.#next !== this.#order) return false;
     return this.complete || this.#directory.after !== null;
   }
 
@@ -91,6 +146,11 @@ export class View {
 
   lengthOf(group) {
     return this.#order.lengthOf(group);
+  }
+
+  /** Whose rows are drawn. */
+  get names() {
+    return this.#rows.names;
   }
 
   get failed() {
@@ -152,6 +212,7 @@ export class View {
     this.#onDraw(this);
     if (this.#outdated && !this.#hold.held && this.#rows.atTop) this.#renew();
     else this.#readOn();
+    this.#readAround();
   }
 
   // Who is not shown yet need not wait.
@@ -160,6 +221,31 @@ export class View {
     return [...this.#waiting]
       .filter(([username, since]) => since <= settled || !this.#order.placeOf(username))
       .map(([username]) => username);
+  }
+
+  /** Others than those on the screen have changed. */
+  recount() {
+    if (!this.#order?.stretches.length) return;
+    const wait = FRESH + Math.random() * FRESH_EACH * this.#roster.count;
+    this.#stale ??= setTimeout(() => {
+      this.#stale = true;
+      this.plan();
+    }, wait);
+  }
+
+  async #readAround() {
+    const order = this.#order;
+    const isStale = this.#stale === true && !this.#hold.held && !document.hidden;
+    const groups = order.stretches.filter((group) => {
+      const { first, last } = this.#rows.onScreen(group);
+      return isStale || (first < last && !order.covers(group, first, last));
+    });
+    if (!groups.length) return;
+    if (isStale) this.#stale = null;
+    const pages = await this.#ask(order, (group) => this.#rows.onScreen(group).first, groups);
+    if (order !== this.#order) return;
+    this.#rows.draw(() => this.#takePages(pages));
+    this.plan();
   }
 
   async #readOn() {
@@ -175,14 +261,13 @@ export class View {
     this.#outdated = false;
     const search = this.#search;
     const directory = new Directory(search.isWhole ? "" : search.typed);
+    directory.offlineOnly = this.#roster.isPartial;
     const users = await directory.next();
     if (users === null) this.outdate();
     if (users === null || search !== this.#search) return;
     if (search.isWhole) this.#everybody = directory;
     this.#roster.note(users);
     this.#show(directory);
-    this.#rows.toTop();
-    this.#draw();
   }
 
   #take(users, order) {

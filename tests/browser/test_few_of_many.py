@@ -136,3 +136,32 @@ async def test_search_and_the_filter_ask_the_server(
     await expect(michael.row("user394")).to_have_count(0)
     await box.fill("")
     await expect(michael.page.locator("#online-count")).to_have_text("200")
+
+
+async def test_it_goes_on_after_the_line_was_lost(server: TestServer, window: OpenWindow) -> None:
+    michael = await window(server, "michael")
+    await michael.is_live()
+    await scroll_to(michael, "online", 50)
+    await michael.sees("user098", "Online")
+    hub = server.app[PRESENCE].hub
+    await hub.dismiss_all(0)
+    leave(server, "user098")
+    await michael.is_in_state("waiting|reconnecting|connecting")
+    await expect(michael.page.locator("#here-count")).to_have_text("201")
+    await michael.is_live()
+    await expect(michael.page.locator("#here-count")).to_have_text("200")
+    await expect(michael.row("user098")).to_have_count(0)
+    await expect(michael.row("user100")).to_have_attribute("aria-posinset", "51")
+
+
+async def test_keys_walk_to_rows_that_have_to_be_read(
+    server: TestServer, window: OpenWindow
+) -> None:
+    michael = await window(server, "michael")
+    await michael.is_live()
+    await scroll_to(michael, "online", 190)
+    await michael.button_of("user376").focus()
+    await michael.page.keyboard.press("Home")
+    await expect(michael.button_of("michael")).to_be_focused()
+    await michael.page.keyboard.press("End")
+    await expect(michael.page.locator("#people .open:focus")).to_have_count(1)

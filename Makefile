@@ -87,6 +87,7 @@ compare: .venv/.done-test
 # make hundred-thousand SHORT=1
 hundred-thousand: .venv/.done-test
 	@$(BIN)/python -m benchmarks.hundred_thousand $(if $(SHORT),--short,--write) $(ARGS)
+	MANY_HERE=$(if $(SHORT),10000,100000) $(BIN)/python -m pytest -q -s tests/browser/test_many.py -k smooth
 
 # An hour of people who come and go: does anything grow? A short one: MINUTES=3 make soak
 # Only the client in a page: make soak PART=page

@@ -2,4 +2,11 @@
 
 import { stay } from "./users/stay.js";
 
-stay();
+const MOST = 500; // whom a page may be told of
+
+const { me, room, bells } = stay(watch, true);
+watch();
+
+function watch() {
+  room.watch([me, ...bells].slice(0, MOST));
+}

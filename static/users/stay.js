@@ -12,7 +12,7 @@ import { setText } from "./text.js";
 const byId = (id) => document.getElementById(id);
 
 /**
- * {room, bells}: the site's own accounts, and whom one waits for; `onBell(username)` is told of
+ * {me, room, bells}: the site's own accounts, and whom one waits for; `onBell(username)` is told of
  * each bell that is set or has rung. With `isPartial` the room tells of nobody else to begin with.
  * When the session ends, so does the page.
  */
@@ -34,7 +34,7 @@ export function stay(onBell = () => {}, isPartial = false) {
   });
   // Or when that page leads back to this one.
   addEventListener("pageshow", () => room.state === "closed" && logInAgain());
-  return { room, bells };
+  return { me, room, bells };
 }
 
 function logInAgain() {

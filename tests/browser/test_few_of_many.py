@@ -165,3 +165,24 @@ async def test_keys_walk_to_rows_that_have_to_be_read(
     await expect(michael.button_of("michael")).to_be_focused()
     await michael.page.keyboard.press("End")
     await expect(michael.page.locator("#people .open:focus")).to_have_count(1)
+
+
+async def test_other_pages_are_told_of_whom_one_waits_for_alone(
+    server: TestServer, window: OpenWindow
+) -> None:
+    michael = await window(server, "michael")
+    await michael.is_live()
+    frames: list[str] = []
+    michael.page.on(
+        "websocket", lambda ws: ws.on("framereceived", lambda text: frames.append(str(text)))
+    )
+    script = "localStorage.setItem('bells of michael', JSON.stringify(['user001']))"
+    await michael.page.evaluate(script)
+    async with michael.page.expect_websocket():
+        await michael.goto("/account/")
+    come(server, "user003")
+    come(server, "user001")
+    await expect(michael.page.locator("#notice")).to_have_text("user001 is here")
+    told = "".join(frames)
+    assert "michael" in told
+    assert "user003" not in told and "user100" not in told

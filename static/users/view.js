@@ -176,6 +176,7 @@ export class View {
 
   /** Nobody has told for a while which accounts are new, or gone. */
   outdate() {
+    this.recount();
     setTimeout(() => {
       this.#outdated = true;
       this.plan();

@@ -12,7 +12,7 @@ const AHEAD = 40; // rows left below the screen when the next page is read
 const PRINTED = 5_000; // names; more would not be read on paper
 const SPREAD = 10_000; // not all pages in the world ask anew in the moment a server is back
 const FRESH = 3_000; // of many here, how many stand above a screen is asked anew after so long,
-const FRESH_EACH = 1; // and so much longer for each who is here: they all ask
+const FRESH_EACH = 2; // and so much longer for each who is here: they all ask
 const SMALL = 2_000; // so many people are read as a whole when one searches, to look into all names
 
 export class View {

@@ -54,8 +54,8 @@ async def _stand_still_and_end(
         paused = time.monotonic()
         async with other.line("bob"):
             await receiver.hears("doc", "bob", "here")
-            # A lease and two seconds, and what a message waits for.
-            assert time.monotonic() - paused < LEASE + 3
+            # A lease and two seconds, and what a busy machine takes.
+            assert time.monotonic() - paused < LEASE + 2 + 5
         await receiver.hears("doc", "bob", "gone")
         servers[0].resume()
         async with other.line("carol"):

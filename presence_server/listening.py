@@ -18,7 +18,7 @@ _ALL_OF_FOUR = "0.0.0.0"
 # so many are taken in one turn of the event loop: asyncio has one number for both, and would take
 # in a whole crowd while everybody waits.
 _BACKLOG = 65_535
-_IN_ONE_TURN = 64
+_IN_ONE_TURN = 8
 # For the service and its group, in which the proxy must be.
 _MODE = 0o660
 

@@ -24,6 +24,7 @@ from testing.machine import machine
 from testing.meters import resident_bytes
 from benchmarks.pages import Visits, flood_log_in, read_page
 from benchmarks.peers.environments import PEERS, CannotInstall
+from benchmarks.rolling import restarted
 from benchmarks.rooms import add_app, change_cost, idle_room, known_person, query_time
 from benchmarks.servers import ROOT, SERVERS, Server, populate, redis_server, running, with_grace
 from testing.swarm import Swarm
@@ -134,6 +135,21 @@ class Bench:
                 again = crowd.connect(ALL_AT_ONCE)
                 name = f"{observers:,} reconnect at once, run {turn}"
                 yield _all(name, observers, again, within=10)
+
+    def rolling(self) -> Iterator[Verdict]:
+        observers = self._people(10_000)
+        database = self.stage.database(CROWDED)
+        cookies = self.stage.cookies(CROWDED, observers)
+        for moved in restarted(CROWDED, database, cookies, self.stage.redis.url):
+            name = f"a node restarted under {moved.people:,} of {observers:,} observers"
+            back = f"{moved.back:,} in {moved.seconds:.1f} s"
+            if moved.broken:
+                back += f"; {dict(moved.broken)}"
+            everybody = moved.back == moved.people and not moved.broken
+            yield Verdict(name, back, "all back at the other one", everybody)
+            more = f"{moved.each / 1000:.2f} on average"
+            yield at_most(2, "KB", "the same, what each reads", moved.most / 1000, more)
+            yield at_most(0, "times", "the same, somebody shown offline", moved.shown_offline)
 
     def flood(self) -> Iterator[Verdict]:
         # So many that changes are still told as they come: with more they wait for each other.
@@ -262,6 +278,7 @@ PARTS: dict[str, Callable[[Bench], Iterator[Verdict]]] = {
     "flush": Bench.flush,
     "crowd": Bench.crowd,
     "reconnects": Bench.reconnects,
+    "rolling": Bench.rolling,
     "flood": Bench.flood,
     "slow-readers": Bench.slow_readers,
     "directory": Bench.directory,

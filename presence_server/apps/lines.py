@@ -105,6 +105,11 @@ class Lines:
 
     # Their life
 
+    def who_by(self, line: Line) -> Who:
+        """Who is here by it, with what its token says of them."""
+        about = without_nothing(self._introduced(line, line.token))
+        return Who(line.session, line.user, about=about, until=int(line.token.expires_at))
+
     def open(self, line: Line, cursor: str | None, status: Status | None) -> None:
         self._lines[line.app, line.user].add(line)
         self._rooms.observe(line.observer, cursor)
@@ -278,10 +283,7 @@ class Lines:
 
     def _appear(self, line: Line, status: Status | None) -> None:
         if not line.connection:
-            until = int(line.token.expires_at)
-            about = without_nothing(self._introduced(line, line.token))
-            who = Who(line.session, line.user, about=about, until=until)
-            line.connection = self._rooms.appear(line.key, who, status)
+            line.connection = self._rooms.appear(line.key, self.who_by(line), status)
         else:
             self._rooms.extend(line.key, line.session, int(line.token.expires_at))
         # Of a user's tokens the one issued last says what is shown.

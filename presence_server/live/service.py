@@ -29,7 +29,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.profiles import Profile
 from presence_server.presence.records import Notes, Record, Stay
-from presence_server.presence.room import Room, app_of, tag_of
+from presence_server.presence.room import Room, app_of
 from presence_server.presence.states import Person, Status
 from presence_server.presence.timing import TICK
 
@@ -164,16 +164,13 @@ class PresenceService:
 
     # For lines
 
-    async def hear_of(self, session: str, user: str, room: Room) -> None:
+    async def hear_of(self, room: str, who: Who) -> None:
         """Wait until other servers have told all they know of a session that they show: whoever
-        comes from there, and says nothing, goes on as they were. Bounded."""
-        tag = tag_of(room.key, session)
-        entries = room.roster.entries(user)
-        nodes = {source.node for source in entries if source.tag == tag} - {self.node.name}
-        came = moment()
-        if self.node.knows(nodes, came.elapsed):
+        comes from there, and says nothing, goes on as they were. Bounded; they are here by then."""
+        nodes, came = self.node.elsewhere(room, who), moment()
+        if self.node.knows(nodes, came.elapsed) or who.session in self._ended:
             return
-        self.carry_out(self.node.inquire(came))
+        self.carry_out(self.node.arrive(room, who, came))
         await self._arrivals.wait(nodes, came.elapsed)
 
     def connect(

@@ -14,6 +14,10 @@ class Source(NamedTuple):
     tag: str
 
 
+# `left` of somebody whose line is about to open, when other nodes have told how they were there.
+ARRIVING = 1e9
+
+
 class Entry(NamedTuple):
     """What a node says of one session: how its lines are, and since when its user is so.
 
@@ -32,6 +36,11 @@ class Entry(NamedTuple):
     order: int = 0
     about: Mapping[str, Any] = NOTHING
     came: int = 0
+
+    @property
+    def is_arriving(self) -> bool:
+        # By the clock of the reader: the clocks of processes are not as far apart as that.
+        return self.left is not None and self.left > ARRIVING / 2
 
     @property
     def began(self) -> int:

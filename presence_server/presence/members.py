@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from presence_server.presence.entries import ARRIVING
 from presence_server.presence.moment import Moment
 from presence_server.presence.states import NOTHING, Status, PRECEDENCE
 
@@ -68,6 +69,11 @@ class Member:
     @property
     def is_open(self) -> bool:
         return bool(self.connections)
+
+    @property
+    def is_arriving(self) -> bool:
+        """Its first connection is about to be opened."""
+        return not self.connections and self.left.elapsed == ARRIVING
 
 
 class Members:

@@ -1,5 +1,6 @@
 """How a user is, by all that nodes say of their sessions, their choice and their profile."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -33,7 +34,8 @@ def _of_session(entries: list[Entry]) -> Iterable[Entry]:
 
 
 def _left(entry: Entry) -> float:
-    return entry.left or 0.0
+    # Of whoever is about to open a line others say how they were.
+    return -math.inf if entry.is_arriving else entry.left or 0.0
 
 
 def merged_status(entries: Iterable[Entry]) -> Status:

@@ -274,10 +274,18 @@ class Node:
 
     # Arrivals
 
-    def inquire(self, now: Moment) -> list[Command]:
+    def arrive(self, room: str, who: Who, now: Moment) -> list[Command]:
         """Somebody comes from other nodes: ask these for what they know by now."""
+        self._notice_clocks(now)
+        self.own.arrive(room, who, now)
         self._departures.inquire(now)
         return [TickSoon(), *self._take_commands()]
+
+    def elsewhere(self, room: str, who: Who) -> frozenset[str]:
+        """The other nodes that show a session in a room."""
+        found, tag = self.rooms.get(room), tag_of(room, who.session)
+        entries = () if found is None else found.roster.entries(who.user)
+        return frozenset(source.node for source in entries if source.tag == tag) - {self.name}
 
     def knows(self, nodes: Collection[str], at: float) -> bool:
         """Whether all is known that those of the nodes that live knew at a moment."""

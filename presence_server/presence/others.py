@@ -173,6 +173,7 @@ class Others:
         self._rooms.place(source, entry)
         if left is None or is_claim(source.tag):
             self.note_opened(source)
+        if left is None or is_claim(source.tag) or entry.is_arriving:
             peer.had_lines = True
 
     def _remove(self, source: Source, departure: Departure) -> None:
@@ -217,7 +218,7 @@ class Others:
         peer.ended, peer.is_empty = now.elapsed, False
         second = now.unix - int(max(0.0, now.elapsed - peer.last_sign))
         for source, entry in self._rooms.view(node):
-            if entry.left is None:
+            if entry.left is None or entry.is_arriving:
                 entry = entry._replace(left=left, left_second=second)
                 self._rooms.place(source, entry)
             assert entry.left is not None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from presence_server.presence.departures import Departure, Departures, Why
-from presence_server.presence.entries import Entry, Source
+from presence_server.presence.entries import ARRIVING, Entry, Source
 from presence_server.presence.hearing import Hearing
 from presence_server.presence.members import Member, Who
 from presence_server.presence.merging import counted, merged_status
@@ -15,7 +15,7 @@ from presence_server.presence.recorder import Recorder
 from presence_server.presence.room import Room, is_claim, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.states import Status
-from presence_server.presence.timing import Timing
+from presence_server.presence.timing import ARRIVAL_WAITS, Timing
 
 
 class OwnSessions:
@@ -48,6 +48,22 @@ class OwnSessions:
         said = self._status_of(room, tag, who.user) if status is None else status
         room.members.open(tag, who, connection, said, now)
         self._departures.cancel(self._source(room, tag))
+        self._say(room, who, now.unix)
+
+    def arrive(self, key: str, who: Who, now: Moment) -> None:
+        """Somebody who comes from other nodes is about to open a line, when these have told all
+        they know. They hear of it at once: this node may fall silent meanwhile."""
+        room, tag = self._rooms.open(key), tag_of(key, who.session)
+        member = room.members.get(tag)
+        if member is not None and member.is_open:
+            return
+        if member is None:
+            status = self._status_of(room, tag, who.user)
+            room.members.rest(tag, who, status, now._replace(elapsed=ARRIVING))
+        source = self._source(room, tag)
+        self._departures.cancel(source)
+        lasts = max(self._timing.grace_in(key), 2 * ARRIVAL_WAITS)
+        self._departures.rest(source, now.elapsed + lasts)
         self._say(room, who, now.unix)
 
     def close(self, key: str, session: str, connection: int, now: Moment) -> None:

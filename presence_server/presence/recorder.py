@@ -60,7 +60,7 @@ class Recorder:
             member.status,
             said.since,
             json.dumps(dict(member.about)),
-            None if member.is_open else now.elapsed - member.left.elapsed,
+            None if member.is_open or member.is_arriving else now.elapsed - member.left.elapsed,
             who.until,
             said.came,
         )

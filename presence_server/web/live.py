@@ -61,7 +61,7 @@ async def _serve(request: web.Request, identity: Identity) -> web.WebSocketRespo
     )
     status = _STATUSES.get(request.query.get("status"))
     if status is None:
-        await presence.hear_of(identity.session, identity.user, presence.room)
+        await presence.hear_of(presence.room.key, identity.who)
     if not presence.connect(observer, identity.who, request.query.get("cursor"), status):
         presence.hub.dismiss(observer, SESSION_ENDED)
     try:

@@ -59,7 +59,7 @@ async def open_socket(request: web.Request) -> web.StreamResponse:
     with _seated(request, session_of(asked.token.app, asked.token.user), asked.token.app):
         ws, wire = await open_web_socket(request)
         lines, line = request.app[LINES], _line(request, asked, wire)
-        await _hear_of(request, asked)
+        await _hear_of(request, asked, line)
         lines.open(line, asked.cursor, asked.status)
 
         def take(message: ClientMessage) -> None:
@@ -79,7 +79,7 @@ async def open_events(request: web.Request) -> web.StreamResponse:
     with _seated(request, session_of(asked.token.app, asked.token.user), asked.token.app):
         response, wire = await open_event_stream(request)
         lines, line = request.app[LINES], _line(request, asked, wire)
-        await _hear_of(request, asked)
+        await _hear_of(request, asked, line)
         lines.open(line, asked.cursor, asked.status)
         try:
             await cast(Connection, request.protocol).gone
@@ -88,11 +88,9 @@ async def open_events(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _hear_of(request: web.Request, asked: _Asked) -> None:
+async def _hear_of(request: web.Request, asked: _Asked, line: Line) -> None:
     if asked.status is None and asked.permission.is_seen:
-        app, user = asked.token.app, asked.token.user
-        room = request.app[ROOMS].get(app, asked.room)
-        await request.app[PRESENCE].hear_of(session_of(app, user), user, room)
+        await request.app[PRESENCE].hear_of(line.key, request.app[LINES].who_by(line))
 
 
 async def _refuse(request: web.Request, problem: Problem) -> web.StreamResponse:

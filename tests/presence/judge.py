@@ -280,7 +280,7 @@ class Judge:
         here = set()
         for number, line in witness.lines.items():
             witness.signs[line.subject] = now
-            if number in line.host.connections:
+            if line.host.holds(number):
                 here.add(line.subject)
         for username, placement in witness.placements.items():
             witness.signs[username] = max(witness.signs[username], min(now, placement.until))
@@ -374,7 +374,7 @@ class Judge:
         if witness.choice(username) == "invisible" or self._is_unsure(username):
             return
         lines = [n for n, line in witness.lines.items() if line.subject == username]
-        if not any(n in witness.lines[n].host.connections for n in lines):
+        if not any(witness.lines[n].host.holds(n) for n in lines):
             self._check_early(host, username)
             return
         if now - self.gone_at.get(username, LONG_AGO) <= self._lag:

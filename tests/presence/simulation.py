@@ -26,6 +26,7 @@ from presence_server.presence.node import Node
 from presence_server.presence.records import OWN, Notes
 from presence_server.presence.room import app_of
 from presence_server.presence.states import Person, Status
+from presence_server.presence.timing import ARRIVAL_WAITS
 from tests.presence.attendance import Attendant
 from tests.presence.database import WRITES_WITHIN, Database, Ending
 
@@ -114,6 +115,8 @@ class Host:
         self.alive = True
         self.paused = False
         self.connections: dict[int, Connection] = {}
+        # Those that wait for what other nodes know of their users: for which, and since when.
+        self.arriving: dict[int, tuple[Connection, frozenset[str], float]] = {}
         # Rooms that somebody was to be told of.
         self.told: set[str] = set()
         # What clients did while the process stood still.
@@ -187,6 +190,7 @@ class Host:
         self._end_tokens()
         self._publish_or_give_up()
         self._listen()
+        self._let_arrive()
         if self.world.now >= self._endings_at:
             self.read_endings()
         self._keep_notes()
@@ -206,13 +210,39 @@ class Host:
     def open(self, connection: Connection, status: Status | None) -> None:
         if connection.who.session in self.world.database.ended or self._is_revoked(connection):
             return
-        self.connections[connection.number] = connection
         self.world.witness.signs[connection.subject] = self.world.now
+        room, who, now = connection.room, connection.who, self.now
+        nodes = self.node.elsewhere(room, who) if status is None else frozenset()
+        if self.node.knows(nodes, now.elapsed):
+            self._open(connection, status)
+        else:
+            self.arriving[connection.number] = connection, nodes, now.elapsed
+            self.carry_out(self.node.arrive(room, who, now))
+
+    def _open(self, connection: Connection, status: Status | None = None) -> None:
+        if connection.who.session in self.world.database.ended or self._is_revoked(connection):
+            return
+        self.connections[connection.number] = connection
         self.carry_out(
             self.node.open(connection.room, connection.who, connection.number, self.now, status)
         )
 
+    def holds(self, number: int) -> bool:
+        """Whether a line is open here."""
+        return number in self.connections or number in self.arriving
+
+    def _let_arrive(self) -> None:
+        for number, (_, nodes, came) in list(self.arriving.items()):
+            over = self.now.elapsed >= came + ARRIVAL_WAITS
+            if over or self.node.knows(nodes, came):
+                self.finish_arriving(number)
+
+    def finish_arriving(self, number: int) -> None:
+        if (waiting := self.arriving.pop(number, None)) is not None:
+            self._open(waiting[0])
+
     def close(self, number: int) -> None:
+        self.finish_arriving(number)
         connection = self.connections.pop(number, None)
         if connection is not None:
             self.carry_out(
@@ -220,6 +250,7 @@ class Host:
             )
 
     def renew(self, number: int, token: Token) -> None:
+        self.finish_arriving(number)
         connection = self.connections.get(number)
         if connection is not None:
             self.connections[number] = connection._replace(token=token)
@@ -229,6 +260,7 @@ class Host:
 
     def narrow(self, number: int) -> None:
         """The token of a line no longer lets its user be seen in the room."""
+        self.finish_arriving(number)
         connection = self.connections.pop(number, None)
         if connection is None:
             return
@@ -285,6 +317,7 @@ class Host:
                 self.attendant.lay_down(EPOCH + self.world.now)
         self.alive = False
         self.connections.clear()
+        self.arriving.clear()
         self.waiting.clear()
         self.world.redis.subscriptions.pop(self, None)
 
@@ -628,6 +661,7 @@ class World:
         self.witness.said(number, status, self.now)
 
         def act() -> None:
+            host.finish_arriving(number)
             found = host.connections.get(number)
             if found is not None:
                 host.carry_out(

@@ -94,6 +94,26 @@ def test_what_is_read_late_after_a_pause_is_waited_for() -> None:
     assert told(judge) == [["online"]] * 3
 
 
+# Whoever moves is known at once where they come to
+
+
+@pytest.mark.parametrize("opened", [0.05, 0.8])
+def test_who_moves_to_a_node_that_stands_still_before_it_could_ask_stays(opened: float) -> None:
+    world, judge = short()
+    world.connect(2, "alice")
+    world.wait(1)
+    world.kill(2)
+    world.wait(0.4)
+    world.connect(1, "alice")
+    world.wait(opened)
+    world.pause(1)
+    world.wait(LEASE + 0.8 * GRACE)
+    assert told(judge) == [["online"], ["online"]]
+    world.resume(1)
+    judge.settle()
+    assert told(judge) == [["online"], ["online"]]
+
+
 # A node that cannot speak, or be heard, for less than its lease
 
 

@@ -49,12 +49,11 @@ def test_what_is_on_its_way_is_waited_for(delay: float) -> None:
     world.redis.delay = delay
     world.say(0, tab, "away")
     world.drop(tab)
-    here, nodes = world.hosts[1], {world.hosts[0].node.name}
-    came = here.now
-    here.carry_out(here.node.inquire(came))
-    took = world.wait_for(lambda: here.node.knows(nodes, came.elapsed), at_most=ARRIVAL_WAITS)
+    here = world.hosts[1]
+    number = world.connect(1, "alice")
+    assert number not in here.connections
+    took = world.wait_for(lambda: number in here.connections, at_most=ARRIVAL_WAITS)
     assert took <= 0.3 + 2 * delay
-    world.connect(1, "alice")
     world.wait(20)
     assert all(judge.told(slot, "alice") == ["online", "away"] for slot in range(3))
     judge.settle()

@@ -203,6 +203,14 @@ FOUND = {
         _connect(0, "carol", "online"),
         _wait(3),
     ),
+    "a claim is over soon after the line beside it was narrowed": _run(
+        _wait(5),
+        _enter(0, "dave", "7/b", 20),
+        _wait(0.5),
+        _put(2, "dave", "7/b", "away", 1),
+        ("narrow", {"pick": 0}),
+        _wait(3),
+    ),
     "somebody is back before their node reads that they were sent away": _run(
         _enter(1, "carol", "7/b", 20),
         _at("revoke", 2, user="carol"),

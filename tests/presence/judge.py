@@ -296,8 +296,11 @@ class Judge:
         return self.world.witness.pages.get(username, LONG_AGO)
 
     def _absent_since(self, username: str) -> float:
-        """When the grace began in which somebody is who has no line."""
-        return max(self.last_here.get(username, LONG_AGO), self._claimed(username))
+        """When the grace began in which somebody is who has no line. None begins with a line whose
+        user was sent away, or may no longer be seen by it."""
+        left = any(who == username for who, _, _ in self.world.witness.left.values())
+        last_here = self.last_here.get(username, LONG_AGO) if left else LONG_AGO
+        return max(last_here, self._claimed(username))
 
     def _claimed(self, username: str) -> float:
         """When a grace would have begun that ends with what keeps somebody here without a line."""

@@ -134,8 +134,10 @@ class Audience:
 
     def take_uncounted(self, now: float) -> Sequence[Observer]:
         """Those to whom it is to be said now how many are here."""
+        if not self._of_some or now < self._count_due:
+            return ()
         counts = self.room.roster.counts
-        if not self._of_some or now < self._count_due or counts == self._counts:
+        if counts == self._counts:
             return ()
         self._counts = dict(counts)
         self._count_due = now + len(self._of_some) / _COUNTED_PER_SECOND

@@ -1,9 +1,8 @@
 """The flush that keeps all observers up to date, of the rooms in which something is to be said."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from time import monotonic, thread_time
+from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import NamedTuple
 
 from presence_server.live.audience import Audience, Kind
@@ -12,7 +11,7 @@ from presence_server.live.heartbeat import Heartbeat
 from presence_server.live.lagging import Lagging
 from presence_server.live.observer import Observer
 from presence_server.live.pacing import Budget
-from presence_server.live.turns import in_turns
+from presence_server.live.turns import Turns, slices
 from presence_server.live.update import Forgotten, Update
 from presence_server.live.wire import MOST_WAITING, Wire
 
@@ -47,7 +46,6 @@ class Flushing:
         self.degraded = False
         self._changed_at: float | None = None
         # What the flush has done that is under way.
-        self._cost = 0.0
         self._writes = 0
         self._written = 0
         self.observe: Callable[[Flush], None] = _unobserved
@@ -79,36 +77,27 @@ class Flushing:
         began = monotonic()
         changed_at, self._changed_at = self._changed_at or began, None
         self._writes = self._written = 0
-        self._cost = 0.0
-        due, self._due = self._due, {}
+        due, self._due, turns = self._due, {}, Turns()
         for audience in due.values():
-            await self._flush_room(audience)
-        budget.spend(self._cost, monotonic())
+            await self._flush_room(audience, turns)
+        budget.spend(turns.spent, monotonic())
         if self._writes:
             ended = monotonic()
             self.observe(Flush(ended - changed_at, ended - began, self._writes, self._written))
 
-    async def _flush_room(self, audience: Audience) -> None:
+    async def _flush_room(self, audience: Audience, turns: Turns) -> None:
         due = audience.take_due(self.degraded)
         update = self._update(audience)
         # All of it before anybody else has a turn: it tells what is so now.
         same = [(kind, wires, self._same(update, kind, wires)) for kind, wires in due.even]
-        with self._on_our_time():
-            self._prepare(due.own, update)
+        self._prepare(due.own, update)
         for kind, all_wires, data in same:
-            async for wires in in_turns(all_wires if data else ()):
-                with self._on_our_time():
-                    self._send_same(audience, kind, wires, data)
-        async for observers in in_turns(due.own):
-            with self._on_our_time():
-                self._send_own(observers, update)
-
-    @contextmanager
-    def _on_our_time(self) -> Iterator[None]:
-        # While a flush leaves turns to others they spend theirs.
-        began = thread_time()
-        yield
-        self._cost += thread_time() - began
+            for wires in slices(all_wires if data else ()):
+                await turns.before(len(wires))
+                self._send_same(audience, kind, wires, data)
+        for observers in slices(due.own):
+            await turns.before(len(observers))
+            self._send_own(observers, update)
 
     def _same(self, update: Update, kind: Kind, wires: Sequence[Wire]) -> bytes:
         try:

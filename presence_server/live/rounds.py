@@ -3,7 +3,7 @@ not read."""
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from presence_server.background import Background
@@ -13,7 +13,7 @@ from presence_server.live.flushing import Flushing
 from presence_server.live.heartbeat import Heartbeat
 from presence_server.live.lagging import Lagging
 from presence_server.live.observer import Observer
-from presence_server.live.turns import in_turns
+from presence_server.live.turns import Turns, slices
 from presence_server.live.update import Update
 
 # Seconds between two looks at those who lag.
@@ -66,20 +66,31 @@ class Rounds:
     async def _count(self) -> None:
         while True:
             await asyncio.sleep(_COUNT_EVERY)
+            turns = Turns()
             for audience in list(self._audiences.values()):
-                update, turn = self._update(audience), self._heartbeat.turn
-                async for observers in in_turns(audience.take_uncounted(monotonic())):
-                    for observer in observers:
-                        if observer in audience and observer not in self._lagging:
-                            observer.wire.write(update.count(observer), turn)
+                uncounted = audience.take_uncounted(monotonic())
+                if uncounted:
+                    await self._count_to(audience, uncounted, turns)
+
+    async def _count_to(
+        self, audience: Audience, uncounted: Sequence[Observer], turns: Turns
+    ) -> None:
+        update, turn = self._update(audience), self._heartbeat.turn
+        for observers in slices(uncounted):
+            await turns.before(len(observers))
+            for observer in observers:
+                if observer in audience and observer not in self._lagging:
+                    observer.wire.write(update.count(observer), turn)
 
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(self._heartbeat.interval)
             self._heartbeat.next()
+            turns = Turns()
             for audience in list(self._audiences.values()):
                 update = self._update(audience)
-                async for observers in in_turns(audience.everybody()):
+                for observers in slices(audience.everybody()):
+                    await turns.before(len(observers))
                     for observer in observers:
                         self._keep_one_alive(observer, update)
 

@@ -1,18 +1,40 @@
 """Turns of the event loop for everybody else, while much is done."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Iterator, Sequence
+from time import thread_time
 from typing import TypeVar
 
-# So many observers are written to between two turns of the event loop.
+# So many observers are written to between two turns of the event loop, in however many rooms.
 _AT_ONCE = 100
 
 T = TypeVar("T")
 
 
-async def in_turns(all_of_them: Sequence[T]) -> AsyncIterator[Sequence[T]]:
-    """Some of them at a time, with turns of the event loop for everybody else between."""
-    for start in range(0, len(all_of_them), _AT_ONCE):
-        if start:
+class Turns:
+    """Those that one round through rooms leaves to others, and what it takes itself."""
+
+    def __init__(self) -> None:
+        self._done = 0
+        self._spent = 0.0
+        self._began = thread_time()
+
+    @property
+    def spent(self) -> float:
+        """Seconds of CPU time; in their turns others spend theirs."""
+        return self._spent + thread_time() - self._began
+
+    async def before(self, count: int) -> None:
+        """So many observers are next; others come first when that is too much at once."""
+        self._done += count
+        if self._done > _AT_ONCE:
+            self._done = count
+            self._spent = self.spent
             await asyncio.sleep(0)
+            self._began = thread_time()
+
+
+def slices(all_of_them: Sequence[T]) -> Iterator[Sequence[T]]:
+    """No more of them at a time than are written to in one turn."""
+    for start in range(0, len(all_of_them), _AT_ONCE):
         yield all_of_them[start : start + _AT_ONCE]

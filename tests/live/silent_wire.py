@@ -33,6 +33,7 @@ class SilentWire:
         self.written: list[bytes] = []
         self.unread = 0
         self.answers = True
+        self.kept_alive = 0
         self.closed_with: list[Farewell] = []
         self.aborted = False
 
@@ -50,6 +51,7 @@ class SilentWire:
         return self.unread
 
     def keep_alive(self, heartbeat: Heartbeat) -> bool:
+        self.kept_alive += 1
         return self.answers
 
     def excuse(self, heartbeat: Heartbeat) -> None: ...

@@ -56,24 +56,33 @@ async def test_what_is_the_same_for_many_is_made_once() -> None:
     assert a is b is c and a is not tutorial
 
 
-async def test_a_flush_leaves_turns_to_others() -> None:
-    hub, room = Hub(20), SmallRoom()
-    for _ in range(1000):
-        hub.add(observer(room)[0])
-    turns = 0
+@pytest.mark.parametrize(("rooms", "people"), [(1, 1000), (100, 10)])
+async def test_no_more_than_a_hundred_are_seen_to_between_two_turns(
+    rooms: int, people: int
+) -> None:
+    hub, wires = Hub(1), []
+    for room in [SmallRoom(str(number)) for number in range(rooms)] * people:
+        line, wire = observer(room)
+        hub.add(line)
+        wires.append(wire)
+    most = 0
 
     async def work() -> None:
-        nonlocal turns
+        nonlocal most
+        before = 0
         while True:
-            turns += 1
             await asyncio.sleep(0)
+            seen_to = sum(len(wire.written) + wire.kept_alive for wire in wires)
+            most, before = max(most, seen_to - before), seen_to
 
     async with running(hub):
         beside = asyncio.create_task(work())
-        flush = await flushed(hub)
+        assert (await flushed(hub)).writes == 1000
+        async with asyncio.timeout(5):
+            while not all(wire.kept_alive for wire in wires):
+                await asyncio.sleep(0.01)
         beside.cancel()
-    assert flush.writes == 1000
-    assert turns >= 10
+    assert most == 100
 
 
 async def test_what_a_flush_cost_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

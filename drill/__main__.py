@@ -4,60 +4,61 @@ import argparse
 import asyncio
 import signal
 import sys
-import time
 from collections.abc import Sequence
 
-from drill import report
+import psutil  # type: ignore[import-untyped]  # it has no types
+
+from drill import report, runs
 from drill.faults import FAULTS
 from drill.faults.pairs import pair, triple
-from drill.figures import Fault, Figures
-from drill.report import Result
+from drill.figures import Fault
 from drill.site import DATABASES
 from testing.postgresql_server import running
 
 
-async def run(fault: Fault, slack: float) -> Figures:
-    """Print one line, and one more for each promise that was broken."""
-    begun = time.monotonic()
-    figures = await fault.measure(slack)
-    verdict = "BROKEN" if figures.broken else "ok"
-    seconds = time.monotonic() - begun
-    print(f"{fault.name:<7} {verdict:<6} {fault.done}: {figures} [{seconds:.0f} s]", flush=True)
-    for sentence in figures.broken:
-        print(f"        ! {sentence}", flush=True)
-    return figures
-
-
 async def main(argv: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
     if not options.postgresql:
-        return await _drill(options)
+        return await _unless_interrupted(options)
+    if options.beside > 1:
+        parser.error("with --postgresql all share one database: one at a time, without --beside")
     with running() as server:
         DATABASES.set(lambda folder: server.database())
-        return await _drill(options)
+        return await _unless_interrupted(options)
+
+
+async def _unless_interrupted(options: argparse.Namespace) -> int:
+    """A signal ends all sites in good order, and no second one disturbs that."""
+    drilling = asyncio.create_task(_drill(options))
+    received: list[signal.Signals] = []
+
+    def interrupt(number: signal.Signals) -> None:
+        if not received:
+            drilling.cancel()
+        received.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, interrupt, number)
+    try:
+        return await drilling
+    except asyncio.CancelledError:
+        print(f"Ended by {received[0].name}; nothing was written.", flush=True)
+        return 128 + received[0]
 
 
 async def _drill(options: argparse.Namespace) -> int:
-    faults = FAULTS + [pair(options.seed + number) for number in range(options.pairs)]
-    faults += [triple(options.seed + number) for number in range(options.triples)]
-    chosen = [fault for fault in faults if not options.only or _is_named(fault, options.only)]
-    results = [Result(fault, Figures()) for fault in chosen]
+    drawn = [pair(options.seed + number) for number in range(options.pairs)]
+    drawn += [triple(options.seed + number) for number in range(options.triples)]
     print(", ".join(f"{name} {value}" for name, value in report.about().items()), flush=True)
-    for number in range(options.times):
-        begun = time.monotonic()
-        broken = []
-        for fault, all_figures in results:
-            figures = await run(fault, options.slack)
-            all_figures.add(figures)
-            if figures.broken:
-                broken.append(fault.name)
-        verdict = f"broken under {', '.join(broken)}" if broken else "every promise was kept"
-        minutes = (time.monotonic() - begun) / 60
-        run_words = f" (run {number + 1} of {options.times})" if options.times > 1 else ""
-        print(f"{len(chosen)} faults in {minutes:.1f} minutes{run_words}: {verdict}.", flush=True)
-        if options.write:
-            report.write(FAULTS, results, number + 1, options.slack)
-    return 1 if not chosen or any(figures.broken for _, figures in results) else 0
+    return await runs.several(
+        _chosen(FAULTS, options.only),
+        _chosen(drawn, options.only),
+        times=options.times,
+        beside=options.beside,
+        slack=options.slack,
+        into=FAULTS if options.write else (),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,7 +67,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pairs", type=int, default=4, help="so many random pairs of faults")
     parser.add_argument("--triples", type=int, default=4, help="so many random triples")
     parser.add_argument("--seed", type=int, default=1, help="that of the first of both")
-    parser.add_argument("--times", type=int, default=1, help="so many runs, one after the other")
+    parser.add_argument(
+        "--times",
+        type=int,
+        default=1,
+        help="so many runs, one after the other; random pairs and triples are in the first only",
+    )
+    parser.add_argument(
+        "--beside",
+        type=int,
+        default=1,
+        help="so many faults at a time, each at a site of its own (default: 1, so that figures "
+        "are quiet); those that load the machine follow alone",
+    )
     parser.add_argument(
         "--slack", type=float, default=1, help="so many times as long, on a busy machine"
     )
@@ -77,11 +90,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _is_named(fault: Fault, names: list[str]) -> bool:
+def _chosen(faults: Sequence[Fault], only: Sequence[str]) -> list[Fault]:
+    return [fault for fault in faults if not only or _is_named(fault, only)]
+
+
+def _is_named(fault: Fault, names: Sequence[str]) -> bool:
     return fault.name in names or fault.name.partition("/")[0] in names
 
 
+def _end_what_is_left() -> None:
+    # What was interrupted at its start, for one, is not known to its site yet.
+    for process in psutil.Process().children(recursive=True):
+        process.kill()
+
+
 if __name__ == "__main__":
-    # Nothing that was started may outlive it.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(asyncio.run(main()))
+    try:
+        sys.exit(asyncio.run(main()))
+    finally:
+        _end_what_is_left()

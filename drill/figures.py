@@ -1,7 +1,7 @@
 """What was measured under one fault, and which promises it broke."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
@@ -170,6 +170,8 @@ class Fault:
     run: Callable[[Figures], Awaitable[None]]
     # About so many it takes.
     seconds: int
+    # It loads the machine, or holds the drill up: nothing else can be measured beside it.
+    alone: bool = False
 
     async def measure(self, slack: float = 1) -> Figures:
         """Whatever goes wrong in the drill itself is a broken promise, too."""
@@ -178,18 +180,26 @@ class Fault:
             async with asyncio.timeout(10 * self.seconds):
                 await self.run(figures)
         except Exception as error:
-            figures.broken.append(f"{type(error).__name__}: {error}")
+            figures.broken += sorted(set(_causes(error)))
         return figures
+
+
+def _causes(error: BaseException) -> Iterator[str]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _causes(each)
+    else:
+        yield f"{type(error).__name__}: {error}"
 
 
 class Faults(list[Fault]):
     def add(
-        self, name: str, done: str, *, promised: str, seconds: int
+        self, name: str, done: str, *, promised: str, seconds: int, alone: bool = False
     ) -> Callable[[Callable[[Figures], Awaitable[None]]], Callable[[Figures], Awaitable[None]]]:
         def register(
             run: Callable[[Figures], Awaitable[None]],
         ) -> Callable[[Figures], Awaitable[None]]:
-            self.append(Fault(name, done, promised, run, seconds))
+            self.append(Fault(name, done, promised, run, seconds, alone))
             return run
 
         return register

@@ -119,14 +119,21 @@ def free_port() -> int:
         return port
 
 
+# A server that is down for a moment is to find its port again.
+_given: set[int] = set()
+
+
 def lasting_port() -> int:
     """A free port below those that the kernel gives to clients and to others who ask for any: it is
-    still free after the restart of a server."""
+    still free after the restart of a server. This process gives it to nobody else."""
     for port in random.sample(range(10_000, 32_000), 100):
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port
     raise AssertionError("no port is free")

@@ -70,6 +70,7 @@ async def vanished(figures: Figures) -> None:
     f"{CROWD:,} people come to one node at once",
     promised="all are in within 15 s and nobody else notices: no lease is lost",
     seconds=45,
+    alone=True,
 )
 async def reconnect_storm(figures: Figures) -> None:
     async with Site(nodes=2, people=20, spare=CROWD, lease=10) as site:
@@ -114,6 +115,7 @@ async def reconnect_storm(figures: Figures) -> None:
     f"SIGTERM to a node with {SOCKETS:,} sockets, {STUCK} of them stuck",
     promised="exit 0 within 5 s, every live client told, and nobody shown offline who comes back",
     seconds=50,
+    alone=True,
 )
 async def terminated_under_load(figures: Figures) -> None:
     # Long names make lists that no kernel keeps for one who does not read.

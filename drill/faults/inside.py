@@ -53,6 +53,7 @@ ENDED = "ended by an error"
     f"each of the {len(TASKS)} background tasks fails, or is cancelled by what it waits for",
     promised="none dies unseen: the process ends within 5 s, with status 1, and says why",
     seconds=60,
+    alone=True,
 )
 async def tasks_end(figures: Figures) -> None:
     redis = RedisServer(port=lasting_port())

@@ -148,6 +148,7 @@ async def _fail_over(figures: Figures, *, returns: bool) -> None:
     "the master is killed and a Sentinel makes the replica the master",
     promised="as an outage; the nodes follow within 5 s",
     seconds=25,
+    alone=True,
 )
 async def failed_over(figures: Figures) -> None:
     await _fail_over(figures, returns=False)
@@ -158,6 +159,7 @@ async def failed_over(figures: Figures) -> None:
     "the master stands still, is replaced, and then goes on as if it were the master",
     promised="the same; nobody stays behind with the old one",
     seconds=25,
+    alone=True,
 )
 async def old_master_returns(figures: Figures) -> None:
     await _fail_over(figures, returns=True)

@@ -88,6 +88,7 @@ async def _closed(site: Site, person: Person) -> float:
     f"{LOG_INS} log-ins and as many lists, before and while Redis stands still (SIGSTOP)",
     promised="no request waits for Redis",
     seconds=15,
+    alone=True,
 )
 async def no_request_waits(figures: Figures) -> None:
     async with Site(nodes=2, people=10, spare=2 * LOG_INS) as site:
@@ -131,6 +132,7 @@ async def _log_in(site: Site, name: str, seconds: list[float]) -> None:
     "200 log-ins, 20 at a time",
     promised="none opens a connection to Redis: each node has two",
     seconds=12,
+    alone=True,
 )
 async def log_in_storm(figures: Figures) -> None:
     async with Site(nodes=2, people=4, spare=200) as site:
@@ -155,6 +157,7 @@ async def log_in_storm(figures: Figures) -> None:
     "three processes share one port (--reuse-port) and one database; one is killed, one restarted",
     promised="all show one list; nobody is shown offline who comes back",
     seconds=20,
+    alone=True,
 )
 async def shared_port(figures: Figures) -> None:
     async with Site(flags={"port": lasting_port(), "reuse_port": True}) as site:

@@ -18,7 +18,7 @@ from testing.app_client import AppClient
 from testing.app_crowd import come_and_go, drift
 from testing.processes import KEYS, ServerProcess
 from testing.receiver import Receiver
-from testing.redis_server import RedisServer, free_port, lasting_port
+from testing.redis_server import RedisServer, lasting_port
 
 faults = Faults()
 
@@ -85,7 +85,7 @@ async def _start(
     server = ServerProcess(
         folder,
         name,
-        port=free_port(),
+        port=lasting_port(),
         redis_url=redis_url,
         lease=_LEASE,
         grace=_GRACE,

@@ -1,0 +1,127 @@
+"""How a drill goes through its faults: some beside each other, several times, until it is ended."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from shutil import copy
+
+import psutil  # type: ignore[import-untyped]  # it has no types
+import pytest
+
+from drill import report, runs
+from drill.figures import Fault, Figures
+from presence_server.resources import ROOT
+
+# Until two of what should run beside each other have met.
+WITHIN = 10
+
+
+def fault(name: str, run: Callable[[Figures], Awaitable[None]], *, alone: bool = False) -> Fault:
+    return Fault(name, f"does {name}", "nothing", run, WITHIN, alone)
+
+
+async def nothing(figures: Figures) -> None:
+    figures.note("false offlines", 0, "")
+
+
+async def test_two_at_a_time_and_those_that_load_the_machine_alone_behind_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    met, running, at_once = asyncio.Barrier(2), set[str](), dict[str, int]()
+
+    def one(name: str, *, alone: bool = False) -> Fault:
+        async def run(figures: Figures) -> None:
+            running.add(name)
+            at_once[name] = len(running)
+            if not alone:
+                await met.wait()
+                at_once[name] = len(running)
+            figures.at_most("broken", name == "T2", 0, "")
+            await asyncio.sleep(0)
+            running.remove(name)
+
+        return fault(name, run, alone=alone)
+
+    heavy = one("R1", alone=True)
+    status = await runs.several([heavy, one("T1"), one("T2"), one("T3")], [one("F27/1")], beside=2)
+
+    assert status == 1
+    assert at_once == {"T1": 2, "T2": 2, "T3": 2, "F27/1": 2, "R1": 1}
+    *lines, verdict = capsys.readouterr().out.splitlines()
+    names = [line.split()[0] for line in lines if not line.startswith(" ")]
+    assert names[-1] == "R1" and sorted(names) == ["F27/1", "R1", "T1", "T2", "T3"]
+    (at,) = [number for number, line in enumerate(lines) if line.startswith("T2      BROKEN")]
+    assert lines[at + 1] == "        ! broken: 1, at most 0 was promised"
+    assert verdict.startswith("5 faults in ") and verdict.endswith("broken under T2.")
+
+
+async def test_one_at_a_time_in_their_order_unless_asked_otherwise() -> None:
+    began, running = [], set[str]()
+
+    def one(name: str, *, alone: bool = False) -> Fault:
+        async def run(figures: Figures) -> None:
+            assert not running
+            began.append(name)
+            running.add(name)
+            await asyncio.sleep(0)
+            running.remove(name)
+
+        return fault(name, run, alone=alone)
+
+    assert await runs.several([one("R1", alone=True), one("T1")], [one("F27/1")]) == 0
+    assert began == ["R1", "T1", "F27/1"]
+
+
+async def test_named_ones_run_each_time_and_drawn_ones_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PAGE", "DATA"):
+        monkeypatch.setattr(report, name, Path(copy(getattr(report, name), tmp_path)))
+    report.DATA.write_text('{"faults": []}')
+    measured = iter([0.5, 2.0, 1.0])
+
+    async def slower(figures: Figures) -> None:
+        figures.at_most("right again after", next(measured), 1.5)
+
+    named = [fault("T1", slower), fault("T2", nothing, alone=True)]
+    drawn = [fault(f"F27/{seed}", nothing) for seed in (1, 2)]
+    assert await runs.several(named, drawn, times=3, beside=3, into=named) == 1
+
+    lines = {line["name"]: line for line in json.loads(report.DATA.read_text())["faults"]}
+    assert {name: line["runs"] for name, line in lines.items()} == {
+        **{"T1": 3, "T2": 3},
+        **{"F27/1": 1, "F27/2": 1},
+    }
+    assert lines["T1"]["measured"]["right again after"][:2] == [0.5, 2.0]
+    assert lines["T1"]["broken"] == ["right again after: 2.00 s, at most 1.5 s was promised"]
+    assert "| F27/1 to F27/2 | 2 times faults at once" in report.PAGE.read_text()
+
+
+@pytest.mark.drill
+@pytest.mark.slow
+async def test_nothing_that_was_started_outlives_a_drill_that_is_ended(tmp_path: Path) -> None:
+    drill = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "drill", "F1", "F2", "F26", "--beside", "2"),
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=PIPE,
+    )
+    started: set[psutil.Process] = set()
+    async with asyncio.timeout(30):
+        # Two sites: some of their servers run, and others are only starting.
+        while len(started) < 6:
+            started = set(psutil.Process(drill.pid).children(recursive=True))
+            await asyncio.sleep(0.01)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        drill.send_signal(number)
+    async with asyncio.timeout(30):
+        said, _ = await drill.communicate()
+    assert drill.returncode == 128 + signal.SIGTERM
+    assert said.decode().endswith("Ended by SIGTERM; nothing was written.\n")
+    assert not [process for process in started if process.is_running()]
+    assert not list(tmp_path.glob("*"))

@@ -51,9 +51,14 @@ async def _drill(options: argparse.Namespace) -> int:
     drawn = [pair(options.seed + number) for number in range(options.pairs)]
     drawn += [triple(options.seed + number) for number in range(options.triples)]
     print(", ".join(f"{name} {value}" for name, value in report.about().items()), flush=True)
+    if options.only:
+        named = [fault for fault in FAULTS + drawn if _is_named(fault, options.only)]
+        drawn = []
+    else:
+        named = FAULTS
     return await runs.several(
-        _chosen(FAULTS, options.only),
-        _chosen(drawn, options.only),
+        named,
+        drawn,
         times=options.times,
         beside=options.beside,
         slack=options.slack,
@@ -71,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
         "--times",
         type=int,
         default=1,
-        help="so many runs, one after the other; random pairs and triples are in the first only",
+        help="so many runs, one after the other; random pairs and triples are in the first only, "
+        "unless they are named (F27, F28/3)",
     )
     parser.add_argument(
         "--beside",
@@ -88,10 +94,6 @@ def _parser() -> argparse.ArgumentParser:
         "--postgresql", action="store_true", help="accounts in PostgreSQL (default: in SQLite)"
     )
     return parser
-
-
-def _chosen(faults: Sequence[Fault], only: Sequence[str]) -> list[Fault]:
-    return [fault for fault in faults if not only or _is_named(fault, only)]
 
 
 def _is_named(fault: Fault, names: Sequence[str]) -> bool:

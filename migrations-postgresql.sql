@@ -258,3 +258,18 @@ CREATE TABLE submissions (
     acted_at BIGINT NOT NULL,
     answer TEXT COLLATE "C"
 );
+
+-- step 11
+
+ALTER TABLE here ADD COLUMN counter BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX here_by_counter ON here (node, counter);
+
+CREATE TABLE gone (
+    node TEXT COLLATE "C" NOT NULL,
+    counter BIGINT NOT NULL,
+    room TEXT COLLATE "C" NOT NULL,
+    session TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (node, counter, room, session)
+);
+
+ALTER TABLE nodes ADD COLUMN traced_from BIGINT;

@@ -333,3 +333,21 @@ CREATE TABLE submissions (
     -- Encrypted, for a cookie is in it; NULL: not answered yet.
     answer TEXT
 ) STRICT;
+
+-- step 11
+
+-- The counter with which each row came, and who is no longer among them: so that a node that cannot
+-- hear another reads what that has changed, and no more.
+ALTER TABLE here ADD COLUMN counter INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX here_by_counter ON here (node, counter);
+
+CREATE TABLE gone (
+    node TEXT NOT NULL,
+    counter INTEGER NOT NULL,
+    room TEXT NOT NULL,
+    session TEXT NOT NULL,
+    PRIMARY KEY (node, counter, room, session)
+) STRICT, WITHOUT ROWID;
+
+-- All that changed behind this counter can be told by it; NULL: nothing can.
+ALTER TABLE nodes ADD COLUMN traced_from INTEGER;

@@ -8,12 +8,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from presence_server.accounts import users
-from presence_server.presence.records import OWN, Chosen, Record, Stay
+from presence_server.presence.records import OWN, Changes, Chosen, Record, Stay
 from presence_server.presence.states import PRECEDENCE
 from presence_server.storage.database import Database, Row, Transaction
 
 STAY = "room, session, username, account, status, since, about"
 _CHOICE = "app, username, account, status, text, held_until, chosen_at, seen_text, seen_until"
+
+# Who has gone is told apart from who never was for so many writes: half a minute.
+_TRACED = 60
 
 # When a node last had each of the own accounts that it wrote down.
 _SEEN = """
@@ -24,11 +27,15 @@ SELECT u.username, MAX(COALESCE(h.left_at, n.wrote_at)) / 1000 FROM here h
 
 
 class Written(NamedTuple):
-    """What a node's own row says; `age` is for how many seconds it has not written."""
+    """What a node's own row says; `age` is for how many seconds it has not written.
+
+    What changed behind the counter `traced_from` can be read by itself; None: nothing can.
+    """
 
     counter: int
     changed: int
     stopped: bool
+    traced_from: int | None
     age: float
 
 
@@ -66,22 +73,37 @@ async def write(db: Database, change: Change, *, anew: bool) -> bool:
 async def nodes(db: Database, but: str) -> dict[str, Written]:
     """All nodes but one, also those that stopped or died."""
     rows = await db.read(
-        f"SELECT name, counter, changed, stopped, {db.clock} - wrote_at FROM nodes"
+        f"SELECT name, counter, changed, stopped, traced_from, {db.clock} - wrote_at FROM nodes"
         " WHERE name <> $1",
         but,
     )
     return {
-        name: Written(counter, changed, stopped == 1, milliseconds / 1000)
-        for name, counter, changed, stopped, milliseconds in rows
+        name: Written(counter, changed, stopped == 1, traced_from, milliseconds / 1000)
+        for name, counter, changed, stopped, traced_from, milliseconds in rows
     }
 
 
-async def stays_of(db: Database, node: str) -> list[Stay]:
+async def stays_of(db: Database, node: str, after: int = -1) -> list[Stay]:
+    """What a node has written down since a value of its counter."""
     rows = await db.read(
-        f"SELECT {STAY}, {db.clock} - left_at, held_until, came FROM here WHERE node = $1", node
+        f"SELECT {STAY}, {db.clock} - left_at, held_until, came FROM here"
+        " WHERE node = $1 AND counter > $2",
+        node,
+        after,
     )
     stays = [stay_in(row) for row in rows]
     return [stay._replace(resting=_seconds(stay.resting)) for stay in stays]
+
+
+async def changes_of(db: Database, node: str, after: int) -> Changes:
+    """What a node has changed since a value of its counter that is traced."""
+    # In this order: who went and came back meanwhile is found, whatever is written in between.
+    gone = await db.read(
+        "SELECT room, session FROM gone WHERE node = $1 AND counter > $2", node, after
+    )
+    here = await stays_of(db, node, after)
+    back = {(stay.room, stay.session) for stay in here}
+    return Changes(here, {(room, session) for room, session in gone} - back)
 
 
 def stay_in(row: Row) -> Stay:
@@ -135,7 +157,7 @@ async def forget(db: Database, names: Collection[str]) -> None:
 
 async def delete(transaction: Transaction, names: Collection[str]) -> None:
     """forget() as a part of a larger transaction."""
-    for table, column in (("here", "node"), ("nodes", "name")):
+    for table, column in (("here", "node"), ("gone", "node"), ("nodes", "name")):
         await transaction.execute_many(
             f"DELETE FROM {table} WHERE {column} = $1", [(name,) for name in names]
         )
@@ -144,8 +166,8 @@ async def delete(transaction: Transaction, names: Collection[str]) -> None:
 async def enter(db: Database, transaction: Transaction, change: Change) -> None:
     """Write the node's own row, also if there is none yet, and say that others have changed."""
     await transaction.execute(
-        "INSERT INTO nodes (name, counter, changed, heeded, stopped, wrote_at)"
-        f" VALUES ($1, $2, $2, $3, $4, {db.clock}) ON CONFLICT (name) DO UPDATE"
+        "INSERT INTO nodes (name, counter, changed, traced_from, heeded, stopped, wrote_at)"
+        f" VALUES ($1, $2, $2, $2, $3, $4, {db.clock}) ON CONFLICT (name) DO UPDATE"
         " SET counter = excluded.counter, changed = excluded.changed, heeded = excluded.heeded,"
         " stopped = excluded.stopped, wrote_at = excluded.wrote_at",
         change.node,
@@ -160,13 +182,15 @@ async def _sign(db: Database, transaction: Transaction, change: Change) -> bool:
     changed = bool(change.record.here or change.record.gone or change.record.choices)
     rows = await transaction.execute(
         "UPDATE nodes SET counter = $2, heeded = $3, stopped = $4,"
-        f" changed = coalesce($5, changed), wrote_at = {db.clock}"
+        f" changed = coalesce($5, changed), wrote_at = {db.clock},"
+        " traced_from = CASE WHEN traced_from < $6 THEN $6 ELSE traced_from END"
         " WHERE name = $1 RETURNING name",
         change.node,
         change.counter,
         change.heeded,
         int(change.stopped),
         change.counter if changed else None,
+        change.counter - _TRACED,
     )
     return bool(rows)
 
@@ -176,22 +200,38 @@ async def _write_stays(db: Database, transaction: Transaction, change: Change) -
         "DELETE FROM here WHERE node = $1 AND room = $2 AND session = $3",
         [(change.node, room, session) for room, session in change.record.gone],
     )
-    await insert(db, transaction, change.node, _up_to_now(change))
+    await transaction.execute_many(
+        "INSERT INTO gone (node, counter, room, session) VALUES ($1, $2, $3, $4)",
+        [(change.node, change.counter, room, session) for room, session in change.record.gone],
+    )
+    await transaction.execute(
+        "DELETE FROM gone WHERE node = $1 AND counter <= $2",
+        change.node,
+        change.counter - _TRACED,
+    )
+    await insert(db, transaction, change, _up_to_now(change))
 
 
 async def insert(
-    db: Database, transaction: Transaction, node: str, stays: Iterable[Stay]
+    db: Database, transaction: Transaction, change: Change, stays: Iterable[Stay]
 ) -> None:
-    """Write down stays in the place of what a node had written of them."""
+    """Write down stays in the place of what the node had written of them."""
     await transaction.execute_many(
-        f"INSERT INTO here (node, {STAY}, left_at, held_until, came)"
-        f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {db.clock} - $9, $10, $11)"
+        f"INSERT INTO here (node, {STAY}, left_at, held_until, came, counter)"
+        f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {db.clock} - $9, $10, $11, $12)"
         " ON CONFLICT (node, room, session) DO UPDATE SET username = excluded.username,"
         " account = excluded.account, status = excluded.status, since = excluded.since,"
         " about = excluded.about, left_at = excluded.left_at, held_until = excluded.held_until,"
-        " came = excluded.came",
+        " came = excluded.came, counter = excluded.counter",
         [
-            (node, *stay[:7], _milliseconds(stay.resting), stay.until, stay.came)
+            (
+                change.node,
+                *stay[:7],
+                _milliseconds(stay.resting),
+                stay.until,
+                stay.came,
+                change.counter,
+            )
             for stay in stays
         ],
     )

@@ -5,12 +5,12 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from presence_server import notes
 from presence_server.background import Background
-from presence_server.presence.records import Chosen, Notes, Record, Stay
+from presence_server.presence.records import Changes, Chosen, Notes, Record, Stay
 from presence_server.storage.database import Database, DatabaseUnavailable
 from presence_server.takeover import Left, left_behind, take_over
 
@@ -45,6 +45,10 @@ class Presence(Protocol):
     @property
     def well_heard(self) -> Collection[str]:
         """The nodes whose notes do not matter, for all that they say is heard."""
+
+    @property
+    def noted(self) -> Mapping[str, int | None]:
+        """Of each node that lives, the counter up to which all is known that it has written."""
 
     def take_record(self, *, whole: bool = False) -> Record:
         """What changed since the last record; on demand all that holds."""
@@ -90,7 +94,7 @@ class Store:
         self._stopped = False
         # Nodes that are gone and whose rows are still there.
         self._dropped: set[str] = set()
-        # While others are not heard: by node, with which counter that changed which was read last.
+        # While others are not heard: by node, with which counter that changed which is known.
         self._read: dict[str, int] | None = None
 
     async def open(self) -> None:
@@ -170,20 +174,27 @@ class Store:
             self._read = None
             self._presence.heed(Notes(counters, None, missed, self._writes(began)), began)
             return
-        known = self._read or {}
         unread = frozenset(self._presence.well_heard)
-        stays: dict[str, list[Stay]] = {}
-        stopped: dict[str, list[Stay]] = {}
-        choices: list[Chosen] = []
         to_read = {name: node for name, node in found.items() if name not in unread}
+        news = _News()
+        noted = self._presence.noted
         for name, node in to_read.items():
-            if node.changed != known.get(name):
-                written = await notes.stays_of(self._database, name)
-                (stopped if node.stopped else stays)[name] = written
-                choices += await notes.choices_of(self._database, name, known.get(name, 0))
+            # Of a node that is gone it is enough to have read the same before.
+            is_noted = name in noted and not node.stopped
+            known = noted[name] if is_noted else (self._read or {}).get(name)
+            if known is None or node.changed > known:
+                await news.read(self._database, name, node, known, noted.get(name))
         self._read = {name: node.changed for name, node in to_read.items()}
-        can_write = self._writes(began)
-        self._presence.heed(Notes(counters, stays, choices, can_write, stopped, unread), began)
+        read = Notes(
+            counters,
+            news.stays,
+            news.choices,
+            self._writes(began),
+            news.stopped,
+            unread,
+            news.changes,
+        )
+        self._presence.heed(read, began)
 
     async def forget_dropped(self) -> None:
         """A server that starts later must not bring back whom the others have let go."""
@@ -252,6 +263,33 @@ class Store:
             taken_at=self._unwritten.taken_at,
             stopped=self._stopped,
         )
+
+
+class _News:
+    """What is read of nodes that cannot be heard, as in Notes."""
+
+    def __init__(self) -> None:
+        self.stays: dict[str, list[Stay]] = {}
+        self.stopped: dict[str, list[Stay]] = {}
+        self.changes: dict[str, Changes] = {}
+        self.choices: list[Chosen] = []
+
+    async def read(
+        self,
+        db: Database,
+        name: str,
+        node: notes.Written,
+        known: int | None,
+        noted: int | None,
+    ) -> None:
+        """All is in its place that the node wrote up to the counter `noted`."""
+        if node.stopped:
+            self.stopped[name] = await notes.stays_of(db, name)
+        elif noted is None or node.traced_from is None or noted < node.traced_from:
+            self.stays[name] = await notes.stays_of(db, name)
+        else:
+            self.changes[name] = await notes.changes_of(db, name, noted)
+        self.choices += await notes.choices_of(db, name, known or 0)
 
 
 class _Unwritten:

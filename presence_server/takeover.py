@@ -50,7 +50,7 @@ async def take_over(db: Database, heir: notes.Change, left: Left) -> list[Stay]:
         stays = await left_behind(transaction.execute, db.clock, left)
         await notes.delete(transaction, left.nodes)
         await notes.enter(db, transaction, heir)
-        await notes.insert(db, transaction, heir.node, stays)
+        await notes.insert(db, transaction, heir, stays)
         return stays
 
     return await db.write(work)

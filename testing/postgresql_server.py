@@ -43,6 +43,7 @@ DELETE FROM users;
 DELETE FROM endings;
 DELETE FROM nodes;
 DELETE FROM here;
+DELETE FROM gone;
 DELETE FROM choices;
 DELETE FROM apps;
 DELETE FROM audit;

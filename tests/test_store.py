@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import pytest
 from presence_server import endings, notes
 from presence_server.accounts import sessions, users
 from presence_server.endings import Ending, Endings, Reason
-from presence_server.presence.records import OWN, Chosen, Notes, Record, Stay
+from presence_server.presence.records import OWN, Changes, Chosen, Notes, Record, Stay
 from presence_server.presence.states import Status
-from presence_server.storage.database import Database, DatabaseUnavailable, Transaction
+from presence_server.storage.database import Database, DatabaseUnavailable, Row, Transaction, Value
 from presence_server.storage.engine import Engine
 from presence_server.store import Store
 from tests.storage.programs import lock_of_another_program
@@ -32,6 +32,7 @@ class FakeNode:
         self.peers: set[str] = set()
         self.unheard = False
         self.well_heard: set[str] = set()
+        self.noted: dict[str, int | None] = {}
         self.here: dict[tuple[str, str], Stay] = {}
         self.adopted: list[Stay] = []
         self.heeded: list[Notes] = []
@@ -285,6 +286,75 @@ async def test_nothing_is_read_of_nodes_that_are_heard_while_another_is_not(db: 
     await two.store.read()
     noted = two.node.heeded.pop()
     assert noted.stays == {"one": [mia]} and not noted.unread
+
+
+@pytest.mark.both_databases
+async def test_of_a_node_that_is_known_only_those_are_read_who_have_changed(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    rows = count_rows(db, monkeypatch)
+    crowd = [here(f"user{number}") for number in range(200)]
+    one.node.put(*crowd)
+    await one.store.write()
+    two.node.unheard, two.node.noted = True, {"one": None}
+
+    async def read() -> tuple[Mapping[str, Sequence[Stay]] | None, Changes | None, int]:
+        """What is heeded of the first, and how many rows were read for it."""
+        rows.clear()
+        await two.store.read()
+        noted = two.node.heeded.pop()
+        two.node.noted = dict(noted.counters)
+        return noted.stays, noted.changes.get("one"), sum(rows)
+
+    stays, changes, read_of_all = await read()
+    assert stays is not None and len(stays["one"]) == read_of_all == 200 and changes is None
+    await one.store.write()
+    assert await read() == ({}, None, 0)
+    gone, back, away, new = crowd[0], crowd[1], crowd[2]._replace(status="away"), here("new")
+    one.node.drop(gone)
+    one.node.drop(back)
+    await one.store.write()
+    one.node.put(back, away, new)
+    await one.store.write()
+    stays, changes, read_of_some = await read()
+    assert stays == {} and changes is not None and read_of_some == 5
+    assert sorted(changes.here) == sorted([back, away, new])
+    assert changes.gone == {(gone.room, gone.session)}
+
+    # Whoever has read nothing for long, or of somebody who says nothing of changes, reads all.
+    before = two.node.noted
+    monkeypatch.setattr(notes, "_TRACED", 2)
+    for _ in range(3):
+        one.node.put(away)
+        await one.store.write()
+    two.node.noted = before
+    assert (await read())[2] == 200
+    one.node.put(away)
+    await one.store.write()
+    assert (await read())[2] == 1
+    assert not await db.read("SELECT * FROM gone")
+
+    async def write_as_versions_before(transaction: Transaction) -> None:
+        await transaction.execute("UPDATE nodes SET counter = 99, changed = 99, traced_from = NULL")
+
+    await db.write(write_as_versions_before)
+    assert (await read())[2] == 200
+
+
+def count_rows(db: Database, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows of stays each statement reads from now on."""
+    rows: list[int] = []
+    read = db.read
+
+    async def counted(sql: str, *values: Value) -> list[Row]:
+        found = await read(sql, *values)
+        if "FROM here" in sql or "FROM gone" in sql:
+            rows.append(len(found))
+        return found
+
+    monkeypatch.setattr(db, "read", counted)
+    return rows
 
 
 @pytest.mark.both_databases

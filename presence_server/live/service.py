@@ -282,6 +282,11 @@ class PresenceService:
         """The nodes whose notes do not matter, for all that they say is heard."""
         return self.node.heeding.well_heard(moment())
 
+    @property
+    def noted(self) -> dict[str, int | None]:
+        """Of each node that lives, the counter up to which all is known that it has written."""
+        return self.node.heeding.noted()
+
     def take_dropped(self) -> set[str]:
         """The nodes that were given up since they were asked for last."""
         return self.node.others.take_dropped()

@@ -1,7 +1,7 @@
 """What other nodes wrote down, for as long as they cannot be heard."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from presence_server.presence.departures import Departures
 from presence_server.presence.hearing import Contact, Hearing
@@ -42,24 +42,20 @@ class Heeding:
         living = self._peers.living()
         return frozenset(name for name, peer in living if self._hears(peer, now))
 
+    def noted(self) -> dict[str, int | None]:
+        """Of each node that lives, the counter up to which all is known that it has written."""
+        return {name: peer.noted_to for name, peer in self._peers.living()}
+
     def heed(self, notes: Notes, read_at: float, now: Moment) -> None:
         """Take in what other nodes wrote down, read no sooner than `read_at`."""
         for name, counter in notes.counters.items():
             peer = None if name == self._me else self._peers.find_noted(name, counter, now)
-            if peer is None:
-                continue
-            with_stays = notes.stays is not None and name not in notes.unread
-            moved = peer.count(counter, read_at, with_stays=with_stays)
-            if moved and peer.life is Life.SILENT:
-                peer.life = Life.NOTED
+            if peer is not None:
+                self._note(peer, name, counter, notes, read_at)
         if notes.others_could_write:
             self._departures.note_reading(read_at, with_stays=notes.stays is not None)
         if notes.stays is None:
             return
-        for name, stays in notes.stays.items():
-            noted = self._peers.get(name)
-            if noted is not None:
-                noted.noted = stays
         for name, stays in notes.stopped.items():
             self._read_last_words(name, stays, now)
         deaf = self._hearing.contact is Contact.DEAF
@@ -73,6 +69,19 @@ class Heeding:
                 peer.life, peer.unconfirmed = Life.SILENT, False
                 self._others.begin_graces(name, now.elapsed, now)
 
+    @staticmethod
+    def _note(peer: Peer, name: str, counter: int, notes: Notes, read_at: float) -> None:
+        with_stays = notes.stays is not None and name not in notes.unread
+        moved = peer.count(counter, read_at, with_stays=with_stays)
+        if moved and peer.life is Life.SILENT:
+            peer.life = Life.NOTED
+        if notes.stays is None or name in notes.unread:
+            peer.hear_instead(counter, read_at)
+        elif name in notes.stays:
+            peer.note_stays(counter, notes.stays[name])
+        else:
+            peer.note_changes(counter, notes.changes.get(name))
+
     def _read_last_words(self, name: str, stays: Sequence[Stay], now: Moment) -> None:
         """A node stopped whose goodbye was not heard."""
         peer = self._peers.find(name, now, Life.NOTED)
@@ -85,9 +94,14 @@ class Heeding:
         if self._hears(peer, now):
             return
         if peer.noted is not None and peer.written_at >= peer.heard:
-            stays, peer.noted = peer.noted, None
-            self._others.replace(name, peer, _states(stays, now), 0, now)
-        if peer.noted is None:
+            noted, peer.noted = peer.noted, None
+            states = _states((stay for stay in noted.stays.values() if stay is not None), now)
+            if noted.whole:
+                self._others.replace(name, peer, states, 0, now)
+            else:
+                gone = [key for key, stay in noted.stays.items() if stay is None]
+                self._others.amend(name, peer, states, gone, now)
+        if peer.noted is None and peer.noted_to is not None:
             peer.believed_at = peer.written_at
 
     def _hears(self, peer: Peer, now: Moment) -> bool:
@@ -97,7 +111,7 @@ class Heeding:
         return hears and peer.life is Life.CURRENT
 
 
-def _states(stays: Sequence[Stay], now: Moment) -> States:
+def _states(stays: Iterable[Stay], now: Moment) -> States:
     states: States = {}
     for stay in stays:
         said = Said(

@@ -1,6 +1,7 @@
 """What other nodes say of their people: by letters, and by their silence."""
 
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 from presence_server.presence.departures import NO_MARK, Departure, Departures, Why
@@ -19,7 +20,7 @@ from presence_server.presence.letters import (
 from presence_server.presence.moment import Moment
 from presence_server.presence.peers import Life, Peer, Peers
 from presence_server.presence.records import OWN
-from presence_server.presence.room import is_claim
+from presence_server.presence.room import is_claim, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.timing import Timing
 
@@ -133,9 +134,27 @@ class Others:
         """These are all of a node's people."""
         for source, entry in self._rooms.view(node):
             if source.tag not in states.get(source.room, {}):
-                since = min(entry.left_second or now.unix, now.unix)
-                self._remove(source, Departure(Why.TOLD, now.elapsed, since, NO_MARK))
+                self._miss(source, entry, now)
         self._take_in(node, peer, states, 0, late, now)
+
+    def amend(
+        self,
+        node: str,
+        peer: Peer,
+        states: States,
+        gone: Iterable[tuple[str, str]],
+        now: Moment,
+    ) -> None:
+        """So some of a node's people are now; others, by room and session, are gone."""
+        for room, session in gone:
+            source = Source(node, room, tag_of(room, session))
+            if self._shows(source):
+                self._miss(source, self._entry(source), now)
+        self._take_in(node, peer, states, 0, 0, now)
+
+    def _miss(self, source: Source, entry: Entry, now: Moment) -> None:
+        since = min(entry.left_second or now.unix, now.unix)
+        self._remove(source, Departure(Why.TOLD, now.elapsed, since, NO_MARK))
 
     def _place(self, source: Source, peer: Peer, said: Said, late: int, now: Moment) -> None:
         if source.room == OWN and source.tag in self._ended:
@@ -216,6 +235,7 @@ class Others:
         peer = self._peers.get(node)
         assert peer is not None
         peer.ended, peer.is_empty = now.elapsed, False
+        peer.forget_notes()
         second = now.unix - int(max(0.0, now.elapsed - peer.last_sign))
         for source, entry in self._rooms.view(node):
             if entry.left is None or entry.is_arriving:

@@ -2,12 +2,13 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum
 
 from presence_server.presence.letters import Batch, Beat, Part, People
 from presence_server.presence.moment import Moment
-from presence_server.presence.records import Stay
+from presence_server.presence.records import Changes, Stay
 from presence_server.presence.timing import CLOCK_SET, DEAF, PATIENCE
 
 # Whoever reaches the relay can invent nodes.
@@ -26,6 +27,15 @@ class Life(Enum):
     NOTED = "not heard on the relay; it goes on writing to the database"
     SILENT = "neither heard nor writing for a lease: its people are in their grace"
     LEFT = "it said goodbye: its people are in their grace"
+
+
+@dataclass
+class Noted:
+    """What was read of a node's stays, by room and session: all (`whole`), or what has changed;
+    None: it is gone."""
+
+    stays: dict[tuple[str, str], Stay | None]
+    whole: bool
 
 
 _LIVING = (Life.NEW, Life.CURRENT, Life.BEHIND, Life.NOTED)
@@ -71,7 +81,11 @@ class Peer:
         self.is_empty = False
         # What was read of its counter, and of its stays if that is not known in its place yet.
         self.counters: deque[tuple[float, int]] = deque(maxlen=8)
-        self.noted: Sequence[Stay] | None = None
+        self.noted: Noted | None = None
+        # All that it wrote up to this counter is known, or waits in `noted`; and the next counter
+        # of which that will be so once it is confirmed what the node knew when that was read.
+        self.noted_to: int | None = None
+        self._next_noted: tuple[float, int] | None = None
 
     @property
     def lives(self) -> bool:
@@ -159,6 +173,35 @@ class Peer:
             behind = [at for at, number in self.counters if number + 2 <= counter]
             self.written_at = max([self.written_at, *behind])
         return moved
+
+    def hear_instead(self, counter: int, read_at: float) -> None:
+        """Its counter was read, and what it wrote down was not, for it is heard."""
+        if self.noted is not None:
+            self.forget_notes()
+        if self._next_noted is None:
+            self._next_noted = read_at, counter
+        elif self.life is Life.CURRENT and self.confirmed_at >= self._next_noted[0]:
+            self.noted_to = self._next_noted[1]
+            self._next_noted = read_at, counter
+
+    def note_stays(self, counter: int, stays: Iterable[Stay]) -> None:
+        """All was read that it has written down."""
+        self.noted = Noted({(stay.room, stay.session): stay for stay in stays}, whole=True)
+        self.noted_to = counter
+
+    def note_changes(self, counter: int, changes: Changes | None) -> None:
+        """It was read what it has written behind `noted_to`, if anything."""
+        if self.noted_to is None:
+            return
+        self.noted_to = counter
+        if changes is not None:
+            self.noted = self.noted or Noted({}, whole=False)
+            self.noted.stays |= {(stay.room, stay.session): stay for stay in changes.here}
+            self.noted.stays |= dict.fromkeys(changes.gone)
+
+    def forget_notes(self) -> None:
+        """What it has written is not what is known."""
+        self.noted = self.noted_to = self._next_noted = None
 
 
 class Peers:

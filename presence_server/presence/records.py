@@ -67,17 +67,25 @@ class Record(NamedTuple):
     choices: list[Chosen]
 
 
+class Changes(NamedTuple):
+    """What a node changed of what it had written down; `gone` names stays by (room, session)."""
+
+    here: Sequence[Stay]
+    gone: Collection[tuple[str, str]]
+
+
 class Notes(NamedTuple):
     """What is read of other nodes.
 
     `counters` has each node that has not stopped properly; a node adds one with each write, in
     the same transaction as its changes, and writes at least every half second. So once a counter
     has moved by two, all that its node knew before is in what has been read. `stays` has, by node,
-    all that each wrote down whose stays have changed since they were read last; None while nothing
-    is read, for the nodes can be heard. `others_could_write`: as far as this node could itself;
-    otherwise it says nothing of a node that it has not written. `stopped` has, by node, all that
-    those wrote down that have stopped properly, if anything of it has not been read before. Of the
-    `unread` no stays were read, for these nodes could be heard.
+    all that each wrote down of which it was not known before; None while nothing is read, for the
+    nodes can be heard. `changes` has, of others, what they wrote since the counter up to which that
+    was known. Nodes in neither have changed nothing. `others_could_write`: as far as this node
+    could itself; otherwise it says nothing of a node that it has not written. `stopped` has, by
+    node, all that those wrote down that have stopped properly, if anything of it has not been read
+    before. Of the `unread` no stays were read, for these nodes could be heard.
     """
 
     counters: Mapping[str, int]
@@ -86,3 +94,4 @@ class Notes(NamedTuple):
     others_could_write: bool = True
     stopped: Mapping[str, Sequence[Stay]] = MappingProxyType({})
     unread: Collection[str] = ()
+    changes: Mapping[str, Changes] = MappingProxyType({})

@@ -1,13 +1,17 @@
 """A database in virtual time: what nodes write down, and what a node reads of others."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
-from presence_server.presence.records import Chosen, Notes, Record, Stay
+from presence_server.presence.records import Changes, Chosen, Notes, Record, Stay
 from presence_server.presence.room import is_claim, tag_of
 from tests.presence.attendance import Book
 
 # As in the store: a node that has not written for so long does not run, or cannot write.
 WRITES_WITHIN = 1.6
+# For so many writes it is known who has gone: few, so that some nodes come too late for that.
+_TRACED = 12
 
 
 @dataclass
@@ -16,6 +20,7 @@ class Row:
 
     stay: Stay
     left: float | None
+    counter: int
 
 
 @dataclass
@@ -25,6 +30,13 @@ class NodeRow:
     wrote_at: float = 0.0
     stopped: bool = False
     stays: dict[tuple[str, str], Row] = field(default_factory=dict)
+    # Who is gone, with which counter; all of it is known behind `traced_from`.
+    gone: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
+    traced_from: int = 0
+
+    def stays_at(self, now: float, after: int = -1) -> list[Stay]:
+        """Those that were written behind a counter."""
+        return [_at(row, now) for row in self.stays.values() if row.counter > after]
 
 
 @dataclass
@@ -67,24 +79,38 @@ class Database:
 
     def write_anew(self, name: str, record: Record, now: float, heeded: int) -> None:
         counter = self.nodes[name].counter if name in self.nodes else 0
-        self.nodes[name] = NodeRow(counter)
+        self.nodes[name] = NodeRow(counter, traced_from=counter + 1)
         self._enter(name, record, now, heeded, False)
 
     def read(
-        self, but: str, *, with_stays: bool, now: float, unread: frozenset[str] = frozenset()
+        self,
+        but: str,
+        *,
+        with_stays: bool,
+        now: float,
+        unread: frozenset[str] = frozenset(),
+        noted: Mapping[str, int | None] = MappingProxyType({}),
     ) -> Notes:
+        """Of those of whom something is `noted`, only what has changed since that counter."""
         living = {n: row for n, row in self.nodes.items() if n != but and not row.stopped}
         counters = {name: node.counter for name, node in living.items()}
         choices = list(self.choices.values())
         if not with_stays:
             return Notes(counters, None, choices)
-        stays = {
-            name: [_at(row, now) for row in node.stays.values()]
-            for name, node in self.nodes.items()
-            if name != but and name not in unread
-        }
+        stays, changes = {}, {}
+        for name, node in self.nodes.items():
+            if name == but or name in unread:
+                continue
+            after = noted.get(name)
+            if node.stopped or after is None or after < node.traced_from:
+                stays[name] = node.stays_at(now)
+            else:
+                gone = {key for counter, key in node.gone if counter > after} - node.stays.keys()
+                changes[name] = Changes(node.stays_at(now, after), gone)
         stopped = {name: stays.pop(name) for name in stays.keys() - living.keys()}
-        return Notes(counters, stays, choices, stopped=stopped, unread=unread)
+        return Notes(
+            counters, stays, choices, stopped=stopped, unread=unread, changes=changes
+        )
 
     def take_over(
         self, heir: str, names: set[str], lease: float, now: float, *, others: bool
@@ -103,8 +129,9 @@ class Database:
                 if key not in found or resting < (found[key].resting or 0.0):
                     found[key] = stay
         mine = self.nodes.setdefault(heir, NodeRow(0, len(self.endings), now))
+        mine.counter += 1
         for key, stay in found.items():
-            mine.stays[key] = Row(stay, now - (stay.resting or 0.0))
+            mine.stays[key] = Row(stay, now - (stay.resting or 0.0), mine.counter)
         return list(found.values())
 
     def end(self, ending: Ending) -> None:
@@ -123,11 +150,14 @@ class Database:
         node.counter += 1
         node.heeded = heeded
         node.wrote_at, node.stopped = now, stopped
+        node.traced_from = max(node.traced_from, node.counter - _TRACED)
+        node.gone = [(counter, key) for counter, key in node.gone if counter > node.traced_from]
         for key in record.gone:
             node.stays.pop(key, None)
+            node.gone.append((node.counter, key))
         for stay in record.here:
             left = None if stay.resting is None else now - stay.resting
-            node.stays[stay.room, stay.session] = Row(stay, left)
+            node.stays[stay.room, stay.session] = Row(stay, left, node.counter)
         for chosen in record.choices:
             known = self.choices.get((chosen.app, chosen.user))
             if known is None or (known.account, known.at) < (chosen.account, chosen.at):

@@ -478,6 +478,7 @@ class Host:
             with_stays=unheard,
             now=self.world.now,
             unread=self.node.heeding.well_heard(self.now),
+            noted=self.node.heeding.noted(),
         )
         self.carry_out(self.node.heed(notes, began, self.now))
         database.forget(self.node.others.take_dropped() - self.node.peers.heard)

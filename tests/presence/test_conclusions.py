@@ -13,7 +13,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.peers import Life
 from presence_server.presence.reading import parse_letter
-from presence_server.presence.records import OWN, Notes, Stay
+from presence_server.presence.records import OWN, Changes, Notes, Stay
 from presence_server.presence.states import Status
 from presence_server.presence.writing import encode_letter
 
@@ -117,11 +117,22 @@ class Scene:
     def newest_mark(self) -> int:
         return max((letter.mark for letter in self.said if isinstance(letter, Beat)), default=0)
 
-    def read_notes(self, stays: dict[str, list[Stay]] | None = None) -> None:
+    def read_notes(
+        self,
+        stays: dict[str, list[Stay]] | None = None,
+        changes: dict[str, Changes] | None = None,
+    ) -> None:
         """All others have written once more."""
         self.counter += 1
         counters = dict.fromkeys(self.others, self.counter)
-        self.do(self.node.heed(Notes(counters, stays or {}, []), self.second, self.now))
+        notes = Notes(counters, stays or {}, [], changes=changes or {})
+        self.do(self.node.heed(notes, self.second, self.now))
+
+    def read_counters(self) -> None:
+        """All others have written once more, which need not be read, for they are heard."""
+        self.counter += 1
+        counters = dict.fromkeys(self.others, self.counter)
+        self.do(self.node.heed(Notes(counters, None, []), self.second, self.now))
 
     def fall_deaf(self) -> None:
         self.relay = False
@@ -258,6 +269,62 @@ def test_what_others_wrote_is_shown_as_it_was_written() -> None:
     scene.read_notes({ONE: [stay()]})
     entry = scene.node.rooms.own.views[ONE]["laptop"]
     assert (entry.left, entry.left_second) == (None, 0)
+
+
+def test_of_a_node_that_was_heard_only_that_is_to_be_read_which_it_wrote_since() -> None:
+    scene = Scene(ONE)
+    scene.say(ONE, said())
+    for _ in range(6):
+        scene.wait(1, beats=True)
+        scene.read_counters()
+    noted = scene.node.heeding.noted()[ONE]
+    assert noted is not None and scene.counter - 4 < noted <= scene.counter
+    scene.fall_deaf()
+    scene.wait(1)
+    noah = Stay(OWN, "phone", "noah", 2, "busy", EPOCH)
+    for changes in (Changes([noah], ()), None, None):
+        scene.read_notes(changes={} if changes is None else {ONE: changes})
+        scene.wait(0.5)
+    here = scene.node.rooms.own.roster.here
+    assert (here["alice"].status, here["noah"].status) == ("online", "busy")
+    assert scene.node.heeding.noted()[ONE] == scene.counter
+    for changes in (Changes([], {(OWN, "laptop")}), None, None):
+        scene.read_notes(changes={} if changes is None else {ONE: changes})
+        scene.wait(0.5)
+    assert set(here) == {"noah"}
+
+
+def test_changes_that_wait_to_be_believed_come_together() -> None:
+    scene = Scene(ONE)
+    scene.fall_deaf()
+    scene.wait(1)
+    scene.say(ONE, said())
+    scene.read_notes({ONE: [stay(), Stay(OWN, "phone", "noah", 2, "online", EPOCH)]})
+    scene.read_notes(changes={ONE: Changes([stay("away")], {(OWN, "phone")})})
+    assert scene.node.rooms.own.roster.here["alice"].status == "online"
+    scene.read_notes()
+    here = scene.node.rooms.own.roster.here
+    assert {user: person.status for user, person in here.items()} == {"alice": "away"}
+
+
+def test_all_is_to_be_read_of_a_node_that_was_taken_for_dead() -> None:
+    scene = Scene(ONE)
+    scene.wait(4)
+    for _ in range(3):
+        scene.wait(0.5)
+        scene.read_notes({ONE: [stay()]})
+    assert scene.node.heeding.noted() == {ONE: scene.counter}
+    for _ in range(24):
+        scene.wait(0.5)
+        scene.counter -= 1
+        scene.read_notes()
+    assert scene.life(ONE) is Life.SILENT and scene.node.heeding.noted() == {}
+    scene.wait(0.5)
+    scene.read_notes(changes={ONE: Changes([], ())})
+    assert scene.node.heeding.noted() == {ONE: None}
+    assert scene.node.rooms.own.views[ONE]["laptop"].left is not None
+    scene.read_notes({ONE: [stay()]})
+    assert scene.node.rooms.own.views[ONE]["laptop"].left is None
 
 
 def test_the_last_words_of_a_node_that_stopped_are_as_good_as_its_goodbye() -> None:

@@ -60,6 +60,7 @@ class Config:
     max_sockets_per_user: int = 20
     max_sockets_per_address: int = 200
     max_people_per_room: int = 100_000
+    max_people_placed: int = 100_000
     processes: int = 1
     allow_private_webhooks: bool = False
     # Days for which visits of own accounts are kept; 0: not at all.

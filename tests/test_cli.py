@@ -81,6 +81,7 @@ def test_every_flag_is_understood(served: list[Config], tmp_path: Path) -> None:
         "max_sockets_per_user": "5",
         "max_sockets_per_address": "6",
         "max_people_per_room": "8",
+        "max_people_placed": "11",
         "processes": "9",
         "visits": "10",
         "away_after": "2.5",

@@ -29,6 +29,8 @@ NOT_RUN = {
     "npm pack": "by tests/client/test_package.py, with other flags",
     "npm install": "by the Makefile, with other flags: `make node`",
     "npm start": "by tests of the examples",
+    "podman pull": "of whoever releases",
+    "podman inspect": "of whoever releases",
     "twine check": "by tests/test_install.py",
     "pip install": "without hashes, which no test does; `make release` does it with the wheel",
     "python manage.py": "by tests of the examples",

@@ -96,6 +96,13 @@ class AppRooms:
         lobby = self._node.rooms.get(key_of(app, LOBBY))
         return 0 if lobby is None else len(lobby.roster.here)
 
+    def placed(self, app: int) -> int:
+        """How many are here by what its backend said to this node, in each of their rooms."""
+        return self._node.own.claims_of(app)
+
+    def is_placed(self, app: int, room: str, user: str) -> bool:
+        return self._node.own.are_in(key_of(app, room), claim_of(app, user))
+
     def of_user(self, app: int, user: str) -> list[str]:
         """The rooms in which others see a user; the lobby only if it is the only one."""
         lobby = self.get(app, LOBBY).roster

@@ -1,6 +1,7 @@
 """The sessions that are in rooms by way of this node: what they do, and what that means."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,9 +37,14 @@ class OwnSessions:
         self._recorder = recorder
         # The rooms in which each session is.
         self._places: dict[str, set[str]] = {}
+        # How many claims of each app's users there are, each in one room.
+        self._claims: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def claims_of(self, app: int) -> int:
+        return self._claims[app]
 
     def are_in(self, room: str, session: str) -> bool:
         return room in self._places.get(session, ())
@@ -250,7 +256,10 @@ class OwnSessions:
         if not room.say(tag, who.user, since):
             return
         self._recorder.touch(room.key, session)
-        if room.members.get(tag) is not None:
+        is_here = room.members.get(tag) is not None
+        if is_claim(tag):
+            self._claims[room.app] += is_here - self.are_in(room.key, session)
+        if is_here:
             self._places.setdefault(session, set()).add(room.key)
         else:
             self._places[session].discard(room.key)

@@ -133,6 +133,13 @@ SETTINGS = (
         "N",
     ),
     Setting(
+        "max_people_placed",
+        values.whole(1),
+        "a whole number, 1 or more",
+        "people without a line that an app's backend may have in its rooms, at one process",
+        "N",
+    ),
+    Setting(
         "processes",
         values.whole(1, 256),
         "a whole number from 1 to 256",

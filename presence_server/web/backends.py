@@ -10,7 +10,7 @@ from presence_server import endings, visits
 from presence_server.apps.rooms import key_of
 from presence_server.apps.tokens import info_problem, user_problem
 from presence_server.endings import Ending, Reason
-from presence_server.keys import APPS, DATABASE, ENDINGS, ENDINGS_READER, ROOMS
+from presence_server.keys import APPS, CONFIG, DATABASE, ENDINGS, ENDINGS_READER, ROOMS
 from presence_server.presence.messages import MessageError, check_data
 from presence_server.presence.states import PRECEDENCE
 from presence_server.presence.visits import Visit
@@ -131,10 +131,19 @@ async def place(request: web.Request) -> web.Response:
     if type(ttl) is not int or not _SHORTEST_TTL <= ttl <= _LONGEST_TTL:
         raise bad_request(f"ttl must be a whole number from {_SHORTEST_TTL} to {_LONGEST_TTL}.")
     check_space(request, app.id, user, room)
+    _check_placed(request, app.id, room, user)
     # Of two words of a backend the newer holds: whoever was sent away before this is placed anew.
     await request.app[ENDINGS_READER].catch_up()
     request.app[ROOMS].place(app.id, room, user, status, ttl, _about(body))
     return web.Response(status=204)
+
+
+def _check_placed(request: web.Request, app: int, room: str, user: str) -> None:
+    """Raises Problem when the app has placed as many as it may; of whom it has, it may say more."""
+    rooms, most = request.app[ROOMS], request.app[CONFIG].max_people_placed
+    if rooms.placed(app) >= most and not rooms.is_placed(app, room, user):
+        # One of them may be gone as soon as that.
+        raise Problem(429, "too_many", f"The app has placed {most} people.", _SHORTEST_TTL)
 
 
 def _about(body: dict[str, Any]) -> dict[str, Any]:

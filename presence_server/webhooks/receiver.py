@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from presence_server.webhooks.answers import Connector
+
 # Seconds in which it must have answered.
 PATIENCE = 15.0
 # Bytes of an answer that are read: of what is said in it nothing is needed.
@@ -51,7 +53,7 @@ class Receivers:
     def __init__(self, *, allow_private: bool) -> None:
         # Checked when a socket is made for it, so that no name can lead elsewhere in between.
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=Connector(
                 socket_factory=None if allow_private else _public_socket,
                 # Each is asked one thing at a time.
                 limit=0,

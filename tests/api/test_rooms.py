@@ -233,6 +233,29 @@ async def test_a_full_room_and_too_many_rooms(serve: Serve, add_app: AddApp) -> 
         assert await dave.closed() == 4409
 
 
+async def test_an_app_places_only_so_many_people(serve: Serve, add_app: AddApp) -> None:
+    server = await serve(max_people_placed=3)
+    url = str(server.make_url("")).rstrip("/")
+    app, other = await add_app(url), await add_app(url, "other")
+    await server.app[APPS].read()
+    for room, user in (("doc", "alice"), ("doc", "bob"), ("den", "alice")):
+        assert (await app.put(room, user, ttl=10)).status == 204
+    refused = await app.put("den", "bob", ttl=10)
+    assert is_problem(refused, 429, "too_many") and refused.headers["Retry-After"] == "10"
+    # Of those who are there more may be said, people with a line are no such people, and each
+    # app has its own.
+    assert (await app.put("doc", "bob", status="busy", ttl=20)).status == 204
+    async with app.line("carol") as carol:
+        await carol.sees("bob", "busy")
+    assert (await other.put("den", "bob", ttl=10)).status == 204
+    # Whoever is gone makes room.
+    assert (await app.ask("DELETE", "/rooms/doc/users/alice")).status == 204
+    async with asyncio.timeout(10):
+        while (await app.put("den", "bob", ttl=10)).status != 204:
+            await asyncio.sleep(0.05)
+    assert is_problem(await app.put("doc", "alice", ttl=10), 429, "too_many")
+
+
 async def test_the_description_is_served(app: AppClient) -> None:
     answer = await app.ask("GET", "/openapi.json", bearer="")
     assert answer.json["openapi"].startswith("3.1.")

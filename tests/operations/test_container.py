@@ -37,6 +37,11 @@ def test_the_image_is_made_by_the_target_that_tests_install() -> None:
     assert json.loads(entry) == ["/opt/presence-server/bin/presence-server"]
 
 
+def test_it_begins_with_one_image_whose_bytes_are_known() -> None:
+    (image,) = {line.partition(" AS ")[0] for line in instructions("FROM")}
+    assert re.fullmatch(r"docker\.io/library/python:3\.13-slim@sha256:[0-9a-f]{64}", image)
+
+
 def test_nothing_runs_as_root() -> None:
     assert instructions("USER") == ["presence-server"]
     assert COMPOSE["services"]["presence"]["cap_drop"] == ["ALL"]

@@ -173,6 +173,13 @@ async def _without_end(request: web.Request, delivered: Delivered) -> web.Stream
         await response.write(bytes(64 * 1024))
 
 
+async def _soon(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+    """Says again and again that it will answer."""
+    assert request.transport is not None
+    request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000)
+    return web.Response()
+
+
 def _status(status: int, **headers: str) -> Callable[..., Awaitable[web.StreamResponse]]:
     async def answer(request: web.Request, delivered: Delivered) -> web.StreamResponse:
         return web.Response(status=status, headers=headers)
@@ -186,6 +193,7 @@ _BAD_ANSWERS = (
     (_close, "closed without an answer"),
     (_garbage, "no answer that is HTTP"),
     (_half, "no answer that is HTTP"),
+    (_soon, "no answer that is HTTP"),
     (_hang, "no answer in time"),
     (_without_end, "503"),
 )
@@ -216,6 +224,23 @@ async def test_whatever_it_answers_in_the_end_it_knows(
         receiver.instead = None
         await receiver.hears(room, "alice", "here")
         await receiver.hears(room, "bob", "gone")
+
+
+async def test_a_receiver_may_say_first_that_it_will_answer(
+    app: AppClient, server: TestServer, receiver: Receiver
+) -> None:
+    async def early(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+        assert request.transport is not None
+        link = b"HTTP/1.1 103 Early Hints\r\nLink: </>; rel=preload\r\n\r\n"
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n" + link)
+        return web.Response(status=202)
+
+    receiver.instead = early
+    await app.put("doc", "alice", ttl=60)
+    async with asyncio.timeout(10):
+        while not (told := server.app[SENDER].states().get("wiki")) or not told.answers:
+            await asyncio.sleep(0.02)
+    assert told.answers[0]["answer"] == "202"
 
 
 @pytest.mark.alone

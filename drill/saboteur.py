@@ -39,7 +39,8 @@ def end_task(number: int, frame: FrameType | None) -> None:
 
 def _end(task: asyncio.Task[Any]) -> None:
     # What a task waits for, and what comes in this turn, is known to nobody but asyncio itself.
-    waiter: asyncio.Future[Any] | None = task._fut_waiter  # type: ignore[attr-defined]
+    private: Any = task
+    waiter: asyncio.Future[Any] | None = private._fut_waiter
     loop = asyncio.get_running_loop()
     if waiter is None or waiter.done() or _timer_due(loop) or _is_at_the_database(task):
         loop.call_soon(_end, task)
@@ -62,8 +63,8 @@ def _is_at_the_database(task: asyncio.Task[Any]) -> bool:
 def _timer_due(loop: asyncio.AbstractEventLoop) -> bool:
     # A timeout that runs out in the turn of the blow takes it: of the two the task is shown the
     # timeout alone, and it rightly goes on.
-    ready = loop._ready  # type: ignore[attr-defined]
-    return any(isinstance(handle, asyncio.TimerHandle) for handle in ready)
+    private: Any = loop
+    return any(isinstance(handle, asyncio.TimerHandle) for handle in private._ready)
 
 
 def speak_newer() -> None:
@@ -87,8 +88,7 @@ def speak_newer() -> None:
         send(self, json.dumps({"kind": "wave", "node": node, "hands": 2}), to)
         send(self, text, to)
 
-    # Whatever relay is made, it sends more.
-    RedisRelay.send = send_more  # type: ignore[method-assign]
+    RedisRelay.send = send_more  # type: ignore[method-assign]  # whatever relay is made
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 from aiohttp import web
@@ -36,7 +37,8 @@ async def populate(options: argparse.Namespace) -> None:
         session["username"] = name
         response = web.Response()
         # It never looks at the request.
-        await cookies.save_session(None, response, session)  # type: ignore[arg-type]
+        request: Any = None
+        await cookies.save_session(request, response, session)
         print(f"{COOKIE}={response.cookies[COOKIE].value}")
 
 

@@ -152,8 +152,7 @@ class RedisServer:
         try:
             with self.contact():
                 async with asyncio.timeout(2 * TIMEOUT):
-                    # redis-py gave it no type.
-                    await connection.connect()  # type: ignore[no-untyped-call]
+                    await connection.connect()  # type: ignore[no-untyped-call]  # redis-py has none
             yield connection
         finally:
             abort(connection)

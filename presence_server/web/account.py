@@ -22,6 +22,7 @@ from presence_server.keys import (
     PROFILE_RATE,
 )
 from presence_server.web.authentication import authenticate
+from presence_server.web.connection import waiter
 from presence_server.web.cookies import forget, remember_device, tell_next, told
 from presence_server.web.devices import proof_of
 from presence_server.web.events import note
@@ -37,7 +38,6 @@ from presence_server.web.forms import (
 from presence_server.web.once import writer
 from presence_server.web.onward import log_in_first
 from presence_server.web.rendering import render
-from presence_server.web.runner import waiter
 
 _OTHERS = "others"
 

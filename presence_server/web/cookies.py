@@ -9,7 +9,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import aiohttp_session
 from aiohttp import web
@@ -86,9 +86,8 @@ class CookieStorage(EncryptedCookieStorage):
         # Browsers drop the deletion of a __Host- cookie that lacks the attributes it was set with.
         lifetime = MAX_AGE if value else 0
         expires = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + lifetime))
-        # Which parameter has which type is lost in a dict.
-        params = {**self.cookie_params, "max_age": lifetime, "expires": expires}
-        response.set_cookie(name, value, **params)  # type: ignore[arg-type]
+        params: dict[str, Any] = {**self.cookie_params, "max_age": lifetime, "expires": expires}
+        response.set_cookie(name, value, **params)
 
 
 def _values(request: web.Request) -> list[str]:

@@ -8,7 +8,7 @@ from aiohttp import HttpVersion11, web
 
 from presence_server.keys import CONFIG, PRESENCE
 from presence_server.live.wire import EVENT_STREAM_HEADERS, EventStreamWire
-from presence_server.web.runner import Connection
+from presence_server.web.connection import Connection
 
 
 async def open_event_stream(request: web.Request) -> tuple[web.StreamResponse, EventStreamWire]:

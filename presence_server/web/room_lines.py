@@ -20,11 +20,11 @@ from presence_server.presence.messages import ClientMessage
 from presence_server.presence.room import session_of
 from presence_server.presence.states import Status
 from presence_server.web.bearers import identify_line
+from presence_server.web.connection import Connection
 from presence_server.web.event_stream import open_event_stream
 from presence_server.web.problems import Problem
 from presence_server.web.proxies import client_address
 from presence_server.web.queries import bad_request, one, room_in_path, switch
-from presence_server.web.runner import Connection
 from presence_server.web.sockets import end_socket, open_web_socket, read_messages
 from presence_server.web.upgrade import check_upgrade
 

@@ -22,7 +22,7 @@ from presence_server.presence.messages import (
     parse_client_message,
 )
 from presence_server.web.arrivals import Arrivals
-from presence_server.web.runner import Connection
+from presence_server.web.connection import Connection
 
 # aiohttp refuses a message of this size by itself.
 _TOO_BIG = 16 * 1024 + 1

@@ -22,7 +22,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.records import OWN
 from presence_server.web import runner
 from presence_server.web.event_stream import open_event_stream
-from presence_server.web.runner import Connection
+from presence_server.web.connection import Connection
 from testing.visitor import Visitor
 from tests.conftest import ServeApp, Visit
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from presence_server.apps.known import KnownApps
+from presence_server.apps.line import Line
 from presence_server.apps.permissions import Permission
 from presence_server.apps.rooms import AppRooms, key_of, without_nothing
 from presence_server.apps.saying import Said, read_said, words_of
@@ -21,7 +22,6 @@ from presence_server.live.farewells import (
     Farewell,
 )
 from presence_server.live.hub import Hub
-from presence_server.live.observer import Observer
 from presence_server.live.wire import EventStreamWire
 from presence_server.presence.members import Who
 from presence_server.presence.messages import (
@@ -49,41 +49,6 @@ REFUSALS = {
     "token_expired": TOKEN_EXPIRED,
     "revoked": REVOKED,
 }
-
-
-class Line:
-    """A line to one room. `name` is how its own client calls it, if it does."""
-
-    __slots__ = ("token", "room", "observer", "name", "connection", "timer")
-
-    def __init__(self, token: Token, room: str, observer: Observer, name: str | None) -> None:
-        self.token = token
-        self.room = room
-        self.observer = observer
-        self.name = name
-        # Its number among the connections of this node; 0 while its user is not seen by it.
-        self.connection = 0
-        self.timer: asyncio.TimerHandle | None = None
-
-    @property
-    def app(self) -> int:
-        return self.token.app
-
-    @property
-    def user(self) -> str:
-        return self.token.user
-
-    @property
-    def key(self) -> str:
-        return key_of(self.token.app, self.room)
-
-    @property
-    def session(self) -> str:
-        return session_of(self.token.app, self.token.user)
-
-    @property
-    def permission(self) -> Permission | None:
-        return self.token.permissions.of(self.room)
 
 
 class Lines:

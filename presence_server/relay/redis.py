@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import random
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
@@ -14,6 +13,7 @@ from redis.exceptions import RedisError
 
 from presence_server.background import Background
 from presence_server.relay.backlog import Backlog, Message
+from presence_server.relay.contact import LOG_INTERVAL, Contact, Pause
 from presence_server.relay.door import LETTER, Door
 from presence_server.relay.redis_server import TIMEOUT, NoContact, RedisServer, abort
 from presence_server.relay.seal import Seal
@@ -29,11 +29,8 @@ PING_INTERVAL = 1.0
 MISSED_PINGS = 2
 # After this many messages others get a turn: those in the buffer are read without waiting.
 BREATH_MESSAGES = 64
-FIRST_DELAY = 0.05
-LONGEST_DELAY = 1.0
 # A subscription that ends sooner is followed by a longer pause: each one makes all nodes resync.
 LASTING = 5.0
-LOG_INTERVAL = 60.0
 
 
 class RedisRelay:
@@ -142,7 +139,7 @@ class RedisRelay:
                 self._contact.lost("publishing", failure)
             await pause.wait()
 
-    async def _publish_on(self, connection: AbstractConnection, pause: "Pause") -> None:
+    async def _publish_on(self, connection: AbstractConnection, pause: Pause) -> None:
         """Publish batch by batch; return when a new connection is needed and nothing is lost."""
         while True:
             await self._backlog.wait()
@@ -270,51 +267,3 @@ class RedisRelay:
         if self._listening is not None:
             self._dropped_because = because
             abort(self._listening)
-
-
-class Pause:
-    """The time between two attempts: longer each time, never the same for two nodes."""
-
-    def __init__(self) -> None:
-        self._delay = FIRST_DELAY
-
-    def reset(self) -> None:
-        self._delay = FIRST_DELAY
-
-    async def wait(self) -> None:
-        await asyncio.sleep(self._delay * random.uniform(0.5, 1))
-        self._delay = min(self._delay * 2, LONGEST_DELAY)
-
-
-class Contact:
-    """Says once in the log when Redis is lost and once when it is back, at most once a minute."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._open: set[str] = set()
-        self._told_at = -math.inf
-        self._told = False
-
-    @property
-    def whole(self) -> bool:
-        return self._open == {"publishing", "listening"}
-
-    def lost(self, way: str, failure: NoContact) -> None:
-        self._open.discard(way)
-        if not self._told and monotonic() - self._told_at >= LOG_INTERVAL:
-            log.warning(
-                "No contact with Redis at %s: alone for now, and trying again: %s",
-                self._name,
-                failure,
-            )
-            self._told_at = monotonic()
-            self._told = True
-
-    def made(self, way: str) -> None:
-        self._open.add(way)
-        if self.whole and self._told:
-            log.info("Redis at %s is back", self._name)
-            self._told = False
-
-    def end(self) -> None:
-        self._open.clear()

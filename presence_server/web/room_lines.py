@@ -6,7 +6,8 @@ from typing import NamedTuple, cast
 
 from aiohttp import web
 
-from presence_server.apps.lines import REFUSALS, Line
+from presence_server.apps.line import Line
+from presence_server.apps.lines import REFUSALS
 from presence_server.apps.permissions import Permission
 from presence_server.apps.rooms import BLIND
 from presence_server.apps.saying import LONGEST_LINE_NAME, is_line_name

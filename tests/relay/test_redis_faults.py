@@ -10,6 +10,7 @@ import redis
 
 from presence_server.relay import Relay
 from presence_server.relay import redis as redis_relay
+from presence_server.relay import contact as contact_module
 from presence_server.relay.redis_server import NoContact
 from testing.redis_server import RedisServer, free_port
 from tests.relay.node import Node, open_relay
@@ -326,8 +327,8 @@ def test_one_line_when_contact_is_lost_and_one_when_it_is_back(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(redis_relay, "LOG_INTERVAL", 0.0)
-    contact = redis_relay.Contact("redis.example")
+    monkeypatch.setattr(contact_module, "LOG_INTERVAL", 0.0)
+    contact = contact_module.Contact("redis.example")
     for way in ("check", "publishing", "listening", "publishing"):
         contact.lost(way, NoContact("refused"))
     contact.made("publishing")

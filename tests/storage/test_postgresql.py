@@ -26,7 +26,8 @@ from presence_server.storage.database import (
 )
 from presence_server.storage.engine import WRITE_PATIENCE
 from presence_server.storage.migrations import read_steps
-from presence_server.storage.postgresql import ANSWER_PATIENCE, READERS
+from presence_server.storage.postgresql import READERS
+from presence_server.storage.postgresql_connections import ANSWER_PATIENCE
 from presence_server.config import ConfigError, PostgresUrl
 from presence_server.endings import Endings
 from presence_server.resources import MIGRATIONS, POSTGRESQL_MIGRATIONS

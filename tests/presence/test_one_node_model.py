@@ -72,6 +72,9 @@ class Client(Believer):
 
     def watch(self, view: frozenset[str] | None, version: int | None = None) -> None:
         """With a version only if it is the same view as before."""
+        if version is None:
+            # As the client does: what it has read so far may be of another view.
+            self.cursor = ""
         self.view = view
         self.audience.watch(self.observer, view)
         self.observer.version = version

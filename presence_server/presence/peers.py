@@ -104,9 +104,10 @@ class Peer:
         return apart if abs(apart) > 2 else 0
 
     def lateness(self, unix: int, now: Moment) -> int:
-        """For how many seconds a letter was on its way, if that is more than two."""
+        """For how many seconds at least a letter was on its way: of whole seconds, by two clocks
+        that need not begin them together, two may be none."""
         late = now.unix - unix - min(self._clocks, default=now.unix - unix)
-        return late if late > 2 else 0
+        return max(0, late - 2)
 
     @property
     def last_sign(self) -> float:

@@ -211,6 +211,13 @@ FOUND = {
         ("narrow", {"pick": 0}),
         _wait(3),
     ),
+    "a claim is heard of late, in whole seconds, and its node stops": _run(
+        _wait(0.5),
+        _at("pause", 1),
+        _put(2, "carol", "7/b", "away", 5),
+        _wait(2.5),
+        _at("stop", 2),
+    ),
     "somebody is back before their node reads that they were sent away": _run(
         _enter(1, "carol", "7/b", 20),
         _at("revoke", 2, user="carol"),

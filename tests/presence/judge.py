@@ -183,12 +183,13 @@ class Judge:
             assert not host.node.degraded, "degraded although all is well"
 
     def _ends(self, username: str) -> bool:
-        """Whether it is just now that a token, a claim or a grace ends."""
+        """Whether it is just now that a token, a claim or a grace ends. Of a claim that was
+        heard of late, two seconds are not known."""
         now, witness = self.world.now, self.world.witness
         placed_until = witness.placed_until(username)
         return (
             witness.in_grace(username, now - self.world.grace - DELIVERY)
-            or abs(now - placed_until) < DELIVERY
+            or -DELIVERY < now - placed_until < DELIVERY + 2
         )
 
     def _people(self, host: Host) -> dict[str, Person]:

@@ -409,16 +409,16 @@ def test_what_is_read_takes_the_place_of_what_was_heard_only_when_it_is_surely_n
 
 def test_a_claim_ends_when_it_was_to_however_late_it_is_read() -> None:
     scene = Scene(ONE)
-    scene.wait(3, beats=True)
+    scene.wait(3.9, beats=True)
     claim = People({"7/doc": {".bot": Said("bot", 0, "online", EPOCH, GRACE - 20)}}, {})
     letter = Batch(ONE, 1, 0, scene.now.unix, claim)
-    scene.stand_still(9)
+    scene.stand_still(8.1)
     scene.hear(letter)
     scene.hear(Goodbye(ONE))
     roster = scene.node.rooms.open("7/doc").roster
-    scene.wait(9)
-    assert "bot" in roster.here
-    scene.wait(4)
+    scene.wait(11.7)
+    assert "bot" in roster.here, "no sooner, although letters say whole seconds"
+    scene.wait(3)
     assert "bot" not in roster.here
 
 

@@ -169,7 +169,9 @@ class Node:
 
     def leave(self, room: str, session: str, now: Moment) -> list[Command]:
         """Let a session go from a room at once, as somebody who says so; it may come back."""
-        self._end_here(self.rooms.open(room), tag_of(room, session), now.unix, now)
+        tag = tag_of(room, session)
+        self.others.end(room, tag, now.unix, now, only_gone=True)
+        self._end_here(self.rooms.open(room), tag, now.unix, now)
         return self._take_commands()
 
     def adopt(self, stays: Iterable[Stay], now: Moment) -> list[Command]:
@@ -433,8 +435,9 @@ class Node:
         for source, known_until in self.others.take_opened():
             if self.own.can_give_way(source, known_until):
                 gave_way = self.own.give_way(source, now) or gave_way
-            else:
-                self.others.note_opened(source)
+                if self.others.give_way(source, known_until):
+                    continue
+            self.others.note_opened(source)
         return gave_way
 
     def _see_graces(self, now: Moment) -> None:

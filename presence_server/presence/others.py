@@ -79,6 +79,24 @@ class Others:
         """It has told something, by whatever way."""
         self._told.add(node)
 
+    def give_way(self, source: Source, known_until: float) -> bool:
+        """A session has a line at a node: what rests of it at nodes that are gone goes, and nobody
+        sees that. False if not all of it does yet, for the line was not surely open since then."""
+        entry = self._entry(source) if self._shows(source) else None
+        if entry is None or entry.left is not None or is_claim(source.tag):
+            return True
+        is_sure = True
+        for other in self._rooms.with_tag(source.room, source.tag):
+            peer, left = self._peers.get(other.node), self._entry(other).left
+            if left is None or (peer is not None and peer.lives):
+                continue
+            if known_until < left:
+                is_sure = False
+                continue
+            self._departures.forget(other)
+            self._rooms.drop(other, self._entry(other).left_second)
+        return is_sure
+
     def take_dropped(self) -> set[str]:
         dropped, self._dropped = self._dropped, set()
         return dropped
@@ -248,6 +266,9 @@ class Others:
                 continue
             grace = self._timing.grace_in(source.room)
             self._departures.rest(source, max(now.elapsed, entry.left + grace))
+            for other in self._rooms.with_tag(source.room, source.tag):
+                if other != source:
+                    self.note_opened(other)
 
     def leave(self, node: str, peer: Peer, now: Moment) -> None:
         """It has stopped."""

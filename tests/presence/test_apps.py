@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from presence_server.presence.commands import Breathe, Command, Hear, Send
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
@@ -247,6 +249,30 @@ def test_two_nodes_do_not_give_way_to_each_other() -> None:
     assert site.shown() == ["online", "online"]
     site.wait(2)
     assert site.shown() == ["offline", "offline"]
+
+
+@pytest.mark.parametrize("had_both", [False, True])
+@pytest.mark.parametrize("stops", [False, True])
+def test_who_leaves_is_gone_at_once_though_a_node_that_is_gone_had_them(
+    had_both: bool, stops: bool
+) -> None:
+    site = Site(3)
+    site.open(1)
+    if had_both:
+        site.open(0, 2)
+    site.wait(1)
+    if stops:
+        site.do(1, site.nodes[1].say_goodbye)
+    site.dead.add(1)
+    site.wait(2 if stops else LEASE + 2)
+    if not had_both:
+        site.open(0, 2)
+    site.wait(3)
+    assert site.shown() == ["online", "online"]
+    site.close(0, 2)
+    site.do(0, lambda now: site.nodes[0].leave(DOC, LINE, now))
+    site.wait(1)
+    assert site.shown() == site.shown(LOBBY) == ["offline", "offline"]
 
 
 def test_words_come_to_every_other_node_once() -> None:

@@ -1,6 +1,7 @@
 """The hub with lines that are none: who is told what, and what it costs the others."""
 
 import asyncio
+from collections import Counter
 
 import pytest
 
@@ -9,7 +10,9 @@ from presence_server.live import lagging
 from presence_server.live.dialects import TUTORIAL
 from presence_server.live.farewells import NOT_ALLOWED, RESTARTING, SESSION_ENDED, TOO_SLOW
 from presence_server.live.hub import Hub
+from presence_server.live.observer import Observer
 from presence_server.live.pacing import Budget
+from presence_server.live.update import Update
 from presence_server.live.wire import MOST_WAITING
 from presence_server.presence.states import Status
 from tests.live.silent_wire import NOW, SmallRoom, flushed, observer, running
@@ -98,6 +101,46 @@ async def test_what_a_flush_cost_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
         for _ in range(100):
             await asyncio.sleep(0)
     assert wire.types() == told
+
+
+@pytest.mark.parametrize("view", [None, frozenset({"zoe"})], ids=["of everybody", "of some"])
+async def test_a_crowd_that_comes_in_during_flushes_is_told_with_all_others_soon(
+    view: frozenset[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each flush tells every one of them by itself what it misses, for as long as they come."""
+    by_itself: Counter[Observer] = Counter()
+    missing = Update.missing
+
+    def counted(update: Update, line: Observer) -> bytes:
+        by_itself[line] += 1
+        return missing(update, line)
+
+    monkeypatch.setattr(Update, "missing", counted)
+    monkeypatch.setattr(Budget, "wait", lambda budget, now: 0.0)
+    hub, room = Hub(20), SmallRoom()
+    for _ in range(300):
+        hub.add(observer(room)[0])
+    crowd = [observer(room, view=view) for _ in range(300)]
+    async with running(hub), asyncio.timeout(30):
+        await flushed(hub)
+        by_itself.clear()
+        # Somebody comes in every turn that the flushes leave to others.
+        for number, (line, _) in enumerate(crowd):
+            room.place(f"user{number}")
+            hub.add(line)
+            hub.changed([room.key])
+            await asyncio.sleep(0)
+        # Once at their begin; those who are told of some also once what concerned none of them.
+        assert max(by_itself.values()) <= (2 if view else 1)
+        room.place("zoe")
+        hub.changed([room.key])
+        while not all(b"zoe" in wire.written[-1] for _, wire in crowd):
+            await asyncio.sleep(0)
+    everybody = [*(f"user{number}" for number in range(300)), "zoe"]
+    for _, wire in (crowd[0], crowd[150], crowd[-1]):
+        told = [each for each in wire.messages() if each["type"] in ("snapshot", "changes")]
+        names = [name for each in told for name in each.get("online", ())]
+        assert sorted(names) == (["zoe"] if view else sorted(everybody))
 
 
 async def test_who_goes_during_a_flush_is_told_nothing_more() -> None:

@@ -107,7 +107,7 @@ async def test_what_a_flush_cost_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
 async def test_a_crowd_that_comes_in_during_flushes_is_told_with_all_others_soon(
     view: frozenset[str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else each flush tells every one of them by itself what it misses, for as long as they come."""
+    """Else each flush tells every one of them by itself what it misses, as long as they come."""
     by_itself: Counter[Observer] = Counter()
     missing = Update.missing
 
@@ -130,7 +130,7 @@ async def test_a_crowd_that_comes_in_during_flushes_is_told_with_all_others_soon
             hub.add(line)
             hub.changed([room.key])
             await asyncio.sleep(0)
-        # Once at their begin; those who are told of some also once what concerned none of them.
+        # Once at their begin; who is told of some, once more that nothing concerned them.
         assert max(by_itself.values()) <= (2 if view else 1)
         room.place("zoe")
         hub.changed([room.key])

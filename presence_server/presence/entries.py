@@ -85,6 +85,13 @@ class Entries:
         single = self._single.get(user)
         return None if single is None else single[0]
 
+    def holds(self, source: Source, entry: Entry) -> bool:
+        """Whether just this is said by the source."""
+        single = self._single.get(entry.user)
+        if single is not None:
+            return single[0] == entry and single[1:] == source
+        return self._several.get(entry.user, {}).get(source) == entry
+
     def put(self, source: Source, entry: Entry) -> Entry:
         """What was said before by the same source; the entry itself if nothing was."""
         user, single = entry.user, self._single.get(entry.user)

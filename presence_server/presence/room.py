@@ -180,6 +180,9 @@ class Room:
     def show(self, source: Source, entry: Entry) -> None:
         """Another node says how a session is."""
         view = self.views.get(source.node)
+        if view and source.tag in view and self.roster.holds(source, entry):
+            # So it is with most when a node tells all that it knows.
+            return
         if view is None:
             view = {}
             self.views = {**self.views, source.node: view}

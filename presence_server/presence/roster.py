@@ -56,6 +56,10 @@ class Roster(People):
 
     # What nodes say
 
+    def holds(self, source: Source, entry: Entry) -> bool:
+        """Whether a node says just this already."""
+        return self._entries.holds(source, entry)
+
     def place(self, source: Source, entry: Entry) -> None:
         """Let a node say of a session how it is."""
         if self._past.has_deleted(entry.user, entry.account):

@@ -9,6 +9,8 @@ from presence_server.presence.letters import LONGEST_LETTER, Letter, People, Sai
 
 # Behind this many characters nothing more is put into a letter.
 _FULL = LONGEST_LETTER * 3 // 4
+# Numbers, a status and what stands between them take no more characters than this.
+_NUMBERS = 64
 
 
 def encode_letter(letter: Letter) -> str:
@@ -26,7 +28,7 @@ def cut(
     """People in as many pieces as letters are needed; none if there is nothing."""
     people, size = People({}, {}), 0
     for room, tag, said in states:
-        size += len(_encode([room, tag, said if isinstance(said, int) else _bare_said(said)]))
+        size += _size(room, tag, said)
         people.states.setdefault(room, {})[tag] = said
         if size >= _FULL:
             yield people
@@ -39,6 +41,20 @@ def cut(
             people, size = People({}, {}), 0
     if size:
         yield people
+
+
+def _size(room: str, tag: str, said: Said | int) -> int:
+    """Characters that it takes at most."""
+    if isinstance(said, int):
+        return len(room) + len(_encode(tag)) + _NUMBERS
+    if _is_plain(said):
+        return len(room) + len(_encode(tag)) + len(_encode(said.user)) + _NUMBERS
+    return len(_encode([room, tag, _bare_said(said)]))
+
+
+def _is_plain(said: Said) -> bool:
+    """Most are here, and have nothing beside their status."""
+    return said.resting is None and not said.order and not said.about
 
 
 def _bare(people: People) -> Any:
@@ -58,10 +74,9 @@ def _bare(people: People) -> Any:
 
 
 def _bare_said(said: Said) -> list[Any]:
-    # Most are here, and have nothing beside their status.
     fields: list[Any] = list(said[:4])
     came = 0 if said.came == said.since else said.came
-    if said.resting is None and not said.order and not said.about:
+    if _is_plain(said):
         return [*fields, came] if came else fields
     resting = None if said.resting is None else round(said.resting, 2)
     return [*fields, came, resting, said.left, said.order, dict(said.about)]

@@ -7,7 +7,7 @@ address where nobody reads it: a whole read of such bytes holds everybody else u
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import StreamReader, web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMessage
 
@@ -94,6 +94,8 @@ class Intake:
         return messages, upgraded, tail
 
     def _judge(self, found: list[_Message], size: int) -> None:
+        for message, _ in found:
+            _check_framing(message)
         if found:
             self._message, self._body = found[-1]
             self._head = self._raw = 0
@@ -118,3 +120,11 @@ class Intake:
         elif self._raw - body.total_bytes > _CHUNKING + _CHUNKING_SHARE * body.total_bytes:
             body.set_exception(web.RequestPayloadError("chunks are too small"))
             self.stop()
+
+
+def _check_framing(message: RawRequestMessage) -> None:
+    """Whoever stands in front may see another end of a body that is in anything but chunks."""
+    codings = message.headers.getall("Transfer-Encoding", ())
+    plain = [coding.lower() for coding in codings] in ([], ["chunked"])
+    if not plain or codings and message.version < HttpVersion11:
+        raise BadHttpMessage("a body in chunks, by HTTP/1.1, or of a length")

@@ -351,3 +351,19 @@ async def test_one_address_has_only_so_many_answers_made_after_it_stopped_sendin
         answered = await asyncio.gather(*asked)
         # The latest; one of the ten is the visitor's own connection.
         assert 8 <= sum(answered) <= 10 and not any(answered[:20])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked",
+        "HTTP/1.1\r\nTransfer-Encoding: gzip, chunked",
+        "HTTP/1.1\r\nTransfer-Encoding: identity, chunked",
+        "HTTP/1.1\r\nTransfer-Encoding: , chunked",
+        "HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    ],
+)
+async def test_nobody_in_front_sees_another_end_of_a_body(site: int, line: str) -> None:
+    request = f"POST /log_in/ {line}\r\nHost: 127.0.0.1:{site}\r\n\r\n0\r\n\r\n"
+    answer = await _ask(site, request.encode() + WAYS["nothing there"])
+    assert answer.count(b"HTTP/1.") == 1 and b" 400 " in answer.partition(b"\r\n")[0]

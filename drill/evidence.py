@@ -20,6 +20,8 @@ _TELLING = 1.0
 # A way that is open again is used again with the next attempt, at the latest after this.
 _NEXT_ATTEMPT = 1.5
 _NEXT_MESSAGE = 0.05
+# What a question takes beside its ways: it is asked, and letters are gathered, in turns.
+_ANSWERS = 0.5
 _FOREVER = math.inf
 _HERE = ("online", "busy", "away")
 
@@ -160,6 +162,14 @@ class Evidence:
     stays: list[Stay] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     dark: dict[str, Spans] = field(default_factory=lambda: defaultdict(list))
+    # The longest time that a letter took from a node to Redis, or from there.
+    farthest: float = 0.0
+
+    @property
+    def promise(self) -> float:
+        """How long after their last socket people are gone everywhere: nobody is let go before
+        every node has answered, there and back."""
+        return self.lease + self.grace + max(1.0, 2 * self.farthest + _ANSWERS)
 
     def log_out(self, usernames: Iterable[str]) -> None:
         """All sockets that these had so far ended with their sessions."""
@@ -187,11 +197,11 @@ class Evidence:
         ]
 
     def ghosts(self) -> list[tuple[Wrong, float]]:
-        """Who was shown longer than lease + grace + 1 s after their last socket, and how long so.
+        """Who was shown longer than is promised after their last socket, and how long so.
 
         A node that could not hear the others has that time from when it hears them again.
         """
-        promise = self.lease + self.grace + 1
+        promise = self.promise
         # Others may hear of a socket before its own client has read the answer.
         open_spans = _by_user((s.username, (s.opened - _BLUR, s.closed)) for s in self.stays)
         found = []

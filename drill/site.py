@@ -349,6 +349,12 @@ class Site:
         self.way(name).go()
         self.light(name)
 
+    def move_off(self, name: str, seconds: float) -> None:
+        """Let a node be so far from Redis, each way."""
+        self.way(name).delay = seconds
+        for evidence in (self.evidence, self.room):
+            evidence.farthest = max(evidence.farthest, seconds)
+
     def way(self, name: str) -> Proxy:
         way = self.nodes[name].way
         assert way is not None

@@ -70,6 +70,22 @@ async def write(db: Database, change: Change, *, anew: bool) -> bool:
     return await db.write(work)
 
 
+async def write_signs(db: Database, speaking: Mapping[str, float]) -> None:
+    """Write when nodes spoke last, by the seconds since then, that could not write it: one that
+    starts later has not heard them."""
+    signs = [(name, round(1000 * seconds)) for name, seconds in sorted(speaking.items())]
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            f"UPDATE nodes SET wrote_at = {db.clock} - $2"
+            f" WHERE name = $1 AND stopped = 0 AND wrote_at < {db.clock} - $2",
+            signs,
+        )
+
+    # Not with the node's own row: of two that write each other's one would have to give way.
+    await db.write(work)
+
+
 async def nodes(db: Database, but: str) -> dict[str, Written]:
     """All nodes but one, also those that stopped or died."""
     rows = await db.read(

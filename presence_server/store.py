@@ -50,6 +50,10 @@ class Presence(Protocol):
     def noted(self) -> Mapping[str, int | None]:
         """Of each node that lives, the counter up to which all is known that it has written."""
 
+    @property
+    def speaking(self) -> Mapping[str, float]:
+        """Nodes that were heard when they no longer wrote, with the seconds since that."""
+
     def take_record(self, *, whole: bool = False) -> Record:
         """What changed since the last record; on demand all that holds."""
 
@@ -251,6 +255,8 @@ class Store:
         self._entered = True
         self._wrote_at = began
         self._unwritten.clear()
+        if speaking := self._presence.speaking:
+            await notes.write_signs(self._database, speaking)
         return True
 
     def _change(self) -> notes.Change:

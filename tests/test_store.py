@@ -33,6 +33,7 @@ class FakeNode:
         self.unheard = False
         self.well_heard: set[str] = set()
         self.noted: dict[str, int | None] = {}
+        self.speaking: dict[str, float] = {}
         self.here: dict[tuple[str, str], Stay] = {}
         self.adopted: list[Stay] = []
         self.heeded: list[Notes] = []
@@ -525,6 +526,26 @@ async def test_nobody_is_taken_over_who_has_ended_meanwhile(db: Database) -> Non
         ("7/other", "kicked"),
         (ROOM, "heeded"),
     }
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_others_write_that_a_node_spoke_when_it_could_not_write(
+    db: Database, stopped: bool
+) -> None:
+    one, two, three = [Running(db, name) for name in ("one", "two", "three")]
+    one.node.put(here())
+    await one.store.write()
+    if stopped:
+        await one.store.close()
+    await age(db, "one", 14)
+    three.node.speaking = {"one": 12.0}
+    await three.store.write()
+    two.node.peers = {"three"}
+    await two.store.open()
+    await two.store.take_over_dead()
+    (stay,) = two.node.adopted
+    assert stay.resting == pytest.approx(14 if stopped else 12 - LEASE, abs=1)
 
 
 @pytest.mark.both_databases

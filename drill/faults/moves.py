@@ -242,10 +242,10 @@ async def restarted_beside_the_cut_off(figures: Figures) -> None:
 )
 async def restarted_beside_the_far(figures: Figures) -> None:
     def delay(site: Site) -> None:
-        site.way("c").delay = 0.64
+        site.move_off("c", 0.64)
 
     def near(site: Site) -> None:
-        site.way("c").delay = 0.0
+        site.move_off("c", 0.0)
 
     await _restart_beside(figures, delay, near, 8)
 

@@ -83,7 +83,7 @@ async def mute(figures: Figures) -> None:
 async def slow(figures: Figures) -> None:
     async with Site(lease=10) as site:
         for name in site.nodes:
-            site.way(name).delay = 0.2
+            site.move_off(name, 0.2)
         async with site.life():
             begun = site.now()
             await asyncio.sleep(8)

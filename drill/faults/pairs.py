@@ -42,9 +42,9 @@ async def _mute(site: Site, node: str, seconds: float) -> None:
 
 
 async def _far(site: Site, node: str, seconds: float) -> None:
-    site.way(node).delay = 0.64
+    site.move_off(node, 0.64)
     await asyncio.sleep(seconds)
-    site.way(node).delay = 0.0
+    site.move_off(node, 0.0)
 
 
 async def _disconnected(site: Site, node: str, seconds: float) -> None:

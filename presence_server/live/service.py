@@ -283,6 +283,11 @@ class PresenceService:
         return self.node.heeding.well_heard(moment())
 
     @property
+    def speaking(self) -> dict[str, float]:
+        """Nodes that were heard when they no longer wrote, with the seconds since that."""
+        return self.node.peers.speaking(moment())
+
+    @property
     def noted(self) -> dict[str, int | None]:
         """Of each node that lives, the counter up to which all is known that it has written."""
         return self.node.heeding.noted()

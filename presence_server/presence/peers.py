@@ -9,7 +9,7 @@ from enum import Enum
 from presence_server.presence.letters import Batch, Beat, Part, People
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import Changes, Stay
-from presence_server.presence.timing import CLOCK_SET, DEAF, PATIENCE
+from presence_server.presence.timing import CLOCK_SET, DEAF, NOTES, PATIENCE, WRITES_WITHIN
 
 # Whoever reaches the relay can invent nodes.
 MOST_PEERS = 256
@@ -239,6 +239,14 @@ class Peers:
     def heard(self) -> frozenset[str]:
         """Those whose letters arrive."""
         return frozenset(name for name, peer in self.living() if peer.life is not Life.NOTED)
+
+    def speaking(self, now: Moment) -> dict[str, float]:
+        """For how many seconds each has not been heard that was heard when it no longer wrote."""
+        return {
+            name: now.elapsed - peer.heard
+            for name, peer in self.living()
+            if peer.counters and peer.heard - peer.wrote >= WRITES_WITHIN - NOTES
+        }
 
     def living(self) -> list[tuple[str, Peer]]:
         return [(name, peer) for name, peer in self._peers.items() if peer.lives]

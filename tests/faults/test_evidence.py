@@ -130,3 +130,12 @@ def test_wrong_is_who_is_missing_and_who_is_too_many(evidence: Evidence) -> None
     told_offline(evidence, "bob", 32.5)
     end(evidence, 60)
     assert sorted(span for span, _ in evidence.wrong_spans()) == [(20, 20.25), (32, 32.5)]
+
+
+def test_people_may_be_shown_longer_beside_a_node_that_is_far_from_redis() -> None:
+    evidence = Evidence(LEASE, GRACE)
+    assert evidence.promise == LEASE + GRACE + 1
+    evidence.farthest = 0.2
+    assert evidence.promise == LEASE + GRACE + 1
+    evidence.farthest = 0.64
+    assert evidence.promise == pytest.approx(LEASE + GRACE + 1.78)

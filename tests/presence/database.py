@@ -67,6 +67,12 @@ class Database:
         self.ended: set[str] = set()
         self.book = Book()
 
+    def note_signs(self, speaking: Mapping[str, float], now: float) -> None:
+        for name, seconds in speaking.items():
+            node = self.nodes.get(name)
+            if node is not None and not node.stopped:
+                node.wrote_at = max(node.wrote_at, now - seconds)
+
     def write(
         self, name: str, record: Record, now: float, heeded: int, *, stopped: bool = False
     ) -> bool:

@@ -490,6 +490,7 @@ class Host:
         if not database.write(self.node.name, record, now, heeded, stopped=stopped):
             record = self.node.take_record(self.now, whole=True)
             database.write_anew(self.node.name, record, now, heeded)
+        database.note_signs(self.node.peers.speaking(self.now), now)
         self._counter_known = True
 
     def read_endings(self) -> None:

@@ -217,6 +217,25 @@ def test_who_logs_in_anew_at_another_node_without_redis_stays() -> None:
     assert told(judge) == [["online"]] * 3
 
 
+def test_a_node_that_starts_knows_that_another_one_spoke_when_it_could_not_write() -> None:
+    world, judge = short()
+    world.connect(2, "alice")
+    world.wait(2)
+    world.database.works = False
+    world.wait(3.4)
+    world.pause(2)
+    world.wait(0.1)
+    world.database.works = True
+    world.kill(1)
+    world.wait(2.4)
+    world.start(1)
+    assert world.wait_for(lambda: "alice" in world.here(1), at_most=0.5) < 0.5
+    world.wait(0.2)
+    assert "alice" in world.here(1)
+    world.resume(2)
+    judge.settle()
+
+
 # Nobody is shown beyond what is promised
 
 

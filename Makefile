@@ -104,7 +104,7 @@ model: .venv/.done-test
 # One of them: make mutants ARGS='presence_server.presence.roster*'; then: .venv/bin/mutmut browse
 mutants: .venv/.done-test
 	@$(BIN)/python -m pip install $(HASHED) -r requirements-mutants.txt
-	MODEL_SHARE=0.02 $(BIN)/python -m mutmut run --max-children 2 $(ARGS)
+	MODEL_SHARE=0.02 $(BIN)/python -m testing.mutation_trial $(ARGS)
 	@$(BIN)/python -m testing.mutation_score
 
 # The pictures of the README.

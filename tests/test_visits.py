@@ -14,7 +14,7 @@ from presence_server import cli
 from presence_server.apps import register
 from presence_server.apps.register import AppSettings
 from presence_server.keys import APPS, DATABASE
-from presence_server.presence.visits import Visit, Visits
+from presence_server.presence.visits import Visit
 from presence_server.visits import Asked, find
 from testing.app_client import AppClient
 from testing.processes import ServerProcess
@@ -258,24 +258,3 @@ def test_times_that_cannot_be(tmp_path: Any, capsys: pytest.CaptureFixture[str])
     ):
         assert cli.main(["visits", *arguments, database]) == 1
         assert words in capsys.readouterr().err
-
-
-def test_the_next_to_write_goes_on_with_what_was_written() -> None:
-    following = Visits(began=10)
-    following.see("1/doc", "alice", 0, True, 100)
-    following.see("1/doc", "bob", 0, True, 101)
-    following.see("1/doc", "bob", 0, False, 102)
-    written = [Visit("1/doc", "alice", 0, 90), Visit("1/doc", "carol", 0, 80)]
-    following.go_on(written, known_until=99)
-    bob, carol = Visit("1/doc", "bob", 0, 101, 102), Visit("1/doc", "carol", 0, 80, 99)
-    assert following.take() == [bob, carol]
-    following.see("1/doc", "alice", 0, False, 103)
-    assert following.take() == [Visit("1/doc", "alice", 0, 90, 103)]
-
-
-def test_what_was_written_by_a_clock_that_is_ahead_ends() -> None:
-    following = Visits(began=10)
-    following.see("1/doc", "alice", 0, True, 100)
-    following.see("1/doc", "alice", 0, False, 102)
-    following.go_on([Visit("1/doc", "alice", 0, 700)], known_until=99)
-    assert following.take() == [Visit("1/doc", "alice", 0, 700, 700)]

@@ -19,6 +19,7 @@ from presence_server.presence.letters import (
     Part,
     People,
     Said,
+    Words,
 )
 from presence_server.presence.messages import (
     DataMessage,
@@ -53,6 +54,7 @@ PEOPLE = People(
         Part(NODE, 7, 1, 0, 3, 1800000000, PEOPLE, {OTHER: 3}),
         Goodbye(NODE),
         Ended(NODE),
+        Words(NODE, "7/doc:42", "carol", {"type": "data", "data": {"x": 1}}),
     ],
     ids=lambda letter: type(letter).__name__,
 )
@@ -119,67 +121,165 @@ def choices(choice: Any) -> dict[str, Any]:
     return BATCH | {"people": [{}, {"0": {"alice": choice}}]}
 
 
+# What is wrong is in one place each, and all else as it should be.
+HERE = ["alice", 1, "online", 1, 0, None, 0, 0, {}]
+CHOICE = [1, 1, "busy", "", None, "", None, 1]
+
+
+def put(fields: list[Any], place: int, value: Any) -> list[Any]:
+    return [*fields[:place], value, *fields[place + 1 :]]
+
+
 @pytest.mark.parametrize(
-    "fields",
+    ("why", "some"),
     [
-        {},
-        {"kind": "dance", "node": NODE},
-        {"kind": ["beat"], "node": NODE},
-        {"kind": "ask"},
-        {"kind": "ask", "node": "0123"},
-        {"kind": "ask", "node": NODE + "\n"},
-        {"kind": "ask", "node": NODE.upper()},
-        {"kind": "ask", "node": [NODE]},
-        BEAT | {"sequence": -1},
-        BEAT | {"sequence": True},
-        BEAT | {"sequence": 1.0},
-        BEAT | {"sequence": 2**53},
-        BEAT | {"mark": "now"},
-        BEAT | {"mark": None},
-        BEAT | {"mark": 1.5},
-        BEAT | {"asks": 1},
-        BEAT | {"unix": None},
-        BEAT | {"heard": []},
-        BEAT | {"heard": {"0123": 1}},
-        BEAT | {"heard": {NODE: "1"}},
-        BEAT | {"heard": {f"{number:016x}": 1 for number in range(1001)}},
-        BATCH | {"people": None},
-        BATCH | {"people": [{}, {}, {}]},
-        BATCH | {"people": [[], {}]},
-        BATCH | {"people": [{"": []}, {}]},
-        BATCH | {"people": [{"x" * 161: {}}, {}]},
-        BATCH | {"people": [{"7/\u00fc": {}}, {}]},
-        BATCH | {"people": [{}, {"x": {}}]},
-        BATCH | {"people": [{}, {"-1": {}}]},
-        states(**{"": ["alice", 1, "online", 1]}),
-        states(**{"a" * 161: ["alice", 1, "online", 1]}),
-        states(**{"a\nb": ["alice", 1, "online", 1]}),
-        states(s=["", 1, "online", 1]),
-        states(s=["\ud800", 1, "online", 1]),
-        states(s=["alice", 1, "offline", 1]),
-        states(s=["alice", 1, ["online"], 1]),
-        states(s=["alice", 1, "online"]),
-        states(s=["alice", -1, "online", 1]),
-        states(s=["alice", 1, "online", -1]),
-        states(s=["alice", 1, "online", 1, "2", 0, 0, {}]),
-        states(s=["alice", 1, "online", 1, 1e300, 0, 0, {}]),
-        states(s=["alice", 1, "online", 1, None, 0, 0, []]),
-        states(s="online"),
-        states(s={}),
-        choices(17),
-        choices([1, 1, "busy", "", None]),
-        choices([1, 1, "offline", "", None, 1]),
-        choices([1, 1, "busy", None, None, 1]),
-        choices([1, 1, "busy", "", "noon", 1]),
-        choices([1, -1, "busy", "", None, 1]),
-        choices([1, 1, "busy", "", None, -1]),
-        PART | {"parts": 0},
-        PART | {"parts": 10**9},
+        (
+            "of no known kind",
+            [{}, {"kind": "dance", "node": NODE}, {"kind": ["beat"], "node": NODE}],
+        ),
+        (
+            "not a node's id",
+            [
+                {"kind": "ask"},
+                {"kind": "ask", "node": "0123"},
+                {"kind": "ask", "node": NODE + "\n"},
+                {"kind": "ask", "node": NODE.upper()},
+                {"kind": "ask", "node": [NODE]},
+                BEAT | {"heard": {"0123": 1}},
+            ],
+        ),
+        (
+            "not a whole number",
+            [
+                BEAT | {"sequence": -1},
+                BEAT | {"sequence": True},
+                BEAT | {"sequence": 1.0},
+                BEAT | {"sequence": 2**53},
+                BEAT | {"mark": "now"},
+                BEAT | {"mark": None},
+                BEAT | {"mark": 1.5},
+                BEAT | {"unix": None},
+                BEAT | {"heard": {NODE: "1"}},
+                states(s="online"),
+                states(s={}),
+                *(states(s=put(HERE, place, -1)) for place in (1, 3, 4, 6, 7)),
+                *(choices(put(CHOICE, place, -1)) for place in (0, 1, 4, 6, 7)),
+                choices(put(CHOICE, 4, "noon")),
+            ],
+        ),
+        ("neither true nor false", [BEAT | {"asks": 1}]),
+        (
+            "not marks",
+            [
+                BEAT | {"heard": []},
+                BEAT | {"heard": {f"{number:016x}": 1 for number in range(1001)}},
+            ],
+        ),
+        ("not people", [BATCH | {"people": None}, BATCH | {"people": [{}, {}, {}]}]),
+        (
+            "not an object",
+            [
+                BATCH | {"people": [[], {}]},
+                BATCH | {"people": [{"": []}, {}]},
+                states(s=put(HERE, 8, [])),
+                {"kind": "words", "node": NODE, "room": "7/a", "user": "u", "words": []},
+            ],
+        ),
+        (
+            "not a room",
+            [
+                BATCH | {"people": [{"x" * 161: {}}, {}]},
+                BATCH | {"people": [{"7/\u00fc": {}}, {}]},
+                BATCH | {"people": [{"7/\n": {}}, {}]},
+            ],
+        ),
+        (
+            "not an app",
+            [
+                BATCH | {"people": [{}, {app: {}}]}
+                for app in ("x", "-1", "", "\u0663", "1" * 16)
+            ],
+        ),
+        (
+            "not a name",
+            [
+                *(states(**{tag: HERE}) for tag in ("", "a" * 161, "a\nb")),
+                *(states(s=put(HERE, 0, name)) for name in ("", "\ud800", 1)),
+            ],
+        ),
+        (
+            "not the state of a session",
+            [
+                states(s=put(HERE, 2, "offline")),
+                states(s=put(HERE, 2, ["online"])),
+                *(states(s=HERE[:length]) for length in (0, 3, 6, 7, 8)),
+                states(s=[*HERE, 0]),
+            ],
+        ),
+        (
+            "not a number of seconds",
+            [states(s=put(HERE, 5, seconds)) for seconds in ("2", True, 1e300, -(2**53))],
+        ),
+        (
+            "not a choice",
+            [
+                choices(17),
+                choices(CHOICE[:-1]),
+                choices([*CHOICE, 1]),
+                choices(put(CHOICE, 2, "offline")),
+                choices(put(CHOICE, 3, None)),
+                choices(put(CHOICE, 5, None)),
+            ],
+        ),
+        ("not a number of parts", [PART | {"parts": 0}, PART | {"parts": 10_001}]),
     ],
 )
-def test_what_is_not_exactly_a_letter_is_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(MessageError):
-        parse_letter(json.dumps(fields))
+def test_what_is_not_exactly_a_letter_is_refused(why: str, some: list[dict[str, Any]]) -> None:
+    for fields in some:
+        with pytest.raises(MessageError) as refused:
+            parse_letter(json.dumps(fields))
+        assert str(refused.value) == why, fields
+
+
+def test_the_longest_and_the_most_that_may_be_are_read() -> None:
+    longest = {"heard": {f"{number:016x}": 2**53 - 1 for number in range(1000)}}
+    assert parse_letter(json.dumps(BEAT | longest)) == Beat(NODE, 1, 1, 1, False, longest["heard"])
+    states = {"x" * 160: {"t" * 160: [*put(HERE, 0, "n" * 160)[:4], 7]}}
+    people = {"people": [states, {"1" * 15: {"alice": CHOICE}}]}
+    said = Said("n" * 160, 1, "online", 1, came=7)
+    chosen = {int("1" * 15): {"alice": Choice(1, 1, "busy", since=1)}}
+    assert parse_letter(json.dumps(PART | people | {"parts": 10_000})) == Part(
+        NODE, 1, 1, 0, 10_000, 1, People({"x" * 160: {"t" * 160: said}}, chosen)
+    )
+    text = json.dumps({"kind": "ask", "node": NODE, "padding": ""})
+    padded = text.replace('""', '"%s"' % ("x" * (LONGEST_LETTER - len(text))))
+    assert len(padded) == LONGEST_LETTER and parse_letter(padded) == Ask(NODE)
+    with pytest.raises(MessageError, match="^the letter is too long$"):
+        parse_letter(padded + " ")
+
+
+def test_seconds_of_rest_may_be_whole_broken_or_below_nothing() -> None:
+    for seconds in (2, 2.5, -1, 0):
+        letter = parse_letter(json.dumps(states(s=put(HERE, 5, seconds))))
+        assert isinstance(letter, Batch)
+        said = letter.people.states[""]["s"]
+        assert isinstance(said, Said) and said.resting == seconds
+
+
+def test_a_letter_says_no_more_than_it_must() -> None:
+    """Most are here with nothing beside their status, since they came."""
+
+    def written(**more: Any) -> list[Any]:
+        said = Said("alice", 1, "online", 100)._replace(**more)
+        people = json.loads(encode_letter(Batch(NODE, 1, 1, 1, People({"": {"s": said}}, {}))))
+        found: list[Any] = people["people"][0][""]["s"]
+        return found
+
+    assert written() == ["alice", 1, "online", 100] == written(came=100)
+    assert written(came=90) == ["alice", 1, "online", 100, 90]
+    assert written(resting=2.347, left=98) == ["alice", 1, "online", 100, 0, 2.35, 98, 0, {}]
+    assert written(order=3, came=90) == ["alice", 1, "online", 100, 90, None, 0, 3, {}]
+    assert written(about={"a": 1})[5:] == [None, 0, 0, {"a": 1}]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from presence_server.presence.choices import Choice
 from presence_server.presence.messages import (
     DataMessage,
     LeaveMessage,
@@ -14,8 +15,10 @@ from presence_server.presence.messages import (
     encode_alive,
     encode_bye,
     encode_changes,
+    encode_choice,
     encode_count,
     encode_degraded,
+    encode_expiring,
     encode_own,
     encode_snapshot,
     encode_tutorial,
@@ -72,6 +75,54 @@ def test_changes_tell_only_of_those_of_whom_something_else_is_known_now() -> Non
     assert json.loads(encode_changes("n.9", changes, 9))["about"] == left_behind
 
 
+def test_it_is_told_when_a_stay_began_if_that_is_longer_ago_than_how_somebody_is() -> None:
+    people = {
+        "alice": Person("away", 105, 1, 1, here=100),
+        "bob": Person("online", 105, 2, 2, here=105),
+        "carol": Person("busy", 105, 3, 3, here=1),
+        "dave": Person("online", 105, 4, 4),
+    }
+    began = {"alice": 100, "carol": 1}
+    assert json.loads(encode_snapshot("n.4", 20, people))["here"] == began
+    changes = [*people.items(), ("erin", Person("offline", 105, 5, 5, here=100))]
+    assert json.loads(encode_changes("n.5", changes, 0))["here"] == began
+    assert "here" not in json.loads(encode_snapshot("n.4", 20, {"bob": people["bob"]}))
+
+
+def test_of_some_it_is_not_told_since_when_they_are_offline() -> None:
+    changes = [
+        ("alice", Person("offline", 105, 1, 1, hides_since=True)),
+        # Of somebody who was never here a profile alone is told, and that there is none.
+        ("bob", Person("offline", 0, 2, 0, {"name": "Bob"}, 2)),
+        ("carol", Person("offline", 0, 3, 0, {}, 3)),
+    ]
+    told = json.loads(encode_changes("n.3", changes, 0))
+    assert told["offline"] == {"alice": 0}
+    assert told["about"] == {"bob": {"name": "Bob"}, "carol": {}}
+
+
+def test_of_very_many_nobody_is_left_out() -> None:
+    about = {"text": "here"}
+    here = {f"user{n}": Person("away", 100 + n, 1, 1, about, 1, here=50) for n in range(1_201)}
+    told = json.loads(encode_snapshot("n.1", 20, here))
+    assert told["away"] == {name: person.since for name, person in here.items()}
+    assert told["here"] == dict.fromkeys(here, 50) and told["about"] == dict.fromkeys(here, about)
+
+
+def test_a_choice_as_its_user_is_told_of_it() -> None:
+    assert json.loads(encode_choice(None)) == {"type": "choice"}
+    assert json.loads(encode_choice(Choice(1, 2, "busy", "lunch", 200))) == {
+        "type": "choice",
+        "status": "busy",
+        "text": "lunch",
+        "until": 200,
+    }
+    assert json.loads(encode_choice(Choice(1, 2, None, "back"))) == {
+        "type": "choice",
+        "text": "back",
+    }
+
+
 def test_a_person_takes_at_most_40_bytes_of_a_snapshot() -> None:
     names = [f"user{number:08}" for number in range(1000)]
     here = {name: Person("online", 1_795_420_800, 1, 1) for name in names}
@@ -86,6 +137,7 @@ def test_small_messages() -> None:
     assert encode_count(counts) == '{"type":"count","online":3,"busy":0,"away":1}'
     assert encode_bye("too_slow", None) == '{"type":"bye","reason":"too_slow"}'
     assert json.loads(encode_bye("restarting", 2.14))["retry_after"] == 2.1
+    assert encode_expiring(60) == '{"type":"expiring","in":60}'
 
 
 def test_the_tutorials_own_words() -> None:
@@ -110,6 +162,9 @@ def test_a_choice_may_have_words_and_an_end() -> None:
             type="status", status=status, scope="user", text=text, until=NOW + MONTH
         )
         assert message == StatusMessage(status, True, text, NOW + MONTH)
+    assert parsed(type="status", status="busy", scope="user", text="", until=0) == StatusMessage(
+        "busy", True, "", 0
+    )
     # A family, which takes seven code points.
     family = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
     message = parsed(type="status", status="busy", scope="user", text=family)
@@ -129,6 +184,8 @@ def test_whom_a_client_watches() -> None:
     assert parsed(type="watch", users=["a", "b", "a"]) == WatchMessage(frozenset("ab"))
     assert parsed(type="watch", users=[]) == WatchMessage(frozenset())
     assert parsed(type="watch", users=None) == WatchMessage(None)
+    assert parsed(type="watch", users=None, cursor="n.1") == WatchMessage(None, "n.1")
+    assert parsed(type="watch", users=["a"], cursor="n.1") == WatchMessage(frozenset("a"), "n.1")
     users = [str(number) for number in range(500)]
     assert parsed(type="watch", users=users) == WatchMessage(frozenset(users))
 
@@ -152,49 +209,80 @@ def test_what_is_not_known_is_ignored(text: str) -> None:
     assert parse_client_message(text, NOW) is None
 
 
+_NO_TEXT = "text is longer than 100 characters, or has control ones"
+_NO_END = "until is no second within the next 30 days"
+_NO_DATA = "data is no object of at most 512 bytes"
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "why"),
     [
-        "",
-        "away",
-        "[]",
-        "null",
-        "17",
-        '"status"',
-        '{"type":"status","status":"away"',
-        '{"type":17}',
-        '{"type":"status","status":["away"]}',
-        '{"type":"status","status":"away","scope":{}}',
-        '{"type":"status","type":"status"}',
-        '{"a":{"b":1,"b":2}}',
-        '{"a":NaN}',
-        '{"a":-Infinity}',
-        '{"a":1e999}',
-        '{"a":[-1.5E+400]}',
-        "[" * 100_000,
-        '{"a":' * 2000 + "1" + "}" * 2000,
-        '{"a":' + "9" * 5000 + "}",
-        '{"type":"status","status":"busy","scope":"user","text":5}',
-        '{"type":"status","status":"busy","scope":"user","text":"' + "x" * 101 + '"}',
-        '{"type":"status","status":"busy","scope":"user","text":"a\\u0000b"}',
-        '{"type":"status","status":"busy","scope":"user","text":"\\ud800"}',
-        '{"type":"status","status":"busy","scope":"user","until":"noon"}',
-        '{"type":"status","status":"busy","scope":"user","until":true}',
-        '{"type":"status","status":"busy","scope":"user","until":1.5}',
-        '{"type":"status","status":"busy","scope":"user","until":-1}',
-        '{"type":"status","status":"busy","scope":"user","until":-1' + "0" * 30 + "}",
-        f'{{"type":"status","status":"busy","scope":"user","until":{NOW + MONTH + 1}}}',
-        '{"type":"data","data":[]}',
-        '{"type":"data","data":null}',
-        '{"type":"data","data":{"x":"' + "ü" * 252 + 'x"}}',
-        '{"type":"data","data":{"x":"\\udfff"}}',
-        '{"type":"data","data":{"x":' + "[" * 900 + "]" * 900 + "}}",
-        '{"type":"watch","users":"alice"}',
-        '{"type":"watch","users":[null]}',
-        '{"type":"watch","users":["' + '","'.join(map(str, range(501))) + '"]}',
-        '{"type":"token","token":{}}',
+        ("", "not JSON"),
+        ("away", "not JSON"),
+        ("[]", "not a JSON object"),
+        ("null", "not a JSON object"),
+        ("17", "not a JSON object"),
+        ('"status"', "not a JSON object"),
+        ('{"type":"status","status":"away"', "not JSON"),
+        ('{"type":17}', "type is not a text"),
+        ('{"type":"status","status":["away"]}', "status is not a text"),
+        ('{"type":"status","status":"away","scope":{}}', "scope is not a text"),
+        ("[" * 100_000, "not JSON"),
+        ('{"a":' * 2000 + "1" + "}" * 2000, "not JSON"),
+        ('{"a":' + "9" * 5000 + "}", "not JSON"),
+        ('{"type":"status","status":"busy","scope":"user","text":5}', "text is not a text"),
+        ('{"type":"status","status":"busy","scope":"user","text":"' + "x" * 101 + '"}', _NO_TEXT),
+        ('{"type":"status","status":"busy","scope":"user","text":"a\\u0000b"}', _NO_TEXT),
+        ('{"type":"status","status":"busy","scope":"user","text":"\\ud800"}', _NO_TEXT),
+        ('{"type":"status","status":"busy","scope":"user","until":"noon"}', _NO_END),
+        ('{"type":"status","status":"busy","scope":"user","until":true}', _NO_END),
+        ('{"type":"status","status":"busy","scope":"user","until":1.5}', _NO_END),
+        ('{"type":"status","status":"busy","scope":"user","until":-1}', _NO_END),
+        ('{"type":"status","status":"busy","scope":"user","until":-1' + "0" * 30 + "}", _NO_END),
+        (
+            f'{{"type":"status","status":"busy","scope":"user","until":{NOW + MONTH + 1}}}',
+            _NO_END,
+        ),
+        ('{"type":"data","data":[]}', _NO_DATA),
+        ('{"type":"data","data":null}', _NO_DATA),
+        ('{"type":"data","data":{"x":"' + "ü" * 252 + 'x"}}', _NO_DATA),
+        ('{"type":"data","data":{"x":"\\udfff"}}', "cannot be written down"),
+        ('{"type":"data","data":{"x":' + "[" * 900 + "]" * 900 + "}}", _NO_DATA),
+        ('{"type":"watch","users":"alice"}', "users is no list of texts"),
+        ('{"type":"watch","users":[null]}', "users is no list of texts"),
+        (
+            '{"type":"watch","users":["' + '","'.join(map(str, range(501))) + '"]}',
+            "more than 500 users",
+        ),
+        ('{"type":"watch","users":[],"cursor":1}', "cursor is not a text"),
+        ('{"type":"token","token":{}}', "token is not a text"),
     ],
 )
-def test_what_is_no_message_is_refused(text: str) -> None:
-    with pytest.raises(MessageError):
+def test_what_is_no_message_is_refused(text: str, why: str) -> None:
+    with pytest.raises(MessageError) as refused:
         parse_client_message(text, NOW)
+    assert str(refused.value) == why
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"type":"status","type":"status"}', "a field is repeated"),
+        ('{"a":{"b":1,"b":2}}', "a field is repeated"),
+        ('{"a":NaN}', "NaN is not JSON"),
+        ('{"a":-Infinity}', "-Infinity is not JSON"),
+        ('{"a":1e999}', "1e999 is too large"),
+        ('{"a":[-1.5E+400]}', "-1.5E+400 is too large"),
+        ('{"a":1' + "0" * 400 + ".5}", "1" + "0" * 19 + " is too large"),
+    ],
+)
+def test_so_is_what_only_python_would_read(text: str, why: str) -> None:
+    with pytest.raises(MessageError, match="^not JSON$") as refused:
+        parse_client_message(text, NOW)
+    assert str(refused.value.__cause__) == why
+
+
+def test_numbers_are_what_they_say() -> None:
+    assert parsed(type="data", data={"x": [0.5, -1e300, 10**300]}) == DataMessage(
+        {"x": [0.5, -1e300, 10**300]}
+    )

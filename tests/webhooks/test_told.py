@@ -139,6 +139,91 @@ def test_a_second_to_come_gives_way_to_one_that_has_been() -> None:
     assert next(told.due_changes()).since == 150
 
 
+def test_what_is_said_again_takes_the_same_second_and_nothing_an_earlier_one() -> None:
+    for here, since, expected in ((True, 95, 100), (True, 105, 100), (False, 95, 100)):
+        told = Told({("a", "u"): Said(True, 100, False)})
+        told.see("a", "u", here, since, 110)
+        assert [(c.here, c.since) for c in told.due_changes()] == [(here, expected)]
+    # As far ahead as clocks may be it stays, and not a second more.
+    for before, expected in ((170, 170), (171, 105)):
+        told = Told({("a", "u"): Said(True, before, True)})
+        told.see("a", "u", False, 105, 110)
+        assert [c.since for c in told.due_changes()] == [expected]
+
+
+def test_who_is_not_in_a_room_any_more_has_left_it() -> None:
+    told = Told({("a", user): Said(True, 90, True) for user in USERS})
+    told.see("a", "x", True, 95, 95)
+    told.see_all("a", {"u": 90, "y": 99}, {"v": 97}, 100)
+    changes = {c.user: (c.here, c.since, c.noticed) for c in told.due_changes()}
+    assert changes == {"v": (False, 97, 100), "w": (False, 100, 100), "y": (True, 99, 100)}
+    assert told.due == 3 and told.due_since == 100 and told.rooms() == ["a"]
+    told.see_all("b", {}, {}, 100)
+    assert told.due == 3
+
+
+def test_nothing_is_said_of_those_who_came_and_left_before_anybody_was_told() -> None:
+    said = {("a", "u"): Said(True, 90, True), ("a", "v"): Said(False, 90, True)}
+    told = Told(said | {("a", "w"): Said(False, 90, False)})
+    for user, here in (("u", False), ("v", True), ("w", True), ("x", True), ("y", True)):
+        told.see("a", user, here, 95, 95)
+    told.withdraw("b", ())
+    assert told.due == 5
+    told.withdraw("a", ["y"])
+    assert {change.user for change in told.due_changes()} == {"u", "w", "y"}
+    told.withdraw("a", [])
+    assert {change.user for change in told.due_changes()} == {"u", "w"}
+
+
+def test_rooms_are_occupied_and_vacated_once_that_is_sure() -> None:
+    told = Told({("a", "u"): Said(True, 90, True), ("b", "v"): Said(True, 90, False)})
+    for room, user, here in (("a", "u", False), ("b", "v", False), ("c", "w", True)):
+        told.see(room, user, here, 100, 100)
+    message = tell(told)
+    assert message.counts == {"a": 0, "b": 0, "c": 1}
+    assert (message.occupied, message.vacated) == (("c",), ("a", "b"))
+    # It was not acknowledged: it is said again, with what that may have left open.
+    for room, user, here in (("a", "u", False), ("b", "v", False), ("c", "w", True)):
+        told.see(room, user, here, 100, 101)
+    again = tell(told)
+    assert (again.counts, again.occupied, again.vacated) == (message.counts, ("c",), ("a", "b"))
+    told.acknowledge(again.changes)
+    assert told.due == 0
+    told.see("c", "x", True, 102, 102)
+    last = tell(told)
+    assert (last.occupied, last.vacated, last.counts) == ((), (), {"c": 2})
+
+
+def test_what_is_to_be_said_is_another_once_more_has_happened() -> None:
+    told = Told({})
+    told.see("a", "u", True, 100, 100)
+    told.see("a", "v", True, 101, 101)
+    first, other = told.due_changes()
+    assert told.is_due(first) and told.due_since == 100
+    told.take([first])
+    told.see("a", "u", False, 105, 105)
+    assert not told.is_due(first)
+    told.acknowledge([first])
+    assert [(c.user, c.here) for c in told.due_changes()] == [("u", False), ("v", True)]
+    told.acknowledge([other])
+    assert [c.user for c in told.due_changes()] == ["u"]
+
+
+def test_who_left_long_ago_is_forgotten_once_that_is_surely_known() -> None:
+    said = {
+        ("a", "u"): Said(False, 99, True),
+        ("b", "u"): Said(False, 100, True),
+        ("c", "u"): Said(False, 99, False),
+        ("d", "u"): Said(True, 99, True),
+        ("d", "v"): Said(False, 99, True),
+    }
+    told = Told(said)
+    told.forget_gone(100)
+    assert told.rooms() == ["b", "c", "d"]
+    told.see_all("d", {}, {}, 110)
+    assert [change.user for change in told.due_changes()] == ["u"]
+
+
 def test_counts_are_those_that_the_receiver_has_afterwards() -> None:
     told = Told({("a", "x"): Said(True, 1, True)})
     for user in USERS:

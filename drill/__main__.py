@@ -68,7 +68,7 @@ async def _drill(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m drill", description=__doc__)
-    parser.add_argument("only", nargs="*", help="names of faults, such as F1 (default: all)")
+    parser.add_argument("only", nargs="*", help="names such as F1, or T for all of T (default: all)")
     parser.add_argument("--pairs", type=int, default=4, help="so many random pairs of faults")
     parser.add_argument("--triples", type=int, default=4, help="so many random triples")
     parser.add_argument("--seed", type=int, default=1, help="that of the first of both")
@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _is_named(fault: Fault, names: Sequence[str]) -> bool:
-    return fault.name in names or fault.name.partition("/")[0] in names
+    return not {fault.name, fault.name.partition("/")[0], fault.name[0]}.isdisjoint(names)
 
 
 def _end_what_is_left() -> None:

@@ -120,7 +120,7 @@ async def test_nothing_that_was_started_outlives_a_drill_that_is_ended(tmp_path:
             # Two sites, each with a Redis: a server is only starting.
             while len(started) < 3:
                 started = set(process.children(recursive=True))
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.1)
         for number in (signal.SIGTERM, signal.SIGINT):
             drill.send_signal(number)
         async with asyncio.timeout(STARTED_WITHIN):

@@ -23,16 +23,16 @@ from presence_server.live.farewells import (
 )
 from presence_server.live.hub import Hub
 from presence_server.live.wire import EventStreamWire
-from presence_server.presence.members import Who
-from presence_server.presence.messages import (
+from presence_server.presence.client_messages import (
     ClientMessage,
     DataMessage,
     LeaveMessage,
-    MessageError,
     StatusMessage,
     TokenMessage,
     WatchMessage,
 )
+from presence_server.presence.members import Who
+from presence_server.presence.objects import MessageError
 from presence_server.presence.room import session_of
 from presence_server.presence.states import Status
 

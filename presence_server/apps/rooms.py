@@ -9,10 +9,10 @@ from typing import Any
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.presence.choices import Choice
+from presence_server.presence.client_messages import StatusMessage
 from presence_server.presence.commands import Command
 from presence_server.presence.members import Who
 from presence_server.presence.merging import ISSUED, newest_about
-from presence_server.presence.messages import StatusMessage
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import OWN
 from presence_server.presence.room import CLAIM, LOBBY, Room

@@ -4,12 +4,8 @@ then from node to node, for their line may be at another one than the request.""
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from presence_server.presence.messages import (
-    DataMessage,
-    MessageError,
-    StatusMessage,
-    parse_client_fields,
-)
+from presence_server.presence.client_messages import DataMessage, StatusMessage, parse_client_fields
+from presence_server.presence.objects import MessageError
 
 LONGEST_LINE_NAME = 64
 

@@ -11,7 +11,7 @@ from jwt import InvalidTokenError, PyJWS
 from jwt import encode as encode_jwt
 
 from presence_server.apps.permissions import Permissions
-from presence_server.presence.messages import MessageError, parse_object
+from presence_server.presence.objects import MessageError, parse_object
 
 ALGORITHM = "HS256"
 AUDIENCE = "presence"

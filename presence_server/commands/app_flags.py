@@ -12,7 +12,7 @@ from presence_server.apps.register import AppSettings
 from presence_server.apps.settings import read_grace, read_origin, read_visits, read_webhook
 from presence_server.apps.tokens import LONGEST_LIFE
 from presence_server.commands.database import Refused, printable
-from presence_server.presence.messages import MessageError, parse_object
+from presence_server.presence.objects import MessageError, parse_object
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from presence_server.apps.register import AppSettings
 from presence_server.apps.rooms import AppRooms
 from presence_server.apps.tokens import SigningKey
 from presence_server.keys import APPS, CONFIG, DATABASE, KEYRING, ROOMS
-from presence_server.presence.messages import StatusMessage
+from presence_server.presence.client_messages import StatusMessage
 from presence_server.web.rendering import render
 
 PATH = "/elements/"

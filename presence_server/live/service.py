@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from presence_server.background import Background
 from presence_server.live.arrivals import Arrivals
@@ -11,6 +11,7 @@ from presence_server.live.clock import Clock, moment
 from presence_server.live.feed import Feeds
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
+from presence_server.presence.client_messages import StatusMessage
 from presence_server.presence.commands import (
     Breathe,
     Hear,
@@ -24,14 +25,15 @@ from presence_server.presence.commands import (
 )
 from presence_server.presence.cursors import Cover
 from presence_server.presence.members import Who
-from presence_server.presence.messages import MessageError, StatusMessage
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.objects import MessageError
 from presence_server.presence.profiles import Profile
 from presence_server.presence.records import Notes, Record, Stay
 from presence_server.presence.room import Room, app_of
 from presence_server.presence.states import Person, Status
 from presence_server.presence.timing import TICK
+from presence_server.relay import Relay
 
 # How long a node that starts listens for what the others say before it lets anybody in.
 _FIRST_ANSWERS = 0.3
@@ -40,42 +42,8 @@ _LONGEST_SETTLING = 3.0
 _SPREAD = 3.0
 # Ended sessions are remembered so long, for upgrades that were under way; in seconds.
 _ENDED_MEMORY = 60.0
+
 log = logging.getLogger(__name__)
-
-
-class Relay(Protocol):
-    """What presence needs of a relay; see presence_server.relay."""
-
-    @property
-    def sent(self) -> int: ...
-
-    @property
-    def received(self) -> int: ...
-
-    @property
-    def dropped(self) -> int: ...
-
-    @property
-    def forged(self) -> int: ...
-
-    @property
-    def repeated(self) -> int: ...
-
-    @property
-    def resubscribed(self) -> int: ...
-
-    def send(self, text: str, to: str | None = None) -> None: ...
-
-    def resubscribe(self) -> None: ...
-
-    async def run(
-        self,
-        deliver: Callable[[str], None],
-        subscribed: Callable[[], None],
-        lost: Callable[[], None],
-    ) -> None: ...
-
-    async def flush(self, timeout: float) -> None: ...
 
 
 class PresenceService:

@@ -16,7 +16,8 @@ from presence_server.presence.deadlines import Deadlines
 from presence_server.presence.entries import Source
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.moment import Moment
-from presence_server.presence.peers import Life, Peer, Peers
+from presence_server.presence.peer import Life, Peer
+from presence_server.presence.peers import Peers
 from presence_server.presence.records import OWN
 from presence_server.presence.timing import (
     ARRIVAL_WAITS,

@@ -8,7 +8,8 @@ from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.letters import Said, States
 from presence_server.presence.moment import Moment
 from presence_server.presence.others import Others
-from presence_server.presence.peers import Life, Peer, Peers
+from presence_server.presence.peer import Life, Peer
+from presence_server.presence.peers import Peers
 from presence_server.presence.records import Notes, Stay
 from presence_server.presence.room import tag_of
 from presence_server.presence.timing import Timing

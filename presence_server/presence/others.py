@@ -18,7 +18,8 @@ from presence_server.presence.letters import (
     States,
 )
 from presence_server.presence.moment import Moment
-from presence_server.presence.peers import Life, Peer, Peers
+from presence_server.presence.peer import Life, Peer
+from presence_server.presence.peers import Peers
 from presence_server.presence.records import OWN
 from presence_server.presence.room import is_claim, tag_of
 from presence_server.presence.rooms import Rooms

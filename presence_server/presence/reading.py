@@ -22,7 +22,7 @@ from presence_server.presence.letters import (
     Said,
     Words,
 )
-from presence_server.presence.messages import MessageError, parse_object
+from presence_server.presence.objects import MessageError, parse_object
 from presence_server.presence.states import PRECEDENCE, Status
 
 _MOST_PARTS = 10_000

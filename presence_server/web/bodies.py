@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from presence_server.presence.messages import MessageError, parse_object
+from presence_server.presence.objects import MessageError, parse_object
 from presence_server.web.problems import Problem
 from presence_server.web.turnstile import TURNSTILE
 

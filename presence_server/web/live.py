@@ -9,7 +9,7 @@ from presence_server.keys import CONFIG, IDENTITY, METRICS, PRESENCE, SEATS
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
 from presence_server.live.farewells import SESSION_ENDED
 from presence_server.live.observer import Observer
-from presence_server.presence.messages import ClientMessage, StatusMessage, WatchMessage
+from presence_server.presence.client_messages import ClientMessage, StatusMessage, WatchMessage
 from presence_server.presence.states import Status
 from presence_server.web.hosts import has_our_origin
 from presence_server.web.proxies import client_address

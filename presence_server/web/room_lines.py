@@ -17,7 +17,7 @@ from presence_server.live.dialects import PRESENCE_V1
 from presence_server.live.farewells import FULL, NOT_ALLOWED, Farewell
 from presence_server.live.observer import Observer
 from presence_server.live.wire import Wire
-from presence_server.presence.messages import ClientMessage
+from presence_server.presence.client_messages import ClientMessage
 from presence_server.presence.room import session_of
 from presence_server.presence.states import Status
 from presence_server.web.bearers import identify_line

@@ -10,7 +10,7 @@ from aiohttp import web
 from presence_server.apps.register import App
 from presence_server.apps.saying import read_said
 from presence_server.keys import LINES, ROOMS
-from presence_server.presence.messages import MessageError
+from presence_server.presence.objects import MessageError
 from presence_server.presence.states import Person
 from presence_server.web.bearers import identify, identify_user, wants_events
 from presence_server.web.bodies import read_json

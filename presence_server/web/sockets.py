@@ -15,12 +15,9 @@ from presence_server.live.farewells import BINARY, NO_MESSAGE, TOO_MUCH
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
 from presence_server.live.wire import WebSocketWire
-from presence_server.presence.messages import (
-    SUBPROTOCOL,
-    ClientMessage,
-    MessageError,
-    parse_client_message,
-)
+from presence_server.presence.client_messages import ClientMessage, parse_client_message
+from presence_server.presence.messages import SUBPROTOCOL
+from presence_server.presence.objects import MessageError
 from presence_server.web.arrivals import Arrivals
 from presence_server.web.connection import Connection
 

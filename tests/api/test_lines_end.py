@@ -7,7 +7,7 @@ from aiohttp.test_utils import TestServer
 
 from presence_server.apps import register
 from presence_server.keys import APPS, DATABASE, KEYRING, ROOMS, STORE
-from presence_server.presence.messages import StatusMessage
+from presence_server.presence.client_messages import StatusMessage
 from testing.app_client import AppClient
 from testing.visitor import Message
 from tests.api.conftest import AT_ONCE, AddApp

@@ -11,7 +11,7 @@ from presence_server.presence.letters import Batch, Beat, Goodbye, Letter, Part,
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
-from presence_server.presence.peers import Life
+from presence_server.presence.peer import Life
 from presence_server.presence.reading import parse_letter
 from presence_server.presence.records import OWN, Changes, Notes, Stay
 from presence_server.presence.states import Status

@@ -8,6 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from presence_server.presence.choices import Choice
+from presence_server.presence.client_messages import (
+    DataMessage,
+    StatusMessage,
+    parse_client_message,
+)
 from presence_server.presence.letters import (
     LONGEST_LETTER,
     Ask,
@@ -21,12 +26,7 @@ from presence_server.presence.letters import (
     Said,
     Words,
 )
-from presence_server.presence.messages import (
-    DataMessage,
-    MessageError,
-    StatusMessage,
-    parse_client_message,
-)
+from presence_server.presence.objects import MessageError
 from presence_server.presence.reading import parse_letter
 from presence_server.presence.writing import cut, encode_letter
 

@@ -5,13 +5,15 @@ import json
 import pytest
 
 from presence_server.presence.choices import Choice
-from presence_server.presence.messages import (
+from presence_server.presence.client_messages import (
     DataMessage,
     LeaveMessage,
-    MessageError,
     StatusMessage,
     TokenMessage,
     WatchMessage,
+    parse_client_message,
+)
+from presence_server.presence.messages import (
     encode_alive,
     encode_bye,
     encode_changes,
@@ -22,8 +24,8 @@ from presence_server.presence.messages import (
     encode_own,
     encode_snapshot,
     encode_tutorial,
-    parse_client_message,
 )
+from presence_server.presence.objects import MessageError
 from presence_server.presence.states import Person
 
 NOW = 1_800_000_000

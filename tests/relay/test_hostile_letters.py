@@ -15,7 +15,7 @@ from presence_server import relay
 from presence_server.accounts.keyring import open_keyring
 from presence_server.presence.choices import Choice
 from presence_server.presence.letters import Ask, Batch, Beat, Ended, Goodbye, Part, People, Said
-from presence_server.presence.messages import MessageError
+from presence_server.presence.objects import MessageError
 from presence_server.presence.reading import parse_letter
 from presence_server.presence.writing import encode_letter
 from presence_server.relay.door import Door

@@ -1,0 +1,201 @@
+"""One other node: whether it lives, how far it has been heard, and what it has confirmed."""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from presence_server.presence.letters import Batch, Beat, Part, People
+from presence_server.presence.moment import Moment
+from presence_server.presence.records import Changes, Stay
+from presence_server.presence.timing import CLOCK_SET
+
+# Marks whose place among the letters is known; the least time between two, in seconds.
+_MARKS = 120
+_MARKS_APART = 0.5
+
+
+class Life(Enum):
+    NEW = "heard, but it has not answered yet: letters can outlive their sender"
+    CURRENT = "all that it has said is known"
+    BEHIND = "something that it has said was missed"
+    NOTED = "not heard on the relay; it goes on writing to the database"
+    SILENT = "neither heard nor writing for a lease: its people are in their grace"
+    LEFT = "it said goodbye: its people are in their grace"
+
+
+@dataclass
+class Noted:
+    """What was read of a node's stays, by room and session: all (`whole`), or what has changed;
+    None: it is gone."""
+
+    stays: dict[tuple[str, str], Stay | None]
+    whole: bool
+
+
+_LIVING = (Life.NEW, Life.CURRENT, Life.BEHIND, Life.NOTED)
+
+
+class Peer:
+    """One other node. Times are of the reader's clock."""
+
+    def __init__(self, life: Life, now: Moment) -> None:
+        self.life = life
+        # Since when it is known; whether by its own word, which comes before its people.
+        self.began = now.elapsed
+        self.introduced_itself = life is Life.NEW
+        self.heard = now.elapsed if life is Life.NEW else -math.inf
+        # Its last known write to the database.
+        self.wrote = -math.inf if life is Life.NEW else now.elapsed
+        # The newest batch that is known.
+        self.sequence = -1
+        # When it was asked for all that it knows, and by which mark an answer is known.
+        self.asked: float | None = None
+        self.asked_mark = 0
+        self.collecting: tuple[int, int] | None = None
+        self.parts: dict[int, People] = {}
+        # What it knew by then has been heard; has been read; and has been read and taken in.
+        self.confirmed_at = -math.inf
+        self.written_at = -math.inf
+        self.believed_at = -math.inf
+        # Its newest mark, and whether it waits for that to be confirmed.
+        self.mark = 0
+        self.asks = False
+        # The newest marks of other nodes that it has heard.
+        self.marks_heard: Mapping[str, int] = {}
+        # Which version was known everywhere when a mark of it came in.
+        self.versions: deque[tuple[int, int, float]] = deque(maxlen=_MARKS)
+        # By how much the clocks seemed apart when its last letters were read.
+        self._clocks: deque[int] = deque(maxlen=8)
+        # Whether it has ever said that somebody has a line there.
+        self.had_lines = False
+        # Whether it has not spoken since an outage.
+        self.unconfirmed = False
+        # When it fell silent or left, and whether all of its people are gone since.
+        self.ended = -math.inf
+        self.is_empty = False
+        # What was read of its counter, and of its stays if that is not known in its place yet.
+        self.counters: deque[tuple[float, int]] = deque(maxlen=8)
+        self.noted: Noted | None = None
+        # All that it wrote up to this counter is known, or waits in `noted`; and the next counter
+        # of which that will be so once it is confirmed what the node knew when that was read.
+        self.noted_to: int | None = None
+        self._next_noted: tuple[float, int] | None = None
+
+    @property
+    def lives(self) -> bool:
+        return self.life in _LIVING
+
+    @property
+    def known_until(self) -> float:
+        """All that it knew by then is known here."""
+        confirmed_at = self.confirmed_at if self.life is Life.CURRENT else -math.inf
+        return max(confirmed_at, self.believed_at)
+
+    @property
+    def clock(self) -> int:
+        """Seconds to add to its Unix seconds. A letter may be read late, and never early."""
+        apart = min(self._clocks, default=0)
+        return apart if abs(apart) > 2 else 0
+
+    def lateness(self, unix: int, now: Moment) -> int:
+        """For how many seconds at least a letter was on its way: of whole seconds, by two clocks
+        that need not begin them together, two may be none."""
+        late = now.unix - unix - min(self._clocks, default=now.unix - unix)
+        return max(0, late - 2)
+
+    @property
+    def last_sign(self) -> float:
+        return max(self.heard, self.wrote)
+
+    def note_clock(self, unix: int, now: Moment) -> None:
+        """It said so what time it is."""
+        if self._clocks and abs(now.unix - unix - self._clocks[-1]) > CLOCK_SET:
+            self._clocks.clear()
+        self._clocks.append(now.unix - unix)
+
+    def hear_beat(self, beat: Beat, sent_at: float | None) -> None:
+        if self.life is Life.CURRENT and beat.sequence != self.sequence:
+            self.life = Life.BEHIND
+        self.mark, self.asks = max(self.mark, beat.mark), self.asks or beat.asks
+        self.marks_heard = beat.heard
+        if sent_at is not None:
+            self.confirmed_at = max(self.confirmed_at, sent_at)
+
+    def note_version(self, mark: int, version: int, now: Moment) -> None:
+        if not self.versions or now.elapsed - self.versions[-1][2] >= _MARKS_APART:
+            self.versions.append((mark, version, now.elapsed))
+
+    def hear_batch(self, batch: Batch) -> bool:
+        """Whether it is news."""
+        if self.life not in (Life.CURRENT, Life.BEHIND) or batch.sequence <= self.sequence:
+            return False
+        # A batch holds newest states, so it is right by itself even when one before it is missing.
+        if batch.sequence != self.sequence + 1:
+            self.life = Life.BEHIND
+        self.sequence = batch.sequence
+        return True
+
+    def hear_part(self, part: Part, me: str) -> People | None:
+        """All that the node has, when the last of the parts is there."""
+        if part.sequence < self.sequence or part.heard.get(me, 0) < self.asked_mark:
+            return None
+        if self.collecting != (part.number, part.parts):
+            self.collecting, self.parts = (part.number, part.parts), {}
+        self.parts[part.part] = part.people
+        if len(self.parts) < part.parts:
+            return None
+        whole = People({}, {})
+        for people in self.parts.values():
+            for room, states in people.states.items():
+                whole.states.setdefault(room, {}).update(states)
+            for app, choices in people.choices.items():
+                whole.choices.setdefault(app, {}).update(choices)
+        self.collecting, self.parts = None, {}
+        self.sequence = part.sequence
+        self.life, self.unconfirmed = Life.CURRENT, False
+        self.asked, self.asked_mark = None, 0
+        return whole
+
+    def count(self, counter: int, read_at: float, *, with_stays: bool) -> bool:
+        """Its counter was read, no sooner than `read_at`; True if it has written since the last."""
+        last = self.counters[-1] if self.counters else None
+        moved = last is not None and last[1] != counter
+        if moved and last is not None:
+            self.wrote = last[0]
+        self.counters.append((read_at, counter))
+        if with_stays:
+            # Of two writes the second began when whatever was known before was in it.
+            behind = [at for at, number in self.counters if number + 2 <= counter]
+            self.written_at = max([self.written_at, *behind])
+        return moved
+
+    def hear_instead(self, counter: int, read_at: float) -> None:
+        """Its counter was read, and what it wrote down was not, for it is heard."""
+        if self.noted is not None:
+            self.forget_notes()
+        if self._next_noted is None:
+            self._next_noted = read_at, counter
+        elif self.life is Life.CURRENT and self.confirmed_at >= self._next_noted[0]:
+            self.noted_to = self._next_noted[1]
+            self._next_noted = read_at, counter
+
+    def note_stays(self, counter: int, stays: Iterable[Stay]) -> None:
+        """All was read that it has written down."""
+        self.noted = Noted({(stay.room, stay.session): stay for stay in stays}, whole=True)
+        self.noted_to = counter
+
+    def note_changes(self, counter: int, changes: Changes | None) -> None:
+        """It was read what it has written behind `noted_to`, if anything."""
+        if self.noted_to is None:
+            return
+        self.noted_to = counter
+        if changes is not None:
+            self.noted = self.noted or Noted({}, whole=False)
+            self.noted.stays |= {(stay.room, stay.session): stay for stay in changes.here}
+            self.noted.stays |= dict.fromkeys(changes.gone)
+
+    def forget_notes(self) -> None:
+        """What it has written is not what is known."""
+        self.noted = self.noted_to = self._next_noted = None

@@ -17,19 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.load import (
-    HANDSHAKES_AT_ONCE,
-    PROBE,
-    Connected,
-    Observers,
-    Report,
-    visiting,
-    watching,
-)
+from benchmarks.load import HANDSHAKES_AT_ONCE, Connected, Observers, visiting, watching
 from testing.machine import machine
 from testing.meters import cpu_seconds, resident_bytes
 from benchmarks.peers.environments import PEERS, Peer
 from benchmarks.servers import SERVERS, Redis, Running, Server, populate, redis_server, running
+from benchmarks.sightings import PROBE, Report
 
 
 @dataclass(frozen=True, slots=True)

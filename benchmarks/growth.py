@@ -11,7 +11,8 @@ from pathlib import Path
 import redis
 
 from benchmarks.fanout import Load, Stage, rest
-from benchmarks.load import PROBE, Observers, Probes, visiting, watching
+from benchmarks.load import Observers, Probes, visiting, watching
+from benchmarks.sightings import PROBE
 from testing.meters import cpu_seconds, resident_bytes
 from benchmarks.pages import read_page
 from benchmarks.servers import Running, Server, ServerFailed, populate, running

@@ -11,9 +11,9 @@ import pytest
 from benchmarks.dialects import changes_in
 from benchmarks.fanout import Load, Stage, measure, table
 from benchmarks.hundred_thousand import Point, cheaper_from, document
-from benchmarks.load import Sightings, Visit, weigh
 from benchmarks.page_soak import growth, soak_page
 from benchmarks.servers import SERVERS, redis_server
+from benchmarks.sightings import Sightings, Visit, weigh
 
 
 @pytest.fixture

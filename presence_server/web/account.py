@@ -11,7 +11,7 @@ from presence_server import notes
 from presence_server.accounts import profiles, sessions, users
 from presence_server.accounts.names import name_problem, tidy
 from presence_server.accounts.sessions import Session
-from presence_server.endings import Reason
+from presence_server.endings import Endings, Reason
 from presence_server.identity import Identity
 from presence_server.keys import (
     DATABASE,
@@ -97,34 +97,43 @@ async def change_name(
     return _Done("changed the name", sentence)
 
 
-@_form
-async def change_last_seen(
-    request: web.Request, identity: Identity, fields: Mapping[str, str]
-) -> _Done:
-    _check_pace(request, identity)
-    hides, now = fields.get("hide") == "1", int(time.time())
-    await profiles.hide_last_seen(request.app[ENDINGS], identity.account, hides, now)
-    sentence = (
-        "Nobody is told any more when you were here last."
-        if hides
-        else "Others see when you were here last."
-    )
-    return _Done("changed who sees when they were here", sentence)
+def _switch(
+    field: str,
+    turn: Callable[[Endings, int, bool, int], Awaitable[None]],
+    *,
+    noted: str,
+    on: str,
+    off: str,
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """The form of something that others are shown or not."""
+
+    @_form
+    async def change(
+        request: web.Request, identity: Identity, fields: Mapping[str, str]
+    ) -> _Done:
+        _check_pace(request, identity)
+        is_on = fields.get(field) == "1"
+        await turn(request.app[ENDINGS], identity.account, is_on, int(time.time()))
+        return _Done(noted, on if is_on else off)
+
+    return change
 
 
-@_form
-async def change_devices_shown(
-    request: web.Request, identity: Identity, fields: Mapping[str, str]
-) -> _Done:
-    _check_pace(request, identity)
-    shows, now = fields.get("show") == "1", int(time.time())
-    await profiles.show_devices(request.app[ENDINGS], identity.account, shows, now)
-    sentence = (
-        "Others see whether you are on a computer, a phone or a tablet."
-        if shows
-        else "Nobody is told any more on what you are here."
-    )
-    return _Done("changed who sees on what they are here", sentence)
+change_last_seen = _switch(
+    "hide",
+    profiles.hide_last_seen,
+    noted="changed who sees when they were here",
+    on="Nobody is told any more when you were here last.",
+    off="Others see when you were here last.",
+)
+
+change_devices_shown = _switch(
+    "show",
+    profiles.show_devices,
+    noted="changed who sees on what they are here",
+    on="Others see whether you are on a computer, a phone or a tablet.",
+    off="Nobody is told any more on what you are here.",
+)
 
 
 @_form

@@ -14,8 +14,7 @@ from presence_server.accounts.listing import KINDS, ORDERS, Wanted
 from presence_server.accounts.users import User
 from presence_server.endings import Reason
 from presence_server.keys import DATABASE, IDENTITY, PRESENCE
-from presence_server.web.admin.csv_text import csv_rows
-from presence_server.web.admin.gate import Impossible, audited, done, record, show as show_page
+from presence_server.web.admin.gate import Impossible, audited, done, show as show_page
 from presence_server.web.admin.secret import show_link
 from presence_server.web.forms import Refused, read_form, typed_name
 from presence_server.web.rendering import render
@@ -23,7 +22,6 @@ from presence_server.web.rendering import render
 PAGE = 50
 _LOG = 10
 _LIST = "/admin/accounts/"
-_COLUMNS = ("username", "name", "joined", "last_seen", "disabled", "administrator")
 
 
 class _Act(NamedTuple):
@@ -229,39 +227,6 @@ async def make_reset_link(request: web.Request) -> web.Response:
         path=f"/reset/{token}",
         back=_url(user),
     )
-
-
-async def export(request: web.Request) -> web.StreamResponse:
-    """All accounts as CSV."""
-    await record(request, "wrote out all accounts", "")
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/csv; charset=utf-8",
-            "Content-Disposition": 'attachment; filename="accounts.csv"',
-        }
-    )
-    await response.prepare(request)
-    # Excel takes a file without the mark for one in the letters of the machine's country.
-    await response.write(b"\xef\xbb\xbf" + csv_rows([_COLUMNS]))
-    async for some in listing.everybody(request.app[DATABASE]):
-        await response.write(csv_rows(map(_exported, some)))
-    await response.write_eof()
-    return response
-
-
-def _exported(user: User) -> tuple[str, ...]:
-    return (
-        user.username,
-        user.name,
-        _moment(user.created_at),
-        _moment(user.last_seen),
-        "yes" if user.disabled else "no",
-        "yes" if user.administrator else "no",
-    )
-
-
-def _moment(second: int | None) -> str:
-    return "" if second is None else time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(second))
 
 
 async def _user(request: web.Request) -> User:

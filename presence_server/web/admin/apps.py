@@ -3,34 +3,34 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from aiohttp import web
 
 from presence_server.accounts.audit import Audited
 from presence_server.accounts.keyring import Unreadable
 from presence_server.apps import register, tokens, webhooks
-from presence_server.apps.permissions import Permission, is_pattern
-from presence_server.apps.register import App, AppSettings, Secrets
-from presence_server.apps.settings import (
-    read_grace,
-    read_name,
-    read_origin,
-    read_visits,
-    read_webhook,
-)
+from presence_server.apps.permissions import Permission
+from presence_server.apps.register import App, Secrets
+from presence_server.apps.settings import read_name
 from presence_server.apps.tokens import SigningKey
 from presence_server.keys import APPS, DATABASE, KEYRING, ROOMS
+from presence_server.web.admin.app_forms import (
+    CLAIMS,
+    SETTINGS,
+    read_field,
+    read_pattern,
+    read_settings,
+    read_user,
+    said,
+    typed_in,
+)
 from presence_server.web.admin.gate import Impossible, audited, done, record, show as show_page
 from presence_server.web.admin.secret import show_secrets
 from presence_server.web.forms import Refused, read_form
 from presence_server.web.rendering import render
 
-T = TypeVar("T")
-
 _LIST = "/admin/apps/"
-_SETTINGS = ("origins", "webhook", "grace", "visits")
-_CLAIMS = ("user", "room", "permission")
 _TRIED_FOR = 600  # seconds
 
 
@@ -72,14 +72,14 @@ async def _list(request: web.Request) -> dict[str, object]:
 
 
 async def add(request: web.Request) -> web.Response:
-    typed = await _typed(request, ("name", *_SETTINGS))
+    typed = await typed_in(request, ("name", *SETTINGS))
     try:
-        name = _read(typed, "name", read_name)
+        name = read_field(typed, "name", read_name)
         made = await register.add(
             audited(request, "made the app", name),
             request.app[KEYRING],
             name,
-            _settings(typed),
+            read_settings(typed),
             int(time.time()),
         )
     except register.NameTaken:
@@ -102,7 +102,7 @@ async def show(request: web.Request) -> web.Response:
     app = await _find(request)
     if app is None:
         raise web.HTTPNotFound
-    return await show_page(request, "admin_app.html", await _of(request, app), _said(app))
+    return await show_page(request, "admin_app.html", await _of(request, app), said(app))
 
 
 async def show_instead(request: web.Request) -> web.Response:
@@ -119,21 +119,10 @@ async def _of(request: web.Request, app: App) -> dict[str, object]:
     }
 
 
-def _said(app: App) -> dict[str, str]:
-    """What the form begins with."""
-    settings = app.settings
-    return {
-        "origins": "\n".join(settings.origins),
-        "webhook": settings.webhook or "",
-        "grace": "" if settings.grace is None else f"{settings.grace:g}",
-        "visits": str(settings.visits),
-    }
-
-
 async def change_settings(request: web.Request) -> web.Response:
-    app, typed = await _app(request), await _typed(request, _SETTINGS)
+    app, typed = await _app(request), await typed_in(request, SETTINGS)
     try:
-        settings = _settings(typed)
+        settings = read_settings(typed)
     except Refused as refusal:
         return await _app_page(request, app, refusal, typed)
     await register.change(audited(request, "changed the app", app.name), app.id, settings)
@@ -164,13 +153,15 @@ async def change(request: web.Request) -> web.Response:
 
 async def make_token(request: web.Request) -> web.Response:
     """A token to try, as the app's backend would make it."""
-    app, typed = await _app(request), await _typed(request, _CLAIMS)
+    app, typed = await _app(request), await typed_in(request, CLAIMS)
     try:
-        rooms = {_read(typed, "room", _pattern): _read(typed, "permission", Permission)}
-        user = _read(typed, "user", _user)
+        rooms = {
+            read_field(typed, "room", read_pattern): read_field(typed, "permission", Permission)
+        }
+        user = read_field(typed, "user", read_user)
         made = register.unseal(request.app[KEYRING], app.keys[0])
     except Refused as refusal:
-        return await _app_page(request, app, refusal, _said(app) | typed)
+        return await _app_page(request, app, refusal, said(app) | typed)
     except Unreadable:
         raise Impossible("Its key cannot be read any more: make a new one.", _url(app)) from None
     await record(request, f"made a token for {ascii(user)[1:-1]} of", app.name)
@@ -188,7 +179,7 @@ async def make_token(request: web.Request) -> web.Response:
 async def _app_page(
     request: web.Request, app: App, refusal: Refused, typed: Mapping[str, str]
 ) -> web.Response:
-    context = {**await _of(request, app), "form": refusal.form({**_said(app), **typed})}
+    context = {**await _of(request, app), "form": refusal.form({**said(app), **typed})}
     return await render(request, "admin_app.html", context, status=refusal.status)
 
 
@@ -205,44 +196,6 @@ async def _done(request: web.Request, sentence: str, page: str) -> web.Response:
     # Other nodes come to know within a second, this one before the page is shown.
     await request.app[APPS].read()
     return await done(request, sentence, page)
-
-
-async def _typed(request: web.Request, names: tuple[str, ...]) -> dict[str, str]:
-    fields = await read_form(request)
-    return {name: fields.get(name, "").strip() for name in names}
-
-
-def _settings(typed: Mapping[str, str]) -> AppSettings:
-    """Raises Refused."""
-    return AppSettings(
-        origins=_read(typed, "origins", _origins),
-        webhook=_read(typed, "webhook", read_webhook) if typed["webhook"] else None,
-        grace=_read(typed, "grace", read_grace) if typed["grace"] else None,
-        visits=_read(typed, "visits", read_visits) if typed["visits"] else 0,
-    )
-
-
-def _read(typed: Mapping[str, str], name: str, read: Callable[[str], T]) -> T:
-    try:
-        return read(typed[name])
-    except ValueError as problem:
-        raise Refused(400, fields={name: f"This must be {problem}."}) from None
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(read_origin, text.split())))
-
-
-def _pattern(text: str) -> str:
-    if not is_pattern(text):
-        raise ValueError("a room, or the beginning of names with a * behind it")
-    return text
-
-
-def _user(text: str) -> str:
-    if problem := tokens.user_problem(text):
-        raise ValueError(f"1 to 128 printable characters, not {problem}")
-    return text
 
 
 async def _find(request: web.Request) -> App | None:

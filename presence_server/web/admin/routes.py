@@ -7,6 +7,7 @@ from aiohttp import web
 
 from presence_server.web.admin import (
     accounts,
+    accounts_csv,
     apps,
     audit_log,
     imports,
@@ -29,7 +30,7 @@ def routes(once: Once) -> list[web.RouteDef]:
         web.get("/admin/", page(now.show)),
         web.get("/admin/accounts/", page(accounts.show_list)),
         web.post("/admin/accounts/", by_password(once(act(accounts.add)))),
-        web.get("/admin/accounts.csv", page(accounts.export)),
+        web.get("/admin/accounts.csv", page(accounts_csv.export)),
         web.get(account, page(accounts.show)),
         web.post(f"{account}/reset", by_password(act(accounts.make_reset_link))),
         web.post(f"{account}/name", act(accounts.give_name)),

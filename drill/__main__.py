@@ -68,7 +68,7 @@ async def _drill(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m drill", description=__doc__)
-    parser.add_argument("only", nargs="*", help="names such as F1, or T for all of T (default: all)")
+    parser.add_argument("only", nargs="*", help="such as F1, or T for all of T (default: all)")
     parser.add_argument("--pairs", type=int, default=4, help="so many random pairs of faults")
     parser.add_argument("--triples", type=int, default=4, help="so many random triples")
     parser.add_argument("--seed", type=int, default=1, help="that of the first of both")

@@ -20,7 +20,7 @@ from presence_server.live.dialects import PRESENCE_V1, TUTORIAL
 from presence_server.live.observer import Observer
 from presence_server.presence.members import Who
 from presence_server.presence.records import OWN
-from presence_server.web import runner
+from presence_server.web import connection as connections
 from presence_server.web.event_stream import open_event_stream
 from presence_server.web.connection import Connection
 from testing.visitor import Visitor
@@ -192,7 +192,7 @@ async def test_a_stream_ends_with_its_session_and_with_the_server(
 async def test_whoever_reads_a_stream_slowly_is_for_the_hub_to_judge(
     serve_streams: ServeStreams, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_READ_WITHIN", 0.2)
+    monkeypatch.setattr(connections, "_READ_WITHIN", 0.2)
     server = await serve_streams(grace=60)
     alice = await visit(server, "alice")
     for number in range(15_000):

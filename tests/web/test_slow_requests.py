@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 import aiohttp
 import pytest
 
-from presence_server.web import runner
+from presence_server.web import connection as connections
 from tests.conftest import Serve, ServerProcesses, Visit
 
 
@@ -128,7 +128,7 @@ async def test_t18_a_proxy_of_ours_has_limits_of_its_own(
 async def test_t18_who_does_not_read_the_answers_is_cut(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(runner, "_READ_WITHIN", 0.5)
+    monkeypatch.setattr(connections, "_READ_WITHIN", 0.5)
     server = await serve()
     page = b"GET /static/x/presence.css HTTP/1.1\r\nHost: x\r\n\r\n"
     with socket.create_connection((server.host, server.port)) as peer:

@@ -7,41 +7,45 @@ from types import FrameType
 
 import pytest
 
+from presence_server.apps import rooms
 from presence_server.apps.rooms import AppRooms, key_of
-from presence_server.live.clock import moment
+from presence_server.live import service
 from presence_server.live.dialects import PRESENCE_V1
 from presence_server.live.observer import Observer
 from presence_server.live.pacing import Budget
 from presence_server.live.service import PresenceService
 from presence_server.presence.members import Who
+from presence_server.presence.moment import Moment
 from presence_server.presence.room import session_of
 from presence_server.relay.memory import MemoryRelay
 from tests.live.silent_wire import SilentWire, flushed
 
 APP = 1
 NAME = "00000000000000aa"
+# No time passes: a node that stood still first sees to what came in meanwhile.
+STILL = Moment(0.0, 1_800_000_000)
 
 
-async def work(rooms: int) -> Counter[str]:
+async def work(count: int) -> Counter[str]:
     """The functions that are called for one change, its flush and the tick that says it to other
     nodes, by their names."""
     presence = PresenceService(NAME, MemoryRelay(NAME), grace=8, lease=10, heartbeat=20)
     of_app = AppRooms(presence)
-    people = [fill(of_app, f"room{number % rooms}", number) for number in range(10 * rooms)]
-    presence.carry_out(presence.node.tick(moment()))
+    people = [fill(of_app, f"room{number % count}", number) for number in range(10 * count)]
+    presence.carry_out(presence.node.tick(STILL))
     flushing = asyncio.create_task(presence.hub.flushing.run())
     await flushed(presence.hub)
     called: Counter[str] = Counter()
 
-    def count(frame: FrameType, event: str, arg: object) -> None:
+    def note(frame: FrameType, event: str, arg: object) -> None:
         if event == "call":
             called[frame.f_code.co_qualname] += 1
 
     key, who = people[-1]
-    sys.setprofile(count)
+    sys.setprofile(note)
     of_app.describe(key, who.session, who.user, {"data": {"typing": True}})
     assert (await flushed(presence.hub)).writes == 10
-    presence.carry_out(presence.node.tick(moment()))
+    presence.carry_out(presence.node.tick(STILL))
     sys.setprofile(None)
     flushing.cancel()
     await asyncio.gather(flushing, return_exceptions=True)
@@ -66,6 +70,8 @@ def fill(of_app: AppRooms, room: str, number: int) -> tuple[str, Who]:
 async def test_a_change_is_as_much_work_with_many_rooms_as_with_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(rooms, "_now", lambda: STILL)
+    monkeypatch.setattr(service, "moment", lambda: STILL)
     monkeypatch.setattr(Budget, "wait", lambda budget, now: 0.0)
     one = await work(1)
     assert await work(100) == one

@@ -1,5 +1,7 @@
 """How flushes follow each other, in virtual time."""
 
+import random
+
 import pytest
 
 from presence_server.live.pacing import Budget
@@ -30,20 +32,42 @@ def test_many_changes_are_told_to_few_as_they_happen() -> None:
     assert len(flushes(cost=0.001, changes=100, seconds=10)) == pytest.approx(1000, abs=20)
 
 
+def test_changes_that_come_at_random_are_told_to_two_thousand_as_they_happen() -> None:
+    # At 8 µs, as on a machine that does other work.
+    cost, now, arrival, delays = 0.016, 0.0, 0.0, []
+    budget, chance = Budget(now), random.Random(1)
+    arrivals = []
+    while arrival < 600:
+        arrival += chance.expovariate(8)
+        arrivals.append(arrival)
+    while arrivals:
+        now = max(now, arrivals[0])
+        told = [at for at in arrivals if at <= now]
+        del arrivals[: len(told)]
+        now += cost
+        delays += [now - at for at in told]
+        budget.spend(cost, now)
+        now += budget.wait(now)
+    # Whoever writes to each at once takes as long for two that come at the same time.
+    assert sorted(delays)[len(delays) * 99 // 100] < 3 * cost
+
+
 @pytest.mark.parametrize("cost", [0.0001, 0.001, 0.01, 0.05, 0.5, 3.0])
 def test_whatever_a_flush_costs_half_of_the_time_is_left_to_others(cost: float) -> None:
     seconds = max(20.0, 40 * cost)
     spent = cost * len(flushes(cost, changes=1e6, seconds=seconds))
-    assert spent < 0.52 * seconds
+    # Besides the credit of a second, which is spent once.
+    assert spent < 0.51 * (seconds + 1)
 
 
 def test_what_is_costly_is_told_less_often() -> None:
     shares = [cost * len(flushes(cost, 1e6, seconds=60)) / 60 for cost in (0.005, 0.01, 0.05, 1)]
-    assert shares == pytest.approx([0.33, 0.2, 0.14, 0.14], abs=0.02)
+    assert shares == pytest.approx([0.38, 0.24, 0.14, 0.14], abs=0.02)
 
 
 def test_an_idle_time_does_not_save_up_a_long_burst() -> None:
     budget = Budget(0.0)
     assert budget.wait(3600.0) == 0
     budget.spend(0.1, 3600.0)
-    assert budget.wait(3600.0) == pytest.approx(0.5)
+    budget.spend(0.1, 3600.1)
+    assert budget.wait(3600.1) == pytest.approx(0.2)

@@ -1,6 +1,7 @@
-"""Who has the duty when the one that had it has died."""
+"""Who has the duty when the one that had it has died, has stopped, or hears nobody."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,9 +13,9 @@ from presence_server.storage.database import Database
 LEASE = 1.0
 
 
-def duty(db: Database, node: str) -> Duty:
+def duty(db: Database, node: str, *, lease: float = LEASE, degraded: bool = False) -> Duty:
     return Duty(
-        db, node, lease=LEASE, alone=False, wanted=lambda: True, degraded=lambda: False
+        db, node, lease=lease, alone=False, wanted=lambda: True, degraded=lambda: degraded
     )
 
 
@@ -65,5 +66,27 @@ async def test_a_turn_that_ends_far_in_the_future_is_by_a_clock_that_was_wrong(
             "UPDATE duty SET renewed_at = renewed_at + $1, ends_at = ends_at + $1", hour
         )
     )
+    async with running(second):
+        await has_it(second)
+
+
+async def test_one_that_hears_nobody_gives_way_as_soon_as_it_has_surely_noticed(
+    db: Database,
+) -> None:
+    first, second = duty(db, "first", degraded=True), duty(db, "second")
+    async with running(first):
+        await has_it(first)
+        began = time.monotonic()
+        async with running(second):
+            await has_it(second)
+            assert time.monotonic() - began >= 1.0
+
+
+async def test_one_that_stops_leaves_it_to_another_at_once(db: Database) -> None:
+    second, first = duty(db, "second", lease=60), duty(db, "first", lease=60)
+    async with running(first):
+        await has_it(first)
+        await first.lay_down()
+        assert first.term is None
     async with running(second):
         await has_it(second)

@@ -40,6 +40,15 @@ async def test_nobody_waits_for_long_for_a_node_that_says_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(arrivals, "ARRIVAL_WAITS", 0.05)
-    coming = Arrivals(lambda nodes, at: False)
+    asked = 0
+
+    def knows(nodes: Collection[str], at: float) -> bool:
+        nonlocal asked
+        asked += 1
+        return False
+
+    coming = Arrivals(knows)
     async with asyncio.timeout(5):
         await coming.wait(["one"], 0)
+    coming.look()
+    assert asked == 0, "nobody waits any more"

@@ -1,6 +1,9 @@
 import pytest
 
 from presence_server.live.cover import Cover
+from presence_server.presence.commands import Send
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
 
 KEYS = [bytes([number]) * 32 for number in range(3)]
 
@@ -17,6 +20,18 @@ def test_nothing_is_seen_of_how_far_apart_they_are() -> None:
     texts = {cover.cover(7, number) for number in range(1000)}
     assert len(texts) == 1000 and {len(text) for text in texts} == {32}
     assert len({text[:4] for text in texts}) > 900
+
+
+def test_cursors_carry_nothing_but_what_is_covered() -> None:
+    node = Node("1" * 16, grace=8, lease=10, now=Moment(0, 1_000), cover=Cover(KEYS))
+    for second in range(1, 4):
+        now = Moment(second, 1_000 + second)
+        for command in node.tick(now):
+            if isinstance(command, Send):
+                node.receive(command.text, now)
+    name, version, covered = node.rooms.own.cursor(0, now).split(".")
+    assert (name, version) == ("1" * 16, "0")
+    assert Cover(KEYS).uncover(covered) is not None
 
 
 @pytest.mark.parametrize("text", ["", "x" * 32, "0" * 32, "0" * 30, "00 " * 16, "1-2", "٣" * 32])

@@ -49,9 +49,9 @@ class Size:
     processes: int = 6
     clients: int = 7
     # Sizes at which everybody watches everybody, too, each on a server of its own with one process.
-    smaller: tuple[int, ...] = (2_000, 5_000, 10_000)
+    smaller: tuple[int, ...] = (1_000, 2_000, 3_000, 5_000, 10_000)
     seconds: float = 30.0
-    seconds_of_smaller: float = 15.0
+    seconds_of_smaller: float = 12.0
     connected_within: float = 240.0
     back_within: float = 45.0
 

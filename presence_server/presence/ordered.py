@@ -5,13 +5,16 @@ from collections.abc import Callable, Collection, Iterator
 from heapq import merge
 from itertools import islice
 
-from sortedcontainers import SortedKeyList
+from sortedcontainers import SortedList
 
 from presence_server.presence.roster import Roster
 from presence_server.presence.states import PRECEDENCE, Status
 
 # Behind everything that begins alike.
 _LAST = "\U0010ffff"
+# Between what a name is sorted by and the name itself, where they differ; in no name, and before
+# all that stands in one.
+_APART, _BEHIND = "\0", "\1"
 
 
 class Ordered:
@@ -25,7 +28,8 @@ class Ordered:
         self._roster = roster
         self._order = order
         self._version = roster.version
-        self._names: dict[Status, SortedKeyList] = {}
+        # Most names are what they are sorted by: so they are there once, without keys beside them.
+        self._names: dict[Status, SortedList] = {}
         self._begin()
 
     def page(
@@ -39,7 +43,7 @@ class Ordered:
         """The first names behind `after`."""
         self._catch_up()
         found = [self._behind(self._names[status], after, prefix) for status in statuses]
-        return list(islice(merge(*found, key=self._order), limit))
+        return [_name(entry) for entry in islice(merge(*found), limit)]
 
     def name_at(
         self, index: int, prefix: str = "", statuses: Collection[Status] = PRECEDENCE
@@ -48,12 +52,12 @@ class Ordered:
         self._catch_up()
         first, last = self._bounds(prefix)
         for names in (self._names[status] for status in statuses):
-            places = range(names.bisect_key_left(first), names.bisect_key_left(last))
+            places = range(names.bisect_left(first), names.bisect_left(last))
             reach = bisect_left(
-                places, index, key=lambda at: self.place(names[at], prefix, statuses)
+                places, index, key=lambda at: self.place(_name(names[at]), prefix, statuses)
             )
             if reach < len(places):
-                name: str = names[places[reach]]
+                name = _name(names[places[reach]])
                 if self.place(name, prefix, statuses) == index:
                     return name
         return None
@@ -64,7 +68,7 @@ class Ordered:
             return sum(len(self._names[status]) for status in statuses)
         first, last = self._bounds(prefix)
         return sum(
-            self._names[status].bisect_key_left(last) - self._names[status].bisect_key_left(first)
+            self._names[status].bisect_left(last) - self._names[status].bisect_left(first)
             for status in statuses
         )
 
@@ -76,17 +80,21 @@ class Ordered:
         first, last = self._bounds(prefix)
         at = min(self._order(name), last)
         return sum(
-            max(0, names.bisect_key_left(at) - names.bisect_key_left(first))
+            max(0, names.bisect_left(at) - names.bisect_left(first))
             for names in (self._names[status] for status in statuses)
         )
 
-    def _behind(self, names: SortedKeyList, after: str | None, prefix: str) -> Iterator[str]:
+    def _behind(self, names: SortedList, after: str | None, prefix: str) -> Iterator[str]:
         first, last = self._bounds(prefix)
-        start = names.bisect_key_left(first)
+        start = names.bisect_left(first)
         if after is not None:
-            start = max(start, names.bisect_key_right(self._order(after)))
-        found: Iterator[str] = names.islice(start, names.bisect_key_left(last))
+            start = max(start, names.bisect_left(self._order(after) + _BEHIND))
+        found: Iterator[str] = names.islice(start, names.bisect_left(last))
         return found
+
+    def _entry(self, name: str) -> str:
+        by = self._order(name)
+        return name if by == name else f"{by}{_APART}{name}"
 
     def _bounds(self, prefix: str) -> tuple[str, str]:
         first = self._order(prefix)
@@ -100,25 +108,28 @@ class Ordered:
             self._begin()
             return
         for name, person in changes:
+            entry = self._entry(name)
             for status, names in self._names.items():
-                names.discard(name)
+                names.discard(entry)
                 if status == person.status:
-                    names.add(name)
+                    names.add(entry)
         self._version = self._roster.version
 
     def _begin(self) -> None:
         here = self._roster.here.items()
         self._version = self._roster.version
         self._names = {
-            status: SortedKeyList(
-                (name for name, person in here if person.status == status), key=self._order
+            status: SortedList(
+                self._entry(name) for name, person in here if person.status == status
             )
             for status in PRECEDENCE
         }
 
 
+def _name(entry: str) -> str:
+    return entry.rpartition(_APART)[2]
+
+
 def folded(name: str) -> str:
     """By which names are sorted where their case does not matter."""
-    # Most are written so already, and nothing is kept twice.
-    lower = name.lower()
-    return name if lower == name else lower
+    return name.lower()

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from presence_server.presence.choices import Choice
@@ -304,7 +304,14 @@ _scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max
 _values = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@settings(
+    max_examples=300,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    # On a busy machine the first few take long.
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(
     st.dictionaries(
         st.sampled_from(["node", "sequence", "mark", "number", "part", "parts", "people"]), _values

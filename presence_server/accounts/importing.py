@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from presence_server.accounts import links, profiles, users
 from presence_server.accounts.names import name_problem, tidy
+from presence_server.accounts.usernames import username_problem
 from presence_server.endings import Endings
 from presence_server.storage.database import Read, TakenBack, Transaction
 
@@ -61,7 +62,7 @@ async def plan(read: Read, text: str) -> Plan:
     planned, seen = Plan(), set[str]()
     for line, newcomer in _newcomers(text):
         username = newcomer.username
-        problem = users.name_problem(username) or name_problem(newcomer.name)
+        problem = username_problem(username) or name_problem(newcomer.name)
         if problem is None and username.lower() in seen:
             problem = f"{username} stands in the table twice."
         seen.add(username.lower())

@@ -1,6 +1,5 @@
 """Accounts: the SQL for users."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,15 +11,8 @@ from presence_server.endings import Ending, Endings, Reason
 from presence_server.presence.timing import CLOCKS_DIFFER
 from presence_server.storage.database import Database, Row, TakenBack, Transaction, Writer
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{1,30}[A-Za-z0-9]")
-_CHARACTERS = re.compile(r"[A-Za-z0-9_.-]*")
 # These sort before and after every character that a name may have.
 _FIRST, _LAST = "\x01", "\x7f"
-# Whoever has one of these would be taken for somebody else, or for nobody.
-_RESERVED = frozenset(
-    "admin administrator anonymous everybody everyone moderator null root security staff support"
-    " sysadmin system undefined webmaster".split()
-)
 # Some databases refuse more values than this in one statement.
 _VALUES = 500
 COLUMNS = (
@@ -63,22 +55,6 @@ class User:
     name: str
     hides_last_seen: bool
     shows_devices: bool
-
-
-def name_problem(username: str) -> str | None:
-    """A sentence that says what is wrong with a name for a new account, or None."""
-    if _NAME.fullmatch(username):
-        return None
-    if not 3 <= len(username) <= 32:
-        return "A username has 3 to 32 characters."
-    if not _CHARACTERS.fullmatch(username):
-        return "A username is made of the letters a to z, digits, dots, dashes and underscores."
-    return "A username begins and ends with a letter or a digit."
-
-
-def is_reserved(username: str) -> bool:
-    """Whether only an operator may give somebody this name."""
-    return username.lower() in _RESERVED
 
 
 async def create(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from presence_server.accounts import links, profiles, users
 from presence_server.accounts.audit import Actor, Audited
 from presence_server.accounts.names import name_problem, tidy
+from presence_server.accounts.usernames import username_problem
 from presence_server.accounts.users import User
 from presence_server.storage.database import Database
 from presence_server.accounts.passwords import Passwords, password_problem
@@ -115,7 +116,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 async def _add(
     db: Database, name: str, shown: str, bcrypt_cost: int, administrator: bool
 ) -> None:
-    if problem := users.name_problem(name):
+    if problem := username_problem(name):
         raise Refused(problem)
     shown = _tidy(shown)
     # Before a password is asked for; that nobody takes the name meanwhile is seen to below.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from presence_server.accounts import users
+from presence_server.accounts.usernames import is_reserved, username_problem
 from presence_server.keys import CONFIG, IDENTITY, METRICS, PASSWORDS, THROTTLE
 from presence_server.storage.database import Writer
 from presence_server.web.connection import waiter
@@ -61,7 +62,7 @@ async def create_user(
         raise too_often(wait)
     password, who = fields.get("password1", ""), waiter(request)
     problems = {
-        "username": users.name_problem(username),
+        "username": username_problem(username),
         "password1": await request.app[PASSWORDS].problem(password, username, who),
         "password2": repetition_problem(fields),
     }
@@ -70,7 +71,7 @@ async def create_user(
     # Before the name is tried, so that a taken one takes as long as a free one.
     password_hash = await request.app[PASSWORDS].hash(password, who)
     not_available = Refused(400, fields={"username": "That username is not available."})
-    if users.is_reserved(username):
+    if is_reserved(username):
         raise not_available
     try:
         await users.create(db, username, password_hash, int(time.time()))

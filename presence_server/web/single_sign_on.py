@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from presence_server.accounts import sessions, users
+from presence_server.accounts.usernames import username_problem
 from presence_server.accounts.sessions import Session
 from presence_server.accounts.users import User
 from presence_server.keys import CONFIG, DATABASE, ENDINGS
@@ -85,7 +86,7 @@ async def _user(request: web.Request, name: str) -> User:
     user = await users.find(database, name)
     if user is not None:
         return user
-    if problem := users.name_problem(name):
+    if problem := username_problem(name):
         raise NotAllowed(
             f"The sign-in of your organisation calls you {ascii(name[:64])}. {problem} "
             "Please tell whoever runs this site."

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from presence_server import endings
 from presence_server.accounts import sessions, users
 from presence_server.storage.database import Database, Row, Transaction, Value
-from presence_server.accounts.users import UsernameTaken, is_reserved, name_problem
+from presence_server.accounts.usernames import is_reserved, username_problem
+from presence_server.accounts.users import UsernameTaken
 from presence_server.config import PostgresUrl
 from presence_server.endings import Endings, Reason
 
@@ -38,7 +39,7 @@ async def names(db: Database, after: str | None = None, prefix: str = "") -> lis
 
 @pytest.mark.parametrize("name", ["bob", "michael", "Michael", "x" * 32, "a.b-c_d", "007", "a.b"])
 def test_good_names(name: str) -> None:
-    assert name_problem(name) is None
+    assert username_problem(name) is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_good_names(name: str) -> None:
     ],
 )
 def test_t23_bad_names_are_told_what_is_allowed(name: str) -> None:
-    problem = name_problem(name)
+    problem = username_problem(name)
     assert problem is not None
     told = ("3 to 32 characters", "letters a to z", "begins and ends with a letter or a digit")
     assert any(words in problem for words in told)
@@ -83,7 +84,7 @@ def test_t23_bad_names_are_told_what_is_allowed(name: str) -> None:
 
 @given(st.text(max_size=40))
 def test_t23_a_good_name_is_plain_ascii(name: str) -> None:
-    if name_problem(name) is None:
+    if username_problem(name) is None:
         assert name.isascii() and name.isprintable() and " " not in name
         assert 3 <= len(name) <= 32
 
@@ -109,7 +110,7 @@ async def test_a_name_is_taken_whatever_the_case(db: Database) -> None:
     ("name", "reserved"), [("admin", True), ("ROOT", True), ("administer", False), ("bob", False)]
 )
 def test_names_of_nobody_are_reserved_whatever_the_case(name: str, reserved: bool) -> None:
-    assert name_problem(name) is None
+    assert username_problem(name) is None
     assert is_reserved(name) is reserved
 
 

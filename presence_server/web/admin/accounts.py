@@ -11,6 +11,7 @@ from presence_server import notes
 from presence_server.accounts import audit, links, listing, names, profiles, sessions, users
 from presence_server.accounts.audit import Audited
 from presence_server.accounts.listing import KINDS, ORDERS, Wanted
+from presence_server.accounts.usernames import username_problem
 from presence_server.accounts.users import User
 from presence_server.endings import Reason
 from presence_server.keys import DATABASE, IDENTITY, PRESENCE
@@ -140,7 +141,7 @@ async def add(request: web.Request) -> web.Response:
 
 
 async def _make(request: web.Request, username: str, administrator: bool) -> User:
-    if problem := users.name_problem(username):
+    if problem := username_problem(username):
         raise Refused(400, fields={"username": problem})
     act = "made the administrator" if administrator else "made"
     try:

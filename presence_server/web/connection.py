@@ -62,7 +62,7 @@ class Connection(RequestHandler):
     __slots__ = (
         "peer",
         "opened_at",
-        "gone",
+        "_gone",
         "on_frames",
         "_intake",
         "_is_line",
@@ -72,6 +72,7 @@ class Connection(RequestHandler):
         "_reading",
         "_headers",
         "_half_closed",
+        "_has_hung_up",
         "_unread",
         "_answering",
     )
@@ -82,8 +83,8 @@ class Connection(RequestHandler):
         super().__init__(server, **options)
         self._turnstile = turnstile
         self._waiting = waiting
-        # Done when the peer has hung up, or will send no more; nobody waits in a line for it then.
-        self.gone: asyncio.Future[None] = self._loop.create_future()
+        self._gone: asyncio.Future[None] | None = None
+        self._has_hung_up = False
         # Told how many bytes of a socket have come; says how many of them are to be parsed.
         self.on_frames: Callable[[int], int] | None = None
         self._is_line = False
@@ -92,6 +93,18 @@ class Connection(RequestHandler):
         self._answering: asyncio.Task[Any] | None = None
         self._intake = Intake(self._parser, largest_body)
         self._parser = cast(Any, self._intake)
+
+    @property
+    def gone(self) -> asyncio.Future[None]:
+        """Done when the peer has hung up, or will send no more; nobody waits in a line for it then.
+
+        Made when somebody asks: few do, and each line would have one for hours.
+        """
+        if self._gone is None:
+            self._gone = self._loop.create_future()
+            if self._has_hung_up:
+                self._gone.set_result(None)
+        return self._gone
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -142,8 +155,9 @@ class Connection(RequestHandler):
         return answering is not None and self._is_gone() and answering.uncancel() == 0
 
     def _hang_up(self) -> None:
-        if not self.gone.done():
-            self.gone.set_result(None)
+        self._has_hung_up = True
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
 
     def pause_writing(self) -> None:
         super().pause_writing()

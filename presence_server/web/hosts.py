@@ -3,6 +3,7 @@
 import logging
 import math
 import socket
+from collections.abc import Awaitable
 
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
@@ -18,13 +19,16 @@ _once = Seldom(log, math.inf)
 
 
 @web.middleware
-async def known_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuses a Host that is none (400), and with --public-url one that is not ours (421)."""
+def known_host(request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]:
+    """Refuses a Host that is none (400), and with --public-url one that is not ours (421).
+
+    No coroutine: it would stay for as long as a socket does.
+    """
     asked = _asked_host(request)
     public = request.app[CONFIG].public_origin
     if asked is not None and public is not None and not _is_ours(*asked, public):
         raise web.HTTPMisdirectedRequest
-    return await handler(request)
+    return handler(request)
 
 
 @web.middleware

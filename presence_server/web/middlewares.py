@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import NamedTuple
 
 from aiohttp import web
@@ -162,12 +162,15 @@ async def _error_page(
 
 
 @web.middleware
-async def same_origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuses what another site made a browser send, before its body is looked at."""
+def same_origin(request: web.Request, handler: Handler) -> Awaitable[web.StreamResponse]:
+    """Refuses what another site made a browser send, before its body is looked at.
+
+    No coroutine: it would stay for as long as a socket does.
+    """
     changes = request.method not in _SAFE_METHODS and not is_of_api(site_path(request))
     if changes and not sent_by_our_pages(request):
         raise _from_elsewhere(request)
-    return await handler(request)
+    return handler(request)
 
 
 def _from_elsewhere(request: web.Request) -> web.HTTPForbidden:

@@ -3,14 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 import aiohttp_session
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from presence_server.collector import untie
-from presence_server.keys import PRESENCE
+from presence_server.keys import PRESENCE, SESSION
 from presence_server.live.farewells import BINARY, NO_MESSAGE, TOO_MUCH
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
@@ -35,9 +34,10 @@ _CLOSING = 1.0
 async def open_web_socket(request: web.Request) -> tuple[web.WebSocketResponse, WebSocketWire]:
     ws = _response()
     await ws.prepare(request)
-    # Neither is needed again, and both would take memory for as long as the socket is open.
+    # None of it is needed again, and all would take memory for as long as the socket is open.
     ws.headers.clear()
-    request.pop(aiohttp_session.SESSION_KEY, None)
+    for kept in (aiohttp_session.SESSION_KEY, SESSION):
+        request.pop(kept, None)
     transport = cast(asyncio.Transport, request.transport)
     return ws, WebSocketWire(transport, request.app[PRESENCE].hub.heartbeat.turn)
 
@@ -51,9 +51,7 @@ async def read_messages(
 ) -> None:
     """Have what the peer sends taken in, until the line has ended."""
     hub = request.app[PRESENCE].hub
-    flooded = partial(_cut_flood, ws, observer, hub)
-    arrivals = Arrivals(time.monotonic())
-    cast(Connection, request.protocol).on_frames = partial(_taken, arrivals, flooded)
+    cast(Connection, request.protocol).on_frames = _Reads(ws, observer, hub).take
     began, messages, control_frames = 0.0, 0, 0
     # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
     async for message in ws:
@@ -88,19 +86,29 @@ def end_socket(request: web.Request, ws: web.WebSocketResponse, *, dismissed: bo
     untie(ws.exception())
 
 
-def _cut_flood(ws: web.WebSocketResponse, observer: Observer, hub: Hub) -> None:
-    if not ws.closed:
-        hub.dismiss(observer, TOO_MUCH)
+class _Reads:
+    """What comes on one socket, before it is parsed: frames of no meaning are seen nowhere else."""
 
+    __slots__ = ("_ws", "_observer", "_hub", "_arrivals")
 
-def _taken(arrivals: Arrivals, flooded: Callable[[], None], size: int) -> int:
-    """How many bytes of a read are to be parsed: frames of no meaning are seen nowhere else."""
-    parsed = arrivals.take(size, time.monotonic())
-    if parsed < size:
-        # A turn later: what is parsed may end the socket for a better reason.
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, flooded)
-    return parsed
+    def __init__(self, ws: web.WebSocketResponse, observer: Observer, hub: Hub) -> None:
+        self._ws = ws
+        self._observer = observer
+        self._hub = hub
+        self._arrivals = Arrivals(time.monotonic())
+
+    def take(self, size: int) -> int:
+        """How many bytes of a read are to be parsed."""
+        parsed = self._arrivals.take(size, time.monotonic())
+        if parsed < size:
+            # A turn later: what is parsed may end the socket for a better reason.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._cut_flood)
+        return parsed
+
+    def _cut_flood(self) -> None:
+        if not self._ws.closed:
+            self._hub.dismiss(self._observer, TOO_MUCH)
 
 
 def _response() -> web.WebSocketResponse:

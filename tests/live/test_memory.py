@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from types import CoroutineType
 
+import pytest
 from aiohttp import web
 
 from testing.meters import resident_bytes
+from presence_server.accounts.sessions import Session
 from presence_server.app import create_app
 from presence_server.config import Config
 from presence_server.web.runner import Runner
@@ -39,9 +42,22 @@ async def test_a_socket_does_not_keep_the_headers_of_its_handshake(
     assert grown < 26 * 1024
 
 
-async def test_a_socket_that_has_ended_is_gone_without_a_collection(
-    config: Callable[..., Config],
-) -> None:
+async def test_a_socket_that_has_ended_is_gone_without_a_collection(alice: Visitor) -> None:
+    await end_sockets(alice)
+
+
+async def test_a_socket_keeps_nothing_of_what_only_its_request_needed(alice: Visitor) -> None:
+    async with alice.live() as socket:
+        await socket.first()
+        things = gc.get_objects()
+        checks = {each.__name__ for each in things if isinstance(each, CoroutineType)}
+        assert "live" in checks and not checks & {"known_host", "same_origin"}
+        assert not any(isinstance(each, Session) for each in things)
+
+
+@pytest.fixture
+async def alice(config: Callable[..., Config]) -> AsyncIterator[Visitor]:
+    """Whose server is in this process."""
     runner = Runner(create_app(config()), keepalive_timeout=15, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -49,7 +65,7 @@ async def test_a_socket_that_has_ended_is_gone_without_a_collection(
         host, port = runner.addresses[0][:2]
         async with Visitor.at(f"http://{host}:{port}") as alice:
             await alice.enter("alice")
-            await end_sockets(alice)
+            yield alice
     finally:
         await runner.cleanup()
 

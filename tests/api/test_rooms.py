@@ -90,6 +90,7 @@ async def test_a_cursor_of_the_answer_goes_on_from_there(app: AppClient) -> None
     async with app.line("alice") as alice:
         await alice.first()
         cursor = (await app.room())["cursor"]
+        assert len(cursor.split(".")[-1]) == 32, "how much is said is covered"
         async with app.line("bob", query=f"?cursor={cursor}") as bob:
             first = await bob.first()
             assert first["type"] == "changes" and "alice" not in json.dumps(first)

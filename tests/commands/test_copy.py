@@ -100,7 +100,11 @@ async def fill(db: Database, number: int) -> None:
             NOW,
             f"{number // 2:064x}",
         )
-        await transaction.execute("INSERT INTO nodes VALUES ('node', 1, 1, 0, $1, 1)", NOW)
+        await transaction.execute(
+            "INSERT INTO nodes (name, counter, changed, heeded, wrote_at, stopped)"
+            " VALUES ('node', 1, 1, 0, $1, 1)",
+            NOW,
+        )
         await transaction.execute(
             "INSERT INTO choices VALUES"
             " (0, 'User0', 1, 'invisible', '', NULL, $1, 'node', 1, 'lunch', $1)",

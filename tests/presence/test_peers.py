@@ -1,0 +1,333 @@
+"""How far each other node has been heard, and what follows from it."""
+
+import math
+from typing import Any
+
+import pytest
+
+from presence_server.presence import peers as peers_module
+from presence_server.presence.letters import Batch, Beat, Part, People, Said
+from presence_server.presence.moment import Moment
+from presence_server.presence.peers import Life, Peer, Peers
+from presence_server.presence.timing import CLOCK_SET, DEAF, PATIENCE
+
+ME, ONE, TWO = "me", "one", "two"
+LEASE = 10.0
+NOBODY = People({}, {})
+
+
+def at(elapsed: float) -> Moment:
+    return Moment(elapsed, 1_000 + int(elapsed))
+
+
+def beat(sequence: int = 0, mark: int = 1, asks: bool = False, **heard: int) -> Beat:
+    return Beat(ONE, sequence, mark, 1_000, asks, heard)
+
+
+def batch(sequence: int) -> Batch:
+    return Batch(ONE, sequence, 0, 1_000, NOBODY)
+
+
+def part(
+    sequence: int = 0, number: int = 1, part: int = 0, parts: int = 1, **more: Any
+) -> Part:
+    people, heard = more.pop("people", NOBODY), more
+    return Part(ONE, sequence, number, part, parts, 1_000, people, heard)
+
+
+def current(peers: Peers, name: str, second: float = 0.0, sequence: int = 0) -> Peer:
+    """A node that has told all that it knows."""
+    peer = peers.find(name, at(second))
+    assert peer is not None and peer.hear_part(part(sequence), ME) is not None
+    return peer
+
+
+# What one has said
+
+
+def test_a_node_is_known_once_it_has_told_all() -> None:
+    peer = Peer(Life.NEW, at(5))
+    assert peer.lives and peer.introduced_itself and peer.heard == peer.last_sign == 5
+    assert not peer.hear_batch(batch(0)), "it may be older than what is to come"
+    peer.hear_beat(beat(3), None)
+    assert peer.life is Life.NEW and peer.known_until == -math.inf
+    assert peer.hear_part(part(3), ME) == NOBODY
+    assert peer.life is Life.CURRENT and peer.sequence == 3
+    peer.hear_beat(beat(3, mark=2), 4.5)
+    assert peer.life is Life.CURRENT and peer.known_until == 4.5
+
+
+def test_one_that_is_known_by_its_notes_has_not_introduced_itself() -> None:
+    peer = Peer(Life.NOTED, at(5))
+    assert peer.lives and not peer.introduced_itself
+    assert (peer.heard, peer.wrote, peer.last_sign) == (-math.inf, 5, 5)
+
+
+def test_a_batch_is_good_by_itself_and_one_that_is_missing_is_noticed() -> None:
+    peer = current(Peers(ME, LEASE), ONE, sequence=3)
+    assert not peer.hear_batch(batch(3)) and not peer.hear_batch(batch(2))
+    assert peer.hear_batch(batch(4)) and peer.life is Life.CURRENT and peer.sequence == 4
+    assert peer.hear_batch(batch(6)) and peer.life is Life.BEHIND and peer.sequence == 6
+    assert peer.hear_batch(batch(7)) and peer.life is Life.BEHIND
+    peer.life = Life.NOTED
+    assert not peer.hear_batch(batch(8))
+
+
+def test_so_is_it_by_a_beat() -> None:
+    for sequence, life in ((3, Life.CURRENT), (4, Life.BEHIND), (2, Life.BEHIND)):
+        peer = current(Peers(ME, LEASE), ONE, sequence=3)
+        peer.hear_beat(beat(sequence), None)
+        assert peer.life is life
+
+
+def test_of_beats_the_newest_marks_and_every_question_count() -> None:
+    peer = current(Peers(ME, LEASE), ONE)
+    peer.hear_beat(beat(mark=7, asks=True, two=3), 4.0)
+    peer.hear_beat(beat(mark=6, two=4), 3.0)
+    assert (peer.mark, peer.asks, peer.confirmed_at) == (7, True, 4.0)
+    assert peer.marks_heard == {"two": 4}
+    peer.hear_beat(beat(mark=8), 5.0)
+    peer.hear_beat(beat(mark=9), None)
+    assert peer.confirmed_at == 5.0
+
+
+def test_an_answer_of_several_parts_is_good_when_all_are_there() -> None:
+    peer = Peer(Life.NEW, at(0))
+    said = {user: Said(user, 1, "online", 1) for user in ("alice", "bob", "carol")}
+    pieces = [
+        People({"": {"a": said["alice"]}}, {0: {}}),
+        People({"": {"b": said["bob"]}, "7/doc": {}}, {}),
+        People({"7/doc": {"c": said["carol"]}}, {7: {}}),
+    ]
+
+    def tell(number: int, place: int, parts: int = 3) -> People | None:
+        told = part(5, number, place, parts, people=pieces[place])
+        return peer.hear_part(told, ME)
+
+    assert tell(1, 0) is None and tell(1, 1) is None
+    # Another answer has begun; what was collected is no part of it.
+    assert tell(2, 2) is None and tell(2, 2) is None and tell(2, 0) is None
+    assert peer.life is Life.NEW
+    whole = tell(2, 1)
+    assert whole is not None and whole.choices == {0: {}, 7: {}}
+    assert whole.states == {
+        "": {"a": said["alice"], "b": said["bob"]},
+        "7/doc": {"c": said["carol"]},
+    }
+    assert peer.life is Life.CURRENT and peer.sequence == 5
+    assert tell(3, 0) is None and tell(3, 1, parts=2) is None
+
+
+def test_an_answer_from_before_the_question_or_the_newest_batch_is_none() -> None:
+    peer = current(Peers(ME, LEASE), ONE, sequence=3)
+    assert peer.hear_part(part(2), ME) is None
+    peer.asked, peer.asked_mark, peer.unconfirmed = 7.0, 5, True
+    assert peer.hear_part(part(3, me=4), ME) is None and peer.hear_part(part(3), ME) is None
+    assert peer.unconfirmed
+    assert peer.hear_part(part(3, me=5), ME) is not None
+    assert (peer.asked, peer.asked_mark, peer.unconfirmed) == (None, 0, False)
+
+
+def test_what_is_read_is_good_once_its_node_has_written_twice() -> None:
+    peer = Peer(Life.NOTED, at(0))
+    for read_at, counter, moved, written, wrote in (
+        (1.0, 5, False, -math.inf, 0.0),
+        (2.0, 5, False, -math.inf, 0.0),
+        (3.0, 6, True, -math.inf, 2.0),
+        (4.0, 7, True, 2.0, 3.0),
+        (5.0, 9, True, 4.0, 4.0),
+        (6.0, 9, False, 4.0, 4.0),
+    ):
+        assert peer.count(counter, read_at, with_stays=True) is moved
+        assert (peer.written_at, peer.wrote) == (written, wrote)
+    assert peer.count(20, 7.0, with_stays=False) and peer.written_at == 4.0, "read without stays"
+    assert len(peer.counters) == 7
+    peer.count(20, 8.0, with_stays=False)
+    peer.count(20, 9.0, with_stays=False)
+    assert len(peer.counters) == 8
+
+
+# Clocks
+
+
+def test_a_clock_is_as_far_off_as_its_quickest_letter_says_if_that_is_more_than_two() -> None:
+    peer = Peer(Life.NEW, at(0))
+    assert peer.clock == 0 and peer.lateness(990, at(0)) == 0
+    for behind, clock in ((5, 5), (4, 4), (9, 4), (2, 0), (3, 0)):
+        peer.note_clock(1_000 - behind, at(0))
+        assert peer.clock == clock
+    peer = Peer(Life.NEW, at(0))
+    peer.note_clock(1_003, at(0))
+    assert peer.clock == -3
+    # Of a letter that was longer on its way the rest is known.
+    assert peer.lateness(1_000, at(0)) == 3 and peer.lateness(1_001, at(0)) == 0
+
+
+def test_one_that_was_set_is_believed_at_once() -> None:
+    peer = Peer(Life.NEW, at(0))
+    peer.note_clock(1_000, at(0))
+    peer.note_clock(1_000 - CLOCK_SET, at(0))
+    assert peer.clock == 0
+    peer.note_clock(1_000, at(0))
+    peer.note_clock(1_000 - CLOCK_SET - 1, at(0))
+    assert peer.clock == CLOCK_SET + 1
+
+
+# All of them
+
+
+def test_those_that_left_are_never_believed_again() -> None:
+    peers = Peers(ME, LEASE)
+    peer = current(peers, ONE)
+    peer.unconfirmed = True
+    peers.leave(ONE, peer)
+    assert peer.life is Life.LEFT and not peer.lives and not peer.unconfirmed
+    assert peers.find(ONE, at(1)) is None and peers.living() == [] and len(peers) == 1
+    assert peers.names == {ONE}
+
+
+def test_one_that_was_given_up_is_heard_again_or_read_once_it_goes_on_writing() -> None:
+    peers = Peers(ME, LEASE)
+    for name in (ONE, TWO):
+        current(peers, name)
+        peers.forget(name)
+    assert peers.get(ONE) is None and len(peers) == 0
+    assert peers.find_noted(ONE, 7, at(1)) is None and peers.find_noted(ONE, 7, at(2)) is None
+    noted = peers.find_noted(ONE, 8, at(3))
+    assert noted is not None and noted.life is Life.NOTED
+    heard = peers.find(TWO, at(4))
+    assert heard is not None and heard.life is Life.NEW
+    assert peers.find_noted(TWO, 7, at(5)) is heard, "it is no longer given up"
+
+
+def test_i12_of_invented_nodes_so_many_are_known_and_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peers_module, "MOST_PEERS", 2)
+    peers = Peers(ME, LEASE)
+    found = [peers.find(name, at(0)) for name in "abc"]
+    assert found[2] is None and peers.names == {"a", "b"}
+    for name, peer in zip("ab", found):
+        assert peer is not None
+        peers.leave(name, peer)
+        peers.forget(name)
+    third = peers.find("c", at(1))
+    assert third is not None
+    peers.leave("c", third)
+    peers.forget("c")
+    assert peers.find("a", at(2)) is not None and peers.find("b", at(2)) is None
+    assert list(peers._given_up) == ["b", "c"]
+
+
+def test_after_an_outage_each_has_to_speak_again() -> None:
+    peers = Peers(ME, LEASE)
+    one, noted = current(peers, ONE), peers.find(TWO, at(0), Life.NOTED)
+    assert noted is not None and not peers.unconfirmed and peers.heard == {ONE}
+    peers.lost()
+    assert one.unconfirmed and not noted.unconfirmed and peers.unconfirmed
+    one.note_version(1, 2, at(0))
+    peers.renew(at(30))
+    assert one.life is Life.BEHIND and noted.life is Life.NOTED and not one.versions
+    assert one.heard == 30 and noted.heard == 30
+
+
+def test_whether_all_is_known() -> None:
+    peers = Peers(ME, LEASE)
+    assert peers.are_current and peers.are_known
+    current(peers, ONE)
+    noted = peers.find(TWO, at(0), Life.NOTED)
+    assert noted is not None and not peers.are_current and not peers.are_known
+    noted.believed_at = 1.0
+    assert not peers.are_current and peers.are_known
+    noted.life = Life.SILENT
+    assert peers.are_current
+    behind = peers.get(ONE)
+    assert behind is not None
+    behind.life, behind.believed_at = Life.BEHIND, 1.0
+    assert not peers.are_known
+
+
+def test_who_is_not_heard_for_a_lease_is_read_and_then_silent() -> None:
+    peers = Peers(ME, LEASE)
+    one = current(peers, ONE)
+    one.wrote, one.asked, one.asked_mark, one.unconfirmed = 5.0, 1.0, 3, True
+    assert not peers.is_overdue(LEASE - 0.1) and peers.is_overdue(LEASE)
+    assert list(peers.fall_silent(LEASE - 0.1)) == [] and one.life is Life.CURRENT
+    assert list(peers.fall_silent(LEASE)) == [] and one.life is Life.NOTED
+    assert not one.unconfirmed and one.asked is None and not peers.is_overdue(99.0)
+    assert one.hear_part(part(9, me=2**52), ME) is None, "an answer to an older question"
+    assert list(peers.fall_silent(LEASE + 4.9)) == []
+    assert list(peers.fall_silent(LEASE + 5)) == [ONE] and one.life is Life.SILENT
+    assert list(peers.fall_silent(LEASE + 99)) == []
+
+
+def test_those_who_have_not_told_all_are_asked_now_and_again() -> None:
+    peers = Peers(ME, LEASE)
+    new, gone = peers.find(ONE, at(0)), peers.find(TWO, at(0))
+    current(peers, "three")
+    assert new is not None and gone is not None
+    peers.leave(TWO, gone)
+    assert list(peers.take_asks(at(1))) == [ONE] and peers.resyncs == 1
+    peers.expect([ONE], 5)
+    assert list(peers.take_asks(at(1 + PATIENCE - 0.1))) == []
+    assert list(peers.take_asks(at(1 + PATIENCE))) == [ONE] and peers.resyncs == 2
+    peers.expect([ONE], 6)
+    assert new.asked_mark == 5, "an answer to the first question will do"
+    assert list(peers.take_asks(at(LEASE - 0.1))) == [ONE]
+    assert list(peers.take_asks(at(LEASE + 5))) == [], "nobody is there to answer"
+    new.asked = None
+    new.heard = LEASE + 5
+    assert list(peers.take_asks(at(LEASE + 5))) == [ONE] and new.asked_mark == 0
+
+
+def test_the_newest_marks_of_those_that_were_heard() -> None:
+    peers = Peers(ME, LEASE)
+    current(peers, ONE).hear_beat(beat(mark=7), None)
+    current(peers, TWO)
+    assert peers.marks == {ONE: 7}
+    assert peers.clock_of(ONE) == 0 == peers.clock_of("nobody")
+
+
+# Cursors of other nodes
+
+
+def versions_of(peer: Peer, *some: tuple[int, int, float]) -> None:
+    for mark, version, second in some:
+        peer.note_version(mark, version, at(second))
+
+
+def test_a_mark_says_which_version_was_known_everywhere() -> None:
+    peers = Peers(ME, LEASE)
+    one = current(peers, ONE, sequence=3)
+    versions_of(one, (5, 50, 1), (6, 60, 1.4), (7, 70, 1.5), (9, 90, 2))
+    assert [version for _, version, _ in one.versions] == [50, 70, 90]
+    one.heard = 10.0
+    found = [peers.version_at(ONE, mark, 3, at(10)) for mark in (4, 5, 6, 7, 8, 9, 99)]
+    assert found == [None, 50, 50, 70, 70, 90, 90]
+    assert peers.version_at(ONE, 9, 4, at(10)) is None, "a batch has not come yet"
+    assert peers.version_at(ONE, 9, 3, at(9.9)) is None, "it is known for less than a lease"
+    assert peers.version_at(TWO, 9, 3, at(10)) is None
+    peers.forget_versions()
+    assert peers.version_at(ONE, 9, 3, at(10)) is None
+
+
+def test_it_says_nothing_while_it_is_in_doubt_who_is_at_another() -> None:
+    peers = Peers(ME, LEASE)
+    one, two = current(peers, ONE), current(peers, TWO)
+    versions_of(one, (5, 50, 1))
+    two.heard = 10 - DEAF * LEASE + 0.1
+    assert peers.version_at(ONE, 5, 0, at(10)) == 50
+    two.heard = 10 - DEAF * LEASE
+    assert peers.version_at(ONE, 5, 0, at(10)) is None
+    two.heard, two.life = 10, Life.BEHIND
+    assert peers.version_at(ONE, 5, 0, at(10)) is None
+    peers.leave(TWO, two)
+    assert peers.version_at(ONE, 5, 0, at(10)) is None
+    two.is_empty = True
+    assert peers.version_at(ONE, 5, 0, at(10)) == 50
+
+
+def test_i12_so_many_marks_are_remembered() -> None:
+    one = Peer(Life.NEW, at(0))
+    versions_of(one, *((number, number, number) for number in range(200)))
+    assert len(one.versions) == 120 and one.versions[0][0] == 80

@@ -132,9 +132,13 @@ class Bench:
             crowd.connect()
             for turn in range(1, 6):
                 crowd.observers.ask("disconnect")
-                again = crowd.connect(ALL_AT_ONCE)
+                # As pages do, with the cursor that they have.
+                again = crowd.connect(ALL_AT_ONCE, resume=True)
                 name = f"{observers:,} reconnect at once, run {turn}"
                 yield _all(name, observers, again, within=10)
+            crowd.observers.ask("disconnect")
+            anew = crowd.connect(ALL_AT_ONCE)
+            yield _all(f"{observers:,} come at once who know nothing yet", observers, anew, 20)
 
     def rolling(self) -> Iterator[Verdict]:
         observers = self._people(10_000)

@@ -121,10 +121,14 @@ class Audience:
         self.watched = (0.0, 0.0)
 
     def connect(
-        self, at_once: int = HANDSHAKES_AT_ONCE, limit: float = 120.0, idle: float = 60.0
+        self,
+        at_once: int = HANDSHAKES_AT_ONCE,
+        limit: float = 120.0,
+        idle: float = 60.0,
+        resume: bool = False,
     ) -> Connected:
         """Ends when the server has told everybody of everybody."""
-        connected = self.observers.connect(at_once, limit)
+        connected = self.observers.connect(at_once, limit, resume)
         self.rested_after = connected.seconds + rest(self.server, idle)
         return connected
 

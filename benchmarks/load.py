@@ -8,6 +8,7 @@ import gc
 import heapq
 import multiprocessing
 import random
+import re
 import resource
 import time
 from bisect import bisect_left, bisect_right
@@ -24,6 +25,9 @@ from testing.swarm import Address, Client, Swarm
 
 HANDSHAKES_AT_ONCE = 256
 PER_PROCESS = 15_000  # descriptors: a usual hard limit is 20,000
+
+_BEGINNING = 40
+_CURSOR = re.compile(rb'"cursor":"([^"]+)"')
 
 _context = multiprocessing.get_context("spawn")
 
@@ -72,12 +76,15 @@ class _Observers:
         self.cookies = dict(zip(numbers, cookies, strict=True))
         self.sightings = Sightings()
         self.inside: set[int] = set()
+        # What each read last, or the beginning of it, for its cursor.
+        self.newest: dict[int, bytes] = {}
         self.lost: Counter[str] = Counter()
         # What the first of them was told, and when.
         self.heard: list[tuple[float, bytes]] = []
         self.greeted = target.dialect.greets
         self.swarm = _swarm(target, self._opened, self._note)
         self.swarm.on_close = self._lose
+        self.swarm.on_large = self.newest.__setitem__
         self.swarm.listen_to(pipe.fileno())
 
     def run(self) -> None:
@@ -88,22 +95,31 @@ class _Observers:
                     return
                 self.pipe.send(getattr(self, name)(*arguments))
 
-    def connect(self, at_once: int, limit: float) -> Connected:
-        """Until all are connected and, where the dialect greets, have their first message."""
+    def connect(self, at_once: int, limit: float, resume: bool = False) -> Connected:
+        """Until all are connected and, where the dialect greets, have their first message.
+
+        With `resume` they come back as pages do, with the cursor that they have.
+        """
         started = time.monotonic()
         waiting = list(reversed(self.numbers))
         self.inside.clear()
         self.lost.clear()
         while True:
             while waiting and self.swarm.opening < at_once:
-                number = waiting.pop()
-                self.swarm.connect(number, self.cookies[number])
+                self._come(waiting.pop(), resume)
             self.swarm.turn(0.05)
             done = len(self.inside)
             elapsed = time.monotonic() - started
             all_tried = not waiting and done + self.lost.total() >= len(self.numbers)
             if all_tried or elapsed > limit:
                 return Connected(done, elapsed, self.lost)
+
+    def _come(self, number: int, resume: bool) -> None:
+        found = _CURSOR.search(self.newest.get(number, b"")) if resume else None
+        if found is None:
+            self.swarm.connect(number, self.cookies[number])
+        else:
+            self.swarm.resume(number, self.cookies[number], found[1].decode())
 
     def disconnect(self) -> None:
         for number in list(self.swarm.clients):
@@ -133,6 +149,8 @@ class _Observers:
     def _note(self, number: int, payload: bytes | None, now: float) -> None:
         if self.greeted:
             self.inside.add(number)
+            if payload is not None and b'"cursor"' in payload[:_BEGINNING]:
+                self.newest[number] = payload
         if number == self.numbers.start and payload is not None:
             self.heard.append((now, payload))
         self.sightings.note(number, payload, now)
@@ -260,9 +278,10 @@ class Observers:
         return [pipe.recv() for _, pipe in self._parts]
 
     def connect(
-        self, at_once: int = HANDSHAKES_AT_ONCE, limit: float = 120.0
+        self, at_once: int = HANDSHAKES_AT_ONCE, limit: float = 120.0, resume: bool = False
     ) -> Connected:
-        parts: list[Connected] = self.ask("connect", max(1, at_once // len(self._parts)), limit)
+        each = max(1, at_once // len(self._parts))
+        parts: list[Connected] = self.ask("connect", each, limit, resume)
         return Connected(
             sum(part.count for part in parts),
             max(part.seconds for part in parts),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.load import HANDSHAKES_AT_ONCE
 from benchmarks.servers import Running, Server, running
-from testing.swarm import LARGE, Client, Swarm, upgrade_request
+from testing.swarm import LARGE, Client, Swarm
 
 _CONNECTED_WITHIN = 60.0
 _BACK_WITHIN = 60.0
@@ -71,15 +71,7 @@ class _People:
         self.broken = Counter[str]()
 
     def at(self, node: Running) -> Swarm:
-        address = node.target.address
-        swarm = Swarm(address, _SUBPROTOCOL, self._read)
-
-        def request(number: str) -> bytes:
-            person = self.people[int(number)]
-            path = f"/users/?cursor={person.cursor}" if person.cursor else "/users/"
-            return upgrade_request(address, person.cookie, _SUBPROTOCOL, path)
-
-        swarm.request_of = request
+        swarm = Swarm(node.target.address, _SUBPROTOCOL, self._read)
         swarm.on_close = self._closed
         return swarm
 
@@ -89,7 +81,7 @@ class _People:
         while time.monotonic() < limit:
             while waiting and swarm.opening < HANDSHAKES_AT_ONCE:
                 number = waiting.pop()
-                swarm.connect(number, str(number))
+                swarm.connect(number, self.people[number].cookie)
             self._turn([swarm, *others])
             if not waiting and all(self.people[number].told for number in numbers):
                 return
@@ -117,7 +109,7 @@ class _People:
             self._turn([left, reached])
             due = [n for n in to_come if n not in left.clients and self.people[n].returns <= now]
             for number in due:
-                reached.connect(number, str(number))
+                self._resume(number, reached)
             to_come.difference_update(due)
             if not to_come and all(self.people[number].told for number in moving):
                 break
@@ -133,6 +125,10 @@ class _People:
             shown_offline=self.told.shown_offline,
             broken=self.broken,
         )
+
+    def _resume(self, number: int, swarm: Swarm) -> None:
+        person = self.people[number]
+        swarm.resume(number, person.cookie, person.cursor)
 
     def _turn(self, swarms: Sequence[Swarm]) -> None:
         for swarm in swarms:

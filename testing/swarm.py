@@ -17,8 +17,9 @@ from collections.abc import Callable
 
 Address = tuple[str, int]
 
-# A frame above this is the list of everybody: it is counted, not kept.
+# A frame above this is the list of everybody: it is counted, and only its beginning kept.
 LARGE = 64 * 1024
+_BEGINNING = 256
 
 _BUFFER = 1024 * 1024
 _TEXT, _CLOSE, _PING = 0x1, 0x8, 0x9
@@ -75,7 +76,11 @@ class Swarm:
         self.request_of: Callable[[str], bytes] = lambda cookie: upgrade_request(
             server, cookie, subprotocol, path
         )
+        self.resuming: Callable[[str, str], bytes] = lambda cookie, cursor: upgrade_request(
+            server, cookie, subprotocol, f"{path}?cursor={cursor}"
+        )
         self.on_message = on_message
+        self.on_large: Callable[[int, bytes], None] = lambda number, beginning: None
         self.on_open: Callable[[int, float], None] = lambda number, now: None
         self.on_close: Callable[[Client, str], None] = lambda client, reason: None
         self.clients: dict[int, Client] = {}
@@ -97,6 +102,13 @@ class Swarm:
         self._epoll.register(fd, select.EPOLLIN)
 
     def connect(self, number: int, cookie: str, receive_buffer: int | None = None) -> None:
+        self._connect(number, self.request_of(cookie), receive_buffer)
+
+    def resume(self, number: int, cookie: str, cursor: str) -> None:
+        """Come back, and read only what was missed."""
+        self._connect(number, self.resuming(cookie, cursor), None)
+
+    def _connect(self, number: int, request: bytes, receive_buffer: int | None) -> None:
         sock = socket.socket()
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -106,7 +118,7 @@ class Swarm:
         code = sock.connect_ex(self.server)
         if code not in (0, errno.EINPROGRESS):
             raise OSError(code, os.strerror(code))
-        client = Client(number, self.request_of(cookie), sock)
+        client = Client(number, request, sock)
         self.clients[number] = self._by_fd[sock.fileno()] = client
         self.opening += 1
         self._epoll.register(sock.fileno(), select.EPOLLOUT)
@@ -224,6 +236,7 @@ class Swarm:
             if body > end:
                 break
             if length > LARGE and body + length > end:
+                self.on_large(client.number, bytes(self._view[body : min(end, body + _BEGINNING)]))
                 client.skip = body + length - end
                 return
             if body + length > end:

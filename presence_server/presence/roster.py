@@ -5,7 +5,14 @@ from typing import Any
 
 from presence_server.presence.choices import Choice
 from presence_server.presence.entries import Entries, Entry, Source
-from presence_server.presence.merging import about_of, counted, left_behind, seen, status_of
+from presence_server.presence.merging import (
+    about_of,
+    counted,
+    left_behind,
+    merged_status,
+    seen,
+    status_of,
+)
 from presence_server.presence.people import People, Versions
 from presence_server.presence.profiles import NO_PROFILE, Profile
 from presence_server.presence.states import NOTHING
@@ -106,7 +113,8 @@ class Roster(People):
                 self._describe_gone(user, *self._left_behind(user))
             return
         status = status_of(entries, choice)
-        if choice is not None and choice.status is not None:
+        if choice is not None and choice.status is not None and status != merged_status(entries):
+            # Else their lines say since when they are so, and all nodes name the same second.
             since = max(since, choice.since)
         about = about_of(entries, choice, self._profile_of(user))
         here = lone.began if lone is not None else max(entry.began for entry in entries)

@@ -218,6 +218,14 @@ FOUND = {
         _wait(2.5),
         _at("stop", 2),
     ),
+    "somebody chooses to be as they are where that is not known yet": _run(
+        _enter(1, "carol", "7/b", 20),
+        _cut(0, keeps=True),
+        _at("end_subscription", 2),
+        _put(0, "carol", "7/a", "away", 60),
+        _move(2, 1.0),
+        ("choose", {"pick": 0, "status": "away", "text": "lunch", "lasts": 40}),
+    ),
     "somebody is back before their node reads that they were sent away": _run(
         _enter(1, "carol", "7/b", 20),
         _at("revoke", 2, user="carol"),

@@ -154,6 +154,20 @@ def test_a_choice_outlives_being_offline() -> None:
     judge.settle()
 
 
+def test_a_node_that_starts_names_the_second_of_whoever_chose_to_be_as_they_were() -> None:
+    world, judge = watched()
+    world.connect(0, "alice", status="away")
+    world.wait(3)
+    world.choose(0, "alice", "away", text="lunch")
+    world.wait(3)
+    world.stop(2)
+    world.start(2)
+    world.wait(3)
+    since = [person.since for slot in range(3) if (person := world.person(slot, "alice"))]
+    assert len(since) == 3 and len(set(since)) == 1
+    judge.settle()
+
+
 def test_a_choice_ends_at_its_time_also_while_away_and_over_restarts() -> None:
     world, judge = watched(2)
     world.connect(0, "alice")

@@ -14,6 +14,7 @@ What it lets pass is what docs/faults.md and docs/design.md say cannot be known:
 - *fresh*: a host that has just begun may not know everybody yet.
 """
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -26,9 +27,20 @@ from tests.presence.simulation import APP, EPOCH, STEP, Host, World, subject, us
 
 # Seconds that finding out and telling take: a few turns of the clock, a question and its answer.
 DELIVERY = 1.5
+# Of a node that is gone its last sign is known, which may be so old: a beat, or two readings.
+LAST_SIGN = 2.0
 # Seconds after which a node knows that it hears the others again.
 BACK_IN_TOUCH = 4.0
 LONG_AGO = -1000.0
+
+
+class Seen(NamedTuple):
+    """Somebody was surely in a room, by lines at these hosts."""
+
+    at: float
+    user: str
+    second: int
+    homes: set[Host]
 
 
 class Sighting(NamedTuple):
@@ -124,6 +136,7 @@ class Judge:
         self.slowest = 0.0
         self.longest_ghost = 0.0
         self._samples = Samples()
+        self._unconfirmed: deque[Seen] = deque()
         world.after_step = self.step
 
     def step(self) -> None:
@@ -515,12 +528,29 @@ class Judge:
         second, views = EPOCH + int(now), [self._people(host) for _, host in self._alive()]
         for username in self._people_known():
             here = witness.status(username, now) is not None
-            if self._is_calm or (here and all(username in shown for shown in views)):
-                self._samples.note(username, second, here)
+            if here and (self._is_calm or all(username in shown for shown in views)):
+                lines = witness.lines.values()
+                homes = {line.host for line in lines if line.subject == username}
+                self._unconfirmed.append(Seen(now, username, second, homes))
+            elif self._is_calm:
+                self._samples.note(username, second, False)
+        self._confirm_samples()
         for username in witness.signs:
             ghosts = (min(self._ghost(host, username)) for _, host in self._alive())
             if min(ghosts, default=0.0) > self._ghost_bound:
                 self._samples.note(username, second, False)
+
+    def _confirm_samples(self) -> None:
+        """Somebody was here by nodes that have given a sign since, to all."""
+        alive = [host for _, host in self._alive()]
+        while self._unconfirmed and self._unconfirmed[0].at <= self.world.now - LAST_SIGN:
+            _, username, second, homes = self._unconfirmed.popleft()
+            if all(
+                home is host or (home.alive and self._has_way(host, home))
+                for home in homes
+                for host in alive
+            ):
+                self._samples.note(username, second, True)
 
     def _check_visits(self, truth: Mapping[str, str], unsure: set[str]) -> None:
         """What is kept of visits is what people did."""

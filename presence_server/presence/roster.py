@@ -38,7 +38,7 @@ class Roster(People):
     came by it.
     """
 
-    __slots__ = ("_choice_of", "_profile_of", "_entries")
+    __slots__ = ("_choice_of", "_profile_of", "_entries", "_left")
 
     def __init__(
         self,
@@ -52,6 +52,8 @@ class Roster(People):
         self._choice_of = choice_of
         self._profile_of = profile_of
         self._entries = Entries()
+        # Of those who have gone from one node and not from all: their last second at any such.
+        self._left: dict[str, int] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -82,7 +84,7 @@ class Roster(People):
         before = self._entries.take(source, user)
         if before is not None:
             self._compare(user, before)
-            self.settle(user, since)
+            self.settle(user, self._last_second(user, since))
 
     def delete(self, user: str, account: int, since: int) -> None:
         """Take a deleted account out, whatever nodes that have not heard of it yet still say."""
@@ -93,6 +95,8 @@ class Roster(People):
             # Only now is it known here that there was another before.
             return
         self._entries.replace(user, newer)
+        if self._left is not None:
+            self._left.pop(user, None)
         self._leave(user, "deleted", since, NOTHING, False)
         if newer:
             self.settle(user, max(entry.since for entry in newer.values()))
@@ -144,6 +148,8 @@ class Roster(People):
         """What is to come after a second is in it, without a word: a clock was wrong."""
         super().recede(unix)
         self._entries.recede(unix)
+        if self._left is not None:
+            self._left = {user: min(second, unix) for user, second in self._left.items()}
 
     # What other nodes may show
 
@@ -162,6 +168,16 @@ class Roster(People):
             self.note_dispute(user)
 
     # How
+
+    def _last_second(self, user: str, since: int) -> int:
+        """When a user was here last whom a node lets go: who lets go last need not have had them
+        last."""
+        known = 0 if self._left is None else self._left.pop(user, 0)
+        if self._entries.of(user):
+            self._left = self._left or {}
+            self._left[user] = max(since, known)
+            return since
+        return max(since, known)
 
     def _compare(self, user: str, before: Entry) -> None:
         """Something else is said of a session than before, or nothing any more."""

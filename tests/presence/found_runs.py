@@ -226,6 +226,17 @@ FOUND = {
         _move(2, 1.0),
         ("choose", {"pick": 0, "status": "away", "text": "lunch", "lasts": 40}),
     ),
+    "the node that lets somebody go last knows least of when they left": _run(
+        _connect(2, "bob", "away"),
+        _move(1, 1.0),
+        _move(2, 0.5),
+        _at("cut_database", 1, works=False),
+        _cut(2),
+        _wait(3),
+        _at("kill", 1),
+        _move(0, 0.1),
+        _at("stop", 0),
+    ),
     "somebody is back before their node reads that they were sent away": _run(
         _enter(1, "carol", "7/b", 20),
         _at("revoke", 2, user="carol"),

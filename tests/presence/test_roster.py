@@ -63,6 +63,18 @@ def test_rule_1_a_user_is_here_while_any_node_says_so() -> None:
     assert table.told() == {"alice": ("offline", 106)}
 
 
+def test_who_is_let_go_by_a_node_that_knew_less_left_when_they_were_here_last() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.place(B, "alice", "online", 100)
+    table.remove(A, "alice", 106)
+    table.remove(B, "alice", 102)
+    assert table.told() == {"alice": ("offline", 106)}
+    table.place(B, "alice", "online", 110)
+    table.remove(B, "alice", 112)
+    assert table.told() == {"alice": ("offline", 112)}
+
+
 def test_r4_and_r5_only_what_is_merged_is_told() -> None:
     table = Table()
     table.place(A, "alice", "online", 100)

@@ -153,7 +153,8 @@ async def test_without_the_driver_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
-    monkeypatch.delitem(sys.modules, "presence_server.storage.postgresql", raising=False)
+    for name in [name for name in sys.modules if "storage.postgresql" in name]:
+        monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ConfigError, match=r"pip install 'presence-server\[postgresql\]'"):
         async with open_database(PostgresUrl("postgresql://host/people")):
             pass

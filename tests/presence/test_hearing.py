@@ -15,6 +15,18 @@ def hearing(began: float = 100.0) -> Hearing:
     return Hearing(Timing(grace=8, lease=10), at(began))
 
 
+def contact(one: Hearing) -> Contact:
+    return one.contact
+
+
+def wakes(one: Hearing) -> bool:
+    return one.is_waking
+
+
+def reads(one: Hearing) -> bool:
+    return one.is_reading
+
+
 def test_a_beat_is_due_at_once_and_then_after_its_time() -> None:
     one = hearing()
     assert one.is_beat_due(2.0, at(100)) and one.next_mark == 1
@@ -49,11 +61,11 @@ def test_i12_no_more_than_a_thousand_beats_are_remembered() -> None:
 
 def test_one_that_hears_nothing_is_deaf_after_its_time_and_asks_for_another_subscription() -> None:
     one = hearing()
-    assert not one.tick(at(100 + DEAF)) and one.contact is Contact.HEARS
-    assert one.tick(at(100 + DEAF + 0.1)) and one.contact is Contact.DEAF and one.silences == 1
+    assert not one.tick(at(100 + DEAF)) and contact(one) is Contact.HEARS
+    assert one.tick(at(100 + DEAF + 0.1)) and contact(one) is Contact.DEAF and one.silences == 1
     assert not one.tick(at(106)) and one.tick(at(106.1)) and one.silences == 1
     one.subscribed(at(106.5), others=True)
-    assert one.contact is Contact.DEAF
+    assert contact(one) is Contact.DEAF
     assert not one.tick(at(109.4)) and one.tick(at(109.5))
 
 
@@ -61,47 +73,47 @@ def test_one_that_hears_itself_again_waits_until_others_had_their_time_to_speak(
     one = hearing()
     one.lost()
     mark = one.beat(4, at(101))
-    assert one.echo(mark, at(101 + DEAF)) and one.contact is Contact.CATCHES_UP
+    assert one.echo(mark, at(101 + DEAF)) and contact(one) is Contact.CATCHES_UP
     assert (one.read_until, one.echoed_mark, one.said_version) == (101, mark, 4)
     again = one.beat(4, at(104.5))
     assert not one.echo(again, at(104.6))
-    assert not one.tick(at(106.9)) and one.contact is Contact.CATCHES_UP
-    assert not one.tick(at(107)) and one.contact is Contact.HEARS
+    assert not one.tick(at(106.9)) and contact(one) is Contact.CATCHES_UP
+    assert not one.tick(at(107)) and contact(one) is Contact.HEARS
     one.lost()
     late = one.beat(0, at(110))
-    assert not one.echo(late, at(113.1)) and one.contact is Contact.DEAF
+    assert not one.echo(late, at(113.1)) and contact(one) is Contact.DEAF
     assert one.echoed_mark == again, "that was too long on its way to be believed"
 
 
 def test_after_a_new_subscription_others_are_waited_for_if_there_are_any() -> None:
     one = hearing()
     one.subscribed(at(101), others=False)
-    assert one.contact is Contact.HEARS
+    assert contact(one) is Contact.HEARS
     one.subscribed(at(101), others=True)
-    assert one.contact is Contact.CATCHES_UP
+    assert contact(one) is Contact.CATCHES_UP
     one.echo(one.beat(0, at(103)), at(103))
     one.tick(at(103.9))
-    assert one.contact is Contact.CATCHES_UP
+    assert contact(one) is Contact.CATCHES_UP
     one.tick(at(104))
-    assert one.contact is Contact.HEARS
+    assert contact(one) is Contact.HEARS
 
 
 def test_a_pause_is_noticed_and_what_came_in_meanwhile_is_to_be_read() -> None:
     one = hearing()
     one.notice(at(101), tick=True)
-    assert one.notice(at(101 + PAUSE - 0.01)) == 0 and not one.is_waking
+    assert one.notice(at(101 + PAUSE - 0.01)) == 0 and one.paused_for == 0
     one.notice(at(102), tick=True)
-    assert one.notice(at(105)) == 3 and one.is_waking and one.paused_for == 3
-    assert one.awake_since == 105 and one.is_reading and one.notice(at(105.5)) == 0
+    assert one.notice(at(105)) == 3 and wakes(one) and one.paused_for == 3
+    assert one.awake_since == 105 and reads(one) and one.notice(at(105.5)) == 0
     assert one.notice(at(107)) == 2 and one.paused_for == 5, "it woke from none yet"
-    assert not one.tick(at(110)) and one.contact is Contact.HEARS, "silence counts from then on"
+    assert not one.tick(at(110)) and contact(one) is Contact.HEARS, "silence counts from then on"
     one.woke()
-    assert not one.is_waking and one.is_reading
+    assert not wakes(one) and reads(one)
     one.echo(one.beat(0, at(110)), at(110))
-    assert not one.is_reading
+    assert not reads(one)
     assert one.notice(at(112)) == 5 and one.paused_for == 5
     one.lost()
-    assert not one.is_reading, "nothing is on its way to who hears nothing"
+    assert not reads(one), "nothing is on its way to who hears nothing"
 
 
 def test_a_pause_of_just_so_much_counts() -> None:

@@ -1,0 +1,181 @@
+"""The rooms of one node: which there are, in which order, and how long each stays."""
+
+from collections.abc import Iterable
+
+from presence_server.presence.commands import Command, Send, Tell
+from presence_server.presence.entries import Source
+from presence_server.presence.letters import Batch, Part, People, Said
+from presence_server.presence.members import Who
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
+from presence_server.presence.records import OWN
+from presence_server.presence.room import app_of, is_claim, lobby_of, session_of, tag_of
+from presence_server.presence.writing import encode_letter
+
+ME, OTHER = "0" * 16, "1" * 16
+
+
+class Hall:
+    """A node alone, and a voice of another."""
+
+    def __init__(self) -> None:
+        self.second = 0.0
+        self.node = Node(ME, grace=8, lease=10, now=self.now)
+        self.told: list[frozenset[str]] = []
+        self.sequence = 0
+
+    @property
+    def now(self) -> Moment:
+        return Moment(self.second, 1_000 + int(self.second))
+
+    def do(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            if isinstance(command, Tell):
+                self.told.append(command.rooms)
+            elif isinstance(command, Send) and command.to is None:
+                self.do(self.node.receive(command.text, self.now))
+
+    def wait(self, seconds: float) -> None:
+        for _ in range(round(seconds * 2)):
+            self.second += 0.5
+            self.do(self.node.tick(self.now))
+
+    def open(self, room: str, user: str = "alice", connection: int = 1) -> None:
+        who = Who(session_of(app_of(room), user), user)
+        self.do(self.node.open(room, who, connection, self.now))
+
+    def leave(self, room: str, user: str = "alice") -> None:
+        self.do(self.node.close(room, session_of(app_of(room), user), 1, self.now))
+        self.do(self.node.leave(room, session_of(app_of(room), user), self.now))
+
+    def hear(self, room: str, *users: str) -> None:
+        """The other node tells all that it has."""
+        said = {f":{user}": Said(user, 0, "online", 1_000) for user in users}
+        people, self.sequence = People({room: dict(said)}, {}), self.sequence + 1
+        letter = Part(OTHER, 0, self.sequence, 0, 1, self.now.unix, people)
+        self.do(self.node.receive(encode_letter(letter), self.now))
+
+    def names(self, prefix: str = "", after: str = "") -> list[str]:
+        return [room.key for room in self.node.rooms.beginning(prefix, after)]
+
+
+def test_what_a_key_says() -> None:
+    assert app_of(OWN) == 0 and app_of("7/doc") == 7 and app_of("70/a/b") == 70
+    assert lobby_of(OWN) is None and lobby_of("7/lobby") is None
+    assert lobby_of("7/doc") == "7/lobby" and lobby_of("7/a/b") == "7/lobby"
+    assert session_of(7, "alice") == "7:alice" and tag_of("7/doc", "7:alice") == ":alice"
+    assert tag_of("7/doc", "7.2alice") == ".2alice"
+    assert tag_of(OWN, "x" * 20 + "y") == "x" * 20 and tag_of(OWN, "12") == "12"
+    assert is_claim(".alice") and not is_claim(":alice")
+
+
+def test_rooms_are_found_by_how_their_keys_begin() -> None:
+    hall = Hall()
+    for room in ("7/c", "7/a", "7/b", "70/a", "8/a"):
+        hall.node.watch(room)
+    assert hall.names("7/") == ["7/a", "7/b", "7/c", "7/lobby"]
+    assert hall.names("7/", after="7/a") == ["7/b", "7/c", "7/lobby"]
+    assert hall.names("7/", after="7/aa") == ["7/b", "7/c", "7/lobby"]
+    assert hall.names("7/", after="7/lobby") == [] == hall.names("9/")
+    assert hall.names("7/b") == ["7/b"] and hall.names("8/", after="7/") == ["8/a", "8/lobby"]
+    assert len(hall.node.rooms) == 9 and {room.key for room in hall.node.rooms} >= {OWN, "8/a"}
+    assert hall.node.rooms.get("8/a") is not None and hall.node.rooms.get("9/a") is None
+
+
+def test_a_room_at_which_nobody_looks_any_more_goes_with_its_lobby() -> None:
+    hall = Hall()
+    hall.node.watch("7/a")
+    hall.node.watch("7/a")
+    hall.wait(1)
+    assert hall.names("7/") == ["7/a", "7/lobby"]
+    hall.node.unwatch("7/a")
+    hall.wait(1)
+    assert hall.names("7/") == ["7/a", "7/lobby"]
+    hall.node.unwatch("7/a")
+    hall.wait(1)
+    assert hall.names("7/") == [] and len(hall.node.rooms) == 1
+
+
+def test_one_that_somebody_left_stays_for_a_minute() -> None:
+    hall = Hall()
+    hall.open("7/a")
+    hall.leave("7/a")
+    hall.wait(59.5)
+    assert hall.names("7/") == ["7/a", "7/lobby"]
+    hall.open("7/a")
+    hall.wait(2)
+    hall.leave("7/a")
+    hall.wait(59)
+    assert hall.names("7/") == ["7/a", "7/lobby"]
+    hall.wait(2)
+    assert "7/a" not in hall.names()
+
+
+def test_those_of_another_node_are_shown_in_their_room_and_in_its_lobby() -> None:
+    hall = Hall()
+    hall.hear("7/a", "bob", "carol")
+    rooms = hall.node.rooms
+    for name in ("7/a", "7/lobby"):
+        assert set(rooms.open(name).roster.here) == {"bob", "carol"}
+    assert hall.told == [{"7/a", "7/lobby"}]
+    assert rooms.with_tag("7/a", ":bob") == [Source(OTHER, "7/a", ":bob")]
+    assert rooms.with_tag("7/a", ":dave") == [] == rooms.with_tag("7/z", ":bob")
+    assert {source.tag for source, _ in rooms.view(OTHER)} == {":bob", ":carol"}
+    assert list(rooms.view(ME)) == []
+    hall.open("7/b", "bob")
+    assert {room.key for room in rooms.of_user(7, "bob")} == {"7/a", "7/b", "7/lobby"}
+    assert [room.key for room in rooms.of_user(7, "nobody")] == ["7/lobby"]
+    assert rooms.of_user(8, "bob") == [] and rooms.of_user(0, "x") == [rooms.own]
+
+
+def test_what_a_node_knows_of_who_is_in_its_rooms() -> None:
+    hall, own = Hall(), Hall()
+    hall.open("7/a")
+    node = hall.node
+    assert node.is_here("7/a", "7:alice") and not node.is_here("7/b", "7:alice")
+    assert node.sessions_of(7, "alice") == ["7:alice"] and node.account_of("7/z", "alice") == 0
+    assert list(node.rooms.open("7/a").own) == ["alice"] and not node.rooms.open("7/lobby").own
+    for session, account in (("laptop", 3), ("phone", 4)):
+        own.do(own.node.open(OWN, Who(session, "alice", account), 1, own.now))
+    assert own.node.account_of(OWN, "alice") == 4 and own.node.account_of(OWN, "bob") == 0
+    assert sorted(own.node.sessions_of(0, "alice")) == ["laptop", "phone"]
+
+
+def test_names_are_in_an_order_that_asks_for_their_case_only_in_apps() -> None:
+    hall = Hall()
+    for user in ("bob", "Alice", "carol", "Bob2"):
+        hall.do(hall.node.open(OWN, Who(user, user), 1, hall.now))
+        hall.open("7/a", user)
+    assert hall.node.rooms.own.ordered.page(9) == ["Alice", "bob", "Bob2", "carol"]
+    assert hall.node.rooms.open("7/a").ordered.page(9) == ["Alice", "Bob2", "bob", "carol"]
+    assert hall.node.rooms.own.ordered is hall.node.rooms.own.ordered
+
+
+def test_nothing_is_said_twice() -> None:
+    hall = Hall()
+    hall.open("7/a")
+    assert any(room.has_unsaid for room in hall.node.rooms)
+    room = hall.node.rooms.open("7/a")
+    assert [found.key for found in hall.node.rooms.take_unsaid()] == ["7/a"]
+    assert [(key, tag) for key, tag, _ in room.take_unsaid(hall.now)] == [("7/a", ":alice")]
+    assert not hall.node.rooms.has_unsaid and not room.has_unsaid
+    assert list(room.take_unsaid(hall.now)) == [] and hall.node.rooms.take_unsaid() == []
+    assert [(key, tag) for key, tag, _ in room.all_said(hall.now)] == [("7/a", ":alice")]
+
+
+def test_a_batch_says_when_somebody_came_and_for_how_long_they_rest() -> None:
+    hall = Hall()
+    hall.open("7/a")
+    hall.wait(2)
+    hall.do(hall.node.set_status("7/a", "7:alice", 1, "away", hall.now))
+    hall.do(hall.node.close("7/a", "7:alice", 1, hall.now))
+    hall.second += 3
+    ((key, tag, said),) = hall.node.rooms.open("7/a").all_said(hall.now)
+    assert said == Said("alice", 0, "away", 1_002, 3.0, 1_002, 0, {}, 1_000)
+
+
+def test_of_a_batch_without_an_answer_nothing_is_believed() -> None:
+    hall = Hall()
+    batch = Batch(OTHER, 1, 0, 1_000, People({"7/a": {":bob": Said("bob", 0, "online", 1)}}, {}))
+    hall.do(hall.node.receive(encode_letter(batch), hall.now))
+    assert len(hall.node.rooms) == 1 and hall.told == []

@@ -10,6 +10,7 @@ from typing import Self
 
 from presence_server.config import PostgresUrl
 from presence_server.resources import ROOT
+from testing.waiting import until
 
 # A machine that runs tests has other work to do.
 STARTED_WITHIN = 50
@@ -53,12 +54,11 @@ class ServerProcess:
 
     async def logged(self, words: str, times: int = 1) -> str:
         """The log, as soon as it has the words so often: it is written by a thread of its own."""
-        try:
-            async with asyncio.timeout(LOGGED_WITHIN):
-                while self.log.count(words) < times:
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            raise AssertionError(f"{words!r} is not in the log:\n{self.log}") from None
+        await until(
+            lambda: self.log.count(words) >= times,
+            LOGGED_WITHIN,
+            lambda: f"{words!r} is not in the log:\n{self.log}",
+        )
         return self.log
 
     async def start(self) -> Self:

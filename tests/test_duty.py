@@ -9,6 +9,7 @@ import pytest
 
 from presence_server.duty import Duty
 from presence_server.storage.database import Database
+from testing.waiting import until
 
 LEASE = 1.0
 
@@ -31,9 +32,7 @@ async def running(*several: Duty) -> AsyncIterator[None]:
 
 
 async def has_it(one: Duty) -> None:
-    async with asyncio.timeout(15):
-        while one.term is None:
-            await asyncio.sleep(0.02)
+    await until(lambda: one.term is not None, 15)
 
 
 @pytest.mark.both_databases

@@ -127,6 +127,7 @@ async def test_over_restarts_and_kills(
         ending = int(time.time())
         assert await server.terminate() == 0
     ended = int(time.time())
+    # So that an end by the next server could not be taken for one by this one.
     await asyncio.sleep(2)
     await server.start()
     async with app.line("alice", "doc"):
@@ -138,6 +139,7 @@ async def test_over_restarts_and_kills(
             await until(app, lambda found: len(found) == 3)
             await server.kill()
     killed = int(time.time())
+    # As before.
     await asyncio.sleep(2)
     await server.start()
     alice, bob, carol_ = await until(app, all_left(3))

@@ -25,6 +25,7 @@ from presence_server.accounts.passwords import (
     password_problem,
 )
 from presence_server.resources import ROOT
+from testing.waiting import until
 
 GOOD = "johnson123"
 
@@ -289,9 +290,7 @@ async def test_a_failure_that_nobody_waits_for_is_logged_once(
     hashing.cancel()
     await asyncio.wait([hashing])
     opened.set()
-    async with asyncio.timeout(10):
-        while not caplog.records:
-            await asyncio.sleep(0.01)
+    await until(lambda: caplog.records, 10)
     gc.collect()
     (told,) = caplog.records
     assert told.name == "presence_server.background" and told.exc_info

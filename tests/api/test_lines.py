@@ -1,6 +1,5 @@
 """Sockets of apps' users: who sees whom, how lines begin, are refused, renewed and ended."""
 
-import asyncio
 import time
 from collections.abc import Mapping
 
@@ -11,6 +10,7 @@ from aiohttp.test_utils import TestServer
 from presence_server.keys import APPS, APP_LINES, DATABASE, STORE
 from testing.app_client import AppClient
 from testing.visitor import LiveSocket
+from testing.waiting import until
 from tests.api.conftest import AddApp
 from tests.conftest import Serve
 
@@ -348,8 +348,6 @@ async def test_a_user_and_an_address_have_only_so_many_lines(
         async with app.events("bob") as stream:
             assert stream.status == other
         assert (await app.ask("GET", "/rooms/doc?count=1")).status == 200
-    async with asyncio.timeout(5):
-        while server.app[APP_LINES].open():
-            await asyncio.sleep(0.01)
+    await until(lambda: not server.app[APP_LINES].open(), 5)
     async with app.line("alice") as line:
         await line.first()

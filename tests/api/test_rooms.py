@@ -82,6 +82,7 @@ async def test_who_left_lately(app: AppClient) -> None:
         assert room["left"] == {"alice": pytest.approx(time.time(), abs=5)}
         assert "left" not in await app.room()
         assert (await app.room(query="?left=86400"))["left"] == room["left"]
+        # Until it is a second since then.
         await asyncio.sleep(max(0, room["left"]["alice"] + 1 - time.time()))
         assert (await app.room(query="?left=0"))["left"] == {}
 

@@ -211,6 +211,7 @@ async def test_nobody_is_taken_over_beyond_the_end_of_their_token(restarted: Res
         await bob.sees("alice", "online")
         await written_down(server, ["alice"])
     again = await restart()
+    # Until the token has ended.
     await asyncio.sleep(max(0.0, float(jwt_end(ending)) - time.time()))
     async with asyncio.timeout(GRACE + 2):
         while "alice" in await again.here():
@@ -344,6 +345,7 @@ async def stays(app: AppClient, other: AppClient, away: asyncio.Event) -> None:
         except aiohttp.ClientError:
             pass
         here, there = there, here
+        # As a page, which does not come back at once.
         await asyncio.sleep(0.05)
 
 
@@ -362,6 +364,7 @@ async def test_servers_replaced_one_by_one_are_no_event(two: Two) -> None:
                 await server.start()
                 async with watched.line("bob"):
                     await watcher.sees("bob", "online")
+                    # Time in which she would be shown to have gone.
                     await asyncio.sleep(GRACE + 2)
                 said = [message for message in watcher.received[before:] if "alice" in str(message)]
                 assert all("offline" not in message and "online" not in message for message in said)
@@ -389,10 +392,12 @@ async def test_an_outage_of_redis_shows_nobody_offline_who_moves_meanwhile(
             await alice.raw.close()
             async with other.line("alice") as moved:
                 await moved.first()
+                # A lease and a grace and more: all that would show somebody offline has come.
                 await asyncio.sleep(6)
                 own_redis.start()
                 for watcher in (w1, w2):
                     await watcher.until(lambda: not watcher.degraded, within=15)
+                # And a grace and more since.
                 await asyncio.sleep(4)
                 async with one.line("carol"):
                     for watcher in (w1, w2):

@@ -16,6 +16,7 @@ from presence_server.apps.register import AppSettings, Secrets
 from presence_server.apps.tokens import SigningKey, TokenRefused, make_token
 from presence_server.endings import Ending, Reason
 from presence_server.storage.database import Database
+from testing.waiting import until
 
 pytestmark = pytest.mark.both_databases
 
@@ -32,12 +33,6 @@ async def known(db: Database, keyring: Keyring) -> AsyncIterator[KnownApps]:
     task = asyncio.create_task(known.run())
     yield known
     task.cancel()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WITHIN):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -198,6 +193,7 @@ async def test_what_is_known_holds_while_the_database_is_away(
     await known.open()
     db.close()
     task = asyncio.create_task(known.run())
+    # By then it has tried to read.
     await asyncio.sleep(0.7)
     assert not task.done()
     assert refusal(known, token(made)) is None
@@ -216,9 +212,7 @@ async def test_whatever_the_database_says_is_outlived(
     monkeypatch.setattr("presence_server.apps.known._READ_EVERY", 0.05)
     with monkeypatch.context() as broken:
         broken.setattr(db._engine, "read", refuse)
-        async with asyncio.timeout(5):
-            while not asked:
-                await asyncio.sleep(0.05)
+        await until(lambda: asked, 5)
     await add("later")
     await until(lambda: known.named("later") is not None)
     assert db.failures["unexpected"] > 0

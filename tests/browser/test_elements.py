@@ -12,6 +12,7 @@ from playwright.async_api import Locator, Page, WebSocketRoute, expect
 from testing.processes import ServerProcess
 from testing.redis_server import free_port
 from testing.tcp_proxy import Proxy
+from testing.waiting import until
 from tests.api.conftest import AddApp, add_app, http
 from tests.browser.conftest import OpenWindow
 from tests.browser.test_accessibility import violations, violations_in_both_schemes
@@ -211,9 +212,7 @@ async def test_a_token_is_renewed_on_the_open_line(wiki: Wiki, window: OpenWindo
     ann.page.on("websocket", lambda socket: sockets.append(socket.url))
     wiki.body = wiki.element("presence-list")
     await ann.goto("/")
-    async with asyncio.timeout(10):
-        while len(wiki.asked) < 4:
-            await asyncio.sleep(0.1)
+    await until(lambda: len(wiki.asked) >= 4, 10)
     await is_in_state(ann.page, "live")
     assert len(sockets) == 1
 

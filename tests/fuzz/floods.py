@@ -25,6 +25,8 @@ _TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 _TLS.check_hostname, _TLS.verify_mode = False, ssl.CERT_NONE
 # How long one who floods waits for the server to take any more.
 _PATIENCE = 1.0
+# Seconds in which a server begins with what has come, before the end of it comes.
+_MOMENT = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ async def half_bodies(aim: Aim) -> None:
     for number in range(2):
         async with aim.connection() as (_, writer):
             writer.write(aim.form("/log_in/", "Content-Length: 1000") + b"username=")
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_MOMENT)
             if number:
                 _reset(writer)
 
@@ -73,7 +75,7 @@ async def half_bodies(aim: Aim) -> None:
 async def pages_not_read(aim: Aim) -> None:
     async with aim.connection() as (_, writer):
         writer.write(aim.head("GET /", f"Cookie: {aim.cookie}") * 20)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(_MOMENT)
         _reset(writer)
 
 
@@ -92,8 +94,7 @@ async def log_ins_hung_up(aim: Aim) -> None:
         writer.write(aim.form("/log_in/", f"Cookie: {aim.cookie}", length) + body)
         await writer.drain()
         if aim.tls:
-            # It has to come through first.
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(_MOMENT)
 
 
 async def _pour(aim: Aim, first: bytes, flood: bytes) -> None:
@@ -148,7 +149,7 @@ async def talking_sockets(aim: Aim) -> None:
     """All that a socket may say, at once, and the next socket."""
     async with _socket(aim, "/users/?watch=some") as (_, writer):
         writer.write(_ALL_THAT_MAY_BE_SAID)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(_MOMENT)
         _reset(writer)
 
 

@@ -18,6 +18,7 @@ from presence_server.storage.database import open_database
 from tests.fuzz import hostile
 from testing.processes import ServerProcess
 from testing.visitor import LiveSocket, Visitor
+from testing.waiting import until
 
 # Longer than headers or bodies may take: who still waits then waits without end.
 WITHIN = 20.0
@@ -114,9 +115,7 @@ class Target:
         async with Visitor.at(self.server.url) as bob:
             await bob.enter(f"bob{next(self._numbers)}")
             async with bob.live():
-                async with asyncio.timeout(WITHIN):
-                    while self._watching.people.get(bob.username) != "online":
-                        await asyncio.sleep(0.05)
+                await until(lambda: self._watching.people.get(bob.username) == "online", WITHIN)
         for line in self.server.log.splitlines():
             event = json.loads(line)
             assert event["level"] in ("info", "warning"), line

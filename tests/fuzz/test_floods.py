@@ -256,6 +256,7 @@ async def test_slow_ones_from_a_few_addresses_leave_room_for_others(
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (FEW, FEW))
     mallory = await visit(server, "mallory")
     attack = asyncio.create_task(flood("slow heads", server.port, SECONDS + 4, mallory))
+    # By then they have taken all the room that they get.
     await asyncio.sleep(3)
     waited = []
     for _ in range(20):

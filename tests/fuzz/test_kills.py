@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
 from testing.visitor import PASSWORD, Visitor
+from testing.waiting import until
 
 KILLS = int(os.environ.get("KILLS", "10"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -35,9 +36,7 @@ async def test_acknowledged_sign_ups_survive_kills(
             asyncio.create_task(_sign_up(visitor, token, f"life{life}.{person}", acknowledged))
             for person in range(AT_ONCE)
         ]
-        async with asyncio.timeout(10):
-            while len(acknowledged) == before:
-                await asyncio.sleep(0.005)
+        await until(lambda: len(acknowledged) != before, 10)
         # Anywhere within the sign-ups that follow.
         await asyncio.sleep(delays.uniform(0, 0.2))
         await server.kill()

@@ -198,6 +198,7 @@ async def test_whoever_reads_a_stream_slowly_is_for_the_hub_to_judge(
     for number in range(15_000):
         server.app[PRESENCE].claim(OWN, Who(f"session-{number}", f"somebody-{number}"))
     async with raw(server, alice, "HTTP/1.1", receive_buffer=4096) as (reader, _):
+        # Longer than a reader of an ordinary answer may take.
         await asyncio.sleep(1)
         async with asyncio.timeout(10):
             read = b""

@@ -15,6 +15,7 @@ from presence_server.live.pacing import Budget
 from presence_server.live.update import Update
 from presence_server.live.wire import MOST_WAITING
 from presence_server.presence.states import Status
+from testing.waiting import until
 from tests.live.silent_wire import NOW, SmallRoom, flushed, observer, running
 
 
@@ -81,9 +82,7 @@ async def test_no_more_than_a_hundred_are_seen_to_between_two_turns(
     async with running(hub):
         beside = asyncio.create_task(work())
         assert (await flushed(hub)).writes == 1000
-        async with asyncio.timeout(5):
-            while not all(wire.kept_alive for wire in wires):
-                await asyncio.sleep(0.01)
+        await until(lambda: all(wire.kept_alive for wire in wires), 5)
         beside.cancel()
     assert most == 100
 
@@ -218,9 +217,7 @@ async def test_one_who_is_stuck_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(hub):
         hub.add(line)
         wire.unread = 10 * MOST_WAITING
-        async with asyncio.timeout(5):
-            while not wire.closed_with:
-                await asyncio.sleep(0.01)
+        await until(lambda: wire.closed_with, 5)
     assert wire.closed_with == [TOO_SLOW]
     assert hub.lagging == 0 and len(hub) == 0
 
@@ -232,9 +229,7 @@ async def test_one_who_is_silent_is_cut_and_the_quiet_are_told_that_all_is_well(
     async with running(hub):
         hub.add(silent)
         hub.add(quiet)
-        async with asyncio.timeout(5):
-            while "alive" not in quiet_wire.types():
-                await asyncio.sleep(0.01)
+        await until(lambda: "alive" in quiet_wire.types(), 5)
     assert silent_wire.aborted and silent_wire.closed_with == []
     assert hub.dismissed[1006] == 1 and len(hub) == 1
 
@@ -247,9 +242,7 @@ async def test_who_was_never_let_in_is_told_why(monkeypatch: pytest.MonkeyPatch)
     hub.dismiss(line, SESSION_ENDED)
     assert wire.messages() == [{"type": "bye", "reason": "not_allowed"}]
     assert wire.closed_with == [NOT_ALLOWED]
-    async with asyncio.timeout(5):
-        while not wire.aborted:
-            await asyncio.sleep(0.01)
+    await until(lambda: wire.aborted, 5)
     hub.remove(line)
 
 

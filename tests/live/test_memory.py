@@ -1,6 +1,5 @@
 """What an open socket takes of the server's memory."""
 
-import asyncio
 import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -17,6 +16,7 @@ from presence_server.web.runner import Runner
 from tests.conftest import ServerProcesses, Visit
 from testing.raw_peer import RawPeer
 from testing.visitor import Visitor
+from testing.waiting import until
 
 WARM_UP = 30
 SOCKETS = 100
@@ -80,9 +80,7 @@ async def end_sockets(alice: Visitor) -> None:
             await peer.frame()
         async with RawPeer.of(alice) as peer:
             peer.reset()
-        async with asyncio.timeout(10):
-            while sockets_left():
-                await asyncio.sleep(0.02)
+        await until(lambda: not sockets_left(), 10)
     finally:
         gc.enable()
 

@@ -10,6 +10,7 @@ from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
 from testing.redis_server import RedisServer, free_port
 from testing.visitor import LiveSocket
+from testing.waiting import until
 
 
 def shown_gone(socket: LiveSocket, username: str) -> bool:
@@ -19,9 +20,7 @@ def shown_gone(socket: LiveSocket, username: str) -> bool:
 async def written_down(server: ServerProcess, **here: str) -> None:
     """Until its next life can know who is here, and how."""
     with closing(sqlite3.connect(str(server.flags["database"]))) as db:
-        async with asyncio.timeout(10):
-            while dict(db.execute("SELECT username, status FROM here")) != here:
-                await asyncio.sleep(0.05)
+        await until(lambda: dict(db.execute("SELECT username, status FROM here")) == here, 10)
 
 
 @pytest.mark.parametrize("end", ["SIGTERM", "SIGKILL"])

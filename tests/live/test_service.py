@@ -1,7 +1,7 @@
 """What the running node does beside its rules: sessions that end meanwhile, and outages."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from presence_server.live.service import PresenceService
@@ -9,6 +9,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.records import OWN, Notes, Stay
 from presence_server.presence.timing import DEAF
 from presence_server.relay.memory import MemoryRelay
+from testing.waiting import until
 from tests.live.silent_wire import silent_observer
 
 NAME = "00000000000000aa"
@@ -38,12 +39,6 @@ async def running(presence: PresenceService) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not true():
-            await asyncio.sleep(0.01)
 
 
 def test_a_session_that_ends_during_the_upgrade_gets_no_line() -> None:

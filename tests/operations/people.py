@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -102,12 +102,3 @@ async def staying(page: Page) -> AsyncIterator[Page]:
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled(), task.exception()
-
-
-async def until(true: Callable[[], bool], what: Callable[[], object]) -> None:
-    try:
-        async with asyncio.timeout(WITHIN):
-            while not true():
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(what()) from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from presence_server.resources import ROOT
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
+from testing.waiting import until
 
 WITHIN = 30
 
@@ -47,16 +48,12 @@ async def test_everybody_who_had_signed_up_is_in_the_copy(
             await asyncio.sleep(0)
 
     signing_up = asyncio.create_task(sign_up_all_the_time())
-    async with asyncio.timeout(WITHIN):
-        while len(signed_up) < 5:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(signed_up) >= 5, WITHIN)
     before = list(signed_up)
     copy = tmp_path / "copy.sqlite3"
     await backup(server, copy)
     # They went on meanwhile, and nobody was refused.
-    async with asyncio.timeout(WITHIN):
-        while len(signed_up) < len(before) + 2:
-            await asyncio.sleep(0.01)
+    await until(lambda: len(signed_up) >= len(before) + 2, WITHIN)
     signing_up.cancel()
     with suppress(asyncio.CancelledError):
         await signing_up

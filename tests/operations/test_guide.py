@@ -9,8 +9,9 @@ import pytest
 from presence_server.resources import ROOT
 from testing.install_nginx import MISSING, nginx_binary
 from tests.operations.machine import Machine
-from tests.operations.people import Page, Place, staying, until
+from tests.operations.people import WITHIN, Page, Place, staying
 from testing.visitor import PASSWORD, Visitor
+from testing.waiting import until
 
 GUIDE = (ROOT / "docs" / "operations.md").read_text()
 
@@ -61,7 +62,9 @@ async def test_the_guide_from_its_first_command_to_its_last(machine: Machine) ->
             pages = (of_bob, of_carol)
 
             async def all_is_well() -> None:
-                await until(lambda: all(page.shows(both) for page in pages), lambda: machine.log)
+                await until(
+                    lambda: all(page.shows(both) for page in pages), WITHIN, lambda: machine.log
+                )
 
             await all_is_well()
             assert "alice" in await guide.follow("Accounts", stdin=f"{PASSWORD}\n")

@@ -15,10 +15,11 @@ import pytest
 from testing.app_client import AppClient
 from testing.install_nginx import MISSING, nginx_binary
 from tests.operations.nginx import NAME, SITE, Nginx, make_certificate, replaced
-from tests.operations.people import WITHIN, Page, Place, staying, until
+from tests.operations.people import WITHIN, Page, Place, staying
 from testing.processes import ServerProcess, launch
 from testing.redis_server import lasting_port
 from testing.visitor import Visitor
+from testing.waiting import until
 
 CROWD = 6
 
@@ -186,10 +187,13 @@ async def test_a_rolling_restart_shows_nobody_offline(site: Site) -> None:
             visitor = await stack.enter_async_context(site.visitor(f"127.0.0.{10 + number}"))
             await visitor.enter(name)
             pages.append(await stack.enter_async_context(staying(Page(visitor))))
-        await until(lambda: all(page.shows(names) for page in pages), lambda: vars(pages[0]))
+        await until(
+            lambda: all(page.shows(names) for page in pages), WITHIN, lambda: vars(pages[0])
+        )
         os.kill(site.server.pid, signal.SIGHUP)
         await until(
             lambda: all(page.shows(names) and page.sockets > 1 for page in pages),
+            WITHIN,
             lambda: [(page.sockets, page._here) for page in pages],
         )
         assert [page.shown_offline for page in pages] == [[]] * CROWD

@@ -24,6 +24,7 @@ from presence_server.watchdog import Watchdog
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
 from testing.redis_server import RedisServer, free_port
+from testing.waiting import until
 
 
 async def ask(url: str) -> tuple[int, str]:
@@ -222,9 +223,8 @@ async def test_a_pause_of_the_process_is_logged(
 ) -> None:
     server = await server_process(admin_port=0)
     server.pause()
-    paused = time.monotonic()
-    while time.monotonic() - paused < 1.6:
-        await asyncio.sleep(0.1)
+    # Longer than what counts as standing still.
+    await asyncio.sleep(1.6)
     server.resume()
     await visit(server, "alice")
     _, text = await ask(f"{server.admin_url}/metrics")
@@ -241,11 +241,10 @@ async def test_a_loop_that_stands_still_shows_where(
     late: list[float] = []
     watching = asyncio.create_task(Watchdog(late.append).run())
     with caplog.at_level(logging.WARNING):
+        # It is to be watching by then.
         await asyncio.sleep(0.05)
         time.sleep(0.5)
-        async with asyncio.timeout(2):
-            while max(late, default=0) < 0.3:
-                await asyncio.sleep(0.01)
+        await until(lambda: max(late, default=0) >= 0.3, 2)
     watching.cancel()
     # A busy machine may have held the process up once more.
     said = [record.message for record in caplog.records if "stands still" in record.message]

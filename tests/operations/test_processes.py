@@ -14,8 +14,9 @@ import pytest
 from presence_server.config import ConfigError
 from presence_server.processes import valkey
 from testing.processes import ServerProcess
+from testing.waiting import until
 from tests.conftest import ServerProcesses, Visit
-from tests.operations.people import Page, staying, until
+from tests.operations.people import WITHIN, Page, staying
 from tests.operations.test_operators import ask, asked, value_of, who
 from tests.test_serving import ENDS_WITHIN, refused
 
@@ -92,7 +93,9 @@ async def test_processes_die_and_are_replaced_and_nobody_notices(
             await stack.enter_async_context(staying(page))
 
         async def everybody_sees_everybody() -> None:
-            await until(lambda: all(page.shows(PEOPLE) for page in pages), lambda: server.log)
+            await until(
+                lambda: all(page.shows(PEOPLE) for page in pages), WITHIN, lambda: server.log
+            )
 
         await everybody_sees_everybody()
         _, metrics = await ask(f"{server.admin_url}/metrics")
@@ -121,7 +124,9 @@ async def test_processes_die_and_are_replaced_and_nobody_notices(
         before = set(children(server))
         async with never_refused(url) as count:
             os.kill(server.pid, signal.SIGHUP)
-            await until(lambda: "replaced all processes" in server.log, lambda: server.log)
+            await until(
+                lambda: "replaced all processes" in server.log, WITHIN, lambda: server.log
+            )
         assert count[0] > 50
         assert not before & set(children(server)) and len(children(server)) == 2
         await all_are_ready()

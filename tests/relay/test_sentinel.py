@@ -1,8 +1,7 @@
 """Redis behind Sentinel: the relay follows the master."""
 
-import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from presence_server.relay import RelayRefused
 from testing.redis_server import RedisServer, free_port, redis_binary
 from tests.relay.node import Node, open_relay
 from testing.tcp_proxy import Proxy
+from testing.waiting import until
 
 
 @pytest.fixture
@@ -66,13 +66,6 @@ def ask(port: int, *command: str) -> object:
             return client.execute_command(*command)
     except redis.ConnectionError:
         return None
-
-
-async def until(condition: Callable[[], bool], timeout: float = 15) -> None:
-    """For what can only be asked, not waited for."""
-    async with asyncio.timeout(timeout):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def test_the_master_is_found_though_one_sentinel_is_away(sentinel: int) -> None:

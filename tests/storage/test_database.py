@@ -288,14 +288,16 @@ async def test_what_failed_late_is_no_new_trouble(
     db: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = asyncio.get_running_loop().create_future()
+    begun = asyncio.Event()
 
     async def waits(*values: object) -> None:
+        begun.set()
         await late
 
     with monkeypatch.context() as slow:
         slow.setattr(db._engine, "read", waits)
         reading = asyncio.ensure_future(users.count(db))
-        await asyncio.sleep(0.01)
+        await begun.wait()
     assert await users.count(db) == 0
     late.set_exception(DatabaseUnavailable("It was away."))
     with pytest.raises(DatabaseUnavailable):
@@ -346,9 +348,11 @@ async def test_a_statement_that_is_interrupted_is_trouble(db: Database) -> None:
     assert isinstance(db._engine, Sqlite)
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
     reading = asyncio.ensure_future(db.read(endless))
-    while not reading.done():
-        await db._engine._reader.interrupt()
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        # Before it has begun there is nothing to interrupt.
+        while not reading.done():
+            await db._engine._reader.interrupt()
+            await asyncio.sleep(0.01)
     with pytest.raises(DatabaseUnavailable, match="cannot be used: interrupted"):
         await reading
 
@@ -356,6 +360,7 @@ async def test_a_statement_that_is_interrupted_is_trouble(db: Database) -> None:
 async def test_f16_a_lock_that_is_let_go_in_time_is_waited_for(db: Database, path: Path) -> None:
     with lock_of_another_program(path):
         waiting = asyncio.ensure_future(users.create(db, "alice", "hash", NOW))
+        # Time in which it would be refused, did it not wait.
         await asyncio.sleep(0.2)
         assert not waiting.done()
     assert (await waiting).username == "alice"

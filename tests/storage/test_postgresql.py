@@ -277,6 +277,7 @@ async def test_nothing_else_that_is_usual_at_the_server_matters(postgresql: Post
             await asyncio.sleep(0.5)
             alice = await users.create(db, "alice", "hash", NOW)
             secret, session = await sessions.start(Endings(db), alice.id, "::1", "", NOW)
+            # The same for those that read.
             await asyncio.sleep(0.5)
             assert await sessions.find(db, secret, NOW) == session
 

@@ -25,6 +25,7 @@ from presence_server.web.intake import Intake
 from presence_server.web.runner import Runner
 from testing.raw_peer import RawPeer
 from testing.visitor import Visitor
+from testing.waiting import until
 from tests.fuzz.hostile import BELOW_HTTP, frame
 
 _POST = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -91,6 +92,7 @@ async def _end(sock: socket.socket, end: str) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     elif end == "half-closed":
         sock.shutdown(socket.SHUT_WR)
+        # The server is to see the half before the whole.
         await asyncio.sleep(0.2)
     elif end == "waited for":
         # Longer than the server waits.
@@ -106,6 +108,7 @@ async def _request(port: int, data: bytes, end: str) -> None:
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(0.3):
             await loop.sock_sendall(sock, data)
+    # What was sent is to be read before the end comes; of most of it there is no answer.
     await asyncio.sleep(0.1)
     with contextlib.suppress(OSError):
         await _end(sock, end)
@@ -115,6 +118,7 @@ async def _request(port: int, data: bytes, end: str) -> None:
 async def _socket(visitor: Visitor, data: bytes, end: str) -> None:
     async with RawPeer.of(visitor) as peer:
         peer.write(data)
+        # As above.
         await asyncio.sleep(0.1)
         if end == "reset":
             peer.reset()
@@ -274,9 +278,7 @@ async def test_no_log_in_waits_in_line_for_a_client_that_is_gone(
                 tasks.create_task(_request(site, form, end))
         line = runner.app[PASSWORDS]._lines[False]
         throttle = runner.app[THROTTLE]
-        async with asyncio.timeout(5):
-            while line._length or throttle._waiting:
-                await asyncio.sleep(0.02)
+        await until(lambda: not (line._length or throttle._waiting), 5)
         opened.set()
 
 
@@ -320,9 +322,7 @@ async def test_no_page_is_made_for_a_client_that_is_gone(
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(20):
                     tasks.create_task(_request(site, page(alice), "reset"))
-            async with asyncio.timeout(5):
-                while answering():
-                    await asyncio.sleep(0.02)
+            await until(lambda: not answering(), 5)
         assert (await alice.get("/")).status == 200
         assert looked_up == 1
 
@@ -345,9 +345,7 @@ async def test_one_address_has_only_so_many_answers_made_after_it_stopped_sendin
             for _ in range(30):
                 asked.append(asyncio.ensure_future(ask(page(alice))))
                 await asyncio.sleep(0.01)
-            async with asyncio.timeout(4):
-                while sum(one.done() for one in asked) < 20:
-                    await asyncio.sleep(0.02)
+            await until(lambda: sum(one.done() for one in asked) >= 20, 4)
         answered = await asyncio.gather(*asked)
         # The latest; one of the ten is the visitor's own connection.
         assert 8 <= sum(answered) <= 10 and not any(answered[:20])

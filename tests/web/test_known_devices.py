@@ -3,7 +3,6 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -11,6 +10,7 @@ from presence_server.keys import KEYRING
 from presence_server.web.devices import device_of, proof_of
 from tests.conftest import Serve, ServerProcesses, Visit
 from testing.visitor import PASSWORD, Visitor
+from testing.waiting import until
 
 NEW = "another good one"
 _META = re.compile(r'<meta name="device" content="([^"]+)">')
@@ -110,7 +110,7 @@ async def test_t10_fifty_attackers_keep_nobody_out(
     async with asyncio.TaskGroup() as attackers:
         tasks = [attackers.create_task(_attack(await visit(server), n)) for n in range(50)]
         # The hashes that may wait all do.
-        await _until(lambda: "503" in server.log)
+        await until(lambda: "503" in server.log, 20)
         started = time.monotonic()
         assert await log_in(alice, "alice", device=proof) == 303
         assert time.monotonic() - started < 2
@@ -134,9 +134,3 @@ async def _attack(attacker: Visitor, number: int) -> None:
         await attacker.post("/log_in/", fields, headers=headers)
         # Two hundred a second, all together.
         await asyncio.sleep(0.25)
-
-
-async def _until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not true():
-            await asyncio.sleep(0.05)

@@ -20,6 +20,7 @@ from presence_server.web.turnstile import _IN_ONE_TURN
 from testing.processes import ServerProcess
 from testing.redis_server import RedisServer
 from testing.visitor import PASSWORD, Page, Visitor
+from testing.waiting import until
 from tests.conftest import Serve, ServerProcesses, Visit
 
 NEW = "another good one"
@@ -281,8 +282,7 @@ async def test_those_who_wait_for_one_answer_have_it_by_turns(
     monkeypatch.setattr(once, "_wait_for", wait_too)
     monkeypatch.setattr(cookies, "replace", count)
     sent = [asyncio.ensure_future(send()) for _ in range(10 * _IN_ONE_TURN)]
-    while waiting < len(sent) - 1:
-        await asyncio.sleep(0.05)
+    await until(lambda: waiting == len(sent) - 1)
     first.set()
     while not all(task.done() for task in sent):
         turn += 1

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from presence_server.web import connection as connections
+from testing.waiting import until
 from tests.conftest import Serve, ServerProcesses, Visit
 
 
@@ -55,9 +56,8 @@ async def cut(readers: list[asyncio.StreamReader], count: int) -> list[bool]:
     """Which of them the server has cut, once there are so many."""
     ends = [asyncio.ensure_future(_end(reader)) for reader in readers]
     try:
-        async with asyncio.timeout(8):  # well before their time is over
-            while sum(end.done() for end in ends) < count:
-                await asyncio.sleep(0.05)
+        # Well before their time is over.
+        await until(lambda: sum(end.done() for end in ends) >= count, 8)
         return [end.done() for end in ends]
     finally:
         for end in ends:

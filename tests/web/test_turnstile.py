@@ -10,6 +10,7 @@ import pytest
 from presence_server.accounts import users
 from presence_server.keys import PRESENCE
 from presence_server.web.turnstile import _GONE_IN_ONE_TURN, _IN_ONE_TURN, Turnstile
+from testing.waiting import until
 from tests.conftest import Serve, Visit
 
 
@@ -95,8 +96,7 @@ async def test_lists_for_programs_are_made_by_turns(
     monkeypatch.setattr(users, "page", page)
     monkeypatch.setattr(server.app[PRESENCE], "left", left)
     crowd = [asyncio.ensure_future(alice.get("/api/users")) for _ in range(10 * _IN_ONE_TURN)]
-    while asked < len(crowd):
-        await asyncio.sleep(0.01)
+    await until(lambda: asked == len(crowd))
     read.set()
     while not all(task.done() for task in crowd):
         turn += 1

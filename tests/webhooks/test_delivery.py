@@ -22,6 +22,7 @@ from presence_server.webhooks.receiver import is_public
 from testing.app_client import AppClient
 from testing.processes import KEYS, arguments, on_database
 from testing.receiver import Delivered, Receiver
+from testing.waiting import until
 from tests.api.conftest import AddApp
 from tests.conftest import Serve
 
@@ -298,12 +299,11 @@ async def test_one_that_is_gone_is_told_nothing_until_it_is_said_to_be_back(
     assert known is not None
     async with app.line("alice"):
         await receiver.until(lambda: len(receiver.delivered) == 1)
-        async with asyncio.timeout(5):
-            while server.app[SENDER].states():
-                await asyncio.sleep(0.05)
+        await until(lambda: not server.app[SENDER].states(), 5)
         assert (await state(db, known.id)).off_at == pytest.approx(time.time(), abs=5)
         receiver.instead = None
         async with app.line("bob"):
+            # Time in which it would be told.
             await asyncio.sleep(0.5)
             assert len(receiver.delivered) == 1
             await register.resync(db, known.id)

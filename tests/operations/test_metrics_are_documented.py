@@ -60,6 +60,6 @@ def test_prometheus_scrapes_the_admin_port_of_the_unit() -> None:
     assert config["targets"] == [f"127.0.0.1:{port}"]
 
 
-def test_alarms_name_metrics_that_have_a_row() -> None:
+def test_alerts_name_metrics_that_have_a_row() -> None:
     rows = set(re.findall(r"^\| `(presence_\w+)` \|", OPERATIONS, re.MULTILINE))
     assert set(re.findall(r"`(presence_\w+)`", OPERATIONS)) <= rows

@@ -237,6 +237,18 @@ FOUND = {
         _move(0, 0.1),
         _at("stop", 0),
     ),
+    "a node dies with a claim of which one other could not hear or read": _run(
+        _put(0, "dave", "7/b", "online", 20),
+        _FREEZE,
+        _at("cut_database", 1, works=False),
+        _at("crash_loop", 2, times=1, seconds=2.0),
+        _connect(0, "dave", "online"),
+        _move(1, 0.5),
+        _at("crash_loop", 0, times=2, seconds=2.0),
+        _DROP,
+        _at("pause", 1),
+        _wait(2),
+    ),
     "somebody is back before their node reads that they were sent away": _run(
         _enter(1, "carol", "7/b", 20),
         _at("revoke", 2, user="carol"),

@@ -371,6 +371,12 @@ class Judge:
         witness = self.world.witness
         homes = {line.host for line in witness.lines.values() if line.subject == username}
         homes |= witness.homes.get(username, set())
+        placed = witness.placements.get(username)
+        if placed is not None and not placed.host.alive:
+            last_way = self._common.get((host, placed.host), LONG_AGO)
+            if last_way < placed.at + LAST_SIGN:
+                # It never came to know of the claim, and the node is no more.
+                return True
         return any(
             self.world.now - self._estranged.get((host, home), LONG_AGO) < self._window
             for home in homes

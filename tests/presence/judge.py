@@ -8,7 +8,8 @@ What it lets pass is what docs/faults.md and docs/design.md say cannot be known:
   of one may have been a lease old for the other; what follows takes effect for a while.
 - *outwaited*: a pause of a lease or more; the others have let the node's people go.
 - *unsure*: two choices of a user at two nodes of which the second did not know the first, where
-  clocks differ or within two seconds; claims made at two nodes that did not hear of each other.
+  clocks differ or within two seconds; so is what was said at one node and chosen at another; claims
+  made at two nodes that did not hear of each other.
 - *hasty*: two acts within a second, which a node may have seen in another order: only for `since`.
 - *blind*: a host that cannot read the database does not know of ends.
 - *fresh*: a host that has just begun may not know everybody yet.

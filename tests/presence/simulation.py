@@ -1050,6 +1050,9 @@ class Witness:
             for number, line in self.lines.items():
                 if line.who.user == username:
                     self.lines[number] = line._replace(status="online")
+                    if self.troubled_at >= now - 1 and line.host.clock != clocks[1]:
+                        # Whether that was said before is known by the clocks alone.
+                        self.unsure.add(username)
 
     def _words(self, user: str, status: str | None, text: str, end: float | None) -> Words:
         before = self.words.get(user, Words())

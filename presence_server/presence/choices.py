@@ -1,5 +1,6 @@
 """What users say of themselves for all of their connections: status, words, until when."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -153,6 +154,8 @@ def words_of(text: str, until: int | None) -> dict[str, Any]:
     return {**words, "until": until} if until else words
 
 
-def _order(choice: Choice) -> tuple[int, int, str, str]:
+def _order(choice: Choice) -> tuple[int, int, str, str, float, str, float]:
     # Of two at once, at nodes that do not know of each other, all take the same.
-    return choice.account, choice.at, choice.status or "", choice.text
+    ends = [math.inf if end is None else end for end in (choice.until, choice.seen_until)]
+    words = choice.text, ends[0], choice.seen_text, ends[1]
+    return choice.account, choice.at, choice.status or "", *words

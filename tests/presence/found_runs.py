@@ -249,6 +249,17 @@ FOUND = {
         _at("pause", 1),
         _wait(2),
     ),
+    "of two choices at once only the ends differ": _run(
+        _enter(1, "dave", "7/b", 20),
+        ("enter", {"slot": 1, "user": "dave", "room": "7/a", "status": "away", "seconds": 900}),
+        ("move", {"pick": 39, "slot": 2, "seconds": 0.1}),
+        ("drop", {"pick": 34}),
+        _connect(2, "carol", "online", phone=True),
+        _connect(1, "dave", "away", phone=True),
+        ("choose", {"pick": 25, "status": "invisible", "text": "", "lasts": 5}),
+        ("choose", {"pick": 48, "status": "invisible", "text": "", "lasts": 40}),
+        ("drop", {"pick": 12}),
+    ),
     "somebody is back before their node reads that they were sent away": _run(
         _enter(1, "carol", "7/b", 20),
         _at("revoke", 2, user="carol"),

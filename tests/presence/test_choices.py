@@ -42,6 +42,13 @@ def test_of_two_at_once_all_nodes_take_the_same() -> None:
     for order in (some[:3], some[2::-1]):
         holding = kept(*order).holding(7, "alice")
         assert holding is not None and holding.text == "b"
+    for one, other in (
+        (Choice(1, AT, "invisible", until=NOW + 5), Choice(1, AT, "invisible", until=NOW + 40)),
+        (Choice(1, AT, "invisible", until=NOW + 5), Choice(1, AT, "invisible")),
+        (Choice(1, AT, "invisible"), Choice(1, AT, "invisible", seen_text="lunch")),
+    ):
+        for order in ((one, other), (other, one)):
+            assert kept(*order).holding(7, "alice") == other._replace(since=NOW)
 
 
 def test_each_further_choice_is_ordered_behind_all_that_are_known() -> None:

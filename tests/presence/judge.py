@@ -159,6 +159,10 @@ class Judge:
         observers = self.observers.get(self.world.hosts[slot], [])
         return next((o.told[username] for o in observers if username in o.told), [])
 
+    def is_blind(self, host: Host) -> bool:
+        """Whether it may not know who has ended."""
+        return self.world.now - self.blind.get(host, LONG_AGO) < ENDINGS + DELIVERY
+
     def settle(self) -> None:
         """All faults have ended: after lease, grace and a few beats all nodes know the truth."""
         self.world.wait(2 * self.world.lease + self.world.grace + 2 * self._beat + 4)
@@ -265,7 +269,7 @@ class Judge:
                 self._paused_since.pop(host, None)
             if not (database.works and host.database):
                 self.blind[host] = now
-            if now - self.blind.get(host, LONG_AGO) < ENDINGS + DELIVERY:
+            if self.is_blind(host):
                 for connection in host.connections.values():
                     self.open_until[connection.subject] = now
             if (redis.serves and host.out and host.back) or host not in self.reachable:
@@ -300,6 +304,8 @@ class Judge:
         for username, placement in witness.placements.items():
             witness.signs[username] = max(witness.signs[username], min(now, placement.until))
         for username in witness.signs:
+            if witness.choice(username) == "invisible":
+                self.gone_at[username] = now
             if username in here:
                 self.last_here[username] = now
                 continue
@@ -484,7 +490,7 @@ class Judge:
         now = self.world.now
         sign = self.world.witness.signs.get(username, LONG_AGO)
         of_app = user_of(username) != username
-        if of_app or now - self.blind.get(host, LONG_AGO) < ENDINGS + DELIVERY:
+        if of_app or self.is_blind(host):
             # Whose token was revoked may be back with a newer one, as only their node knows.
             sign = max(sign, self.open_until.get(username, LONG_AGO))
         if self._is_unsure(username):

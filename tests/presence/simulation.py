@@ -820,7 +820,11 @@ class World:
             if opened_at is host and self._may_be_unknown(host, witness.pages[name]):
                 witness.silent_ends[name] = self.now
         for name, placed in witness.placements.items():
-            if placed.host is host and self._may_be_unknown(host, placed.at):
+            # Whoever hears of a claim before they read of an end cannot tell which came first.
+            sent_away = witness.revoked_before(name, placed.at)
+            undecided = placed.at - sent_away < 2 * ENDINGS or witness.troubled_at >= sent_away > 0
+            unknown = undecided or self._may_be_unknown(host, placed.at)
+            if placed.host is host and unknown:
                 witness.silent_ends[name] = self.now
                 witness.lost_placements.add(name)
         for username, (at, chosen_by) in self.witness.chosen_at.items():
@@ -933,6 +937,7 @@ class Witness:
         # Who did two things at once: nodes may have seen them in another order, or one not at all.
         self.hasty: set[str] = set()
         self.deletions: dict[str, float] = {}
+        self.revocations: list[tuple[float, Ending]] = []
         # The hosts on which somebody has had a line since they were last settled.
         self.homes: dict[str, set[Host]] = {}
         # When a node of theirs ended that could not say so, nor perhaps that they were there.
@@ -986,6 +991,7 @@ class Witness:
         begins = status or self.session_status((connection.room, who.session))
         if now - self.acts.get(name, -100.0) < 1:
             self.hasty.add(name)
+        self._said_beside_a_choice(who.user, host, now)
         self.lines[connection.number] = Line(
             who, host, begins, connection.room, connection.token
         )
@@ -1023,6 +1029,13 @@ class Witness:
         if line is not None:
             self.lines[number] = line._replace(status=status)
             self.acts[line.subject] = now
+            self._said_beside_a_choice(line.who.user, line.host, now)
+
+    def _said_beside_a_choice(self, user: str, host: Host, now: float) -> None:
+        """Whether a choice at another node undoes it is known by whole seconds."""
+        chosen, by = self.chosen_at.get(user, (-100.0, None))
+        if by is not host and now - chosen < 2:
+            self.unsure.add(user)
 
     def chose(
         self,
@@ -1089,7 +1102,13 @@ class Witness:
         self.left.pop((OWN, session), None)
         self.sent_away(username, now)
 
+    def revoked_before(self, name: str, at: float) -> float:
+        room, _, user = name.rpartition(" ")
+        before = (when for when, ending in self.revocations if ending.revokes(room, user))
+        return max((when for when in before if when <= at), default=-100.0)
+
     def revoked(self, ending: Ending, now: float) -> None:
+        self.revocations.append((now, ending))
         for number, line in list(self.lines.items()):
             if ending.revokes(line.room, line.who.user):
                 del self.lines[number]

@@ -47,8 +47,8 @@ def test_of_two_at_once_all_nodes_take_the_same() -> None:
         (Choice(1, AT, "invisible", until=NOW + 5), Choice(1, AT, "invisible")),
         (Choice(1, AT, "invisible"), Choice(1, AT, "invisible", seen_text="lunch")),
     ):
-        for order in ((one, other), (other, one)):
-            assert kept(*order).holding(7, "alice") == other._replace(since=NOW)
+        for pair in ([one, other], [other, one]):
+            assert kept(*pair).holding(7, "alice") == other._replace(since=NOW)
 
 
 def test_each_further_choice_is_ordered_behind_all_that_are_known() -> None:

@@ -164,6 +164,8 @@ class Evidence:
     dark: dict[str, Spans] = field(default_factory=lambda: defaultdict(list))
     # The longest time that a letter took from a node to Redis, or from there.
     farthest: float = 0.0
+    # When nodes were killed, or could no longer be heard.
+    silenced: list[float] = field(default_factory=list)
 
     @property
     def promise(self) -> float:
@@ -210,6 +212,7 @@ class Evidence:
             for username, opened in open_spans.items():
                 # Before their first socket they may have logged in.
                 right = [(-_FOREVER, opened[0][0]), *prolonged(opened, promise)]
+                right += self._waited_for(opened)
                 wrong = difference(view.shown[username], right)
                 wrong = difference(wrong, excused)
                 # That others cannot be heard is said in the message after the snapshot.
@@ -217,6 +220,16 @@ class Evidence:
                 if wrong:
                     found.append((Wrong(username, view.node, wrong[0][0]), total(wrong)))
         return found
+
+    def _waited_for(self, opened: Spans) -> Spans:
+        """A node that falls silent after a grace may be where somebody is by now: it is waited for
+        until its lease is over."""
+        return [
+            (at, at + self.lease + 1)
+            for _, closed in opened
+            for at in self.silenced
+            if closed + self.grace < at <= closed + self.promise
+        ]
 
     def wrong_spans(self) -> list[tuple[Span, bool]]:
         """When some observer was not shown exactly who had a socket open (or its grace).

@@ -320,6 +320,7 @@ class Site:
 
     async def kill(self, name: str) -> None:
         self.nodes[name].up = False
+        self._silence()
         await self.nodes[name].server.kill()
 
     async def terminate(self, name: str) -> tuple[int, float]:
@@ -363,7 +364,12 @@ class Site:
     def darken(self, name: str) -> None:
         """The others cannot hear this node from now on."""
         self.light(name)
+        self._silence()
         self.evidence.dark[name].append((monotonic(), float("inf")))
+
+    def _silence(self) -> None:
+        for evidence in (self.evidence, self.room):
+            evidence.silenced.append(monotonic())
 
     def light(self, name: str) -> None:
         spans = self.evidence.dark[name]

@@ -139,3 +139,14 @@ def test_people_may_be_shown_longer_beside_a_node_that_is_far_from_redis() -> No
     assert evidence.promise == LEASE + GRACE + 1
     evidence.farthest = 0.64
     assert evidence.promise == pytest.approx(LEASE + GRACE + 1.78)
+
+
+def test_a_node_that_falls_silent_after_a_grace_is_waited_for(evidence: Evidence) -> None:
+    goes(evidence, "bob", 20)
+    told_offline(evidence, "bob", 28)
+    end(evidence, 60)
+    for at in (21.9, 26.1):
+        evidence.silenced = [at]
+        assert [wrong.username for wrong, _ in evidence.ghosts()] == ["bob"]
+    evidence.silenced = [25]
+    assert evidence.ghosts() == []

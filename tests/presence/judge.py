@@ -5,7 +5,8 @@ What it lets pass is what docs/faults.md and docs/design.md say cannot be known:
 
 - *silent ends*: a node ended before it could tell anybody, or write, what was done there.
 - *estranged* hosts had no way to each other, by relay or database, for so long that the last sign
-  of one may have been a lease old for the other; what follows takes effect for a while.
+  of one may have been a lease old for the other; what follows takes effect for a while. So are those
+  to which one fell silent as soon as it began: for that nobody waits.
 - *outwaited*: a pause of a lease or more; the others have let the node's people go.
 - *unsure*: two choices of a user at two nodes of which the second did not know the first, where
   clocks differ or within two seconds; so is what was said at one node and chosen at another; claims
@@ -22,7 +23,13 @@ from typing import Any, NamedTuple
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Roster
 from presence_server.presence.states import Person
-from presence_server.presence.timing import BEAT, DEAF, ENDED_WAITS_UNHEARD, ENDINGS
+from presence_server.presence.timing import (
+    BEAT,
+    DEAF,
+    ENDED_WAITS_UNHEARD,
+    ENDINGS,
+    SHORT_LIFE,
+)
 from tests.presence.attendance import Samples
 from tests.presence.simulation import APP, EPOCH, STEP, Host, World, subject, user_of
 
@@ -283,7 +290,9 @@ class Judge:
                 pair = one, other
                 if one is other or self._has_way(one, other):
                     self._common[pair] = now
-                if now - self._common.setdefault(pair, now) > 0.7 * self.world.lease:
+                silent = self._paused_since.get(other, now) - other.began < SHORT_LIFE
+                long = now - self._common.setdefault(pair, now) > 0.7 * self.world.lease
+                if long or (silent and other.paused):
                     self._estranged[pair] = now
 
     def _has_way(self, one: Host, other: Host) -> bool:

@@ -2,8 +2,10 @@ import pytest
 
 from presence_server.live.cover import Cover
 from presence_server.presence.commands import Send
+from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.records import OWN
 
 KEYS = [bytes([number]) * 32 for number in range(3)]
 
@@ -31,7 +33,12 @@ def test_cursors_carry_nothing_but_what_is_covered() -> None:
                 node.receive(command.text, now)
     name, version, covered = node.rooms.own.cursor(0, now).split(".")
     assert (name, version) == ("1" * 16, "0")
-    assert Cover(KEYS).uncover(covered) is not None
+    numbers = Cover(KEYS).uncover(covered)
+    assert numbers is not None
+    node.open(OWN, Who("laptop", "alice", 1), 1, now)
+    own = node.rooms.own
+    later = Cover(KEYS).uncover(own.cursor(own.roster.version, now).split(".")[2])
+    assert later == (numbers[0], numbers[1] + 1), "with the batch that says it"
 
 
 @pytest.mark.parametrize("text", ["", "x" * 32, "0" * 32, "0" * 30, "00 " * 16, "1-2", "٣" * 32])

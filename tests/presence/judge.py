@@ -5,8 +5,8 @@ What it lets pass is what docs/faults.md and docs/design.md say cannot be known:
 
 - *silent ends*: a node ended before it could tell anybody, or write, what was done there.
 - *estranged* hosts had no way to each other, by relay or database, for so long that the last sign
-  of one may have been a lease old for the other; what follows takes effect for a while. So are those
-  to which one fell silent as soon as it began: for that nobody waits.
+  of one may have been a lease old for the other; what follows takes effect for a while. So is one
+  that falls silent as soon as it began: nobody waits for it.
 - *outwaited*: a pause of a lease or more; the others have let the node's people go.
 - *unsure*: two choices of a user at two nodes of which the second did not know the first, where
   clocks differ or within two seconds; so is what was said at one node and chosen at another; claims

@@ -179,6 +179,38 @@ def test_who_left_goes_at_once_when_a_batch_shows_that_all_had_confirmed() -> No
             assert not scene.is_here()
 
 
+def test_a_node_that_began_later_is_not_waited_for() -> None:
+    scene = Scene(ONE)
+    scene.open()
+    scene.close()
+    scene.wait(GRACE + 0.1)
+    scene.sequences[TWO] = scene.marks[TWO] = 0
+    scene.beat(TWO)
+    assert scene.is_here()
+    scene.confirm(ONE)
+    assert not scene.is_here(), "it lets nobody in before others have answered it"
+
+
+def test_a_node_that_lived_for_a_moment_is_waited_for_only_if_somebody_was_there() -> None:
+    for had_lines in (False, True):
+        scene = Scene(ONE, TWO)
+        scene.open()
+        scene.close()
+        scene.read_counters()
+        if had_lines:
+            scene.sequences[TWO] = 1
+            bob = People({OWN: {"phone": said()._replace(user="bob")}}, {})
+            scene.hear(Batch(TWO, 1, 0, scene.now.unix, bob))
+        scene.wait(1, beats=True)
+        scene.others = (ONE,)
+        for written in range(round(2 * GRACE)):
+            scene.wait(0.5, beats=True)
+            counters = {ONE: scene.counter + written, TWO: scene.counter}
+            scene.do(scene.node.heed(Notes(counters, None, []), scene.second, scene.now))
+        scene.wait(0.5, beats=True)
+        assert scene.is_mine() == had_lines
+
+
 def test_a_session_that_ended_is_waited_for_longer_where_nobody_is_heard() -> None:
     for deaf, waits in ((False, 1.0), (True, 2.5)):
         scene = Scene(ONE)

@@ -21,7 +21,7 @@ from presence_server.keys import (
     STORE,
 )
 from presence_server.metrics import Metrics
-from presence_server.resources import CLIENT, STATIC, TEMPLATES
+from presence_server.resources import CLIENT_FILES, STATIC, TEMPLATES
 from presence_server.services import open_services
 from presence_server.storage.database import open_database
 from presence_server.web.bearers import count_requests
@@ -49,7 +49,7 @@ def create_app(config: Config) -> web.Application:
     app[STOPPING] = asyncio.Event()
     app[METRICS] = Metrics()
     app[TURNSTILE] = Turnstile()
-    static = StaticFiles(STATIC, CLIENT, config.base_path)
+    static = StaticFiles(STATIC, CLIENT_FILES, config.base_path)
     add_routes(app, routes(static))
     if config.base_path:
         app.router.add_route("*", config.base_path, add_slash)

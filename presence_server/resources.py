@@ -10,6 +10,8 @@ ROOT = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent
 TEMPLATES = ROOT / "templates"
 STATIC = ROOT / "static"
 CLIENT = ROOT / "clients" / "js" / "presence.js"
+# It loads the other by itself, where many people are.
+CLIENT_FILES = (CLIENT, CLIENT.with_name("large.js"))
 MIGRATIONS = ROOT / "migrations.sql"
 POSTGRESQL_MIGRATIONS = ROOT / "migrations-postgresql.sql"
 OPENAPI = ROOT / "openapi.json"

@@ -44,7 +44,8 @@ def carried() -> Iterator[str]:
     yield "presence_server/_data/migrations.sql"
     yield "presence_server/_data/migrations-postgresql.sql"
     yield "presence_server/_data/openapi.json"
-    yield "presence_server/_data/clients/js/presence.js"
+    for name in ("presence.js", "large.js"):
+        yield f"presence_server/_data/clients/js/{name}"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="installs for another user")

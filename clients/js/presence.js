@@ -1,5 +1,4 @@
-// Who is here, live: rooms of a presence_server, and elements that show them. What is
-// public, and what it means, stands in presence.d.ts.
+// Who is here, live: rooms of a presence_server, and elements. See presence.d.ts.
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
@@ -162,7 +161,7 @@ export class Room extends EventTarget {
     this.#roster.setDegraded(false);
   }
 
-  // What has changed since it was said last; while there is no line it waits, the newest of it.
+  // What has changed since it was said last.
   #say() {
     this.#plan();
     if (this.state !== "live") return;
@@ -353,7 +352,7 @@ class Line {
     return this.#dueAt === null ? null : Math.max(0, this.#dueAt - now());
   }
 
-  // Whether it takes messages as well as giving them; else they are posted.
+  // Else messages are posted.
   get speaks() {
     return this.#wire instanceof SocketWire;
   }
@@ -621,7 +620,6 @@ function reasonOf(error) {
   return "token_failed";
 }
 
-// Tokens of one room, the last one kept until it ends.
 class Token {
   value = null;
   life = 0;
@@ -715,7 +713,7 @@ class SocketWire {
   }
 }
 
-// Server-Sent Events by fetch, which sends a header and shows a refusal.
+// By fetch, which sends a header and shows a refusal.
 class EventsWire {
   #ender = new AbortController();
 
@@ -775,37 +773,51 @@ export function tokenFetcher(url) {
   };
 }
 
-// Elements share a line, which outlives them a moment.
+// A line outlives its elements a moment.
 const LINGER = 250;
+const LARGE = 3_000; // people; of more those who show are watched
 const sharedRooms = new Map();
 const numbers = new WeakMap();
 
 class SharedRoom {
-  room;
+  elements = new Map(); // -> the user it shows, null for everybody
   #key;
-  #elements = new Map(); // -> the user it shows, null for everybody
   #timer = null;
+  #large = null;
 
-  constructor(key, room) {
+  constructor(key, src, name, getToken) {
     this.#key = key;
-    this.room = room;
+    this.src = src;
+    const keep = async (question) => (this.token = await getToken(question));
+    this.room = new Presence(src, { getToken: keep }).room(name, { watch: [] });
+    this.room.addEventListener("change", () => this.#look());
   }
 
   show(element, user) {
     clearTimeout(this.#timer);
-    this.#elements.set(element, user);
+    this.elements.set(element, user);
     this.#watch();
   }
 
   hide(element) {
-    this.#elements.delete(element);
-    if (this.#elements.size > 0) this.#watch();
+    this.elements.delete(element);
+    if (this.elements.size > 0) this.#watch();
     else this.#timer = setTimeout(() => this.#close(), LINGER);
   }
 
   #watch() {
-    const users = new Set(this.#elements.values());
+    if (this.#large) return this.#large.watch();
+    const users = new Set(this.elements.values());
     this.room.watch(users.has(null) || users.size > MOST_WATCHED ? null : users);
+  }
+
+  #look() {
+    const { room } = this;
+    if (room.people.size <= LARGE || this.#large !== null) return;
+    this.#large = false; // yet, or for good
+    const first = (most, element) => firstByName(room.people, most, languageOf(element));
+    const begin = ({ Large }) => (this.#large = new Large(this, LARGE, first));
+    import("./large.js").then(begin, console.warn);
   }
 
   #close() {
@@ -819,8 +831,7 @@ function shareRoom(src, name, tokenFrom, getToken) {
   const key = JSON.stringify([src, name, numbers.get(getToken) ?? tokenFrom]);
   let shared = sharedRooms.get(key);
   if (!shared || FINAL.includes(shared.room.state)) {
-    const presence = new Presence(src, { getToken: getToken ?? tokenFetcher(tokenFrom) });
-    shared = new SharedRoom(key, presence.room(name, { watch: [] }));
+    shared = new SharedRoom(key, src, name, getToken ?? tokenFetcher(tokenFrom));
     sharedRooms.set(key, shared);
   }
   return shared;
@@ -900,7 +911,6 @@ function styleSheet() {
 const DIGEST_EVERY = 10_000;
 const SHARE = 0.1; // of the time goes into drawing at most
 
-// Of all elements; `makePainter` gives what draws one.
 function elementOf(makePainter) {
   // Without a page importing this defines nothing and throws nothing.
   return class extends (globalThis.HTMLElement ?? class {}) {
@@ -1028,7 +1038,7 @@ function languageOf(element) {
   return "en";
 }
 
-// For the page's style (part) and for ours (class).
+// For the page's style and for ours.
 function call(element, names) {
   if (element.className !== names) element.className = element.part = names;
   return element;
@@ -1059,7 +1069,7 @@ function said(id, person, words) {
   return `${nameOf(id, person)}: ${person?.text ? `${status}, ${person.text}` : status}`;
 }
 
-// Those who come first by name, without sorting the many behind them.
+// Without sorting the many behind them.
 function firstByName(people, most, lang) {
   const compare = comparer(lang);
   const inOrder = (a, b) => compare(a.name, b.name) || (a.id < b.id ? -1 : 1);
@@ -1084,7 +1094,7 @@ function comparer(lang) {
   }
 }
 
-// Paints an item for each of the first people; says how many are more.
+// Painting says how many are more.
 function painterOf(list, usual, makeItem, fill) {
   const items = new Map();
   list.role = "list"; // Safari takes one without bullets for none
@@ -1106,14 +1116,13 @@ function painterOf(list, usual, makeItem, fill) {
   };
 }
 
-// For screen readers: one digest, not too often.
 function digestTo(box) {
   const place = make("p", "unseen");
   place.role = "status";
   box.append(place);
   let [last, told, timer] = [null, null, null];
   return (room, words) => {
-    if (room !== last) [last, told] = [room, new Map(room.people)];
+    if (room !== last || room.count > LARGE / 2) [last, told] = [room, new Map(room.people)];
     timer ??= setTimeout(() => {
       timer = null;
       if (room !== last || room.stale) return;

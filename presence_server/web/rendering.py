@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ _TYPES = {
 }
 
 
-_CLIENT = "client/presence.js"
+_CLIENT = "client"
 _FOR_ALL = {
     "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
@@ -51,7 +51,7 @@ class StaticFiles:
     """Every static file, read once: serving one touches no disk, and a name that is not among
     them is simply not there."""
 
-    def __init__(self, folder: Path, client: Path, base_path: str = "") -> None:
+    def __init__(self, folder: Path, client: Iterable[Path], base_path: str = "") -> None:
         self._base_path = base_path
         self._files = {
             path.relative_to(folder).as_posix(): _read(path)
@@ -59,7 +59,7 @@ class StaticFiles:
             if path.is_file()
         }
         # Our own pages use what other applications get, but keep it for ever.
-        self._files[_CLIENT] = _read(client)
+        self._files |= {f"{_CLIENT}/{path.name}": _read(path) for path in client}
         self._version = _digest(
             "".join(name + file.version for name, file in self._files.items()).encode()
         )
@@ -86,7 +86,10 @@ class StaticFiles:
 
     async def serve_client(self, request: web.Request) -> web.Response:
         """The client for pages of any origin, at an address that stays."""
-        return _answer(request, self._files[_CLIENT], _FOR_ALL)
+        file = self._files.get(f"{_CLIENT}/{request.match_info['name']}")
+        if file is None:
+            raise web.HTTPNotFound()
+        return _answer(request, file, _FOR_ALL)
 
     async def lead_to_icon(self, request: web.Request) -> web.Response:
         """For programs that ask for the icon by its oldest name."""

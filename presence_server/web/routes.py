@@ -69,7 +69,7 @@ def routes(static: StaticFiles) -> list[web.RouteDef]:
         web.get("/healthz", operations.healthz),
         web.get("/readyz", operations.readyz),
         web.get("/static/{version}/{name:.+}", static.serve),
-        web.get("/client/v1/presence.js", static.serve_client),
+        web.get("/client/v1/{name}", static.serve_client),
         web.get("/favicon.ico", static.lead_to_icon),
         web.get("/manifest.webmanifest", Manifest(static).serve),
         # https://www.w3.org/TR/change-password-url/

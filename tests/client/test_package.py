@@ -16,7 +16,7 @@ SOURCE = (CLIENT / "presence.js").read_text("utf-8")
 README = (CLIENT / "README.md").read_text("utf-8")
 SIZE = 12 * 1024
 BUNDLED = ("--bundle", "--format=esm", "--minify-syntax", "--log-level=warning")
-HOLDS = {"LICENSE", "README.md", "package.json", "presence.d.ts", "presence.js"}
+HOLDS = {"LICENSE", "README.md", "large.js", "package.json", "presence.d.ts", "presence.js"}
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -35,6 +35,7 @@ def test_its_own_tests(node: str) -> None:
 
 def test_it_is_small() -> None:
     assert len(gzip.compress(SOURCE.encode(), 9, mtime=0)) < SIZE
+    assert len(gzip.compress((CLIENT / "large.js").read_bytes(), 9, mtime=0)) < 2 * 1024
 
 
 def test_the_license_is_ours() -> None:

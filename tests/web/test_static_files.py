@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from presence_server.resources import CLIENT, STATIC
+from presence_server.resources import CLIENT_FILES, STATIC
 from tests.conftest import Serve, Visit
 
 
@@ -78,8 +78,10 @@ async def test_the_site_can_be_installed(serve: Serve, visit: Visit) -> None:
 async def test_the_client_is_for_pages_of_any_origin(serve: Serve, visit: Visit) -> None:
     for base in ("", "/people"):
         visitor = await visit(await serve(public_url=f"http://example.com{base}" if base else None))
-        answer = await visitor.get(f"{base}/client/v1/presence.js", headers={"Host": "example.com"})
-        assert (answer.status, answer.text) == (200, CLIENT.read_text("utf-8"))
+        for file in CLIENT_FILES:
+            at = f"{base}/client/v1/{file.name}"
+            answer = await visitor.get(at, headers={"Host": "example.com"})
+            assert (answer.status, answer.text) == (200, file.read_text("utf-8"))
         for name, value in {
             "Access-Control-Allow-Origin": "*",
             "Cross-Origin-Resource-Policy": "cross-origin",
@@ -89,6 +91,6 @@ async def test_the_client_is_for_pages_of_any_origin(serve: Serve, visit: Visit)
         }.items():
             assert answer.headers[name] == value
         again = {"If-None-Match": answer.headers["ETag"], "Host": "example.com"}
-        same = await visitor.get(f"{base}/client/v1/presence.js", headers=again)
+        same = await visitor.get(at, headers=again)
         assert (same.status, same.text) == (304, "")
         assert same.headers["Access-Control-Allow-Origin"] == "*"

@@ -57,6 +57,7 @@ export class Room extends EventTarget {
   #data;
   #choice = null; // of the user, not said yet
   #said; // what the server knows of these from this line
+  #isBlank; // at first
   #planned = false;
 
   constructor(name, target, { status = "online", watch = null } = {}) {
@@ -149,7 +150,8 @@ export class Room extends EventTarget {
     const query = {};
     if (this.#status !== "online") query.status = this.#status;
     // Events bring all; some are shown.
-    if (speaks && wanted) query.watch = "some";
+    this.#isBlank = speaks && wanted;
+    if (this.#isBlank) query.watch = "some";
     this.#said = { status: this.#status, data: undefined, wanted: wanted && [] };
     return query;
   }
@@ -161,7 +163,6 @@ export class Room extends EventTarget {
     this.#roster.setDegraded(false);
   }
 
-  // What has changed since it was said last.
   #say() {
     this.#plan();
     if (this.state !== "live") return;
@@ -179,10 +180,14 @@ export class Room extends EventTarget {
 
   #hear(message) {
     const { type } = message;
+    const { wanted } = this.#roster;
+    const isBlank = this.#isBlank && wanted?.size;
+    this.#isBlank = false;
+    if (isBlank && type === "snapshot") return;
     if (type === "snapshot" || type === "changes") this.#roster.apply(message, this.#changes);
     else if (type === "degraded") this.#roster.setDegraded(message.value);
     else if (type === "own") this.#roster.confirm(message.usernames);
-    else if (type === "count" && this.#roster.wanted) this.counts = message;
+    else if (type === "count" && wanted) this.counts = message;
     else if (type === "choice") this.choice = chosen(message);
     else return;
     this.#plan();
@@ -775,7 +780,7 @@ export function tokenFetcher(url) {
 
 // A line outlives its elements a moment.
 const LINGER = 250;
-const LARGE = 3_000; // people; of more those who show are watched
+const LARGE = 3_000; // people; of more, some are watched
 const sharedRooms = new Map();
 const numbers = new WeakMap();
 
@@ -1050,7 +1055,6 @@ function make(tag, names = "", ...children) {
   return made;
 }
 
-// For eyes only.
 function silent(element) {
   element.ariaHidden = "true";
   return element;
@@ -1094,7 +1098,7 @@ function comparer(lang) {
   }
 }
 
-// Painting says how many are more.
+// Says how many are more.
 function painterOf(list, usual, makeItem, fill) {
   const items = new Map();
   list.role = "list"; // Safari takes one without bullets for none

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { Large } from "../large.js";
-import { World, problem } from "./world.js";
+import { World, event, problem, stream } from "./world.js";
 
 const BOUND = 3_000;
 let world;
@@ -21,11 +21,16 @@ class Page {
   src = "https://presence.example/base";
   token = "a.b.c";
 
-  async open(people, ...elements) {
-    for (const element of elements) this.elements.set(element, null);
+  async begin(element) {
+    this.elements.set(element, null);
     this.room = await world.room();
     const first = (most) => [...this.room.people.keys()].slice(0, most).map((id) => ({ id }));
     this.large = new Large(this, BOUND, first);
+    return this;
+  }
+
+  async open(people, element) {
+    await this.begin(element);
     await world.accept({ online: here(people) });
     await world.pass(5);
     return this;
@@ -132,6 +137,19 @@ test("a server that is busy is asked later", async () => {
   world.answer = () => answerPage(["v1"]);
   await page.waits(10);
   assert.deepEqual(page.watched, ["v1"]);
+});
+
+test("over events all are told and counted, and those who show are shown", async () => {
+  delete globalThis.WebSocket;
+  const [answer, says] = stream();
+  world.answer = async () => answer;
+  const page = await new Page().begin(list("2"));
+  await says(event({ type: "snapshot", cursor: "c", online: here(ids(10_000)) }));
+  await world.pass(5);
+  assert.deepEqual([...page.room.people.keys()], ids(4));
+  await world.pass(5);
+  await says(event({ type: "changes", cursor: "c2", offline: here(["u00000", "u09999"]) }));
+  assert.deepEqual([page.room.people.size, page.room.count], [3, 9_998]);
 });
 
 test("while there are dots only, their users are all", async () => {

@@ -182,6 +182,21 @@ test("whom one no longer watches goes at once", async () => {
   assert.equal(world.socket.url.searchParams.get("cursor"), null);
 });
 
+test("a new line that begins with nobody makes nobody leave whom one watches", async () => {
+  const room = await world.room({ watch: ["ann"] });
+  await world.accept();
+  await world.says({ type: "snapshot", online: { ann: 1 } });
+  room.seen.length = 0;
+  await world.ends();
+  await world.pass(1);
+  await world.accept();
+  assert.deepEqual(world.socket.sent, [{ type: "watch", users: ["ann"] }]);
+  assert.deepEqual(ids(room.people), ["ann"]);
+  assert.ok(room.seen.every(({ removed }) => removed.size === 0));
+  await world.says({ type: "snapshot", online: {} });
+  assert.deepEqual(ids(room.people), []);
+});
+
 test("a change of mind while the line opens is not lost", async () => {
   const room = await world.room({ watch: ["ann"] });
   room.watch(null);

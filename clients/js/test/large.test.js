@@ -71,6 +71,15 @@ test("up to the bound everybody is watched and nothing is said", async () => {
   assert.equal(page.room.people.size, BOUND);
 });
 
+test("a moment above it changes nothing", async () => {
+  await new Page().begin(list());
+  await world.accept({ online: here(ids(BOUND + 1)) });
+  await world.pass(4);
+  await world.says({ type: "changes", cursor: "c2", offline: here(["u00000"]) });
+  await world.pass(5);
+  assert.deepEqual(world.socket.sent, []);
+});
+
 test("above it those who show are watched and as many again, and all are counted", async () => {
   const page = await new Page().open(ids(10_000), list("50"));
   assert.deepEqual(page.watched, ids(100));
@@ -126,6 +135,18 @@ test("who may not read others is told of everybody", async () => {
   await page.waits(40);
   assert.equal(world.requests.length, 3);
   assert.equal(page.watched, null);
+});
+
+test("what failed and went well again does not count", async () => {
+  const page = await new Page().open(ids(10_000), list("2"));
+  const answers = [problem(500), problem(500), await answerPage([]), problem(500), problem(500)];
+  world.answer = async () => answers.shift();
+  await page.answers([], 10_000);
+  await page.waits(40);
+  assert.deepEqual(answers, []);
+  world.answer = () => answerPage(["v1"]);
+  await page.waits(10);
+  assert.deepEqual(page.watched, ["v1"]);
 });
 
 test("a server that is busy is asked later", async () => {

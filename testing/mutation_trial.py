@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from functools import cache
 from hashlib import sha256
@@ -24,7 +24,6 @@ from time import perf_counter, process_time
 
 import hypothesis
 import pytest
-from _pytest.runner import runtestprotocol
 from mutmut.__main__ import create_mutants_for_file
 from mutmut.configuration import config
 from mutmut.mutation.data import SourceFileMutationData
@@ -79,7 +78,12 @@ def _make_changes(names: list[str]) -> Iterator[SourceFileMutationData]:
             if not target.exists() or source.stat().st_mtime > target.stat().st_mtime:
                 shutil.copy2(source, target)
             continue
-        made = create_mutants_for_file(source, target)
+        try:
+            made = create_mutants_for_file(source, target)
+        except BaseException:
+            # Half a file would be taken for a whole one.
+            target.unlink(missing_ok=True)
+            raise
         if made.error:
             raise made.error
         file = SourceFileMutationData(path=source)
@@ -137,7 +141,6 @@ class _Trial:
         told = Path("reached.json")
         before = json.loads(told.read_text()) if told.exists() else {}
         known = {}
-        set_mutant_under_test("stats")
         for name, item in self._items.items():
             key = f"{name} {_as_it_is(item.path)}"
             if key not in before:
@@ -150,7 +153,6 @@ class _Trial:
                 continue
             for function in functions:
                 self._reaching[function].append(name)
-        set_mutant_under_test("")
         told.write_text(json.dumps(known))
         for tests in self._reaching.values():
             tests.sort(key=self._taken.__getitem__)
@@ -163,17 +165,9 @@ class _Trial:
         if not tests:
             return _UNREACHED, 0.0
         began = perf_counter()
-        mine, theirs = os.pipe()
-        child = os.fork()
-        if not child:
-            self._run(name, tests, theirs)
-        os.close(theirs)
-        with open(mine) as told:
-            noticed_by = told.read()
-        _, status = os.waitpid(child, 0)
+        code, noticed_by = _in_child(lambda tell: self._run(name, tests, tell))
         if noticed_by and noticed_by not in self._noticed_by[function]:
             self._noticed_by[function].append(noticed_by)
-        code = _TIMEOUT if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
         return code, perf_counter() - began
 
     def _within(self, tests: list[str]) -> Iterator[str]:
@@ -184,26 +178,53 @@ class _Trial:
                 return
             yield test
 
-    def _run(self, name: str, tests: list[str], told: int) -> None:
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 1)
-        os.dup2(silence, 2)
-        has = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, (has + _MORE_MEMORY, has + _MORE_MEMORY))
+    def _run(self, name: str, tests: list[str], tell: Callable[[str], object]) -> int:
         set_mutant_under_test(name)
         for test in tests:
             signal.setitimer(signal.ITIMER_PROF, 1 + 10 * self._taken[test])
             if _fails(self._items[test]):
-                os.write(told, test.encode())
-                os._exit(_NOTICED)
-        os._exit(_SURVIVED)
+                tell(test)
+                return _NOTICED
+        return _SURVIVED
+
+
+def _in_child(act: Callable[[Callable[[str], object]], int]) -> tuple[int, str]:
+    """What it returns and what it tells."""
+    mine, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        code = _NOTICED
+        try:
+            silence = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silence, 1)
+            os.dup2(silence, 2)
+            has = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
+            resource.setrlimit(resource.RLIMIT_AS, (has + _MORE_MEMORY, has + _MORE_MEMORY))
+            with open(theirs, "w") as told:
+                code = act(told.write)
+        finally:
+            os._exit(code)
+    os.close(theirs)
+    with open(mine) as telling:
+        told_text = telling.read()
+    _, status = os.waitpid(child, 0)
+    return (_TIMEOUT if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)), told_text
 
 
 def _reached_by(item: pytest.Item) -> tuple[bool, float, list[str]]:
-    state()._stats.clear()
-    began = process_time()
-    passed = all(one.passed for one in runtestprotocol(item, log=False, nextitem=None))
-    return passed, process_time() - began, sorted(state()._stats)
+    """Whether it passes in a child without any change, how long it takes, what it reaches."""
+
+    def run(tell: Callable[[str], object]) -> int:
+        set_mutant_under_test("stats")
+        state()._stats.clear()
+        began = process_time()
+        fails = _fails(item)
+        tell(json.dumps([process_time() - began, sorted(state()._stats)]))
+        return _NOTICED if fails else _SURVIVED
+
+    code, told = _in_child(run)
+    taken, functions = json.loads(told or "[0, []]")
+    return code == _SURVIVED, taken, functions
 
 
 def _fails(item: pytest.Item) -> bool:

@@ -80,7 +80,19 @@ def test_people_are_cut_by_their_bytes() -> None:
             found.states.setdefault(room, {}).update(some)
         for app, chosen in piece.choices.items():
             found.choices.setdefault(app, {}).update(chosen)
-    assert sum(map(len, found.states.values())) == 200 and len(found.choices[7]) == 500
+    whole = People({}, {7: {user: choice for _, user, choice in choices}})
+    for room, tag, said in states:
+        whole.states.setdefault(room, {})[tag] = said
+    assert found == whole
+
+
+def test_what_fills_a_letter_leaves_no_empty_one_behind() -> None:
+    large = Said("alice", 1, "online", 1, about={"data": "x" * LONGEST_LETTER})
+    for states, choices in (
+        ([("", "s", large)], []),
+        ([], [(0, "alice", Choice(1, 2, "busy", "x" * LONGEST_LETTER))]),
+    ):
+        assert len(list(cut(states, choices))) == 1
 
 
 def test_nothing_is_cut_into_nothing() -> None:

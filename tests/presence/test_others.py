@@ -1,0 +1,301 @@
+"""What is made of letters of other nodes: seconds, ends, claims, what is left of who is gone."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import pytest
+
+from presence_server.presence import others as others_module
+from presence_server.presence.entries import Entry, Source
+from presence_server.presence.letters import Batch, Beat, Goodbye, Part, People, Said
+from presence_server.presence.members import Who
+from presence_server.presence.peer import Life, Peer
+from presence_server.presence.records import OWN, Notes, Stay
+from tests.presence.test_conclusions import EPOCH, GRACE, LEASE, ME, ONE, TWO, Scene, steady
+
+S = TypeVar("S", Said, Said | int)
+
+DOC = "7/doc"
+ALICE = Said("alice", 1, "online", EPOCH)
+CLAIM = Said("alice", 0, "online", EPOCH, 1.0, EPOCH + 7, 5)
+
+
+class Talk(Scene):
+    """Others speak of any room, by clocks of their own."""
+
+    def all_of(self, other: str, room: str = OWN, behind: int = 0, **states: Said) -> None:
+        """All that a node has; its clock is so many seconds behind."""
+        named = _by_tag(states)
+        people, unix = People({room: dict(named)}, {}), self.now.unix - behind
+        self.sequences[other] = self.sequences.get(other, 0) + 1
+        number, heard = self.sequences[other], {ME: self.newest_mark}
+        self.hear(Part(other, number, number, 0, 1, unix, people, heard))
+
+    def batch(self, other: str, room: str = OWN, behind: int = 0, **states: Said | int) -> None:
+        named = _by_tag(states)
+        people, unix = People({room: dict(named)}, {}), self.now.unix - behind
+        self.sequences[other] += 1
+        self.hear(Batch(other, self.sequences[other], 0, unix, people))
+
+    def peer(self, other: str) -> Peer:
+        found = self.node.peers.get(other)
+        assert found is not None
+        return found
+
+    def entry(self, tag: str = "laptop", room: str = OWN, node: str = ONE) -> Entry:
+        return self.node.rooms.open(room).roster.entries("alice")[Source(node, room, tag)]
+
+    def pass_by(self, seconds: int, *speaking: str) -> None:
+        """In steps that are no pause yet."""
+        for _ in range(seconds):
+            self.second += 1
+            self.do(self.node.tick(self.now))
+            for other in speaking:
+                self.confirm(other)
+
+    def otherwise(self, version: int) -> list[str]:
+        """Who is told, of what may be shown otherwise, to one who was told elsewhere until then."""
+        changes = self.node.rooms.own.roster.changes_since(version, elsewhere=True)
+        assert changes is not None
+        return [user for user, _ in changes]
+
+    def left(self) -> int | None:
+        return self.node.rooms.own.roster.left("alice")
+
+
+def _by_tag(states: Mapping[str, S]) -> dict[str, S]:
+    """In apps lines are named so: line_alice, and claims so: _alice."""
+    return {name.replace("line_", ":").replace("_", "."): said for name, said in states.items()}
+
+
+# Seconds
+
+
+def test_the_seconds_of_a_clock_that_is_behind_are_moved() -> None:
+    talk = Talk()
+    talk.pass_by(20)
+    said = ALICE._replace(came=EPOCH - 10)
+    talk.all_of(ONE, behind=5, laptop=said, phone=said._replace(resting=2.0, left=EPOCH + 12))
+    assert talk.entry() == Entry(
+        "alice", 1, "online", EPOCH + 5, None, 0, 0, {}, came=EPOCH - 5
+    )
+    phone = talk.entry("phone")
+    assert (phone.left, phone.left_second) == (18.0, EPOCH + 17)
+    talk.batch(ONE, behind=5, laptop=EPOCH + 14, phone=EPOCH + 14)
+    assert talk.left() == EPOCH + 19
+
+
+def test_what_lies_ahead_is_now() -> None:
+    talk = Talk()
+    ahead = ALICE._replace(since=EPOCH + 9, came=EPOCH + 8)
+    talk.all_of(ONE, laptop=ahead, phone=ahead._replace(resting=0.0, left=EPOCH + 9))
+    assert (talk.entry().since, talk.entry().came) == (EPOCH + 1, EPOCH + 1)
+    assert talk.entry("phone").left_second == EPOCH
+    talk.all_of(ONE, laptop=ahead._replace(since=EPOCH + 1, came=0))
+    assert (talk.entry().since, talk.entry().came) == (EPOCH + 1, 0)
+
+
+def test_of_a_claim_the_second_of_its_end_stays_and_it_ends_when_its_backend_said() -> None:
+    talk = Talk()
+    talk.pass_by(10)
+    talk.all_of(ONE, DOC, _alice=CLAIM, laptop=CLAIM)
+    assert talk.entry(".alice", DOC)[4:6] == (9.0, EPOCH + 7)
+    later = CLAIM._replace(left=EPOCH + 70)
+    talk.batch(ONE, DOC, behind=3, _alice=later, laptop=later)
+    # This letter was three seconds on its way, of which two are not sure.
+    assert talk.entry(".alice", DOC)[4:6] == (8.0, EPOCH + 70)
+    assert talk.entry("laptop", DOC)[4:6] == (9.0, EPOCH + 10)
+    talk.all_of(ONE, DOC, behind=4, _alice=later)
+    assert talk.entry(".alice", DOC).left == 5.0
+
+
+def test_clocks_are_read_only_of_letters_that_are_surely_new() -> None:
+    talk = Talk(ONE)
+    talk.all_of(ONE, laptop=ALICE)
+    talk.fall_deaf()
+    for _ in range(9):
+        talk.hear(Beat(ONE, 1, 1, EPOCH - 50, False, {}))
+    assert talk.peer(ONE).clock == 0
+
+
+def test_a_beat_that_has_heard_nothing_confirms_nothing() -> None:
+    talk = Talk(ONE)
+    talk.pass_by(2)
+    talk.beat(ONE)
+    assert talk.peer(ONE).confirmed_at == -math.inf
+    talk.confirm(ONE)
+    assert talk.peer(ONE).confirmed_at >= 0
+
+
+# All that a node has
+
+
+def test_who_is_no_longer_among_all_of_a_node_has_left_it() -> None:
+    talk = Talk(ONE)
+    talk.pass_by(9, ONE)
+    resting = ALICE._replace(resting=3.0, left=EPOCH + 6)
+    talk.all_of(ONE, laptop=resting)
+    assert not talk.peer(ONE).had_lines
+    talk.all_of(ONE)
+    assert talk.left() == EPOCH + 6
+    talk.all_of(ONE, laptop=ALICE)
+    assert talk.peer(ONE).had_lines
+    talk.all_of(ONE)
+    assert talk.left() == EPOCH + 9
+
+
+def test_of_several_nodes_the_others_have_to_be_heard_first() -> None:
+    talk = Talk(ONE, TWO)
+    talk.all_of(ONE, laptop=ALICE)
+    talk.pass_by(1)
+    talk.all_of(ONE)
+    assert talk.is_here()
+    talk.pass_by(1, ONE)
+    assert talk.is_here(), "she may be at the other"
+    talk.pass_by(2, ONE, TWO)
+    assert not talk.is_here() and talk.left() == EPOCH + 1
+
+
+def test_a_new_node_spoils_no_cursor_and_one_that_was_missed_does() -> None:
+    scene = steady(ONE)
+    mark = scene.marks[ONE]
+    people = People({}, {})
+    scene.hear(Part(TWO, 0, 1, 0, 1, scene.now.unix, people, {}))
+    assert scene.resumes(mark, 0)
+    scene.hear(Part(TWO, 0, 2, 0, 1, scene.now.unix, people, {}))
+    assert not scene.resumes(mark, 0)
+
+
+# Who is gone
+
+
+def test_who_was_at_a_silent_node_left_when_it_was_heard_last() -> None:
+    talk = Talk(ONE, TWO)
+    talk.all_of(ONE, laptop=ALICE)
+    talk.pass_by(3, ONE, TWO)
+    talk.pass_by(int(LEASE) + 1, TWO)
+    assert talk.life(ONE) is Life.SILENT and talk.is_here()
+    assert talk.entry().left_second == EPOCH + 3
+    talk.pass_by(int(GRACE) + 1, TWO)
+    assert talk.left() == EPOCH + 3
+
+
+def test_of_one_that_said_goodbye_they_left_then() -> None:
+    talk = Talk(ONE, TWO)
+    talk.all_of(ONE, laptop=ALICE, phone=ALICE._replace(resting=6.0, left=EPOCH - 6))
+    talk.hear(Goodbye(ONE))
+    assert (talk.entry().left, talk.entry().left_second) == (0.0, EPOCH)
+    assert (talk.entry("phone").left, talk.entry("phone").left_second) == (-6.0, EPOCH - 6)
+    talk.pass_by(int(GRACE) - 1, TWO)
+    assert talk.is_here()
+    talk.pass_by(2, TWO)
+    assert talk.left() == EPOCH
+
+
+def test_a_node_is_known_until_its_people_are_gone_and_a_lease_is_over() -> None:
+    talk = Talk(ONE, TWO)
+    talk.all_of(TWO, laptop=ALICE)
+    talk.hear(Goodbye(TWO))
+    talk.pass_by(4, ONE)
+    assert talk.node.others.take_dropped() == set() and talk.peer(TWO).is_empty is False
+    talk.pass_by(5, ONE)
+    assert not talk.is_here()
+    talk.pass_by(1, ONE)
+    assert talk.node.others.take_dropped() == {TWO}
+    talk.pass_by(2, ONE)
+    assert talk.node.peers.names == {ONE} and talk.node.others.take_dropped() == set()
+    assert not talk.node.others._opened.get(TWO)
+
+
+def test_one_that_had_nobody_stays_known_for_a_lease() -> None:
+    talk = Talk(ONE, TWO)
+    talk.hear(Goodbye(TWO))
+    talk.pass_by(int(LEASE) - 1, ONE)
+    assert talk.node.peers.names == {ONE, TWO} and talk.node.others.take_dropped() == {TWO}
+    talk.pass_by(1, ONE)
+    assert talk.node.peers.names == {ONE}
+
+
+# Sessions that end
+
+
+def test_who_is_said_to_be_here_by_a_session_that_ended_is_refused() -> None:
+    talk = Talk()
+    talk.pass_by(9)
+    talk.do(talk.node.end("laptop", talk.now.unix, talk.now))
+    version = talk.node.versions.newest
+    talk.all_of(ONE, behind=5, laptop=ALICE)
+    assert not talk.is_here() and talk.left() == EPOCH + 5
+    assert talk.node.versions.newest == version and talk.otherwise(version) == ["alice"]
+
+
+def test_the_end_of_one_session_is_news_to_those_who_saw_it_elsewhere() -> None:
+    talk = Talk(ONE)
+    talk.all_of(ONE, laptop=ALICE, phone=ALICE, tablet=ALICE)
+    version = talk.node.versions.newest
+    talk.batch(ONE, tablet=EPOCH)
+    assert talk.otherwise(version) == []
+    talk.do(talk.node.end("laptop", EPOCH, talk.now))
+    talk.pass_by(2, ONE)
+    assert talk.is_here() and len(talk.node.rooms.own.roster.entries("alice")) == 1
+    assert talk.otherwise(version) == ["alice"] and talk.node.versions.newest == version
+
+
+def test_i12_so_many_ends_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(others_module, "_ENDED_REMEMBERED", 2)
+    talk = Talk()
+    for session in ("first", "second", "third"):
+        talk.do(talk.node.end(session, EPOCH, talk.now))
+    ended = [talk.node.others.has_ended(tag) for tag in ("first", "second", "third")]
+    assert ended == [False, True, True]
+
+
+def test_a_user_of_an_app_is_sent_away_by_the_nodes_that_live_and_here_from_those_that_do_not() -> (
+    None
+):
+    talk = Talk(ONE, TWO)
+    line = ALICE._replace(account=0)
+    for other in (ONE, TWO):
+        talk.all_of(other, DOC, line_alice=line)
+    talk.hear(Goodbye(TWO))
+    talk.do(talk.node.end_user(7, "alice", talk.now))
+    talk.pass_by(2, ONE)
+    sources = talk.node.rooms.open(DOC).roster.entries("alice")
+    assert [source.node for source in sources] == [ONE]
+
+
+@pytest.mark.parametrize(("order", "stays"), [(5, False), (6, True)])
+def test_a_claim_that_was_revoked_ends_with_its_node_unless_another_was_made(
+    order: int, stays: bool
+) -> None:
+    talk = Talk(ONE, TWO)
+    bob = Said("bob", 0, "online", EPOCH)
+    talk.all_of(ONE, DOC, _alice=CLAIM, _bob=bob._replace(resting=1.0, left=EPOCH))
+    talk.do(talk.node.end_user(7, "alice", talk.now))
+    talk.batch(ONE, DOC, _alice=CLAIM._replace(order=order))
+    talk.hear(Goodbye(ONE))
+    talk.pass_by(3, TWO)
+    here = talk.node.rooms.open(DOC).roster.here
+    assert "bob" in here and ("alice" in here) is stays
+    talk.pass_by(int(GRACE), TWO)
+    assert not here and not talk.node.others._revoked
+
+
+def test_lines_at_two_nodes_of_which_is_read_at_once_let_two_graces_go() -> None:
+    talk = Talk(ONE, TWO)
+    for session, user in (("laptop", "alice"), ("phone", "bob")):
+        talk.do(talk.node.open(OWN, Who(session, user, 1), 1, talk.now))
+        talk.do(talk.node.close(OWN, session, 1, talk.now))
+    talk.fall_deaf()
+    stays = {
+        ONE: [Stay(OWN, "laptop", "alice", 1, "online", EPOCH)],
+        TWO: [Stay(OWN, "phone", "bob", 1, "online", EPOCH)],
+    }
+    for counter in range(1, 4):
+        talk.second += 0.5
+        notes = Notes(dict.fromkeys((ONE, TWO), counter), stays, [])
+        talk.do(talk.node.heed(notes, talk.second, talk.now))
+    assert not talk.node.is_here(OWN, "laptop") and not talk.node.is_here(OWN, "phone")
+    here: Any = talk.node.rooms.own.roster.here
+    assert set(here) == {"alice", "bob"}

@@ -1,0 +1,348 @@
+"""What sessions at this node do, and what is shown, said and written down of it: each value."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from presence_server.presence.commands import Command, Send
+from presence_server.presence.entries import Entry, Source
+from presence_server.presence.letters import Letter, Part, People, Said
+from presence_server.presence.members import Who
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
+from presence_server.presence.reading import parse_letter
+from presence_server.presence.records import OWN, Record, Stay
+from presence_server.presence.states import Status
+from presence_server.presence.writing import encode_letter
+
+ME, OTHER = f"{1:016x}", f"{2:016x}"
+DOC, LOBBY = "7/doc", "7/lobby"
+LINE, CLAIM = "7:alice", "7.alice"
+GRACE = 8.0
+
+
+class Seat:
+    """A node that hears itself."""
+
+    def __init__(self) -> None:
+        self.second = 0.0
+        self.node = Node(ME, grace=GRACE, lease=10.0, now=self.now)
+        self.number = 0
+
+    @property
+    def now(self) -> Moment:
+        return Moment(self.second, 1_000 + int(self.second))
+
+    def do(self, commands: Iterable[Command]) -> None:
+        for command in commands:
+            if isinstance(command, Send) and command.to is None:
+                self.do(self.node.receive(command.text, self.now))
+
+    def wait(self, seconds: float) -> None:
+        for _ in range(round(2 * seconds)):
+            self.second += 0.5
+            self.do(self.node.tick(self.now))
+
+    def open(
+        self,
+        room: str = OWN,
+        session: str = "laptop",
+        connection: int = 1,
+        status: Status | None = None,
+        user: str = "alice",
+    ) -> None:
+        self.do(self.node.open(room, Who(session, user, 1), connection, self.now, status))
+
+    def close(self, room: str = OWN, session: str = "laptop", connection: int = 1) -> None:
+        self.do(self.node.close(room, session, connection, self.now))
+
+    def hear(self, room: str, tag: str, said: Said) -> None:
+        """This is all that another node has."""
+        self.number += 1
+        people = People({room: {tag: said}}, {})
+        letter = Part(OTHER, 0, self.number, 0, 1, self.now.unix, people)
+        self.do(self.node.receive(encode_letter(letter), self.now))
+
+    def entry(self, tag: str = "laptop", room: str = OWN, node: str = ME) -> Entry | None:
+        entries = self.node.rooms.open(room).roster.entries("alice")
+        return entries.get(Source(node, room, tag))
+
+    def shown(self, room: str = OWN) -> str:
+        person = self.node.rooms.open(room).roster.here.get("alice")
+        return "offline" if person is None else person.status
+
+    def letters(self, commands: Iterable[Command]) -> list[Letter]:
+        return [parse_letter(one.text) for one in commands if isinstance(one, Send)]
+
+    def record(self) -> Record:
+        return self.node.take_record(self.now)
+
+
+# How a line begins
+
+
+def test_a_further_line_is_activity_and_another_session_begins_online() -> None:
+    seat = Seat()
+    seat.open(status="away")
+    assert seat.shown() == "away"
+    seat.open(connection=2)
+    assert seat.shown() == "online"
+    seat.close(connection=2)
+    assert seat.shown() == "away"
+    seat.open(session="phone")
+    assert seat.shown() == "online"
+
+
+def test_a_session_goes_on_as_it_is_known_from_elsewhere_in_this_room_alone() -> None:
+    seat = Seat()
+    seat.hear(OWN, "laptop", Said("alice", 1, "away", 990))
+    seat.open()
+    entry = seat.entry()
+    assert entry is not None and (entry.status, entry.since) == ("away", 990)
+    seat.open(session="phone")
+    assert seat.shown() == "online"
+    apps = Seat()
+    apps.hear(DOC, ":alice", Said("alice", 0, "away", 990))
+    apps.open(LOBBY, LINE)
+    assert apps.shown(LOBBY) == "online" and apps.shown(DOC) == "away"
+
+
+def test_after_a_grace_it_goes_on_as_it_was() -> None:
+    seat = Seat()
+    seat.open(status="busy")
+    seat.close()
+    seat.wait(2)
+    seat.open(connection=2)
+    seat.wait(GRACE + 2)
+    assert seat.shown() == "busy"
+
+
+# What is shown and written down
+
+
+def test_of_an_open_line_and_of_one_that_was_closed() -> None:
+    seat = Seat()
+    seat.open()
+    assert seat.entry() == Entry("alice", 1, "online", 1_000, came=1_000)
+    assert seat.record().here == [Stay(OWN, "laptop", "alice", 1, "online", 1_000, came=1_000)]
+    seat.wait(3)
+    seat.close()
+    closed = Entry("alice", 1, "online", 1_000, 3.0, 1_003, came=1_000)
+    assert seat.entry() == closed and seat.record().here[0].resting == 0.0
+    seat.close()
+    seat.close(session="phone")
+    assert seat.entry() == closed and seat.record() == Record([], set(), {}, [])
+    seat.wait(GRACE - 0.5)
+    assert seat.shown() == "online"
+    seat.wait(0.5)
+    assert seat.shown() == "offline"
+    assert seat.record() == Record([], {(OWN, "laptop")}, {"alice": 1_003}, [])
+    assert len(seat.node.own) == 0 and not seat.node.is_here(OWN, "laptop")
+
+
+def test_who_goes_in_one_room_is_still_in_another() -> None:
+    seat = Seat()
+    for room in (DOC, LOBBY):
+        seat.open(room, LINE)
+    assert len(seat.node.own) == 1
+    seat.do(seat.node.leave(DOC, LINE, seat.now))
+    assert not seat.node.is_here(DOC, LINE) and seat.node.is_here(LOBBY, LINE)
+    assert seat.record().gone == {(DOC, LINE)}
+    whole = seat.node.take_record(seat.now, whole=True)
+    assert [stay.room for stay in whole.here] == [LOBBY] and not whole.gone
+    # Only own accounts are remembered as last seen.
+    assert not whole.last_seen
+
+
+def test_a_connection_says_how_its_user_is_if_it_is_open() -> None:
+    seat = Seat()
+    seat.open()
+    seat.wait(2)
+    for room, session, connection in ((OWN, "laptop", 2), (OWN, "phone", 1), (DOC, "laptop", 1)):
+        seat.do(seat.node.set_status(room, session, connection, "away", seat.now))
+    assert seat.shown() == "online"
+    seat.do(seat.node.set_status(OWN, "laptop", 1, "away", seat.now))
+    entry = seat.entry()
+    assert entry == Entry("alice", 1, "away", 1_002, came=1_000)
+
+
+def test_what_is_beside_a_status_is_shown_as_the_newest() -> None:
+    seat = Seat()
+    seat.open()
+    seat.wait(1)
+    seat.do(seat.node.describe(OWN, "laptop", {"data": 1}, seat.now))
+    entry = seat.entry()
+    assert entry is not None and (entry.order, entry.about) == (1_001, {"data": 1})
+    assert seat.record().here[0].about == '{"data": 1}'
+    seat.do(seat.node.describe(OWN, "laptop", {"data": 1}, seat.now))
+    assert seat.entry() == entry and not seat.record().here
+    seat.do(seat.node.describe(OWN, "laptop", {}, seat.now))
+    entry = seat.entry()
+    assert entry is not None and (entry.order, entry.about) == (1_002, {})
+    seat.do(seat.node.describe(OWN, "phone", {"data": 2}, seat.now))
+    assert seat.entry("phone") is None
+
+
+def test_what_brings_a_session_here_holds_longer() -> None:
+    seat = Seat()
+    until = [1_030, 1_020]
+    for connection, end in enumerate(until):
+        who = Who(LINE, "alice", until=end)
+        seat.do(seat.node.open(DOC, who, connection, seat.now))
+    assert seat.record().here[0].until == 1_030
+    seat.do(seat.node.extend(DOC, LINE, 1_040))
+    assert seat.record().here[0].until == 1_040
+    seat.do(seat.node.extend(DOC, LINE, 1_035))
+    assert seat.record().here[0].until == 1_040
+    seat.do(seat.node.extend(LOBBY, LINE, 1_050))
+    assert not seat.record().here
+    seat.do(seat.node.open(DOC, Who(LINE, "alice"), 2, seat.now))
+    seat.do(seat.node.extend(DOC, LINE, 1_060))
+    assert seat.record().here[0].until is None, "one of its lines has no end"
+
+
+# Claims
+
+
+def test_a_claim_has_its_own_end_and_is_shown_as_the_newest() -> None:
+    seat = Seat()
+    who = Who(CLAIM, "alice", about={"a": 1}, until=1_030)
+    seat.do(seat.node.claim(DOC, who, seat.now, status="busy", ttl=30))
+    # As if its last line were to close when a grace is left.
+    left = 30 - GRACE
+    said = Entry("alice", 0, "busy", 1_000, left, 1_030, 1_000, {"a": 1}, 1_000)
+    assert seat.entry(".alice", DOC) == said
+    stay = Stay(DOC, CLAIM, "alice", 0, "busy", 1_000, '{"a": 1}', -left, 1_030, 1_000)
+    assert seat.record().here == [stay]
+    seat.do(seat.node.claim(DOC, who, seat.now, status="busy", ttl=20))
+    entry = seat.entry(".alice", DOC)
+    assert entry is not None and (entry.order, entry.left) == (1_001, 20 - GRACE)
+    seat.wait(19.5)
+    assert seat.shown(DOC) == "busy"
+    seat.wait(0.5)
+    assert seat.shown(DOC) == "offline"
+
+
+def test_one_without_an_end_lasts_for_a_grace() -> None:
+    seat = Seat()
+    seat.do(seat.node.claim(OWN, Who("laptop", "alice", 1), seat.now))
+    assert seat.entry() == Entry("alice", 1, "online", 1_000, 0.0, 1_000, came=1_000)
+    seat.wait(GRACE - 0.5)
+    assert seat.shown() == "online"
+    seat.wait(0.5)
+    assert seat.shown() == "offline"
+
+
+def test_one_that_lasts_for_nothing_is_none_and_so_is_one_beside_a_line() -> None:
+    seat = Seat()
+    seat.do(seat.node.claim(DOC, Who(CLAIM, "alice"), seat.now, ttl=0))
+    assert seat.shown(DOC) == "offline" and not seat.node.is_here(DOC, CLAIM)
+    seat.node.timing.set_graces({7: 0.0})
+    seat.do(seat.node.claim(DOC, Who(CLAIM, "alice"), seat.now))
+    assert seat.shown(DOC) == "offline"
+    seat.do(seat.node.claim(DOC, Who(CLAIM, "alice"), seat.now, ttl=0.5))
+    assert seat.shown(DOC) == "online"
+    seat.open()
+    seat.do(seat.node.claim(OWN, Who("laptop", "alice", 1), seat.now, status="away"))
+    entry = seat.entry()
+    assert entry is not None and (entry.status, entry.left) == ("online", None)
+
+
+# Taking over
+
+
+def test_what_was_at_another_node_goes_on_as_it_was_written() -> None:
+    seat = Seat()
+    seat.wait(20)
+    stay = Stay(OWN, "laptop", "alice", 3, "away", 1_005, '{"a": 1}', 2.5, 1_500, 1_001)
+    seat.do(seat.node.adopt([stay], seat.now))
+    assert seat.entry() == Entry(
+        "alice", 3, "away", 1_005, 17.5, 1_018, 0, {"a": 1}, came=1_001
+    )
+    assert seat.record().here == [stay]
+    # Who is here already stays as they are.
+    seat.do(seat.node.adopt([stay._replace(status="busy", resting=0.0)], seat.now))
+    assert seat.shown() == "away"
+    seat.wait(GRACE - 3)
+    assert seat.shown() == "away"
+    seat.wait(0.5)
+    assert seat.shown() == "offline" and seat.record().last_seen == {"alice": 1_018}
+
+
+@pytest.mark.parametrize(
+    ("resting", "left", "second"), [(None, 20.0, 1_020), (-3.0, 23.0, 1_020)]
+)
+def test_of_a_line_that_was_open_a_grace_begins_now(
+    resting: float | None, left: float, second: int
+) -> None:
+    seat = Seat()
+    seat.wait(20)
+    stay = Stay(OWN, "laptop", "alice", 3, "online", 1_500, resting=resting)
+    seat.do(seat.node.adopt([stay], seat.now))
+    entry = seat.entry()
+    assert entry is not None and (entry.left, entry.left_second) == (left, second)
+    # A clock that was ahead has written a second that is yet to come.
+    assert (entry.since, entry.came) == (1_020, 1_020)
+
+
+def test_whose_grace_is_over_is_not_here_and_no_longer_written_down() -> None:
+    seat = Seat()
+    seat.wait(20)
+    stay = Stay(OWN, "laptop", "alice", 3, "online", 1_000, resting=GRACE)
+    seat.do(seat.node.adopt([stay], seat.now))
+    assert seat.shown() == "offline"
+    assert seat.record() == Record([], {(OWN, "laptop")}, {"alice": 1_012}, [])
+    seat.do(seat.node.end("laptop", 1_020, seat.now))
+    seat.do(seat.node.adopt([stay._replace(resting=0.0)], seat.now))
+    assert seat.shown() == "offline", "that session has ended"
+
+
+# Ends
+
+
+def test_a_session_that_ends_is_gone_at_once_since_that_second() -> None:
+    seat = Seat()
+    seat.open()
+    seat.open(session="phone")
+    seat.wait(5)
+    version = seat.node.versions.newest
+    seat.do(seat.node.end("phone", 1_003, seat.now))
+    changes = seat.node.rooms.own.roster.changes_since(version, elsewhere=True)
+    assert changes is not None and [user for user, _ in changes] == ["alice"]
+    assert seat.node.versions.newest == version
+    seat.do(seat.node.end("laptop", 1_004, seat.now))
+    assert seat.node.rooms.own.roster.left("alice") == 1_004
+    assert seat.record().last_seen == {"alice": 1_004}
+
+
+def test_no_end_is_yet_to_come() -> None:
+    seat = Seat()
+    seat.open()
+    seat.do(seat.node.end("laptop", 5_000, seat.now))
+    assert seat.node.rooms.own.roster.left("alice") == 1_000
+
+
+def test_choosing_to_be_online_ends_what_was_said_until_then() -> None:
+    seat = Seat()
+    seat.open(status="away")
+    seat.open(session="phone", status="away")
+    seat.close(session="phone")
+    seat.wait(1)
+    seat.do(seat.node.choose(0, "alice", "busy", seat.now))
+    seat.do(seat.node.choose(0, "alice", "online", seat.now))
+    assert seat.shown() == "online"
+    laptop, phone = seat.entry(), seat.entry("phone")
+    assert laptop is not None and phone is not None
+    assert (laptop.status, phone.status) == ("online", "online")
+    assert (laptop.left, phone.left) == (None, 0.0)
+
+
+def test_i12_nothing_is_left_of_sessions_that_are_gone() -> None:
+    seat = Seat()
+    for number in range(50):
+        seat.open(session=f"s{number}", user=f"u{number}")
+        seat.close(session=f"s{number}")
+    seat.wait(GRACE + 1)
+    own, departures = seat.node.own, seat.node._departures
+    assert len(own) == len(departures) == len(departures._graces) == 0
+    assert len(seat.record().gone) == 50

@@ -29,6 +29,7 @@ from presence_server.presence.node import Node
 from presence_server.presence.profiles import Profile
 from presence_server.presence.reading import parse_letter
 from presence_server.presence.records import OWN
+from presence_server.presence.room import tag_of
 from presence_server.presence.writing import encode_letter
 
 ME, OTHER = f"{1:016x}", f"{2:016x}"

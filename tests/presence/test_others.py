@@ -107,7 +107,7 @@ def test_of_a_claim_the_second_of_its_end_stays_and_it_ends_when_its_backend_sai
     assert talk.entry(".alice", DOC)[4:6] == (8.0, EPOCH + 70)
     assert talk.entry("laptop", DOC)[4:6] == (9.0, EPOCH + 10)
     talk.all_of(ONE, DOC, behind=4, _alice=later)
-    assert talk.entry(".alice", DOC).left == 5.0
+    assert talk.entry(".alice", DOC).left == 7.0
 
 
 def test_clocks_are_read_only_of_letters_that_are_surely_new() -> None:

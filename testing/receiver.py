@@ -34,6 +34,8 @@ class Receiver:
         self.accepted: list[Delivered] = []
         # By room and user, what it was told last.
         self.told: dict[Place, dict[str, Any]] = {}
+        # Whether it believed something without acknowledging it.
+        self.is_moody = False
         self.at_once = self.most_at_once = 0
         # What was older than what it was told before, and counts of others than it was told of.
         self.wrong: list[str] = []
@@ -112,7 +114,7 @@ class Receiver:
                 request.transport.abort()
             return web.Response(status=200 if mood > 0.3 else 500)
 
-        self.instead = answer
+        self.instead, self.is_moody = answer, True
 
     def knows(self) -> set[Place]:
         """Who is where, as far as it was told."""

@@ -25,7 +25,8 @@ async def receiver(place: Path | PostgresUrl, tmp_path: Path) -> AsyncIterator[R
         yield receiver
     assert receiver.wrong == [] and receiver.most_at_once <= 1
     # As long as it has acknowledged all that it heard.
-    assert receiver.miscounted == [] or len(receiver.accepted) < len(receiver.delivered)
+    has_acknowledged = not receiver.is_moody and len(receiver.accepted) == len(receiver.delivered)
+    assert receiver.miscounted == [] or not has_acknowledged
     async with open_database(place) as db:
         apps = KnownApps(db, open_keyring(tmp_path / KEYS))
         await apps.read()

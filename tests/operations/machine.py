@@ -93,13 +93,11 @@ class Machine:
     async def __aexit__(self, *exception: object) -> None:
         await self._closing.aclose()
         self.nginx.stop()
-        for process in self._units.values():
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-        for ear in self._ears.values():
-            ear.close()
-        shutil.rmtree(self.folder)
+        try:
+            for unit in tuple(self._units):
+                await self._stop(unit)
+        finally:
+            shutil.rmtree(self.folder)
 
     @property
     def certificate(self) -> Path:
@@ -249,8 +247,10 @@ class Machine:
             return await asyncio.get_running_loop().sock_recv(self._ears[unit], 100)
 
     async def _stop(self, unit: str) -> None:
+        """Its processes have ended, too: a killed parent's would still write into the folder."""
         process = self._units.pop(unit)
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         async with asyncio.timeout(ENDED_WITHIN):
             assert await process.wait() == 0
         self._ears.pop(unit).close()

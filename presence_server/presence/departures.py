@@ -88,9 +88,6 @@ class Departures:
         """Let a grace begin."""
         self._graces.put(source, until)
 
-    def rests(self, source: Source) -> bool:
-        return source in self._graces
-
     def move_graces(self, pause: float, now: Moment) -> None:
         """This process stood still: a grace counts the time in which it ran, as far as others
         still show whom it had."""

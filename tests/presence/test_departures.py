@@ -62,6 +62,9 @@ class Desk:
     def go(self, second: float) -> list[Source]:
         return [source for source, _ in self.departures.take(at(second))]
 
+    def overdue(self, second: float) -> list[Source]:
+        return list(self.departures.take_overdue(at(second)))
+
     def grace_over(self, second: float, source: Source = MINE) -> None:
         self.departures.add(source, Departure(Why.GRACE, second, 1_000))
 
@@ -98,9 +101,9 @@ def test_nobody_goes_while_what_came_in_during_a_pause_is_yet_to_be_seen_to() ->
     desk.grace_over(1)
     desk.departures.rest(THEIRS, 1.0)
     desk.hearing.notice(at(5))
-    assert desk.go(5) == [] and list(desk.departures.take_overdue(at(5))) == []
+    assert desk.go(5) == [] and desk.overdue(5) == []
     desk.hearing.woke()
-    assert list(desk.departures.take_overdue(at(5))) == [THEIRS] and desk.go(5) == [MINE]
+    assert desk.overdue(5) == [THEIRS] and desk.go(5) == [MINE]
 
 
 def test_what_a_node_says_of_its_own_holds_once_others_had_confirmed_before() -> None:
@@ -151,7 +154,7 @@ def test_an_end_takes_the_place_of_a_grace_and_nothing_takes_its_place() -> None
     desk = Desk(ONE)
     desk.departures.rest(MINE, 5.0)
     desk.grace_over(1)
-    assert not desk.departures.rests(MINE) and len(desk.departures) == 1
+    assert desk.overdue(5) == [] and len(desk.departures) == 1
     desk.departures.add(MINE, Departure(Why.TOLD, 2, 1_002))
     assert not desk.departures.has_ended(MINE)
     desk.departures.add(MINE, Departure(Why.ENDED, 3, 1_003))
@@ -167,7 +170,7 @@ def test_who_is_here_after_all_stays_but_for_an_own_account_whose_session_ended(
     for source in (MINE, IN_APP):
         desk.departures.rest(source, 5.0)
         desk.departures.cancel(source)
-        assert not desk.departures.rests(source)
+        assert desk.overdue(5) == []
         desk.departures.add(source, Departure(Why.ENDED, 1, 1_000))
         desk.departures.cancel(source)
     assert desk.departures.has_ended(MINE) and not desk.departures.has_ended(IN_APP)
@@ -176,7 +179,7 @@ def test_who_is_here_after_all_stays_but_for_an_own_account_whose_session_ended(
     assert len(desk.departures) == 1
     desk.departures.rest(MINE, 5.0)
     desk.departures.forget(MINE)
-    assert not desk.departures.rests(MINE) and len(desk.departures) == 0
+    assert desk.overdue(5) == [] and len(desk.departures) == 0
 
 
 def test_graces_go_on_after_a_pause_as_far_as_others_still_show_whom_it_had() -> None:
@@ -185,13 +188,13 @@ def test_graces_go_on_after_a_pause_as_far_as_others_still_show_whom_it_had() ->
         desk.departures.rest(MINE, 4.0)
         desk.departures.move_graces(pause, at(pause))
         before = math.nextafter(due, 0)
-        assert list(desk.departures.take_overdue(at(before))) == []
-        assert list(desk.departures.take_overdue(at(due))) == [MINE]
+        assert desk.overdue(before) == []
+        assert desk.overdue(due) == [MINE]
     desk.timing.set_graces({7: 1.0})
     desk.departures.rest(IN_APP, 4.0)
     desk.departures.move_graces(10.5, at(10.5))
-    assert list(desk.departures.take_overdue(at(10.9))) == []
-    assert list(desk.departures.take_overdue(at(11.0))) == [IN_APP]
+    assert desk.overdue(10.9) == []
+    assert desk.overdue(11.0) == [IN_APP]
 
 
 # Which mark had been confirmed

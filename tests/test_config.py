@@ -25,7 +25,7 @@ def test_defaults_are_those_of_the_contract() -> None:
 
 def test_config_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
-        Config().port = 1  # type: ignore[misc]
+        Config().port = 1  # type: ignore[misc]  # it is frozen
 
 
 def test_every_field_but_the_cookie_name_is_a_setting() -> None:

@@ -19,7 +19,7 @@ GRACE = 0.5
 
 async def refused(app: AppClient, **options: object) -> tuple[int | None, str | None]:
     """The close code of a line that is refused after its upgrade, and the reason of the bye."""
-    async with app.line("alice", **options) as line:  # type: ignore[arg-type]
+    async with app.line("alice", **options) as line:  # type: ignore[arg-type]  # by name
         code = await line.closed()
         byes = [message["reason"] for message in line.received if message["type"] == "bye"]
         assert all(message["type"] == "bye" for message in line.received)
@@ -100,7 +100,7 @@ async def test_back_within_the_grace_is_no_event(app: AppClient) -> None:
 async def test_a_token_that_does_not_do_is_refused_with_its_reason(
     app: AppClient, claims: Mapping[str, object], code: int, reason: str
 ) -> None:
-    token = app.token("alice", **claims)  # type: ignore[arg-type]
+    token = app.token("alice", **claims)  # type: ignore[arg-type]  # by name
     assert await refused(app, token=token) == (code, reason)
     assert await app.here() == {}
 

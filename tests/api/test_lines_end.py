@@ -85,7 +85,7 @@ async def test_a_new_token_that_does_not_do_ends_the_line(
 ) -> None:
     async with app.line("alice") as alice:
         await alice.first()
-        token = app.token("alice", **claims)  # type: ignore[arg-type]
+        token = app.token("alice", **claims)  # type: ignore[arg-type]  # by name
         await alice.send({"type": "token", "token": token})
         assert await alice.closed() == code
         assert reasons(alice.received) == [reason]

@@ -71,7 +71,7 @@ def _variables() -> set[str]:
 
 def test_the_ports_are_those_of_nginx() -> None:
     published = [
-        re.fullmatch(r"(127\.0\.0\.1:\d+):8000", port)[1]  # type: ignore[index]
+        re.fullmatch(r"(127\.0\.0\.1:\d+):8000", port)[1]  # type: ignore[index]  # it matches
         for port in COMPOSE["services"]["presence"]["ports"]
     ]
     nginx = (ROOT / "deploy" / "nginx.conf").read_text()

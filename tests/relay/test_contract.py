@@ -31,7 +31,7 @@ async def test_all_nodes_hear_all_in_the_order_of_the_sender(relay_of: OpenRelay
             a.relay.send(f"a {number}")
             b.relay.send(f"b {number}")
         for node in (a, b):
-            await node.until(lambda node=node: len(node.heard) == 2000)  # type: ignore[misc]
+            await node.until(lambda: len(node.heard) == 2000)
             for sender in ("a", "b"):
                 heard = [text for text in node.heard if text.startswith(sender)]
                 assert heard == [f"{sender} {number}" for number in range(1000)]

@@ -14,7 +14,7 @@ from presence_server.relay import contact as contact_module
 from presence_server.relay.redis_server import NoContact
 from testing.redis_server import RedisServer, free_port
 from tests.relay.node import Node, open_relay
-from testing.tcp_proxy import Proxy
+from testing.tcp_proxy import Proxy, Way
 
 # A frozen Redis is noticed by three seconds of silence.
 NOTICED = 4
@@ -190,9 +190,9 @@ async def test_the_password_changes_meanwhile(
 
 @pytest.mark.parametrize("ways", [("up",), ("down",), ("up", "down")])
 async def test_the_way_to_redis_falls_silent(
-    far: Node, proxy: Proxy, ways: tuple[str, ...]
+    far: Node, proxy: Proxy, ways: tuple[Way, ...]
 ) -> None:
-    await fails_and_returns(far, lambda: proxy.stop(*ways), proxy.go)  # type: ignore[arg-type]
+    await fails_and_returns(far, lambda: proxy.stop(*ways), proxy.go)
 
 
 async def test_the_way_to_redis_is_cut(far: Node, proxy: Proxy) -> None:

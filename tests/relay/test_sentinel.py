@@ -107,7 +107,7 @@ async def test_a_fail_over_is_followed(
     ):
         tcp_redis.kill()
         for node in (a, b):
-            await node.until(lambda node=node: node.subscriptions == 2, 15)  # type: ignore[misc]
+            await node.until(lambda: node.subscriptions == 2, 15)
         a.relay.send("hello b", "b")
         await b.hears("hello b")
         b.relay.send("hello all")

@@ -466,7 +466,7 @@ async def test_a_read_that_nobody_waits_for_any_more_opens_no_connection(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    connect = connect_utils._cancel  # type: ignore[attr-defined]
+    connect = connect_utils._cancel  # type: ignore[attr-defined]  # private
 
     async def stop_statement(*values: Any, **named: Any) -> None:
         opened.append(named)

@@ -286,7 +286,7 @@ async def test_no_log_in_waits_in_line_for_a_client_that_is_gone(
 async def reader_held(runner: Runner) -> AsyncIterator[None]:
     """Nothing is read from the database meanwhile."""
     opened = threading.Event()
-    reader = runner.app[DATABASE]._engine._reader  # type: ignore[attr-defined]
+    reader = runner.app[DATABASE]._engine._reader  # type: ignore[attr-defined]  # SQLite's
     held = asyncio.ensure_future(reader.run(lambda connection: opened.wait(20)))
     try:
         yield

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -135,9 +135,9 @@ def _with(app: AppClient, made: register.Secrets) -> str:
     return AppClient(app.url, app.http, secrets).token("alice")
 
 
-def _refuses(webhook: standardwebhooks.Webhook, body: bytes, headers: object) -> None:
+def _refuses(webhook: standardwebhooks.Webhook, body: bytes, headers: Mapping[str, str]) -> None:
     with pytest.raises((standardwebhooks.WebhookVerificationError, UnicodeDecodeError)):
-        webhook.verify(body, dict(headers))  # type: ignore[call-overload]
+        webhook.verify(body, dict(headers))
 
 
 async def _hang(request: web.Request, delivered: Delivered) -> web.StreamResponse:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from asyncio.subprocess import DEVNULL
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -67,9 +68,9 @@ async def test_it_takes_what_is_ours_and_nothing_else(language: str, tmp_path: P
 
 
 async def _status(
-    http: aiohttp.ClientSession, url: str, body: bytes, headers: object
+    http: aiohttp.ClientSession, url: str, body: bytes, headers: Mapping[str, str]
 ) -> int:
-    async with http.post(url, data=body, headers=headers) as answer:  # type: ignore[arg-type]
+    async with http.post(url, data=body, headers=headers) as answer:
         return answer.status
 
 

@@ -31,9 +31,19 @@ from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
+from presence_server import resources
 from presence_server.resources import ROOT
 
 CHANGED = ROOT / "mutants"
+# What the code reads at the top of a checkout.
+_BESIDE = (
+    resources.TEMPLATES,
+    resources.STATIC,
+    resources.CLIENT.parents[1],
+    resources.MIGRATIONS,
+    resources.POSTGRESQL_MIGRATIONS,
+    resources.OPENAPI,
+)
 # As mutmut calls them.
 _SURVIVED, _NOTICED, _UNREACHED, _TIMEOUT = 0, 1, 33, 36
 _MORE_MEMORY = 1 << 30
@@ -90,6 +100,9 @@ def _make_changes(names: list[str]) -> Iterator[SourceFileMutationData]:
         file.meta_path = file.meta_path.absolute()
         file.load()
         yield file
+    for path in _BESIDE:
+        if not (CHANGED / path.name).exists():
+            (CHANGED / path.name).symlink_to(path)
     shutil.copytree("testing", CHANGED / "testing", dirs_exist_ok=True)
     shutil.copytree("tests", CHANGED / "tests", dirs_exist_ok=True)
 

@@ -11,14 +11,11 @@ from typing import Protocol
 from presence_server import notes
 from presence_server.background import Background
 from presence_server.presence.records import Changes, Chosen, Notes, Record, Stay
+from presence_server.presence.timing import NOTES, NOTES_UNHEARD, WRITES_WITHIN
 from presence_server.storage.database import Database, DatabaseUnavailable
 from presence_server.takeover import Left, left_behind, take_over
 
 # Seconds.
-_WRITE_EVERY = 0.5
-_READ_EVERY = 0.5
-# A node that has not written for so long does not run, or cannot write.
-_WRITES_WITHIN = 1.6
 _LOOK_AGAIN = 0.2
 # Whoever has not written for so long perhaps cannot, and then nor can others.
 _WROTE_WITHIN = 1.1
@@ -108,7 +105,7 @@ class Store:
         self._presence.heed(Notes({}, None, chosen), began)
         found = await notes.nodes(self._database, but=self._presence.name)
         ended = {name for name, node in found.items() if node.stopped or self._alone}
-        others = any(found[name].age < _WRITES_WITHIN for name in found.keys() - ended)
+        others = any(found[name].age < WRITES_WITHIN for name in found.keys() - ended)
         await self._take_over(ended, others)
 
     async def take_over_dead(self) -> None:
@@ -117,7 +114,7 @@ class Store:
         while True:
             found = await notes.nodes(self._database, but=self._presence.name)
             silent = found.keys() - self._presence.peers
-            dead = {name for name in silent if found[name].age >= _WRITES_WITHIN}
+            dead = {name for name in silent if found[name].age >= WRITES_WITHIN}
             moving = {
                 name
                 for name in silent - dead
@@ -210,14 +207,19 @@ class Store:
             await notes.forget(self._database, forgotten)
             self._dropped -= forgotten
 
+    @property
+    def _turn(self) -> float:
+        """Seconds until it is written, and read, again."""
+        return NOTES_UNHEARD if self._presence.unheard else NOTES
+
     async def _write_records(self) -> None:
         while True:
-            await asyncio.sleep(_WRITE_EVERY)
+            await asyncio.sleep(self._turn)
             await self._database.attempt(self.write())
 
     async def _read_notes(self) -> None:
         while True:
-            await asyncio.sleep(_READ_EVERY)
+            await asyncio.sleep(self._turn)
             if not self._alone:
                 await self._database.attempt(self.read())
             await self._database.attempt(self.forget_dropped())

@@ -18,8 +18,10 @@ CLOCK_SET = 300
 ASKING = 0.1
 # Until a snapshot that did not come is asked for again.
 PATIENCE = 1.0
-# Who is here is written down, and what others wrote is read, so often.
+# Who is here is written down, and what others wrote is read, so often; and while that is all that
+# others have: somebody's end waits for two writings and a reading.
 NOTES = 0.5
+NOTES_UNHEARD = 0.25
 # A node that has not written for so long does not run, or cannot write.
 WRITES_WITHIN = 1.6
 # Nobody has come to a node that fell silent so soon, unless it said so.
@@ -46,6 +48,8 @@ assert BEAT < DEAF
 # A question and its answer fit in before the end of a session is told without it.
 assert ASKING + 2 * (TICK + BATCHING) < ENDED_WAITS
 assert ASKING + 2 * (TICK + BATCHING) < ARRIVAL_WAITS
+# Where nodes have no other way to answer, they do within the second that is promised.
+assert 3 * NOTES_UNHEARD < 1.0
 # A node's counter moves by two, and that is read, within this time.
 assert 4 * NOTES < ENDED_WAITS_UNHEARD
 # An ended session loses its sockets within a second.

@@ -8,8 +8,6 @@ from presence_server.presence.records import Changes, Chosen, Notes, Record, Sta
 from presence_server.presence.room import is_claim, tag_of
 from tests.presence.attendance import Book
 
-# As in the store: a node that has not written for so long does not run, or cannot write.
-WRITES_WITHIN = 1.6
 # For so many writes it is known who has gone: few, so that some nodes come too late for that.
 _TRACED = 12
 

@@ -26,9 +26,9 @@ from presence_server.presence.node import Node
 from presence_server.presence.records import OWN, Notes
 from presence_server.presence.room import app_of
 from presence_server.presence.states import Person, Status
-from presence_server.presence.timing import ARRIVAL_WAITS
+from presence_server.presence.timing import ARRIVAL_WAITS, NOTES, NOTES_UNHEARD, WRITES_WITHIN
 from tests.presence.attendance import Attendant
-from tests.presence.database import WRITES_WITHIN, Database, Ending
+from tests.presence.database import Database, Ending
 
 STEP = 0.05
 EPOCH = 1_800_000_000
@@ -39,8 +39,7 @@ SILENCE = 2.5
 RETRY = 0.3
 CONNECT_TIMEOUT = 1.0
 
-# As in store.py and live/service.py: so often, in seconds.
-NOTING = 0.5
+# As in endings.py and live/service.py: so often, in seconds.
 ENDINGS = 0.7
 TICK = 0.1
 FIRST_ANSWERS = 0.3
@@ -143,7 +142,7 @@ class Host:
         self.deafened = False
         self.lost_at = -100.0
         self._tick_at = world.now
-        self._notes_at = world.now + NOTING
+        self._notes_at = world.now + NOTES
         self._counter_known = False
         self.began = world.now
         # People are let in when the others have told who is with them.
@@ -465,14 +464,14 @@ class Host:
     def _keep_notes(self) -> None:
         if self.world.now < self._notes_at:
             return
-        self._notes_at = self.world.now + NOTING
+        unheard = self.node.heeding.is_unheard(self.now)
+        self._notes_at = self.world.now + (NOTES_UNHEARD if unheard else NOTES)
         if not self._database_works:
             return
         self._write()
         if self.world.alone:
             return
         database, began = self.world.database, self.now.elapsed
-        unheard = self.node.heeding.is_unheard(self.now)
         notes = database.read(
             self.node.name,
             with_stays=unheard,
@@ -809,7 +808,7 @@ class World:
             return self.now - at < 2 * STEP + TICK
         # What is written is read by the others twice a second.
         writes = self.database.works and host.database and not host.paused
-        return not writes or self.now - at < 4 * NOTING
+        return not writes or self.now - at < 4 * NOTES
 
     def _close_all(self, slot: int) -> None:
         host, witness = self.hosts[slot], self.witness

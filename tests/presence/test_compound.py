@@ -304,6 +304,18 @@ def test_a_log_out_ends_what_a_dead_node_had() -> None:
     judge.settle()
 
 
+@pytest.mark.parametrize("apart", [0.0, 0.1, 0.2, 0.3, 0.4])
+def test_a_node_that_can_only_write_answers_within_the_second(apart: float) -> None:
+    world, judge = short()
+    world.connect(2, "alice")
+    world.wait(1 + apart)
+    world.kill(2)
+    world.wait(1.4)
+    world.cut(1)
+    # What the node itself shows is as it was last known, and it says so.
+    world.wait_for(lambda: "alice" not in world.here(0), at_most=PROMISE - 1.4)
+
+
 # Clocks that differ
 
 

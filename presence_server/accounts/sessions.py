@@ -27,6 +27,12 @@ _COLUMNS = (
     " sessions.address, sessions.device, sessions.confirmed_at, users.administrator"
 )
 
+# Given the hash that a password was checked against, only while that is the password.
+_BEGIN = """
+INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device, confirmed_at)
+    SELECT $1, id, $3, $3, $4, $5, $6, $8 FROM users
+    WHERE id = $2 AND disabled_at IS NULL AND password_hash = coalesce($7, password_hash)
+"""
 
 # More than one only where there were more before there was a bound.
 _SURPLUS = (
@@ -81,11 +87,7 @@ async def start(
 
     async def work(transaction: Transaction) -> list[Row]:
         await transaction.execute(
-            "INSERT INTO sessions"
-            " (key, user_id, started_at, used_at, expires_at, address, device, confirmed_at)"
-            " SELECT $1, id, $3, $3, $4, $5, $6, $8 FROM users"
-            " WHERE id = $2 AND disabled_at IS NULL"
-            " AND password_hash = coalesce($7, password_hash)",
+            _BEGIN,
             key,
             user_id,
             now,

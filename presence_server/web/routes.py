@@ -31,47 +31,15 @@ def routes(static: StaticFiles) -> list[web.RouteDef]:
     without_slash = ("/account", "/log_in", "/log_out", "/sign_up", "/users")
     return [
         web.get("/", people.list_users),
-        web.get("/sign_up/", by_password(sign_up.show_sign_up)),
-        web.post("/sign_up/", by_password(once(sign_up.sign_up))),
-        web.get("/log_in/", log_in_page(log_in.show_log_in)),
-        web.post("/log_in/", by_password(once(log_in.log_in))),
-        web.post("/log_out/", once(log_in.log_out)),
-        web.get("/account/", account.show_account),
-        web.post("/account/name", account.change_name),
-        web.post("/account/last-seen", account.change_last_seen),
-        web.post("/account/devices-shown", account.change_devices_shown),
-        web.post("/account/password", by_password(once(account.change_password))),
-        web.post("/account/end", once(account.end_devices, but={"device": "others"})),
-        web.post("/account/delete", by_password(once(account.delete_account))),
-        web.get(
-            "/account/{form:name|last-seen|devices-shown|password|end|delete}",
-            account.show_account_instead,
-        ),
-        web.get("/invite/{token}", by_password(links.show_invitation)),
-        web.post("/invite/{token}", by_password(once(links.accept_invitation))),
-        web.get("/reset/{token}", by_password(links.show_reset)),
-        web.post("/reset/{token}", by_password(once(links.reset_password))),
+        *_doors(once),
+        *_account(once),
         *administration.routes(once),
         web.get("/users/", live),
         web.get("/api/users", api.list_users),
-        web.get("/api/v1/rooms", backends.list_rooms),
-        web.get("/api/v1/rooms/{room}", rooms.read_room),
-        web.options("/api/v1/rooms/{room}", preflight),
-        web.post("/api/v1/rooms/{room}/me", rooms.say),
-        web.options("/api/v1/rooms/{room}/me", preflight),
-        web.get("/api/v1/rooms/{room}/visits", backends.list_visits),
-        web.put("/api/v1/rooms/{room}/users/{user}", backends.place),
-        web.delete("/api/v1/rooms/{room}/users/{user}", backends.revoke),
-        web.post("/api/v1/users/query", backends.query_users),
-        web.get("/api/v1/users/{user}", backends.read_user),
-        web.delete("/api/v1/users/{user}", backends.revoke),
-        web.get("/api/v1/openapi.json", api_description.serve),
+        *_for_apps(),
         web.get("/healthz", operations.healthz),
         web.get("/readyz", operations.readyz),
-        web.get("/static/{version}/{name:.+}", static.serve),
-        web.get("/client/v1/{name}", static.serve_client),
-        web.get("/favicon.ico", static.lead_to_icon),
-        web.get("/manifest.webmanifest", Manifest(static).serve),
+        *_files(static),
         # https://www.w3.org/TR/change-password-url/
         web.get("/.well-known/change-password", lead_to_change_of_password),
         *(web.route("*", path, add_slash) for path in without_slash),
@@ -84,4 +52,61 @@ def operators_routes() -> list[web.RouteDef]:
         web.get("/metrics", operators.metrics),
         web.get("/readyz", operators.readyz),
         web.get("/roster", operators.roster),
+    ]
+
+
+def _doors(once: Once) -> list[web.RouteDef]:
+    """By which people come in, and go."""
+    return [
+        web.get("/sign_up/", by_password(sign_up.show_sign_up)),
+        web.post("/sign_up/", by_password(once(sign_up.sign_up))),
+        web.get("/log_in/", log_in_page(log_in.show_log_in)),
+        web.post("/log_in/", by_password(once(log_in.log_in))),
+        web.post("/log_out/", once(log_in.log_out)),
+        web.get("/invite/{token}", by_password(links.show_invitation)),
+        web.post("/invite/{token}", by_password(once(links.accept_invitation))),
+        web.get("/reset/{token}", by_password(links.show_reset)),
+        web.post("/reset/{token}", by_password(once(links.reset_password))),
+    ]
+
+
+def _account(once: Once) -> list[web.RouteDef]:
+    return [
+        web.get("/account/", account.show_account),
+        web.post("/account/name", account.change_name),
+        web.post("/account/last-seen", account.change_last_seen),
+        web.post("/account/devices-shown", account.change_devices_shown),
+        web.post("/account/password", by_password(once(account.change_password))),
+        web.post("/account/end", once(account.end_devices, but={"device": "others"})),
+        web.post("/account/delete", by_password(once(account.delete_account))),
+        web.get(
+            "/account/{form:name|last-seen|devices-shown|password|end|delete}",
+            account.show_account_instead,
+        ),
+    ]
+
+
+def _for_apps() -> list[web.RouteDef]:
+    return [
+        web.get("/api/v1/rooms", backends.list_rooms),
+        web.get("/api/v1/rooms/{room}", rooms.read_room),
+        web.options("/api/v1/rooms/{room}", preflight),
+        web.post("/api/v1/rooms/{room}/me", rooms.say),
+        web.options("/api/v1/rooms/{room}/me", preflight),
+        web.get("/api/v1/rooms/{room}/visits", backends.list_visits),
+        web.put("/api/v1/rooms/{room}/users/{user}", backends.place),
+        web.delete("/api/v1/rooms/{room}/users/{user}", backends.revoke),
+        web.post("/api/v1/users/query", backends.query_users),
+        web.get("/api/v1/users/{user}", backends.read_user),
+        web.delete("/api/v1/users/{user}", backends.revoke),
+        web.get("/api/v1/openapi.json", api_description.serve),
+    ]
+
+
+def _files(static: StaticFiles) -> list[web.RouteDef]:
+    return [
+        web.get("/static/{version}/{name:.+}", static.serve),
+        web.get("/client/v1/{name}", static.serve_client),
+        web.get("/favicon.ico", static.lead_to_icon),
+        web.get("/manifest.webmanifest", Manifest(static).serve),
     ]

@@ -13,6 +13,7 @@ from presence_server.apps.known import KnownApps
 from presence_server.apps.limits import ApiRates, AppLines, Rate
 from presence_server.apps.lines import Lines
 from presence_server.apps.rooms import AppRooms
+from presence_server.apps.without_socket import WithoutSocket
 from presence_server.config import Config
 from presence_server.endings import Endings, EndingsReader
 from presence_server.identity import Identity
@@ -48,6 +49,7 @@ SEATS = web.AppKey("SEATS", Seats)
 STOPPING = web.AppKey("STOPPING", asyncio.Event)
 STORE = web.AppKey("STORE", Store)
 THROTTLE = web.AppKey("THROTTLE", Throttle)
+WITHOUT_SOCKET = web.AppKey("WITHOUT_SOCKET", WithoutSocket)
 
 # Absent from a request of somebody who has not logged in.
 IDENTITY = web.RequestKey("IDENTITY", Identity)

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from presence_server import notes
 from presence_server.background import Background
-from presence_server.presence.records import Changes, Chosen, Notes, Record, Stay
+from presence_server.others_notes import OthersNotes, Reader
+from presence_server.presence.records import Chosen, Notes, Record, Stay
 from presence_server.presence.timing import NOTES, NOTES_UNHEARD, WRITES_WITHIN
 from presence_server.storage.database import Database, DatabaseUnavailable
 from presence_server.takeover import Left, left_behind, take_over
@@ -25,27 +26,12 @@ _CLOSE_WITHIN = 1.5
 log = logging.getLogger(__name__)
 
 
-class Presence(Protocol):
+class Presence(Reader, Protocol):
     """What the store needs of the running node."""
-
-    @property
-    def name(self) -> str: ...
 
     @property
     def peers(self) -> Collection[str]:
         """The other nodes that were heard."""
-
-    @property
-    def unheard(self) -> bool:
-        """Whether other nodes may say what cannot be heard."""
-
-    @property
-    def well_heard(self) -> Collection[str]:
-        """The nodes whose notes do not matter, for all that they say is heard."""
-
-    @property
-    def noted(self) -> Mapping[str, int | None]:
-        """Of each node that lives, the counter up to which all is known that it has written."""
 
     @property
     def speaking(self) -> Mapping[str, float]:
@@ -59,9 +45,6 @@ class Presence(Protocol):
 
     def adopt(self, stays: Sequence[Stay]) -> None:
         """Count as here, for what is left of a grace, those who were at a node that is no more."""
-
-    def heed(self, notes: Notes, read_at: float) -> None:
-        """Take in what other nodes wrote down, read since `read_at` by the monotonic clock."""
 
 
 class Store:
@@ -95,8 +78,7 @@ class Store:
         self._stopped = False
         # Nodes that are gone and whose rows are still there.
         self._dropped: set[str] = set()
-        # While others are not heard: by node, with which counter that changed which is known.
-        self._read: dict[str, int] | None = None
+        self._others = OthersNotes(database, presence, self._writes)
 
     async def open(self) -> None:
         """Before anybody is let in: take over from those who have surely ended."""
@@ -165,37 +147,7 @@ class Store:
 
     async def read(self) -> None:
         """Read what other nodes have written, as far as it is not heard."""
-        began = time.monotonic()
-        found = await notes.nodes(self._database, but=self._presence.name)
-        living = {name: node for name, node in found.items() if not node.stopped}
-        counters = {name: node.counter for name, node in living.items()}
-        if not self._presence.unheard:
-            # What was chosen at a node that lived only meanwhile is not heard afterwards.
-            missed = await notes.choices(self._database) if self._read is not None else []
-            self._read = None
-            self._presence.heed(Notes(counters, None, missed, self._writes(began)), began)
-            return
-        unread = frozenset(self._presence.well_heard)
-        to_read = {name: node for name, node in found.items() if name not in unread}
-        news = _News()
-        noted = self._presence.noted
-        for name, node in to_read.items():
-            # Of a node that is gone it is enough to have read the same before.
-            is_noted = name in noted and not node.stopped
-            known = noted[name] if is_noted else (self._read or {}).get(name)
-            if known is None or node.changed > known:
-                await news.read(self._database, name, node, known, noted.get(name))
-        self._read = {name: node.changed for name, node in to_read.items()}
-        read = Notes(
-            counters,
-            news.stays,
-            news.choices,
-            self._writes(began),
-            news.stopped,
-            unread,
-            news.changes,
-        )
-        self._presence.heed(read, began)
+        await self._others.read()
 
     async def forget_dropped(self) -> None:
         """A server that starts later must not bring back whom the others have let go."""
@@ -271,33 +223,6 @@ class Store:
             taken_at=self._unwritten.taken_at,
             stopped=self._stopped,
         )
-
-
-class _News:
-    """What is read of nodes that cannot be heard, as in Notes."""
-
-    def __init__(self) -> None:
-        self.stays: dict[str, list[Stay]] = {}
-        self.stopped: dict[str, list[Stay]] = {}
-        self.changes: dict[str, Changes] = {}
-        self.choices: list[Chosen] = []
-
-    async def read(
-        self,
-        db: Database,
-        name: str,
-        node: notes.Written,
-        known: int | None,
-        noted: int | None,
-    ) -> None:
-        """All is in its place that the node wrote up to the counter `noted`."""
-        if node.stopped:
-            self.stopped[name] = await notes.stays_of(db, name)
-        elif noted is None or node.traced_from is None or noted < node.traced_from:
-            self.stays[name] = await notes.stays_of(db, name)
-        else:
-            self.changes[name] = await notes.changes_of(db, name, noted)
-        self.choices += await notes.choices_of(db, name, known or 0)
 
 
 class _Unwritten:

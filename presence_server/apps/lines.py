@@ -1,17 +1,15 @@
 """The open lines of apps' users at this node, and what is done over each."""
 
 import asyncio
-import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from presence_server.apps.known import KnownApps
 from presence_server.apps.line import Line
 from presence_server.apps.permissions import Permission
-from presence_server.apps.rooms import AppRooms, key_of, without_nothing
-from presence_server.apps.saying import Said, read_said, words_of
+from presence_server.apps.rooms import AppRooms, without_nothing
 from presence_server.apps.tokens import Token, TokenRefused
 from presence_server.live.farewells import (
     LEFT,
@@ -22,7 +20,6 @@ from presence_server.live.farewells import (
     Farewell,
 )
 from presence_server.live.hub import Hub
-from presence_server.live.wire import EventStreamWire
 from presence_server.presence.client_messages import (
     ClientMessage,
     DataMessage,
@@ -32,8 +29,6 @@ from presence_server.presence.client_messages import (
     WatchMessage,
 )
 from presence_server.presence.members import Who
-from presence_server.presence.objects import MessageError
-from presence_server.presence.room import session_of
 from presence_server.presence.states import Status
 
 # Seconds before its end in which a line is told that its token ends.
@@ -41,8 +36,6 @@ _WARNING = 60
 _LOOK_AGAIN = 0.1
 # A page says that it leaves, and its socket closes, in whichever order.
 _CLOSES_WITHIN = 5.0
-
-log = logging.getLogger(__name__)
 
 REFUSALS = {
     "token_invalid": TOKEN_INVALID,
@@ -104,6 +97,12 @@ class Lines:
         self._vanish(line)
         self.dismiss(line, LEFT)
 
+    def leave_with_next(self, app: int, user: str, room: str) -> None:
+        """Of several lines one closes for good; which one shows when it does."""
+        now = time.monotonic()
+        waiting = {who: until for who, until in self._leaving.items() if until > now}
+        self._leaving = waiting | {(app, user, room): now + _CLOSES_WITHIN}
+
     # What comes over them
 
     def hear(self, line: Line, message: ClientMessage) -> None:
@@ -163,61 +162,6 @@ class Lines:
         elif line.connection:
             self._vanish(line)
         self._plan(line)
-
-    # What is said without them
-
-    def say(self, token: Token, room: str, said: Said) -> bool:
-        """Take in what a user said for a room; False when the line it is for cannot be reached."""
-        if said.choice is not None:
-            self._rooms.choose(token.app, token.user, said.choice, keep=said.keeps_status)
-        words = words_of(said)
-        if not words:
-            return True
-        found = self._say_here(token.app, token.user, room, said)
-        if found and (said.line is not None or words.keys() == {"data"}):
-            return True
-        if self._rooms.degraded and not found:
-            return False
-        self._rooms.pass_on(token.app, room, token.user, words)
-        return True
-
-    def hear_words(self, key: str, user: str, words: Mapping[str, Any]) -> None:
-        """Another node was told what may be for a line here."""
-        app, _, room = key.partition("/")
-        try:
-            said = read_said(words, int(time.time()))
-        except MessageError as error:
-            log.debug("words that another node passed on cannot be: %s", error)
-            return
-        self._say_here(int(app), user, room, said)
-
-    def _say_here(self, app: int, user: str, room: str, said: Said) -> bool:
-        """Whether there was a line here that it is for."""
-        lines = [line for line in self.of_user(app, user, room) if line.connection]
-        meant = _meant(lines, said.line)
-        for line in meant:
-            if said.status is not None:
-                self.say_status(line, said.status)
-        if lines and said.data is not None:
-            self.describe(lines[0], data=said.data.data)
-        if said.leave:
-            self._leave_unheard(app, user, room, lines, meant)
-        return bool(meant)
-
-    def _leave_unheard(
-        self, app: int, user: str, room: str, lines: Sequence[Line], meant: Sequence[Line]
-    ) -> None:
-        if not lines:
-            # The line was quicker to close.
-            self._rooms.leave(key_of(app, room), session_of(app, user))
-        elif len(meant) == 1 or all(map(_is_stream, meant)):
-            for line in meant:
-                self.leave(line)
-        else:
-            # Which of several sockets it is shows when it closes.
-            now = time.monotonic()
-            waiting = {who: until for who, until in self._leaving.items() if until > now}
-            self._leaving = waiting | {(app, user, room): now + _CLOSES_WITHIN}
 
     # What ends them
 
@@ -299,14 +243,3 @@ class Lines:
             line.timer.cancel()
         wait = max(0.0, second - time.time())
         line.timer = asyncio.get_running_loop().call_later(wait, act, *values)
-
-
-def _meant(lines: Sequence[Line], name: str | None) -> Sequence[Line]:
-    """Whose client spoke: the one that is named, or those that cannot speak for themselves."""
-    if name is not None:
-        return [line for line in lines if line.name == name]
-    return list(filter(_is_stream, lines)) or lines
-
-
-def _is_stream(line: Line) -> bool:
-    return isinstance(line.observer.wire, EventStreamWire)

@@ -10,6 +10,7 @@ from presence_server.accounts import profiles
 from presence_server.accounts.profiles import ProfileNews
 from presence_server.apps.lines import Lines
 from presence_server.apps.rooms import AppRooms
+from presence_server.apps.without_socket import WithoutSocket
 from presence_server.endings import Ending, Endings, EndingsReader, Reason
 from presence_server.keys import (
     APPS,
@@ -21,6 +22,7 @@ from presence_server.keys import (
     LINES,
     ROOMS,
     STORE,
+    WITHOUT_SOCKET,
 )
 from presence_server.live.cover import Cover
 from presence_server.live.service import PresenceService
@@ -109,6 +111,7 @@ def _revoke(app: web.Application, ending: Ending) -> None:
 def _open_rooms(app: web.Application, presence: PresenceService) -> None:
     app[ROOMS] = AppRooms(presence)
     lines = app[LINES] = Lines(app[APPS], app[ROOMS], presence.hub)
-    presence.hear_words = lines.hear_words
+    app[WITHOUT_SOCKET] = WithoutSocket(app[ROOMS], lines)
+    presence.hear_words = app[WITHOUT_SOCKET].hear
     app[APPS].changed = lines.heed_apps
     lines.heed_apps()

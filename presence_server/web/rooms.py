@@ -9,7 +9,7 @@ from aiohttp import web
 
 from presence_server.apps.register import App
 from presence_server.apps.saying import read_said
-from presence_server.keys import LINES, ROOMS
+from presence_server.keys import ROOMS, WITHOUT_SOCKET
 from presence_server.presence.objects import MessageError
 from presence_server.presence.states import Person
 from presence_server.web.bearers import identify, identify_user, wants_events
@@ -47,7 +47,7 @@ async def say(request: web.Request) -> web.Response:
     choice = said.choice
     if choice is not None and choice.status == "invisible" and not token.may_be_invisible:
         raise Problem(403, "not_allowed", "The token does not let its user be invisible.")
-    if not request.app[LINES].say(token, room, said):
+    if not request.app[WITHOUT_SOCKET].say(token, room, said):
         raise Problem(503, "busy", "The server that has the user's line cannot be reached.", 1)
     return web.Response(status=204)
 

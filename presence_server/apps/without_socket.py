@@ -1,0 +1,84 @@
+"""What users say who have no socket to say it over, done where their line is."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from presence_server.apps.line import Line
+from presence_server.apps.lines import Lines
+from presence_server.apps.rooms import AppRooms, key_of
+from presence_server.apps.saying import Said, read_said, words_of
+from presence_server.apps.tokens import Token
+from presence_server.live.wire import EventStreamWire
+from presence_server.presence.objects import MessageError
+from presence_server.presence.room import session_of
+
+log = logging.getLogger(__name__)
+
+
+class WithoutSocket:
+    def __init__(self, rooms: AppRooms, lines: Lines) -> None:
+        self._rooms = rooms
+        self._lines = lines
+
+    def say(self, token: Token, room: str, said: Said) -> bool:
+        """Take in what a user said for a room; False when the line it is for cannot be reached."""
+        if said.choice is not None:
+            self._rooms.choose(token.app, token.user, said.choice, keep=said.keeps_status)
+        words = words_of(said)
+        if not words:
+            return True
+        found = self._say_here(token.app, token.user, room, said)
+        if found and (said.line is not None or words.keys() == {"data"}):
+            return True
+        if self._rooms.degraded and not found:
+            return False
+        self._rooms.pass_on(token.app, room, token.user, words)
+        return True
+
+    def hear(self, key: str, user: str, words: Mapping[str, Any]) -> None:
+        """Another node was told what may be for a line here."""
+        app, _, room = key.partition("/")
+        try:
+            said = read_said(words, int(time.time()))
+        except MessageError as error:
+            log.debug("words that another node passed on cannot be: %s", error)
+            return
+        self._say_here(int(app), user, room, said)
+
+    def _say_here(self, app: int, user: str, room: str, said: Said) -> bool:
+        """Whether there was a line here that it is for."""
+        lines = [line for line in self._lines.of_user(app, user, room) if line.connection]
+        meant = _meant(lines, said.line)
+        for line in meant:
+            if said.status is not None:
+                self._lines.say_status(line, said.status)
+        if lines and said.data is not None:
+            self._lines.describe(lines[0], data=said.data.data)
+        if said.leave:
+            self._leave_unheard(app, user, room, lines, meant)
+        return bool(meant)
+
+    def _leave_unheard(
+        self, app: int, user: str, room: str, lines: Sequence[Line], meant: Sequence[Line]
+    ) -> None:
+        if not lines:
+            # The line was quicker to close.
+            self._rooms.leave(key_of(app, room), session_of(app, user))
+        elif len(meant) == 1 or all(map(_is_stream, meant)):
+            for line in meant:
+                self._lines.leave(line)
+        else:
+            self._lines.leave_with_next(app, user, room)
+
+
+def _meant(lines: Sequence[Line], name: str | None) -> Sequence[Line]:
+    """Whose client spoke: the one that is named, or those that cannot speak for themselves."""
+    if name is not None:
+        return [line for line in lines if line.name == name]
+    return list(filter(_is_stream, lines)) or lines
+
+
+def _is_stream(line: Line) -> bool:
+    return isinstance(line.observer.wire, EventStreamWire)

@@ -111,7 +111,7 @@ class Node:
 
     def _last_sequence(self) -> int:
         """The number of the batch with which all is said that has changed."""
-        return self._outbox.sequence + self.rooms.has_unsaid
+        return self._outbox.sequence + self._speech.has_unsaid
 
     @property
     def settled(self) -> bool:

@@ -11,6 +11,8 @@ from presence_server.presence.commands import (
     TellChoice,
     TickSoon,
 )
+from presence_server.presence.cursors import Uncovered
+from presence_server.presence.hearing import Contact
 from presence_server.presence.letters import (
     Ask,
     Batch,
@@ -28,11 +30,13 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.profiles import Profile
 from presence_server.presence.reading import parse_letter
-from presence_server.presence.records import OWN
+from presence_server.presence.records import OWN, Stay
 from presence_server.presence.room import tag_of
 from presence_server.presence.writing import encode_letter
 
-ME, OTHER = f"{1:016x}", f"{2:016x}"
+ME, OTHER, THIRD, FOURTH = (f"{number:016x}" for number in (1, 2, 3, 4))
+# As the keys of sessions are: longer than what they are called by between nodes.
+KEY = "7c" * 32
 NOBODY = People({}, {})
 
 
@@ -58,6 +62,11 @@ def opened() -> Node:
     one.open(OWN, Who("laptop", "alice", 1), 1, at(0))
     one.tick(at(0))
     return one
+
+
+class Swapped(Uncovered):
+    def cover(self, one: int, other: int) -> str:
+        return super().cover(other, one)
 
 
 def test_who_comes_is_told_and_said_soon() -> None:
@@ -132,6 +141,45 @@ def test_after_a_new_subscription_all_are_asked() -> None:
     assert not one.degraded
 
 
+def test_others_are_waited_for_after_it_if_there_are_any() -> None:
+    for others in ([], [OTHER], [OTHER, THIRD]):
+        one = opened()
+        for other in others:
+            hear(one, Part(other, 0, 1, 0, 1, 1_000, NOBODY, {}), at(0.5))
+        one.subscribed(at(1.0))
+        assert one.hearing.contact is (Contact.CATCHES_UP if others else Contact.HEARS)
+
+
+def test_one_that_hears_itself_again_gives_each_of_the_others_a_whole_lease() -> None:
+    one = opened()
+    hear(one, Part(OTHER, 0, 1, 0, 1, 1_000, NOBODY, {}), at(0.5))
+    one.lost()
+    hear(one, Beat(ME, 1, 1, 1_000, False, {}), at(0.9))
+    peer = one.peers.get(OTHER)
+    assert peer is not None and peer.heard == 0.9 and one.hearing.contact is Contact.CATCHES_UP
+
+
+def test_letters_that_come_in_do_not_say_that_a_process_runs() -> None:
+    one = opened()
+    for mark, second in enumerate((0.5, 1.0, 1.1), 1):
+        commands = hear(one, Beat(OTHER, 0, mark, 1_000, False, {}), at(second))
+        assert (Breathe() in commands) is (second == 1.1)
+
+
+def test_a_cursor_names_the_batch_with_which_all_is_said() -> None:
+    for cover, places in ((None, ("1-1", "1-2")), (Swapped(), ("1-1", "2-1"))):
+        one = Node(ME, grace=8, lease=10, now=at(0), cover=cover)
+        one.tick(at(0))
+        hear(one, Beat(ME, 0, 1, 1_000, False, {}))
+        room = one.rooms.own
+        one.open(OWN, Who("laptop", "alice", 1), 1, at(0))
+        assert room.cursor(1, at(0)) == f"{ME}.1.{places[0]}", "the next one"
+        one.tick(at(0))
+        assert room.cursor(1, at(0)) == f"{ME}.1.{places[0]}"
+        one.choose(0, "alice", "busy", at(0))
+        assert room.cursor(2, at(0)) == f"{ME}.2.{places[1]}"
+
+
 def test_one_that_hears_nothing_wants_another_subscription() -> None:
     one = opened()
     seconds = [tenth / 2 for tenth in range(1, 13)]
@@ -199,6 +247,9 @@ def test_another_profile_is_told() -> None:
     one = opened()
     assert one.introduce("alice", Profile("Alice"), at(1)) == [Tell(frozenset({OWN}))]
     assert one.introduce("alice", Profile("Alice"), at(1)) == []
+    one.choose(0, "alice", "busy", at(1))
+    assert Tell(frozenset({OWN})) in one.introduce("alice", Profile("Alice B"), at(1))
+    one.introduce("alice", Profile("Alice"), at(1))
     assert dict(one.rooms.own.roster.here["alice"].about) == {"name": "Alice"}
 
 
@@ -212,21 +263,57 @@ def test_who_must_go_is_let_go_soon() -> None:
     assert not one.is_here("7/a", "7:alice") and one.is_here("7/b", "7:alice")
     one.end_user(7, "alice", at(0), lines_stay=["7/b"])
     assert one.is_here("7/b", "7:alice")
+    one.claim("7/b", Who("7.alice", "alice"), at(0))
+    one.end_user(7, "alice", at(0), lines_stay=["7/b"])
+    assert one.is_here("7/b", "7:alice") and not one.is_here("7/b", "7.alice")
     assert one.end_user(7, "bob", at(0)) == [TickSoon()], "what was said of alice"
     one.end_user(7, "alice", at(0))
     assert not one.is_here("7/b", "7:alice")
 
 
+def test_an_own_session_goes_by_the_beginning_of_its_key() -> None:
+    one = node()
+    stay = Stay(OWN, KEY, "alice", 1, "online", 1_000)
+    for ends in (False, True):
+        one.adopt([stay], at(0.5))
+        assert one.is_here(OWN, KEY)
+        if ends:
+            one.end(KEY, 1_001, at(1))
+        else:
+            one.leave(OWN, KEY, at(1))
+        assert not one.is_here(OWN, KEY)
+    one.adopt([stay], at(1))
+    assert not one.is_here(OWN, KEY), "it has ended, wherever it was"
+
+
+def test_an_end_that_others_have_to_confirm_first_is_said_soon() -> None:
+    one = opened()
+    hear(one, Part(OTHER, 0, 1, 0, 1, 1_000, NOBODY, {}), at(0.5))
+    assert one.end("laptop", 1_000, at(0.5)) == [TickSoon()] and one.is_here(OWN, "laptop")
+
+
+def test_which_other_nodes_show_a_session() -> None:
+    one, who = node(), Who(KEY, "alice", 1)
+    assert one.elsewhere("7/doc", Who("7:alice", "alice")) == frozenset()
+    for other, tag in ((OTHER, KEY[:20]), (THIRD, KEY[:20]), (FOURTH, "phone")):
+        people = People({OWN: {tag: Said("alice", 1, "online", 1_000)}}, {})
+        hear(one, Part(other, 0, 1, 0, 1, 1_000, people, {}))
+    one.open(OWN, who, 1, at(0))
+    assert one.elsewhere(OWN, who) == {OTHER, THIRD}
+
+
 def test_who_is_deleted_is_told_and_their_name_is_free() -> None:
     one = opened()
     one.introduce("alice", Profile("Alice"), at(1))
-    one.choose(0, "alice", "busy", at(1))
+    one.choose(0, "alice", "busy", at(1), account=1)
     commands = one.delete("alice", 1, 5_000, at(2))
     assert Tell(frozenset({OWN})) in commands and TellChoice(0, "alice") in commands
     gone = one.rooms.own.roster.gone("alice")
     assert gone is not None and (gone.status, gone.since) == ("deleted", 1_002)
     assert not one.is_here(OWN, "laptop") and len(one.profiles) == 0
     assert one.choices.holding(0, "alice") is None
+    ended = one.choices.newest(0, "alice")
+    assert ended is not None and ended.at == 1_001_001
     one.open(OWN, Who("phone", "alice", 2), 1, at(3))
     one.delete("alice", 1, 1_003, at(3))
     assert one.is_here(OWN, "phone") and "alice" in one.rooms.own.roster.here

@@ -58,9 +58,9 @@ class Choosing:
         at = self._choices.next_at(app, user, now.unix)
         seen = before.left_behind if before is not None and chosen == "invisible" else ("", None)
         choice = Choice(account, at, chosen, text, until, *seen, since=now.unix)
-        if self._put(app, user, choice, now):
-            self._outbox.note_choice(app, user, choice)
-            self._recorder.touch_choice(app, user)
+        self._put(app, user, choice, now)
+        self._outbox.note_choice(app, user, choice)
+        self._recorder.touch_choice(app, user)
 
     def hear(self, chosen: ChosenByApp, clock: int, now: Moment) -> None:
         """Another node says what was chosen there; its clock is so many seconds behind."""
@@ -92,20 +92,20 @@ class Choosing:
         """End those whose time is over."""
         for app, user in self._choices.end_due(now.unix):
             self._cursors.note_conclusion(now)
-            self._settle(app, user, now.unix, disputed=not self._hides(app, user))
+            # Wherever they are shown their end goes with it, which is a change.
+            self._settle(app, user, now.unix, disputed=False)
 
-    def _put(self, app: int, user: str, choice: Choice, now: Moment) -> bool:
+    def _put(self, app: int, user: str, choice: Choice, now: Moment) -> None:
         since = min(choice.since or choice.at // 1000, now.unix)
         if choice.hides and app == 0 and user in self._rooms.own.roster.here:
             self._recorder.note_last_seen(OWN, user, since)
         hid = self._hides(app, user)
         if not self._choices.put(app, user, choice, now.unix):
-            return False
+            return
         if choice.status is None and not choice.text:
             for room in self._rooms.of_user(app, user):
                 self._own.set_all_online(room, user, since, now)
         self._settle(app, user, since, disputed=not (hid and self._hides(app, user)))
-        return True
 
     def _settle(self, app: int, user: str, since: int, *, disputed: bool) -> None:
         self._changed.append((app, user))

@@ -69,11 +69,12 @@ def parse_client_message(text: str, now: int) -> ClientMessage | None:
     None if it is of a type or a status not known here, or lacks what its type needs.
     """
     message = parse_object(text)
-    kind = _text_field(message, "type")
-    return None if kind is None else parse_client_fields(kind, message, now)
+    return parse_client_fields(_text_field(message, "type"), message, now)
 
 
-def parse_client_fields(kind: str, fields: Mapping[str, Any], now: int) -> ClientMessage | None:
+def parse_client_fields(
+    kind: str | None, fields: Mapping[str, Any], now: int
+) -> ClientMessage | None:
     """The same of a message whose type stands elsewhere."""
     parse = _PARSERS.get(kind)
     return None if parse is None else parse(fields, now)
@@ -135,7 +136,7 @@ def _parse_leave(message: Mapping[str, Any], now: int) -> LeaveMessage:
     return LeaveMessage()
 
 
-_PARSERS: dict[str, Callable[[Mapping[str, Any], int], ClientMessage | None]] = {
+_PARSERS: dict[str | None, Callable[[Mapping[str, Any], int], ClientMessage | None]] = {
     "status": _parse_status,
     "data": _parse_data,
     "watch": _parse_watch,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterator
 from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -11,7 +12,8 @@ class Deadlines(Generic[K]):
     def __init__(self) -> None:
         self._at: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
-        self._pushed = 0
+        # Keys need not be comparable.
+        self._numbers = count()
 
     def __len__(self) -> int:
         return len(self._at)
@@ -22,7 +24,7 @@ class Deadlines(Generic[K]):
     def put(self, key: K, at: float) -> None:
         """Let a key be due at a time, whatever was said of it before."""
         self._at[key] = at
-        self._push(key, at)
+        heappush(self._heap, (at, next(self._numbers), key))
         if len(self._heap) > 2 * len(self._at) + 64:
             self._rebuild()
 
@@ -42,12 +44,6 @@ class Deadlines(Generic[K]):
         self._at = {key: to(key, at) for key, at in self._at.items()}
         self._rebuild()
 
-    def _push(self, key: K, at: float) -> None:
-        # Numbered, for keys need not be comparable.
-        self._pushed += 1
-        heappush(self._heap, (at, self._pushed, key))
-
     def _rebuild(self) -> None:
-        self._heap = [(at, number, key) for number, (key, at) in enumerate(self._at.items())]
-        self._pushed = len(self._heap)
+        self._heap = [(at, next(self._numbers), key) for key, at in self._at.items()]
         heapify(self._heap)

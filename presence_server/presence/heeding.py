@@ -18,14 +18,12 @@ from presence_server.presence.timing import Timing
 class Heeding:
     def __init__(
         self,
-        me: str,
         timing: Timing,
         others: Others,
         peers: Peers,
         hearing: Hearing,
         departures: Departures,
     ) -> None:
-        self._me = me
         self._timing = timing
         self._others = others
         self._peers = peers
@@ -50,7 +48,7 @@ class Heeding:
     def heed(self, notes: Notes, read_at: float, now: Moment) -> None:
         """Take in what other nodes wrote down, read no sooner than `read_at`."""
         for name, counter in notes.counters.items():
-            peer = None if name == self._me else self._peers.find_noted(name, counter, now)
+            peer = self._peers.find_noted(name, counter, now)
             if peer is not None:
                 self._note(peer, name, counter, notes, read_at)
         if notes.others_could_write:

@@ -79,9 +79,7 @@ class Node:
         self.others = Others(
             name, timing, self.rooms, self.peers, self.hearing, self._departures
         )
-        self.heeding = Heeding(
-            name, timing, self.others, self.peers, self.hearing, self._departures
-        )
+        self.heeding = Heeding(timing, self.others, self.peers, self.hearing, self._departures)
         self._outbox = Outbox(name)
         self._recorder = Recorder(self.rooms, self.choices)
         self.own = OwnSessions(
@@ -254,10 +252,9 @@ class Node:
         for place in self.rooms.of_user(app, user):
             if room in (None, place.key):
                 for tag in {source.tag for source in place.roster.entries(user)}:
-                    if place.key in lines_stay and not is_claim(tag):
-                        continue
-                    self.others.end(place.key, tag, now.unix, now, only_gone=True)
-                    self._end_here(place, tag, now.unix, now)
+                    if is_claim(tag) or place.key not in lines_stay:
+                        self.others.end(place.key, tag, now.unix, now, only_gone=True)
+                        self._end_here(place, tag, now.unix, now)
         return self._take_commands()
 
     def delete(self, user: str, account: int, at: int, now: Moment) -> list[Command]:

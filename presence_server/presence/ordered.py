@@ -27,9 +27,9 @@ class Ordered:
     def __init__(self, roster: Roster, order: Callable[[str], str] = str) -> None:
         self._roster = roster
         self._order = order
-        self._version = roster.version
         # Most names are what they are sorted by: so they are there once, without keys beside them.
-        self._names: dict[Status, SortedList] = {}
+        self._names: dict[Status, SortedList]
+        self._version: int
         self._begin()
 
     def page(
@@ -45,9 +45,7 @@ class Ordered:
         found = [self._behind(self._names[status], after, prefix) for status in statuses]
         return [_name(entry) for entry in islice(merge(*found), limit)]
 
-    def name_at(
-        self, index: int, prefix: str = "", statuses: Collection[Status] = PRECEDENCE
-    ) -> str | None:
+    def name_at(self, index: int, prefix: str, statuses: Collection[Status]) -> str | None:
         """The name before which `index` others stand."""
         self._catch_up()
         first, last = self._bounds(prefix)
@@ -72,9 +70,7 @@ class Ordered:
             for status in statuses
         )
 
-    def place(
-        self, name: str, prefix: str = "", statuses: Collection[Status] = PRECEDENCE
-    ) -> int:
+    def place(self, name: str, prefix: str, statuses: Collection[Status]) -> int:
         """How many stand before a name, whether its user is here or not."""
         self._catch_up()
         first, last = self._bounds(prefix)

@@ -5,7 +5,7 @@ from presence_server.presence.commands import TellChoice
 from presence_server.presence.entries import Entry
 from presence_server.presence.letters import Batch, Part, People, Said
 from presence_server.presence.members import Who
-from presence_server.presence.records import OWN
+from presence_server.presence.records import OWN, Chosen, Notes
 from presence_server.presence.states import Status
 from presence_server.presence.writing import encode_letter
 from tests.presence.test_own_sessions import LINE, OTHER, Seat
@@ -98,6 +98,51 @@ def test_what_was_said_after_it_ended_elsewhere_stays() -> None:
     assert seat.shown() == "away"
     seat.hear_choice(Choice(1, AT, None, since=1_000))
     assert seat.shown() == "online"
+
+
+def test_an_end_of_both_reaches_those_without_a_line_and_those_in_rooms_of_an_app() -> None:
+    seat = Seat()
+    who = Who("phone", "alice", 1)
+    seat.do(seat.node.claim(OWN, who, seat.now, status="away"))
+    seat.open("7/doc", LINE, status="away")
+    seat.wait(5)
+    for app, room in ((0, OWN), (7, "7/doc")):
+        assert seat.shown(room) == "away"
+        seat.do(seat.node.choose(app, "alice", None, seat.now))
+        assert seat.shown(room) == "online"
+
+
+def test_what_is_read_was_so_since_the_second_in_which_it_was_chosen() -> None:
+    seat = Chooser()
+    seat.wait(10)
+    hidden = Chosen(0, "alice", 1, "invisible", "", None, AT + 5_600)
+    seat.do(seat.node.heed(Notes({}, None, [hidden]), 0.0, seat.now))
+    assert seat.shown() == "offline" and seat.node.rooms.own.roster.left("alice") == 1_005
+    assert seat.record().last_seen == {"alice": 1_005}
+
+
+def test_who_is_no_longer_invisible_may_have_been_seen_otherwise_even_while_away() -> None:
+    seat = Chooser()
+    seat.close()
+    seat.wait(10)
+    seat.choose("invisible")
+    version = seat.version
+    seat.choose("online")
+    assert seat.version == version and seat.otherwise(version) == ["alice"]
+
+
+def test_so_may_one_whose_choice_of_what_was_so_is_over() -> None:
+    seat = Chooser("away")
+    seat.choose("away", until=1_003)
+    version = seat.version
+    seat.wait(3)
+    assert seat.version > version and seat.otherwise(version) == ["alice"]
+    seat.close()
+    seat.choose("busy", until=1_020)
+    seat.wait(15)
+    version = seat.version
+    seat.wait(3)
+    assert seat.otherwise(version) == [], "all show them as offline, before and after"
 
 
 def test_a_later_account_chooses_with_its_own_number() -> None:

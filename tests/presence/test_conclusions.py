@@ -283,6 +283,45 @@ def test_a_grace_gives_way_to_a_line_that_is_read_of() -> None:
     assert gone.mark == newest + 1, "who only hears this node has not read the same"
 
 
+def test_what_rests_of_a_session_at_a_node_that_is_gone_gives_way_to_its_line() -> None:
+    scene = Scene(ONE, TWO)
+    scene.say(ONE, said())
+    scene.hear(Goodbye(ONE))
+    scene.others = (TWO,)
+    scene.say(TWO, said())
+    scene.wait(1)
+    assert set(scene.node.rooms.own.views) == {ONE, TWO}
+    scene.confirm(TWO)
+    assert set(scene.node.rooms.own.views) == {TWO} and scene.is_here()
+
+
+def test_who_leaves_here_stays_where_another_node_has_a_line_of_theirs() -> None:
+    scene = Scene(ONE)
+    scene.open()
+    scene.say(ONE, said())
+    scene.do(scene.node.leave(OWN, "laptop", scene.now))
+    scene.wait(3, beats=True)
+    assert not scene.is_mine() and scene.is_here()
+
+
+def test_of_those_who_go_at_once_each_goes_and_only_what_nobody_said_is_a_conclusion() -> None:
+    scene = Scene(ONE)
+    scene.say(ONE, said())
+    scene.say(ONE, EPOCH)
+    scene.open()
+    scene.close()
+    bob = said()._replace(user="bob")
+    scene.sequences[ONE] += 1
+    people = People({OWN: {"phone": bob}}, {})
+    scene.hear(Batch(ONE, scene.sequences[ONE], 0, scene.now.unix, people))
+    scene.hear(Goodbye(ONE))
+    scene.others = ()
+    assert not scene.node._cursors._concluded
+    scene.wait(GRACE + 0.2)
+    assert not scene.node.rooms.own.roster.here
+    assert len(scene.node._cursors._concluded) == 1
+
+
 # What is read
 
 

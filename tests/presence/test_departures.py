@@ -35,13 +35,13 @@ def at(elapsed: float) -> Moment:
 class Desk:
     """A node of which all parts are at hand; it hears itself up to `heard`."""
 
-    def __init__(self, *others: str) -> None:
+    def __init__(self, *others: str, began: float = 0.0) -> None:
         self.timing = Timing(GRACE, LEASE)
-        self.hearing = Hearing(self.timing, at(0))
+        self.hearing = Hearing(self.timing, at(began))
         self.peers = Peers(ME, LEASE)
-        self.departures = Departures(self.timing, self.hearing, self.peers, at(0))
+        self.departures = Departures(self.timing, self.hearing, self.peers, at(began))
         for other in others:
-            peer = self.peers.find(other, at(0))
+            peer = self.peers.find(other, at(began))
             assert peer is not None
             peer.hear_part(Part(other, 0, 1, 0, 1, 1_000, People({}, {})), ME)
             peer.had_lines = True
@@ -112,6 +112,8 @@ def test_what_a_node_says_of_its_own_holds_once_others_had_confirmed_before() ->
     desk.departures.add(THEIRS, told)
     assert desk.go(1) == []
     desk.peer(TWO).marks_heard = {ONE: 6}
+    assert desk.go(1) == []
+    desk.departures.add(IN_APP, told._replace(mark=1))
     assert desk.go(1) == []
     desk.peer(TWO).marks_heard = {ONE: 7}
     assert desk.go(1) == [THEIRS]
@@ -222,6 +224,9 @@ def test_who_hears_of_it_can_see_that_all_had_confirmed() -> None:
 def test_others_are_asked_for_what_waits_and_again_when_that_may_have_been_lost() -> None:
     desk = Desk(ONE)
     assert not desk.departures.asks(at(1))
+    first = Desk(ONE)
+    first.grace_over(0)
+    assert first.departures.asks(at(0))
     desk.grace_over(1)
     assert desk.departures.asks(at(1)) and not desk.departures.asks(at(1 + PATIENCE - 0.1))
     assert desk.departures.asks(at(1 + PATIENCE))
@@ -278,14 +283,33 @@ def short_lived(desk: Desk) -> Peer:
 
 
 def test_one_that_fell_silent_as_soon_as_it_began_had_nobody() -> None:
-    for lasts, goes in ((SHORT_LIFE, True), (SHORT_LIFE + 0.1, False)):
+    for began in (0.0, 50.0):
+        for lasts, goes in ((SHORT_LIFE, True), (SHORT_LIFE + 0.1, False)):
+            desk = Desk(ONE, began=began)
+            short_lived(desk).heard = began + lasts
+            for second in range(1, 9):
+                desk.hear_itself(began + second)
+                desk.departures.note_reading(began + second, with_stays=False)
+            desk.grace_over(began + 8.5)
+            assert (desk.go(began + 8.5) == [MINE]) is goes
+
+
+def test_it_may_have_written_from_when_its_counter_was_read_first() -> None:
+    """Just so long later it has not, and just so long after a reading nothing is known of it."""
+    for counted_at, now, goes in (
+        (0.0, WRITES_WITHIN, True),
+        (0.1, WRITES_WITHIN, False),
+        (0.0, 2 * WRITES_WITHIN - 0.1, True),
+        (0.0, 2 * WRITES_WITHIN, False),
+    ):
         desk = Desk(ONE)
-        short_lived(desk).heard = lasts
-        for second in range(1, 9):
-            desk.hear_itself(second)
+        peer = desk.peer()
+        peer.had_lines, peer.heard = False, -1.5 * BEAT_EVERY
+        peer.count(-9, counted_at, with_stays=False)
+        for second in (-1.0, 0.0, WRITES_WITHIN):
             desk.departures.note_reading(second, with_stays=False)
-        desk.grace_over(8.5)
-        assert (desk.go(8.5) == [MINE]) is goes
+        desk.grace_over(0.0)
+        assert (desk.go(now) == [MINE]) is goes
 
 
 def test_it_is_waited_for_while_it_is_heard_or_may_write() -> None:
@@ -346,7 +370,7 @@ def test_one_that_has_not_written_for_a_lease_is_not_waited_for() -> None:
     desk = Desk(ONE)
     desk.hearing.lost()
     desk.grace_over(1)
-    for second in range(1, 11):
+    for second in range(1, 11, 2):
         desk.departures.note_reading(second, with_stays=True)
         assert desk.go(second) == []
     desk.departures.note_reading(11, with_stays=True)

@@ -12,22 +12,32 @@ from presence_server.presence.writing import cut, encode_letter
 
 NOW = 1_800_000_000
 ME, OTHER = "0" * 16, "1" * 16
+OTHERWISE = Entry("a", 1, "busy", 0)
+
+
+def test_a_second_to_come_is_taken_for_the_one_that_is() -> None:
+    entry = Entry("alice", 1, "online", 105, came=100)
+    assert entry.not_after(105) is entry
+    assert entry.not_after(102) == entry._replace(since=102)
+    assert entry.not_after(90) == entry._replace(since=90, came=90)
 
 
 def test_one_source_or_several_are_kept_alike() -> None:
     chance, entries = random.Random(1), Entries()
     known: dict[str, dict[Source, Entry]] = {}
-    for turn in range(5_000):
+    for turn in range(1_000):
         user = chance.choice("ab")
         source = Source(chance.choice("mn"), "room", chance.choice("xy"))
         of_user = known.setdefault(user, {})
         if chance.random() < 0.5:
             entry = Entry(user, 1, "online", turn)
+            assert entries.holds(source, entry) == (of_user.get(source) == entry)
             assert entries.put(source, entry) == of_user.get(source, entry)
             of_user[source] = entry
+            assert entries.holds(source, entry) and not entries.holds(source, OTHERWISE)
         else:
             assert entries.take(source, user) == of_user.pop(source, None)
-        if turn % 1_000 == 999:
+        if turn % 200 == 199:
             entries.recede(turn - 3)
             for said in known.values():
                 said.update({key: entry.not_after(turn - 3) for key, entry in said.items()})

@@ -37,6 +37,7 @@ def test_a_beat_is_due_at_once_and_then_after_its_time() -> None:
 def test_what_comes_back_says_until_when_all_has_been_read() -> None:
     one = hearing()
     first, second = one.beat(5, at(101)), one.beat(7, at(102))
+    assert (one.read_until, one.said_version, one.echoed_mark) == (100, 0, 0)
     assert (one.sent_at(first), one.sent_at(second), one.sent_at(3)) == (101, 102, None)
     assert not one.echo(second, at(102.5))
     assert (one.read_until, one.said_version, one.echoed_mark) == (102, 7, second)
@@ -80,6 +81,7 @@ def test_one_that_hears_itself_again_waits_until_others_had_their_time_to_speak(
     assert not one.tick(at(106.9)) and contact(one) is Contact.CATCHES_UP
     assert not one.tick(at(107)) and contact(one) is Contact.HEARS
     one.lost()
+    assert not one.echo(again, at(107.4)) and contact(one) is Contact.DEAF, "it came before"
     late = one.beat(0, at(110))
     assert not one.echo(late, at(113.1)) and contact(one) is Contact.DEAF
     assert one.echoed_mark == again, "that was too long on its way to be believed"

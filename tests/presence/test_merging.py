@@ -3,7 +3,7 @@
 from typing import Any
 
 from presence_server.presence.choices import Choice
-from presence_server.presence.entries import Entry, Source
+from presence_server.presence.entries import ARRIVING, Entry, Source
 from presence_server.presence.merging import about_of, counted, left_behind, seen, status_of
 from presence_server.presence.profiles import NO_PROFILE, Profile
 
@@ -25,6 +25,12 @@ def test_of_a_session_its_open_lines_count_or_where_it_left_last() -> None:
     opened, other = entry("away"), entry("busy")
     lines = {source("a", "s"): second, source("b", "s"): opened, source("c", "s"): other}
     assert counted(lines) == [opened, other]
+    # Who is about to open a line is as others say; and who left at 0 left before who left later.
+    arriving, start = entry("busy", left=ARRIVING), entry("away", left=0.0)
+    assert counted({source("a", "s"): arriving, source("b", "s"): start}) == [start]
+    assert counted({source("a", "s"): start, source("b", "s"): entry("busy", left=0.5)}) == [
+        entry("busy", left=0.5)
+    ]
     assert counted({}) == []
 
 
@@ -43,6 +49,8 @@ def test_the_newest_that_was_said_is_shown() -> None:
     # What was issued last beats what was said last, and when it was is told nobody.
     issued = entry(order=1, text="three", issued=7)
     assert about_of([issued, second], None, NO_PROFILE) == {"text": "three"}
+    first_ever = entry(order=1, text="four", issued=1)
+    assert about_of([second, first_ever], None, NO_PROFILE) == {"text": "four"}
     assert about_of([entry(issued=7)], None, NO_PROFILE) == {}
 
 

@@ -50,6 +50,7 @@ def test_it_is_what_sorting_everybody_gives(seed: int, remembered: int) -> None:
             found = ordered.page(4, after=after, prefix=prefix, statuses=statuses)
             assert [name.lower() for name in found] == page
             assert ordered.count(prefix, statuses) == len(all_of_them)
+            assert ordered.count() == len(roster.here)
             name = chance.choice(names)
             before = [other for other in all_of_them if other < name.lower()]
             assert ordered.place(name, prefix, statuses) == len(before)

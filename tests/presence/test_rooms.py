@@ -143,11 +143,12 @@ def test_what_a_node_knows_of_who_is_in_its_rooms() -> None:
 
 def test_names_are_in_an_order_that_asks_for_their_case_only_in_apps() -> None:
     hall = Hall()
-    for user in ("bob", "Alice", "carol", "Bob2"):
+    for user in ("bob", "Alice", "carol", "Bob2", "b_"):
         hall.do(hall.node.open(OWN, Who(user, user), 1, hall.now))
         hall.open("7/a", user)
-    assert hall.node.rooms.own.ordered.page(9) == ["Alice", "bob", "Bob2", "carol"]
-    assert hall.node.rooms.open("7/a").ordered.page(9) == ["Alice", "Bob2", "bob", "carol"]
+    assert hall.node.rooms.own.ordered.page(9) == ["Alice", "b_", "bob", "Bob2", "carol"]
+    in_app = hall.node.rooms.open("7/a").ordered
+    assert in_app.page(9) == ["Alice", "Bob2", "b_", "bob", "carol"]
     assert hall.node.rooms.own.ordered is hall.node.rooms.own.ordered
 
 

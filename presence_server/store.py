@@ -80,15 +80,17 @@ class Store:
         self._dropped: set[str] = set()
         self._others = OthersNotes(database, presence, self._writes)
 
-    async def open(self) -> None:
-        """Before anybody is let in: take over from those who have surely ended."""
+    async def open(self, surely_ended: Collection[str] = ()) -> None:
+        """Before anybody is let in: take over from nodes that stopped, and from those of which it
+        is known otherwise that they have ended."""
         began = time.monotonic()
         chosen = await notes.choices(self._database)
         self._presence.heed(Notes({}, None, chosen), began)
         found = await notes.nodes(self._database, but=self._presence.name)
-        ended = {name for name, node in found.items() if node.stopped or self._alone}
+        stopped = {name for name, node in found.items() if node.stopped or self._alone}
+        ended = stopped | (found.keys() & set(surely_ended))
         others = any(found[name].age < WRITES_WITHIN for name in found.keys() - ended)
-        await self._take_over(ended, others)
+        await self._take_over(Left(ended, self._lease, others, surely=True))
 
     async def take_over_dead(self) -> None:
         """Take over from nodes that neither speak nor write; when the others have been heard."""
@@ -105,7 +107,8 @@ class Store:
             if silent == dead | moving:
                 break
             await asyncio.sleep(_LOOK_AGAIN)
-        await self._take_over(dead, bool(self._presence.peers or moving))
+        others = bool(self._presence.peers or moving)
+        await self._take_over(Left(dead, self._lease, others))
         if moving:
             # Whoever opens the node waits for these: so they have to be known by name.
             await self.read()
@@ -176,10 +179,9 @@ class Store:
                 await self._database.attempt(self.read())
             await self._database.attempt(self.forget_dropped())
 
-    async def _take_over(self, nodes: Collection[str], others: bool) -> None:
-        if not nodes:
+    async def _take_over(self, left: Left) -> None:
+        if not left.nodes:
             return
-        left = Left(nodes, self._lease, others)
         async with self._writing:
             try:
                 stays = await take_over(self._database, self._change(), left)
@@ -187,7 +189,7 @@ class Store:
             except DatabaseUnavailable:
                 # It can be read: that must do until it can be written.
                 stays = await left_behind(self._database.read, self._database.clock, left)
-                self._dropped.update(nodes)
+                self._dropped.update(left.nodes)
             self._presence.adopt(stays)
 
     def _take_record(self) -> None:

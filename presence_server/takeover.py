@@ -17,13 +17,14 @@ from presence_server.storage.database import Database, Read, Transaction
 class Left(NamedTuple):
     """What nodes have left behind, by their names.
 
-    One that died is presumed to live until its `lease`, in seconds, is over. `others` says whether
-    any node has gone on meanwhile.
+    One that died is presumed to live until its `lease`, in seconds, is over; if it has `surely`
+    ended, no longer than until now. `others` says whether any node has gone on meanwhile.
     """
 
     nodes: Collection[str]
     lease: float
     others: bool
+    surely: bool = False
 
 
 class _Node(NamedTuple):
@@ -96,6 +97,9 @@ def _resting(stay: Stay, node: _Node, left: Left) -> float:
         counts = left.others or is_claim(tag_of(stay.room, stay.session))
         return (node.wrote_at - stay.resting) / 1000 + (node.dead if counts else 0.0)
     absent = node.dead if node.stopped else node.dead - left.lease
+    if left.surely:
+        # When it ended is not known: whoever was there had perhaps a line open just now.
+        absent = max(0.0, absent)
     return absent if left.others else min(absent, 0.0)
 
 

@@ -406,6 +406,22 @@ async def test_who_was_at_a_node_that_stopped_is_taken_over_once(db: Database) -
 
 
 @pytest.mark.both_databases
+@pytest.mark.parametrize(("dead", "absent"), [(LEASE - 1, 0.0), (LEASE + 2, 2.0)])
+async def test_who_was_at_a_node_that_has_surely_ended_is_taken_over_at_once(
+    db: Database, dead: float, absent: float
+) -> None:
+    """It may have lived until then, but nobody is here for longer than the lease lets them be."""
+    one, two, three = [Running(db, name) for name in ("one", "two", "three")]
+    one.node.put(here("mia"), here("noah", resting=3.0))
+    await one.store.write()
+    await three.store.write()
+    await age(db, "one", dead)
+    await two.store.open({"one", "of-another-database"})
+    found = {stay.user: stay.resting for stay in two.node.adopted}
+    assert found == pytest.approx({"mia": absent, "noah": 3.0 + dead}, abs=0.5)
+
+
+@pytest.mark.both_databases
 async def test_a_grace_goes_on_where_it_stood(db: Database) -> None:
     """Also for those whose first grace began with the end of their node, however often."""
     first = Running(db, "0", alone=True)

@@ -272,6 +272,11 @@ class PresenceService:
         """Take in what other nodes wrote down, read since `read_at` by the monotonic clock."""
         self.carry_out(self.node.heed(notes, read_at, moment()))
 
+    def say_ended_nodes(self, names: Iterable[str]) -> None:
+        """Tell the other nodes that some are no more which could not say so themselves."""
+        for name in names:
+            self.carry_out(self.node.say_goodbye_of(name))
+
     def take_record(self, *, whole: bool = False) -> Record:
         """What is worth writing down since the last record; on demand all who are here."""
         return self.node.take_record(moment(), whole=whole)

@@ -9,8 +9,6 @@ is waited for until its lease is over, for it may just not be heard.
 
 import math
 from collections.abc import Iterator
-from enum import Enum
-from typing import NamedTuple
 
 from presence_server.presence.deadlines import Deadlines
 from presence_server.presence.entries import Source
@@ -18,6 +16,7 @@ from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.moment import Moment
 from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peers import Peers
+from presence_server.presence.pending import Cause, Departure, Pending, Why
 from presence_server.presence.records import OWN
 from presence_server.presence.timing import (
     ARRIVAL_WAITS,
@@ -30,27 +29,6 @@ from presence_server.presence.timing import (
     WRITES_WITHIN,
     Timing,
 )
-
-# No mark: those who left it out are asked anew.
-NO_MARK = math.inf
-
-
-class Why(Enum):
-    GRACE = "the grace is over"
-    TOLD = "its node says so"
-    ENDED = "the session has ended"
-
-
-class Departure(NamedTuple):
-    """A session to be let go because of what was so at `at`, gone since the Unix second `since`.
-
-    `mark` is the one that its node had others confirm, if that told of it.
-    """
-
-    why: Why
-    at: float
-    since: int
-    mark: float = NO_MARK
 
 
 class _Readings:
@@ -71,7 +49,7 @@ class Departures:
         self._hearing = hearing
         self._peers = peers
         self._graces: Deadlines[Source] = Deadlines()
-        self._pending: dict[Source, Departure] = {}
+        self._pending = Pending()
         # What other nodes wrote down, and their counters alone.
         self._stays_read = _Readings()
         self._counters_read = _Readings()
@@ -101,18 +79,18 @@ class Departures:
     def add(self, source: Source, departure: Departure) -> None:
         known = self._pending.get(source)
         if known is None or (departure.why is Why.ENDED and known.why is not Why.ENDED):
-            self._pending[source] = departure
+            self._pending.put(source, departure)
             self._graces.drop(source)
 
     def cancel(self, source: Source) -> None:
         """It is here after all; but a session of an own account that has ended stays ended."""
         self._graces.drop(source)
         if source.room != OWN or not self.has_ended(source):
-            self._pending.pop(source, None)
+            self._pending.drop(source)
 
     def forget(self, source: Source) -> None:
         self._graces.drop(source)
-        self._pending.pop(source, None)
+        self._pending.drop(source)
 
     def has_ended(self, source: Source) -> bool:
         known = self._pending.get(source)
@@ -127,17 +105,18 @@ class Departures:
         """Those who may go now."""
         if not self._pending or self._hearing.is_waking:
             return []
-        found = [(s, d) for s, d in self._pending.items() if self._may_go(s, d, now)]
-        for source, departure in found:
-            del self._pending[source]
-            if departure.why is Why.GRACE:
-                mark = self._hearing.first_mark_after(departure.at)
-                self.confirmed_mark = max(self.confirmed_mark, mark)
+        found: list[tuple[Source, Departure]] = []
+        for cause in self._pending.causes():
+            if self._may_go(cause, now):
+                found += self._pending.take(cause)
+                if cause.why is Why.GRACE:
+                    mark = self._hearing.first_mark_after(cause.at)
+                    self.confirmed_mark = max(self.confirmed_mark, mark)
         return found
 
     def asks(self, now: Moment) -> bool:
         """Whether a mark has to be confirmed that is yet to be sent."""
-        newest = max((departure.at for departure in self._pending.values()), default=-math.inf)
+        newest = self._pending.newest
         if now.elapsed < self._inquired_at + ARRIVAL_WAITS:
             newest = max(newest, self._inquired_at)
         # A mark that is not confirmed for so long may have been lost.
@@ -175,13 +154,13 @@ class Departures:
         readings = self._stays_read
         return readings.last - max(peer.last_sign, readings.since) < self._timing.lease
 
-    def _may_go(self, source: Source, departure: Departure, now: Moment) -> bool:
-        at = departure.at
-        if departure.why is Why.TOLD and self._all_had_confirmed(source.node, departure.mark):
+    def _may_go(self, cause: Cause, now: Moment) -> bool:
+        at = cause.at
+        if cause.why is Why.TOLD and self._all_had_confirmed(cause.node, cause.mark):
             return True
         if self._is_known(at, now):
             return True
-        if departure.why is Why.ENDED:
+        if cause.why is Why.ENDED:
             # Whether this node heard itself since.
             hears = self._hearing.read_until >= at
             return now.elapsed >= at + (ENDED_WAITS if hears else ENDED_WAITS_UNHEARD)

@@ -95,7 +95,8 @@ class Part(NamedTuple):
 
 
 class Goodbye(NamedTuple):
-    """The node stops, and its last line has been closed."""
+    """The node stops, and its last line has been closed; or it is no more, as another says that
+    knows for sure."""
 
     node: str
 

@@ -21,16 +21,17 @@ from presence_server.presence.commands import (
     TickSoon,
 )
 from presence_server.presence.cursors import Cover, Cursors, Uncovered
-from presence_server.presence.departures import Departures, Why
+from presence_server.presence.departures import Departures
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.heeding import Heeding
-from presence_server.presence.letters import Ask, Beat, Ended, Letter, Words
+from presence_server.presence.letters import Ask, Beat, Ended, Goodbye, Letter, Words
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.others import Others
 from presence_server.presence.outbox import Outbox
 from presence_server.presence.own_sessions import OwnSessions
 from presence_server.presence.peers import Peers
+from presence_server.presence.pending import Why
 from presence_server.presence.people import Versions
 from presence_server.presence.profiles import NO_PROFILE, Profile, Profiles
 from presence_server.presence.reading import parse_letter
@@ -366,6 +367,11 @@ class Node:
     def say_goodbye(self, now: Moment) -> list[Command]:
         """The last letter: this node's people are in their grace from now on."""
         self._speech.say_goodbye(now)
+        return self._take_commands()
+
+    def say_goodbye_of(self, name: str) -> list[Command]:
+        """The last letter in the place of a node that is no more, and could not write it."""
+        self._outbox.say(Goodbye(name))
         return self._take_commands()
 
     # What is written down

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from functools import lru_cache
 
-from presence_server.presence.departures import NO_MARK, Departure, Departures, Why
+from presence_server.presence.departures import Departures
 from presence_server.presence.entries import Entry, Source
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.letters import (
@@ -20,6 +20,7 @@ from presence_server.presence.letters import (
 from presence_server.presence.moment import Moment
 from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peers import Peers
+from presence_server.presence.pending import Departure, NO_MARK, Why
 from presence_server.presence.records import OWN
 from presence_server.presence.room import is_claim, tag_of
 from presence_server.presence.rooms import Rooms
@@ -108,7 +109,9 @@ class Others:
         peer = self._peers.find(letter.node, now)
         if peer is None:
             return {}
-        peer.heard = now.elapsed
+        if not isinstance(letter, Goodbye):
+            # That one may be another's, in the place of a node that is no more.
+            peer.heard = now.elapsed
         self.note_told(letter.node)
         hears = self._hearing.contact is Contact.HEARS and not self._hearing.is_reading
         if hears and isinstance(letter, (Beat, Batch, Part)):

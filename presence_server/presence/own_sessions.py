@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from presence_server.presence.departures import Departure, Departures, Why
+from presence_server.presence.departures import Departures
 from presence_server.presence.entries import ARRIVING, Entry, Source
 from presence_server.presence.hearing import Hearing
 from presence_server.presence.members import Member, Who
 from presence_server.presence.merging import counted, merged_status
 from presence_server.presence.moment import Moment
+from presence_server.presence.pending import Departure, Why
 from presence_server.presence.records import Stay
 from presence_server.presence.recorder import Recorder
 from presence_server.presence.room import Room, is_claim, tag_of

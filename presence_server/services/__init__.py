@@ -34,7 +34,7 @@ from presence_server.keys import (
 )
 from presence_server.live.seats import Seats, capacity
 from presence_server.services.measuring import open_measuring
-from presence_server.services.presence import make_presence, meet, read_who_is_known
+from presence_server.services.presence import lives_of, make_presence, meet, read_who_is_known
 from presence_server.services.telling import forget_unwanted_visits, open_telling
 
 
@@ -46,7 +46,12 @@ async def open_services(app: web.Application, stack: AsyncExitStack) -> None:
     """The application has its settings and its database."""
     _open_basis(app, stack)
     presence, reached = await make_presence(app)
-    news = await read_who_is_known(app, presence)
+    lives = lives_of(app[CONFIG], presence.name)
+    if app[CONFIG].redis_url is not None:
+        # To the end: what this process has to say and to write comes before.
+        stack.enter_context(lives)
+    ended = lives.find_ended()
+    news = await read_who_is_known(app, presence, ended)
     watchdog = open_measuring(app, presence)
     tasks = await stack.enter_async_context(Background())
     upkeep = keep_up(app[ENDINGS], presence.hub.sessions, presence.end)
@@ -64,7 +69,8 @@ async def open_services(app: web.Application, stack: AsyncExitStack) -> None:
     await forget_unwanted_visits(app)
     duty, attendance = open_telling(app, presence, stack)
     _end_first(stack, running)
-    await meet(app, presence, reached=reached)
+    await meet(app, presence, ended, reached=reached)
+    lives.forget(ended)
     # Nobody is told before it is known who is here.
     telling = [
         tasks.start("duty", duty.run()),

@@ -1,7 +1,9 @@
 """Who is here: what is known of it before anybody asks."""
 
 import secrets
+from collections.abc import Collection
 from functools import partial
+from pathlib import Path
 
 from aiohttp import web
 
@@ -11,6 +13,7 @@ from presence_server.accounts.profiles import ProfileNews
 from presence_server.apps.lines import Lines
 from presence_server.apps.rooms import AppRooms
 from presence_server.apps.without_socket import WithoutSocket
+from presence_server.config import Config
 from presence_server.endings import Ending, Endings, EndingsReader, Reason
 from presence_server.keys import (
     APPS,
@@ -26,6 +29,7 @@ from presence_server.keys import (
 )
 from presence_server.live.cover import Cover
 from presence_server.live.service import PresenceService
+from presence_server.lives import Lives
 from presence_server.store import Store
 
 
@@ -51,8 +55,16 @@ async def make_presence(app: web.Application) -> tuple[PresenceService, bool]:
     return presence, reached
 
 
-async def read_who_is_known(app: web.Application, presence: PresenceService) -> ProfileNews:
-    """Accounts, apps, and who was here; what changes of accounts is heard of from then on."""
+def lives_of(config: Config, node: str) -> Lives:
+    database = config.database
+    return Lives(database if isinstance(database, Path) else config.key_file, node)
+
+
+async def read_who_is_known(
+    app: web.Application, presence: PresenceService, ended: Collection[str]
+) -> ProfileNews:
+    """Accounts, apps, and who was here, also at nodes that have surely ended; what changes of
+    accounts is heard of from then on."""
     database, config = app[DATABASE], app[CONFIG]
     news = ProfileNews(database, presence.introduce)
     endings = app[ENDINGS_READER] = _endings_reader(app, presence, news)
@@ -69,13 +81,16 @@ async def read_who_is_known(app: web.Application, presence: PresenceService) -> 
         lease=config.lease,
         alone=config.redis_url is None,
     )
-    await app[STORE].open()
+    await app[STORE].open(ended)
     return news
 
 
-async def meet(app: web.Application, presence: PresenceService, *, reached: bool) -> None:
+async def meet(
+    app: web.Application, presence: PresenceService, ended: Collection[str], *, reached: bool
+) -> None:
     """Come to know who is at other nodes, and go on with whom dead ones had."""
     if app[CONFIG].redis_url is not None and reached:
+        presence.say_ended_nodes(ended)
         await presence.settle()
     # Before the others have answered nobody can tell who is a dead node's.
     await app[STORE].take_over_dead()

@@ -1,6 +1,7 @@
 """A server that stops, or is killed, and comes back."""
 
 import asyncio
+import re
 import sqlite3
 from contextlib import AsyncExitStack, closing
 
@@ -49,6 +50,24 @@ async def test_nobody_who_returns_within_the_grace_is_shown_offline(
             # Carol does not come back.
             await again.sees("carol", "offline")
         assert not shown_gone(again, "bob") and not shown_gone(again, "alice")
+
+
+async def test_others_wait_for_no_lease_of_a_server_that_was_killed_and_is_back(
+    server_process: ServerProcesses, visit: Visit, redis_server: RedisServer
+) -> None:
+    flags = {"redis_url": redis_server.url, "grace": 1, "lease": 60}
+    one, two = [await server_process(port=free_port(), **flags) for _ in range(2)]
+    alice, bob = await visit(one, "alice"), await visit(two, "bob")
+    async with alice.live() as of_alice:
+        async with bob.live():
+            await of_alice.sees("bob", "online")
+            await two.kill()
+        await two.start()
+        await of_alice.sees("bob", "offline", within=10)
+        # What says that they live goes with them.
+        assert await one.terminate() == await two.terminate() == 0
+    named = {path.name.removeprefix("presence.sqlite3") for path in one.folder.iterdir()}
+    assert {name for name in named if re.search(r"\.[0-9a-f]{16}$", name)} == set()
 
 
 async def test_everybody_is_told_of_a_restart(

@@ -41,19 +41,24 @@ class Step(NamedTuple):
 class Run(NamedTuple):
     clocks: tuple[float, ...]
     steps: Sequence[Step]
+    # Whether all nodes are on one machine.
+    locks: bool = False
 
     def __str__(self) -> str:
         steps = "\n".join(
             f"    {step.act}({', '.join(f'{k}={v!r}' for k, v in step.values.items())})"
             for step in self.steps
         )
-        return f"clocks wrong by {self.clocks}\n{steps}"
+        machine = ", on one machine" if self.locks else ""
+        return f"clocks wrong by {self.clocks}{machine}\n{steps}"
 
 
 class ClusterModel:
-    def __init__(self, clocks: tuple[float, ...]) -> None:
+    def __init__(self, clocks: tuple[float, ...], *, locks: bool = False) -> None:
         rooms = (OWN, *_APP_ROOMS)
-        self.world = World(grace=3.0, lease=5.0, clocks=clocks, rooms_with_visits=rooms)
+        self.world = World(
+            grace=3.0, lease=5.0, clocks=clocks, rooms_with_visits=rooms, has_locks=locks
+        )
         self.judge = Judge(self.world, rooms=rooms)
         self.traveller = Traveller()
         self._clocks = clocks
@@ -394,12 +399,12 @@ def draw(seed: int) -> Run:
         Step(act, {name: chance.choice(values) for name, values in _ACTS[act][1].items()})
         for act in acts
     ]
-    return Run(clocks, steps)
+    return Run(clocks, steps, chance.random() < 0.5)
 
 
 def play(run: Run) -> ClusterModel:
     """AssertionError if something does not hold."""
-    model = ClusterModel(run.clocks)
+    model = ClusterModel(run.clocks, locks=run.locks)
     for step in run.steps:
         getattr(model, step.act)(**step.values)
     model.settle()

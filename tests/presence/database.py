@@ -117,14 +117,21 @@ class Database:
         )
 
     def take_over(
-        self, heir: str, names: set[str], lease: float, now: float, *, others: bool
+        self,
+        heir: str,
+        names: set[str],
+        lease: float,
+        now: float,
+        *,
+        others: bool,
+        surely: bool = False,
     ) -> list[Stay]:
         """Move what these nodes left to another one."""
         found: dict[tuple[str, str], Stay] = {}
         for name in names:
             node = self.nodes.pop(name)
             for key, row in node.stays.items():
-                resting = self._resting(row, node, lease, now, others)
+                resting = self._resting(row, node, lease, now, others, surely)
                 stay = row.stay._replace(resting=resting)
                 if stay.session in self.ended or any(
                     ending.revokes(stay.room, stay.user) for ending in self.endings[node.heeded :]
@@ -168,12 +175,15 @@ class Database:
                 self.choices[chosen.app, chosen.user] = chosen
 
     @staticmethod
-    def _resting(row: Row, node: NodeRow, lease: float, now: float, others: bool) -> float:
+    def _resting(
+        row: Row, node: NodeRow, lease: float, now: float, others: bool, surely: bool
+    ) -> float:
         dead = now - node.wrote_at
         if row.left is not None:
             counts = others or is_claim(tag_of(row.stay.room, row.stay.session))
             return node.wrote_at - row.left + (dead if counts else 0.0)
         absent = dead if node.stopped else dead - lease
+        absent = max(0.0, absent) if surely else absent
         return absent if others else min(absent, 0.0)
 
 

@@ -314,6 +314,8 @@ class Host:
             if self._database_works:
                 self.attendant.write(*self._for_visits)
                 self.attendant.lay_down(EPOCH + self.world.now)
+        elif self.world.has_locks:
+            self.world.unlocked.add(self.node.name)
         self.alive = False
         self.connections.clear()
         self.arriving.clear()
@@ -416,8 +418,12 @@ class Host:
         choices = list(database.choices.values())
         self.carry_out(self.node.heed(Notes({}, None, choices), self.now.elapsed, self.now))
         ended = {n for n, row in database.nodes.items() if row.stopped or self.world.alone}
-        self._take_over(ended)
-        if not self._reaches_redis():
+        self._surely_ended = set(self.world.unlocked)
+        self._take_over(ended | (database.nodes.keys() & self._surely_ended), surely=True)
+        if self._reaches_redis():
+            for name in self._surely_ended:
+                self.carry_out(self.node.say_goodbye_of(name))
+        else:
             self.carry_out(self.node.lost())
         if self.world.alone or not self._reaches_redis():
             self._finish_settling(dead=False)
@@ -434,9 +440,10 @@ class Host:
             nodes, now = self.world.database.nodes, self.world.now
             silent = nodes.keys() - self.node.peers.names - {self.node.name}
             self._take_over({n for n in silent if now - nodes[n].wrote_at >= WRITES_WITHIN})
+        self.world.unlocked -= self._surely_ended
         self._let_in()
 
-    def _take_over(self, names: set[str]) -> None:
+    def _take_over(self, names: set[str], *, surely: bool = False) -> None:
         database, now = self.world.database, self.world.now
         writing = any(
             now - row.wrote_at < WRITES_WITHIN and not row.stopped
@@ -445,7 +452,9 @@ class Host:
         )
         others = not self.world.alone and (writing or bool(self.node.peers.names))
         lease = 0.0 if self.world.alone else self.world.lease
-        stays = database.take_over(self.node.name, names, lease, now, others=others)
+        stays = database.take_over(
+            self.node.name, names, lease, now, others=others, surely=surely
+        )
         self.carry_out(self.node.adopt(stays, self.now))
 
     def _let_in(self) -> None:
@@ -541,8 +550,13 @@ class World:
         node: Callable[..., Node] = Node,
         clocks: tuple[float, ...] = (),
         rooms_with_visits: tuple[str, ...] = (),
+        has_locks: bool = False,
     ) -> None:
         self.step = 0
+        # Whether all run on one machine, so that one that starts knows whose processes have ended
+        # without a word: these, until others have been told.
+        self.has_locks = has_locks
+        self.unlocked: set[str] = set()
         self.rooms_with_visits = rooms_with_visits
         self.grace = grace
         self.lease = lease

@@ -250,9 +250,9 @@ def test_a_grace_that_had_begun_does_not_begin_anew_when_its_node_dies() -> None
     judge.settle()
 
 
-@pytest.mark.parametrize("hosts", [1, 2, 3])
-def test_a_crash_loop_keeps_nobody(hosts: int) -> None:
-    world = World(hosts, grace=GRACE, lease=LEASE)
+@pytest.mark.parametrize(("hosts", "locks"), [(1, False), (2, False), (3, False), (3, True)])
+def test_a_crash_loop_keeps_nobody(hosts: int, locks: bool) -> None:
+    world = World(hosts, grace=GRACE, lease=LEASE, has_locks=locks)
     world.wait(1)
     tab = world.connect(0, "alice")
     world.connect(0, "bob")
@@ -268,8 +268,27 @@ def test_a_crash_loop_keeps_nobody(hosts: int) -> None:
             for slot in range(hosts):
                 last.update(dict.fromkeys(world.here(slot), world.now))
     assert last["alice"] - began + 0.6 <= PROMISE, "left before it"
+    if locks:
+        assert last["bob"] - began <= GRACE + 2, "known to have ended when it starts again"
     # Whoever is taken over by one life after the other is waited for with each.
     assert last["bob"] - began <= PROMISE + 2 * LEASE, "left when it began"
+
+
+@pytest.mark.parametrize("back", [0, 1])
+def test_who_comes_back_within_the_grace_of_a_node_that_was_killed_stays(back: int) -> None:
+    world = World(3, grace=GRACE, lease=LEASE, has_locks=True)
+    judge = Judge(world)
+    world.wait(1)
+    world.connect(0, "alice")
+    world.wait(3)
+    world.kill(0)
+    world.wait(1.5)
+    world.start(0)
+    # It may have lived until just now: so the grace begins here.
+    world.wait(GRACE - 0.3)
+    world.connect(back, "alice")
+    judge.settle()
+    assert told(judge) == [["online"]] * 3
 
 
 def test_a_restart_long_after_an_outage_brings_nobody_back() -> None:

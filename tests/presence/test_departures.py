@@ -2,13 +2,14 @@
 
 import math
 
-from presence_server.presence.departures import Departure, Departures, Why
+from presence_server.presence.departures import Departures
 from presence_server.presence.entries import Source
 from presence_server.presence.hearing import Hearing
 from presence_server.presence.letters import Beat, Part, People
 from presence_server.presence.moment import Moment
 from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peers import Peers
+from presence_server.presence.pending import Departure, Why
 from presence_server.presence.records import OWN
 from presence_server.presence.timing import (
     ARRIVAL_WAITS,
@@ -67,6 +68,24 @@ class Desk:
 
     def grace_over(self, second: float, source: Source = MINE) -> None:
         self.departures.add(source, Departure(Why.GRACE, second, 1_000))
+
+
+def test_of_thousands_who_go_at_once_it_is_asked_once_what_is_known() -> None:
+    desk, asked = Desk(ONE), 0
+    living = desk.peers.living
+
+    def counted() -> list[tuple[str, Peer]]:
+        nonlocal asked
+        asked += 1
+        return living()
+
+    desk.peers.living = counted  # type: ignore[method-assign]  # to count
+    crowd = [MINE._replace(tag=str(number)) for number in range(1_000)]
+    for source in crowd:
+        desk.grace_over(1, source)
+    assert desk.go(1.5) == [] and 0 < asked < 5
+    desk.confirm(1)
+    assert desk.go(1.6) == crowd and len(desk.departures) == 0
 
 
 def test_who_is_alone_lets_go_at_once() -> None:

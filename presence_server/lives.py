@@ -1,0 +1,107 @@
+"""Which nodes have surely ended: on one machine each holds a lock on a file of its own for as long
+as its process lives.
+
+The kernel lets the lock go with the process, whatever ended it, and never before: one that stands
+still keeps it. A file says of what machine it is, since when that runs, and which file it was made
+as: nothing is concluded from those of other machines, of before a restart, or from copies.
+"""
+
+import fcntl
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+# Another one at each start of a machine; the same in all of its containers.
+_MACHINE = Path("/proc/sys/kernel/random/boot_id")
+
+log = logging.getLogger(__name__)
+
+
+class Lives:
+    """The locks of the nodes whose files lie beside one that they share; entered, one's own."""
+
+    def __init__(self, beside: Path, node: str, machine: Path = _MACHINE) -> None:
+        self._beside = beside
+        self._node = node
+        self._machine = machine
+        self._own: tuple[int, Path] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._own = self._lock()
+        except OSError as error:
+            log.info(
+                "No lock can be had beside %s (%s): should this process be killed, the next one "
+                "waits for its lease.",
+                self._beside,
+                error.strerror,
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._own is not None:
+            descriptor, path = self._own
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def find_ended(self) -> Mapping[str, Path]:
+        """The nodes of this machine that are no more, with their files."""
+        try:
+            return dict(self._ended())
+        except OSError:
+            # Nothing is known for sure.
+            return {}
+
+    def forget(self, ended: Mapping[str, Path]) -> None:
+        """All who have to know it do."""
+        for path in ended.values():
+            with suppress(OSError):
+                path.unlink()
+
+    def _lock(self) -> tuple[int, Path]:
+        machine = self._machine.read_text("ascii").strip()
+        descriptor, made = tempfile.mkstemp(
+            dir=self._beside.parent, prefix=f".{self._beside.name}."
+        )
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            inode = os.fstat(descriptor).st_ino
+            path = self._beside.with_name(f"{self._beside.name}.{machine}.{inode}.{self._node}")
+            # It appears with its lock.
+            os.rename(made, path)
+        except BaseException:
+            os.unlink(made)
+            os.close(descriptor)
+            raise
+        return descriptor, path
+
+    def _ended(self) -> Iterator[tuple[str, Path]]:
+        machine = self._machine.read_text("ascii").strip()
+        ours = re.escape(f"{self._beside.name}.{machine}")
+        form = re.compile(rf"{ours}\.(\d+)\.([0-9a-f]+)")
+        for path in self._beside.parent.iterdir():
+            found = form.fullmatch(path.name)
+            if found is not None and _is_free(path, int(found[1])):
+                yield found[2], path
+
+
+def _is_free(path: Path, inode: int) -> bool:
+    """Whether nobody holds the lock of a file that was made as it is."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        # Another process has seen to it, or it is not for us to read.
+        return False
+    try:
+        # Several may look at once.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return os.fstat(descriptor).st_ino == inode
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)

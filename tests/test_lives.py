@@ -1,0 +1,104 @@
+"""What is known for sure of nodes of the same machine: by locks that end with their processes."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from presence_server.lives import Lives
+
+_NODE = """\
+import sys, pathlib, time
+from presence_server.lives import Lives
+with Lives(pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])):
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "presence.sqlite3"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """Where it says since when it runs, on whatever system this is."""
+    file = tmp_path / "boot_id"
+    file.write_text("11111111-2222\n")
+    return file
+
+
+@contextmanager
+def process_of(node: str, *files: Path) -> "Iterator[subprocess.Popen[str]]":
+    command = [sys.executable, "-c", _NODE, str(files[0]), node, str(files[1])]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "locked\n"
+        yield process
+        process.kill()
+
+
+def test_a_node_has_ended_when_its_process_was_killed_and_not_while_it_stands_still(
+    database: Path, machine: Path
+) -> None:
+    with (
+        Lives(database, "aa", machine) as lives,
+        process_of("bb", database, machine) as one,
+        process_of("cc", database, machine) as two,
+    ):
+        assert lives.find_ended() == {}
+        os.kill(one.pid, signal.SIGSTOP)
+        two.kill()
+        two.wait()
+        ended = lives.find_ended()
+        assert list(ended) == ["cc"], "aa and bb live"
+        assert list(lives.find_ended()) == ["cc"], "until others have been told"
+        lives.forget(ended)
+        lives.forget(ended)
+        assert lives.find_ended() == {}
+        one.kill()
+        one.wait()
+        assert list(lives.find_ended()) == ["bb"]
+
+
+def test_a_node_that_ends_by_itself_leaves_nothing(database: Path, machine: Path) -> None:
+    with Lives(database, "aa", machine), process_of("bb", database, machine) as process:
+        process.communicate("")
+        assert process.returncode == 0
+        assert len(list(database.parent.iterdir())) == 2
+    assert list(database.parent.iterdir()) == [machine]
+
+
+def test_nothing_is_concluded_from_other_machines_and_from_copies(
+    database: Path, machine: Path
+) -> None:
+    with Lives(database, "aa", machine), process_of("bb", database, machine):
+        for path in list(database.parent.glob("presence.sqlite3.*")):
+            elsewhere = database.parent / "copy"
+            elsewhere.mkdir(exist_ok=True)
+            (elsewhere / path.name).write_bytes(path.read_bytes())
+        assert Lives(elsewhere / database.name, "dd", machine).find_ended() == {}
+        machine.write_text("33333333-4444\n")
+        assert Lives(database, "dd", machine).find_ended() == {}
+        assert Lives(database.with_name("presence.sqlite"), "dd", machine).find_ended() == {}
+
+
+@pytest.mark.parametrize("missing", ["the machine", "the folder"])
+def test_where_no_lock_can_be_had_nothing_is_known(
+    database: Path, machine: Path, missing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if missing == "the machine":
+        machine.unlink()
+    else:
+        database = database.parent / "none" / "presence.sqlite3"
+    caplog.set_level("INFO")
+    with Lives(database, "aa", machine) as lives:
+        assert "the next one waits for its lease" in caplog.text
+        assert lives.find_ended() == {}

@@ -180,6 +180,14 @@ def test_a_cursor_names_the_batch_with_which_all_is_said() -> None:
         assert room.cursor(2, at(0)) == f"{ME}.2.{places[1]}"
 
 
+def test_a_cursor_of_another_node_is_good_a_lease_after_that_was_heard_first() -> None:
+    one = Node(ME, grace=8, lease=0.5, now=at(0))
+    hear(one, Part(OTHER, 0, 1, 0, 1, 1_000, NOBODY, {}))
+    hear(one, Beat(OTHER, 0, 1, 1_000, False, {}))
+    assert one.rooms.own.resume(f"{OTHER}.7.1-0", at(0.4)) is None
+    assert one.rooms.own.resume(f"{OTHER}.7.1-0", at(0.5)) == 0
+
+
 def test_one_that_hears_nothing_wants_another_subscription() -> None:
     one = opened()
     seconds = [tenth / 2 for tenth in range(1, 13)]
@@ -290,6 +298,28 @@ def test_an_end_that_others_have_to_confirm_first_is_said_soon() -> None:
     one = opened()
     hear(one, Part(OTHER, 0, 1, 0, 1, 1_000, NOBODY, {}), at(0.5))
     assert one.end("laptop", 1_000, at(0.5)) == [TickSoon()] and one.is_here(OWN, "laptop")
+
+
+def test_of_those_who_go_at_once_each_goes_and_only_what_nobody_says_is_a_conclusion() -> None:
+    one = node()
+    people = People({OWN: {"phone": Said("bob", 2, "online", 990, 7.9, 992), "tablet": 995}}, {})
+    hear(one, Part(OTHER, 0, 1, 0, 1, 1_000, people, {}))
+    told = People({OWN: {"tablet": Said("carol", 3, "online", 990)}}, {})
+    for sequence, states in enumerate((told, People({OWN: {"tablet": 1_000}}, {})), 1):
+        hear(one, Batch(OTHER, sequence, 0, 1_000, states))
+    assert set(one.rooms.own.roster.here) == {"bob"} and not one._cursors._concluded
+    one.adopt([Stay(OWN, KEY, "alice", 1, "online", 990, resting=7.9)], at(0))
+    hear(one, Goodbye(OTHER))
+    one.tick(at(0.2))
+    assert not one.rooms.own.roster.here and len(one._cursors._concluded) == 1
+
+
+def test_what_is_closed_that_was_never_open_changes_nothing_after_a_pause_either() -> None:
+    one = node()
+    one.claim(OWN, Who("laptop", "alice", 1), at(0))
+    one.tick(at(2))
+    one.close(OWN, "laptop", 7, at(2))
+    assert one.is_here(OWN, "laptop")
 
 
 def test_which_other_nodes_show_a_session() -> None:

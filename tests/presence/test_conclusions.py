@@ -304,24 +304,6 @@ def test_who_leaves_here_stays_where_another_node_has_a_line_of_theirs() -> None
     assert not scene.is_mine() and scene.is_here()
 
 
-def test_of_those_who_go_at_once_each_goes_and_only_what_nobody_said_is_a_conclusion() -> None:
-    scene = Scene(ONE)
-    scene.say(ONE, said())
-    scene.say(ONE, EPOCH)
-    scene.open()
-    scene.close()
-    bob = said()._replace(user="bob")
-    scene.sequences[ONE] += 1
-    people = People({OWN: {"phone": bob}}, {})
-    scene.hear(Batch(ONE, scene.sequences[ONE], 0, scene.now.unix, people))
-    scene.hear(Goodbye(ONE))
-    scene.others = ()
-    assert not scene.node._cursors._concluded
-    scene.wait(GRACE + 0.2)
-    assert not scene.node.rooms.own.roster.here
-    assert len(scene.node._cursors._concluded) == 1
-
-
 # What is read
 
 

@@ -22,6 +22,26 @@ def test_a_second_to_come_is_taken_for_the_one_that_is() -> None:
     assert entry.not_after(90) == entry._replace(since=90, came=90)
 
 
+def test_what_was_said_before_is_returned_and_one_left_is_alone_again() -> None:
+    entries = Entries()
+    here, there, other = (Source("m", "room", tag) for tag in "xyz")
+    first, second, third = (Entry("alice", 1, "online", since) for since in (1, 2, 3))
+    assert entries.put(here, first) is first and entries.lone("alice") is first
+    assert entries.put(here, second) is first and entries.lone("alice") is second
+    assert entries.take(there, "alice") is None and entries.lone("bob") is None
+    assert entries.put(there, first) is first and entries.lone("alice") is None
+    assert entries.put(there, third) is first and entries.put(other, first) is first
+    assert entries.of("alice") == {here: second, there: third, other: first}
+    assert entries.take(here, "bob") is None and entries.take(here, "alice") is second
+    assert entries.lone("alice") is None and entries.take(here, "alice") is None
+    assert entries.take(other, "alice") is first and entries.lone("alice") is third
+    assert entries.take(there, "alice") is third and not entries
+    entries.put(here, first)
+    entries.put(there, second)
+    entries.replace("alice", {other: third})
+    assert entries.of("alice") == {other: third} and entries.lone("alice") is third
+
+
 def test_one_source_or_several_are_kept_alike() -> None:
     chance, entries = random.Random(1), Entries()
     known: dict[str, dict[Source, Entry]] = {}

@@ -151,6 +151,19 @@ class Wrong(NamedTuple):
 
 
 @dataclass(slots=True)
+class Silence:
+    """A node was killed, or could no longer be heard; and if it was killed, when it was started
+    again, which tells the others."""
+
+    node: str
+    at: float
+    started: float = _FOREVER
+
+    def is_waited_for(self, lease: float) -> Span:
+        return self.at, min(self.at + lease, self.started) + _TELLING
+
+
+@dataclass(slots=True)
 class Evidence:
     """The truth, the views, and the times in which nodes could not be heard by the others.
 
@@ -164,14 +177,21 @@ class Evidence:
     dark: dict[str, Spans] = field(default_factory=lambda: defaultdict(list))
     # The longest time that a letter took from a node to Redis, or from there.
     farthest: float = 0.0
-    # When nodes were killed, or could no longer be heard.
-    silenced: list[float] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
 
     @property
     def promise(self) -> float:
         """How long after their last socket people are gone everywhere: nobody is let go before
         every node has answered, there and back."""
         return self.lease + self.grace + max(1.0, 2 * self.farthest + _ANSWERS)
+
+    def silence(self, node: str, now: float) -> None:
+        self.silences.append(Silence(node, now))
+
+    def start(self, node: str, now: float) -> None:
+        for silence in self.silences:
+            if silence.node == node:
+                silence.started = min(silence.started, now)
 
     def log_out(self, usernames: Iterable[str]) -> None:
         """All sockets that these had so far ended with their sessions."""
@@ -223,12 +243,12 @@ class Evidence:
 
     def _waited_for(self, opened: Spans) -> Spans:
         """A node that falls silent after a grace may be where somebody is by now: it is waited for
-        until its lease is over."""
+        until its lease is over, or it is known to have ended."""
         return [
-            (at, at + self.lease + 1)
+            silence.is_waited_for(self.lease)
             for _, closed in opened
-            for at in self.silenced
-            if closed + self.grace < at <= closed + self.promise
+            for silence in self.silences
+            if closed + self.grace < silence.at <= closed + self.promise
         ]
 
     def wrong_spans(self) -> list[tuple[Span, bool]]:

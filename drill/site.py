@@ -317,10 +317,12 @@ class Site:
         await node.server.start()
         node.up = True
         self.light(name)
+        for evidence in (self.evidence, self.room):
+            evidence.start(name, monotonic())
 
     async def kill(self, name: str) -> None:
         self.nodes[name].up = False
-        self._silence()
+        self._silence(name)
         await self.nodes[name].server.kill()
 
     async def terminate(self, name: str) -> tuple[int, float]:
@@ -364,12 +366,12 @@ class Site:
     def darken(self, name: str) -> None:
         """The others cannot hear this node from now on."""
         self.light(name)
-        self._silence()
+        self._silence(name)
         self.evidence.dark[name].append((monotonic(), float("inf")))
 
-    def _silence(self) -> None:
+    def _silence(self, name: str) -> None:
         for evidence in (self.evidence, self.room):
-            evidence.silenced.append(monotonic())
+            evidence.silence(name, monotonic())
 
     def light(self, name: str) -> None:
         spans = self.evidence.dark[name]

@@ -59,6 +59,7 @@ async def judge_without(figures: Figures, site: Site, node: str, healed: float) 
 async def crash_loop(figures: Figures) -> None:
     async with Site(people=9, lease=_LEASE, grace=_GRACE, guests=6) as site:
         await site.all_leave(leaving := site.people_at("c")[::2])
+        left, names = site.now(), [person.username for person in leaving]
         site.people = [person for person in site.people if person not in leaving]
         await asyncio.sleep(0.3)
         for _ in range(6):
@@ -66,6 +67,8 @@ async def crash_loop(figures: Figures) -> None:
             await site.start("c")
             await asyncio.sleep(1)
         await judge(figures, site, site.now())
+        gone = site.evidence.gone_at(names, left) + site.room.gone_at(names, left)
+        figures.between("gone after", [at - left for at in gone], 0, _LEASE + _GRACE + 1)
 
 
 @faults.add(

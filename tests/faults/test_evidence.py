@@ -2,7 +2,7 @@
 
 import pytest
 
-from drill.evidence import Evidence, Stay, View
+from drill.evidence import Evidence, Silence, Stay, View
 
 LEASE, GRACE = 3.0, 2.0
 
@@ -146,7 +146,12 @@ def test_a_node_that_falls_silent_after_a_grace_is_waited_for(evidence: Evidence
     told_offline(evidence, "bob", 28)
     end(evidence, 60)
     for at in (21.9, 26.1):
-        evidence.silenced = [at]
+        evidence.silences = [Silence("c", at)]
         assert [wrong.username for wrong, _ in evidence.ghosts()] == ["bob"]
-    evidence.silenced = [25]
+    evidence.silences = []
+    evidence.silence("c", 25)
     assert evidence.ghosts() == []
+    evidence.start("b", 26)
+    assert evidence.ghosts() == []
+    evidence.start("c", 26)
+    assert [wrong.username for wrong, _ in evidence.ghosts()] == ["bob"], "it is known by then"

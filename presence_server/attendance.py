@@ -10,7 +10,6 @@ from presence_server.background import Background
 from presence_server.duty import Duty, Term
 from presence_server.live.feed import Feed, Feeds, News
 from presence_server.presence.room import app_of
-from presence_server.presence.roster import Roster
 from presence_server.presence.timing import CLOCK_WRONG
 from presence_server.presence.visits import Visits
 from presence_server.storage.database import Database
@@ -92,12 +91,12 @@ class Attendance:
         room, roster = news.room, news.roster
         if news.changed is None:
             here = {
-                user: (_account(roster, user), person.since) for user, person in roster.here.items()
+                user: (roster.account(user), person.since) for user, person in roster.here.items()
             }
             self._visits.see_all(room, here, roster.left_since(0), now)
             return
-        for user, person in news.changed:
-            account = _account(roster, user)
+        for user, person in news.changed.items():
+            account = roster.account(user)
             self._visits.see(room, user, account, user in roster.here, person.since)
 
     async def _write(self) -> None:
@@ -127,7 +126,3 @@ class Attendance:
         if time.monotonic() >= self._forget_at:
             await visits.forget(self._database, self._days(), int(time.time()))
             self._forget_at = time.monotonic() + _FORGET_EVERY
-
-
-def _account(roster: Roster, user: str) -> int:
-    return max((entry.account for entry in roster.entries(user).values()), default=0)

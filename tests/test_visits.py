@@ -14,6 +14,11 @@ from presence_server import cli
 from presence_server.apps import register
 from presence_server.apps.register import AppSettings
 from presence_server.keys import APPS, DATABASE
+from presence_server.live.feed import Feeds
+from presence_server.presence.members import Who
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
+from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
 from presence_server.visits import Asked, find
 from testing.app_client import AppClient
@@ -246,6 +251,18 @@ async def test_a_clock_that_was_ahead_leaves_no_visit_to_come(
     left, _ = await until(lambda alice, bob: alice.left is not None)
     assert left.came == of_now.came and left.left is not None
     assert now() - 5 < left.left <= now()
+
+
+def test_a_name_that_is_somebody_elses_within_a_second_is_followed() -> None:
+    now = Moment(0.0, 1000)
+    node = Node("", grace=8.0, lease=10.0, now=now)
+    node.open(OWN, Who("laptop", "alice", 1), 1, now, "online")
+    feed = Feeds(node.rooms).open(0)
+    feed.look_at_all()
+    assert [news.changed for news in feed.take()] == [None]
+    node.open(OWN, Who("phone", "alice", 2), 2, now, "online")
+    feed.changed(OWN)
+    assert [list(news.changed or ()) for news in feed.take()] == [["alice"]]
 
 
 def test_times_that_cannot_be(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:

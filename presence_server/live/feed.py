@@ -1,7 +1,7 @@
 """Telling whoever has no line: as an observer, what changed since the version that it has."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from presence_server.presence.rooms import Rooms
@@ -14,7 +14,7 @@ class News(NamedTuple):
 
     room: str
     roster: Roster
-    changed: list[tuple[str, Person]] | None
+    changed: Mapping[str, Person] | None
 
 
 class Feed:
@@ -59,7 +59,9 @@ class Feed:
                 yield News(key, Roster(), None)
                 continue
             version = self._versions.get(key)
-            changed = None if version is None else room.roster.changes_since(version)
+            # Also those of whom an observer would be told nothing new: the name may be somebody
+            # else's by now.
+            changed = None if version is None else room.roster.changed_since(version)
             self._versions[key] = room.roster.version
             yield News(key, room.roster, changed)
 

@@ -85,6 +85,13 @@ class Entries:
         single = self._single.get(user)
         return None if single is None else single[0]
 
+    def account(self, user: str) -> int:
+        """The newest account under a name; 0: none."""
+        single = self._single.get(user)
+        if single is not None:
+            return single[0].account
+        return max((entry.account for entry in self.of(user).values()), default=0)
+
     def holds(self, source: Source, entry: Entry) -> bool:
         """Whether just this is said by the source."""
         single = self._single.get(entry.user)

@@ -93,19 +93,25 @@ class People:
         """Whether it is known what changed after `version`: neither too old nor yet to come."""
         return max(self._began, self._past.forgotten) <= version <= self._versions.newest
 
+    def changed_since(self, version: int) -> dict[str, Person] | None:
+        """The newest state of each user who changed after `version`; None if that is not known."""
+        if not self.remembers(version):
+            return None
+        gone = self._past.gone
+        return dict((*_changed_after(self._here, version), *_changed_after(gone, version)))
+
     def changes_since(
         self, version: int, *, elsewhere: bool = False
     ) -> list[tuple[str, Person]] | None:
-        """The newest state of each user who changed after `version`; None if that is not known.
+        """What to tell an observer of those who changed after `version`; None if not known.
 
         Who is told nothing new by it is left out: somebody who turned away and back in a second.
         Somebody who was told `elsewhere` what was so until then may have been told what never was
         so here: for them those are added who may have been shown otherwise.
         """
-        if not self.remembers(version):
+        changed = self.changed_since(version)
+        if changed is None:
             return None
-        gone = self._past.gone
-        changed = dict((*_changed_after(self._here, version), *_changed_after(gone, version)))
         if elsewhere:
             disputed = self._past.disputed_since(version) - changed.keys()
             return [*changed.items(), *self._states(disputed)]

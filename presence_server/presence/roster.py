@@ -63,6 +63,10 @@ class Roster(People):
     def entries(self, user: str) -> Mapping[Source, Entry]:
         return self._entries.of(user)
 
+    def account(self, user: str) -> int:
+        """The account of an own user who is here; 0 of all others."""
+        return self._entries.account(user)
+
     # What nodes say
 
     def holds(self, source: Source, entry: Entry) -> bool:
@@ -75,6 +79,10 @@ class Roster(People):
             # A node that has not heard of the deletion yet still speaks of the old account.
             self.dispute(entry.user)
             return
+        former = self.account(entry.user)
+        if 0 < former < entry.account:
+            # A name is somebody else's only after its account was deleted.
+            self.delete(entry.user, former, entry.since)
         before = self._entries.put(source, entry)
         self._compare(entry.user, before)
         self.settle(entry.user, entry.since)
@@ -88,11 +96,12 @@ class Roster(People):
 
     def delete(self, user: str, account: int, since: int) -> None:
         """Take a deleted account out, whatever nodes that have not heard of it yet still say."""
+        known = self._past.has_deleted(user, account)
         self._own_past().delete(user, account)
         entries = self._entries.of(user)
         newer = {source: entry for source, entry in entries.items() if entry.account > account}
-        if newer and len(newer) == len(entries):
-            # Only now is it known here that there was another before.
+        if known or (newer and len(newer) == len(entries)):
+            # Only now is it known here that there was another before, or it was known already.
             return
         self._entries.replace(user, newer)
         if self._left is not None:

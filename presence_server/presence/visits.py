@@ -52,6 +52,10 @@ class Visits:
     def see(self, room: str, user: str, account: int, here: bool, since: int) -> None:
         """A user of a room is here or not, since a second."""
         going_on = self._going_on.get((room, user))
+        if here and going_on is not None and going_on.account < account:
+            # Whoever had the name before was deleted, and all that was kept of them.
+            self._news.pop(going_on.key, None)
+            going_on = None
         if here and going_on is None:
             self._begin(Visit(room, user, account, since))
         elif going_on is not None and not here:

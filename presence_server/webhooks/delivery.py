@@ -207,7 +207,7 @@ class Delivery:
             here = {user: person.since for user, person in news.roster.here.items()}
             self._told.see_all(room, here, _left(news.roster), now)
         else:
-            for user, person in news.changed:
+            for user, person in news.changed.items():
                 self._told.see(room, user, user in news.roster.here, person.since, now)
 
     async def _write(self, saying: Sequence[Change] = ()) -> None:

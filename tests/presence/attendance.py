@@ -108,16 +108,13 @@ class Attendant:
                 continue
             roster, version = room.roster, self._versions.get(key)
             self._versions[key] = roster.version
-            changed = None if version is None else roster.changes_since(version)
-            accounts = {
-                user: max((e.account for e in roster.entries(user).values()), default=0)
-                for user in (roster.here if changed is None else dict(changed))
-            }
+            changed = None if version is None else roster.changed_since(version)
             if changed is None:
-                here = {user: (accounts[user], p.since) for user, p in roster.here.items()}
+                here = {user: (roster.account(user), p.since) for user, p in roster.here.items()}
                 self._following.see_all(key, here, roster.left_since(0), now.unix)
-            for user, p in changed or ():
-                self._following.see(key, user, accounts[user], user in roster.here, p.since)
+            for user, p in (changed or {}).items():
+                account = roster.account(user)
+                self._following.see(key, user, account, user in roster.here, p.since)
 
     def keep_up(self, clock: float, now: Moment, accounts: Mapping[str, int]) -> None:
         """Every half second, if the database works: take the turn, and write if it is ours."""

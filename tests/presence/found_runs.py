@@ -336,4 +336,19 @@ FOUND = {
         _DROP,
         clocks=(600.0, 0.0, 0.3),
     ),
+    "a name is somebody else's before its end is known": _run(
+        _connect(0, "alice", "online"),
+        _wait(12),
+        _at("delete", 1, user="alice"),
+        _connect(0, "alice", "online", phone=True),
+    ),
+    "a name is somebody else's before anybody looked": _run(
+        _enter(0, "dave", "7/b", 900),
+        _move(2, 0.5),
+        _connect(0, "alice", "online"),
+        ("move", {"pick": 18, "slot": 1, "seconds": 0.5}),
+        _at("delete", 2, user="alice"),
+        _connect(0, "alice", "online", phone=True),
+        clocks=(600.0, 0.0, 0.3),
+    ),
 }

@@ -432,3 +432,27 @@ def test_a_deletion_read_late_leaves_the_new_account_here() -> None:
     table.place(B, "alice", "away", 102, account=2)
     table.roster.delete("alice", 1, 100)
     assert table.status("alice") == "away"
+
+
+def test_a_name_that_is_somebody_elses_was_given_up_before() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 90, account=2)
+    version = table.roster.version
+    table.place(B, "alice", "online", 102, account=3)
+    assert table.told(version) == {"alice": ("online", 102)} and table.roster.account("alice") == 3
+    assert table.roster.here["alice"].here == 102
+    # Of the former only a node speaks that has not heard of it yet.
+    table.place(A, "alice", "away", 103, account=2, session="phone")
+    table.remove(B, "alice", 104)
+    table.roster.delete("alice", 2, 105)
+    assert table.told(version) == {"alice": ("offline", 104)} and table.roster.account("alice") == 0
+
+
+def test_a_name_that_is_somebody_elses_within_a_second_is_no_news_and_yet_a_change() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100, account=1)
+    version = table.roster.version
+    table.place(B, "alice", "online", 100, account=2)
+    assert table.told(version) == {}
+    assert list(table.roster.changed_since(version) or ()) == ["alice"]
+    assert table.roster.changed_since(table.roster.version + 1) is None

@@ -28,6 +28,20 @@ def test_a_visit_is_written_when_it_begins_and_when_it_ends() -> None:
     assert visits.take() == []
 
 
+def test_a_name_that_somebody_else_has_by_now_begins_another_visit() -> None:
+    visits = following("alice")
+    visits.take()
+    visits.see("", "alice", 3, True, 100)
+    visits.see("", "alice", 4, True, 101)
+    visits.see("", "alice", 3, True, 102)
+    # What was kept of the former is deleted: to end it would end that of the latter.
+    assert visits.take() == [Visit("", "alice", 4, 101)]
+    visits.see("", "alice", 0, False, 103)
+    assert visits.take() == [Visit("", "alice", 4, 101, 103)]
+    visits.see_all(ROOM, {"alice": (8, 104)}, {}, 105)
+    assert visits.take() == [Visit(ROOM, "alice", 8, 104)]
+
+
 def test_one_that_ends_before_it_was_written_is_written_once_and_never_backwards() -> None:
     visits = following("alice", "bob")
     visits.see(ROOM, "alice", 0, False, 90)

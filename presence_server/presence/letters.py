@@ -78,10 +78,11 @@ class Ask(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One of the parts of all of the node's sessions as of `sequence`.
+    """One of the parts of all of the node's sessions as of `sequence`, in their order.
 
-    The parts of one answer share its number. `unix` is the sender's clock. In `heard` it has the
-    newest marks of other nodes, by which these tell an answer from one that was long on its way.
+    The parts of one answer share its number, and batches may come between them; the last says how
+    many `parts` there are, the others 0. `unix` is the sender's clock. In `heard` it has the newest
+    marks of other nodes, by which these tell an answer from one that was long on its way.
     """
 
     node: str

@@ -468,6 +468,6 @@ class Node:
         changed = set() if self.hearing.is_reading else self.versions.take_changed()
         if changed:
             commands.append(Tell(frozenset(changed)))
-        if self._speech.has_unsaid:
+        if self._speech.goes_on:
             commands.append(TickSoon())
         return commands

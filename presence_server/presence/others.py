@@ -18,7 +18,7 @@ from presence_server.presence.letters import (
     States,
 )
 from presence_server.presence.moment import Moment
-from presence_server.presence.peer import Life, Peer
+from presence_server.presence.peer import Answer, Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.pending import Departure, NO_MARK, Why
 from presence_server.presence.records import OWN
@@ -122,21 +122,33 @@ class Others:
                 peer.hear_beat(letter, sent_at)
                 peer.note_version(letter.mark, self._hearing.said_version, now)
             case Batch() if peer.hear_batch(letter):
-                late = peer.lateness(letter.unix, now)
-                self._take_in(letter.node, peer, letter.people.states, letter.mark, late, now)
+                states, late = letter.people.states, peer.lateness(letter.unix, now)
+                if peer.answer is not None:
+                    peer.answer.overtake(states)
+                self._take_in(letter.node, peer, states, letter.mark, late, now)
                 return letter.people.choices
             case Part():
-                is_first = peer.life is Life.NEW
-                people = peer.hear_part(letter, self._me)
-                if people is not None:
-                    if not is_first:
-                        self._peers.forget_versions()
-                    late = peer.lateness(letter.unix, now)
-                    self.replace(letter.node, peer, people.states, late, now)
-                    return people.choices
+                answer = peer.hear_part(letter, self._me)
+                if answer is not None:
+                    self._hear_part(answer, letter, peer, now)
+                    return letter.people.choices
             case Goodbye():
                 self.leave(letter.node, peer, now)
         return {}
+
+    def _hear_part(self, answer: Answer, part: Part, peer: Peer, now: Moment) -> None:
+        if answer.parts == 1:
+            shown = self._rooms.view(part.node)
+            answer.unnamed = {(source.room, source.tag) for source, _ in shown}
+        if answer.replaces:
+            self._peers.forget_versions()
+        states, late = answer.name(part.people.states), peer.lateness(part.unix, now)
+        if answer.is_whole:
+            for room, tag in answer.unnamed:
+                source = Source(part.node, room, tag)
+                if self._shows(source):
+                    self._miss(source, self._entry(source), now)
+        self._take_in(part.node, peer, states, 0, late, now)
 
     def _take_in(
         self, node: str, peer: Peer, states: States, mark: int, late: int, now: Moment
@@ -153,7 +165,8 @@ class Others:
     def replace(
         self, node: str, peer: Peer, states: States, late: int, now: Moment
     ) -> None:
-        """These are all of a node's people."""
+        """These are all of a node's people, as it has written down."""
+        peer.answer = None
         for source, entry in self._rooms.view(node):
             if source.tag not in states.get(source.room, {}):
                 self._miss(source, entry, now)
@@ -168,6 +181,7 @@ class Others:
         now: Moment,
     ) -> None:
         """So some of a node's people are now; others, by room and session, are gone."""
+        peer.answer = None
         for room, session in gone:
             source = Source(node, room, tag_of(room, session))
             if self._shows(source):

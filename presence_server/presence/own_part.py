@@ -89,11 +89,11 @@ class OwnPart:
         unsaid, self._unsaid = self._unsaid, {}
         for tag, since in unsaid.items():
             entry = self._said.get(tag)
-            yield tag, since if entry is None else _said(entry, now)
+            yield tag, since if entry is None else said_of(entry, now)
 
-    def all_said(self, now: Moment) -> Sayings:
-        for tag, entry in self._said.items():
-            yield tag, _said(entry, now)
+    def all_said(self) -> Iterator[tuple[str, Entry]]:
+        """By tag, what is said of every session."""
+        yield from self._said.items()
 
 
 def _entry(member: Member, status: Status, since: int) -> Entry:
@@ -111,7 +111,8 @@ def _entry(member: Member, status: Status, since: int) -> Entry:
     )
 
 
-def _said(entry: Entry, now: Moment) -> Said:
+def said_of(entry: Entry, now: Moment) -> Said:
+    """An entry in the words of letters, which know no clock of ours."""
     resting = None if entry.left is None else now.elapsed - entry.left
     return Said(
         entry.user,

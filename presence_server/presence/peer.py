@@ -3,10 +3,10 @@
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
-from presence_server.presence.letters import Batch, Beat, Part, People
+from presence_server.presence.letters import Batch, Beat, Part, States
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import Changes, Stay
 from presence_server.presence.timing import CLOCK_SET
@@ -34,6 +34,42 @@ class Noted:
     whole: bool
 
 
+@dataclass
+class Answer:
+    """What has come so far of all that a node knows. Each part is taken in when it comes, and so
+    are the batches between them; sessions stand with their rooms."""
+
+    number: int
+    # Whether something was known of the node before.
+    replaces: bool
+    parts: int = 0
+    is_whole: bool = False
+    # Who was shown before it and is not named yet: they are gone if they are in no part.
+    unnamed: set[tuple[str, str]] = field(default_factory=set)
+    # Of whom a batch said since what is newer than any part.
+    newer: set[tuple[str, str]] = field(default_factory=set)
+
+    def name(self, states: States) -> States:
+        """What of a part's states is not said more newly already."""
+        self._strike(states)
+        if not self.newer:
+            return states
+        return {
+            room: {tag: said for tag, said in some.items() if (room, tag) not in self.newer}
+            for room, some in states.items()
+        }
+
+    def overtake(self, states: States) -> None:
+        """A batch has come between its parts."""
+        self._strike(states)
+        self.newer |= {(room, tag) for room, some in states.items() for tag in some}
+
+    def _strike(self, states: States) -> None:
+        if self.unnamed:
+            for room, some in states.items():
+                self.unnamed.difference_update((room, tag) for tag in some)
+
+
 _LIVING = (Life.NEW, Life.CURRENT, Life.BEHIND, Life.NOTED)
 
 
@@ -53,8 +89,7 @@ class Peer:
         # When it was asked for all that it knows, and by which mark an answer is known.
         self.asked: float | None = None
         self.asked_mark = 0
-        self.collecting: tuple[int, int] | None = None
-        self.parts: dict[int, People] = {}
+        self.answer: Answer | None = None
         # What it knew by then has been heard; has been read; and has been read and taken in.
         self.confirmed_at = -math.inf
         self.written_at = -math.inf
@@ -133,30 +168,36 @@ class Peer:
             return False
         # A batch holds newest states, so it is right by itself even when one before it is missing.
         if batch.sequence != self.sequence + 1:
-            self.life = Life.BEHIND
+            self.life, self.answer = Life.BEHIND, None
         self.sequence = batch.sequence
         return True
 
-    def hear_part(self, part: Part, me: str) -> People | None:
-        """All that the node has, when the last of the parts is there."""
-        if part.sequence < self.sequence or part.heard.get(me, 0) < self.asked_mark:
+    def hear_part(self, part: Part, me: str) -> "Answer | None":
+        """The answer of which it is the next part; None if it is of none that is heard."""
+        if part.heard.get(me, 0) < self.asked_mark:
             return None
-        if self.collecting != (part.number, part.parts):
-            self.collecting, self.parts = (part.number, part.parts), {}
-        self.parts[part.part] = part.people
-        if len(self.parts) < part.parts:
+        if part.part == 0 and part.sequence >= self.sequence:
+            self.answer = Answer(part.number, replaces=self.life is not Life.NEW)
+            self.fall_behind(part.sequence)
+        answer = self.answer
+        if answer is None or (part.number, part.part) != (answer.number, answer.parts):
+            self.answer = None
             return None
-        whole = People({}, {})
-        for people in self.parts.values():
-            for room, states in people.states.items():
-                whole.states.setdefault(room, {}).update(states)
-            for app, choices in people.choices.items():
-                whole.choices.setdefault(app, {}).update(choices)
-        self.collecting, self.parts = None, {}
-        self.sequence = part.sequence
-        self.life, self.unconfirmed = Life.CURRENT, False
-        self.asked, self.asked_mark = None, 0
-        return whole
+        answer.parts += 1
+        answer.is_whole = answer.parts == part.parts
+        if answer.is_whole:
+            self.answer, self.life, self.unconfirmed = None, Life.CURRENT, False
+            self.asked, self.asked_mark = None, 0
+        elif self.asked is not None:
+            # The rest of it is on its way.
+            self.asked = self.heard
+        return answer
+
+    def fall_behind(self, sequence: int) -> None:
+        """Its batches up to a number are not known, unless they are already."""
+        if self.life is not Life.CURRENT or sequence != self.sequence:
+            self.life = Life.BEHIND
+        self.sequence = sequence
 
     def count(self, counter: int, read_at: float, *, with_stays: bool) -> bool:
         """Its counter was read, no sooner than `read_at`; True if it has written since the last."""

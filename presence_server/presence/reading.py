@@ -63,7 +63,7 @@ def _read_whole(value: Any) -> int:
 
 
 def _read_parts(value: Any) -> int:
-    if not 0 < _read_whole(value) <= _MOST_PARTS:
+    if _read_whole(value) > _MOST_PARTS:
         raise MessageError("not a number of parts")
     return int(value)
 

@@ -232,7 +232,7 @@ class Room:
         for tag, said in () if self._part is None else self._part.take_unsaid(now):
             yield self.key, tag, said
 
-    def all_said(self, now: Moment) -> Iterator[tuple[str, str, Said | int]]:
+    def all_said(self) -> Iterator[tuple[str, str, Entry]]:
         """By room and tag, all that this node says."""
-        for tag, said in () if self._part is None else self._part.all_said(now):
-            yield self.key, tag, said
+        for tag, entry in () if self._part is None else self._part.all_said():
+            yield self.key, tag, entry

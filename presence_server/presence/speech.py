@@ -42,6 +42,11 @@ class Speech:
     def has_unsaid(self) -> bool:
         return self._rooms.has_unsaid or self._outbox.has_unsaid
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is more to say, and soon."""
+        return self.has_unsaid or self._outbox.is_answering
+
     def say_what_is_due(self, now: Moment) -> None:
         hearing = self._hearing
         if hearing.is_waking and hearing.paused_for >= self._timing.lease:
@@ -66,12 +71,16 @@ class Speech:
 
     def say_goodbye(self, now: Moment) -> None:
         self._say_changes(now)
+        while self._outbox.is_answering:
+            self._outbox.go_on(now)
         self._outbox.say(Goodbye(self._me))
 
     def _answer(self, now: Moment) -> None:
-        if self._outbox.is_asked:
-            states = (said for room in self._rooms for said in room.all_said(now))
-            self._outbox.answer(states, self._choices.all(), now.unix, self._peers.marks)
+        outbox = self._outbox
+        if outbox.is_asked and not outbox.is_answering:
+            states = (said for room in self._rooms for said in room.all_said())
+            outbox.answer(states, self._choices.all(), self._peers.marks)
+        outbox.go_on(now)
 
     def _ask(self, now: Moment) -> None:
         asked = list(self._peers.take_asks(now))

@@ -27,8 +27,10 @@ BATCH_TIMEOUT = 2 * TIMEOUT
 # A subscription that is quiet is asked for a sign of life this often, and may miss this many.
 PING_INTERVAL = 1.0
 MISSED_PINGS = 2
-# After this many messages others get a turn: those in the buffer are read without waiting.
+# After so much others get a turn: what is in the buffer is read without waiting. A letter with many
+# people alone takes some milliseconds.
 BREATH_MESSAGES = 64
+BREATH_CHARACTERS = 24 * 1024
 # A subscription that ends sooner is followed by a longer pause: each one makes all nodes resync.
 LASTING = 5.0
 
@@ -51,6 +53,7 @@ class RedisRelay:
         self._listening: AbstractConnection | None = None
         self._subscribed = False
         self._missed_pings = 0
+        self._unbreathed = 0.0
         self._dropped_because: str | None = None
         self._publish_anew = False
         self._on_its_way = 0
@@ -199,15 +202,13 @@ class RedisRelay:
         # and subscribes again behind our back, which loses messages without a word.
         with self._server.contact():
             await connection.send_command("SUBSCRIBE", self._everyone, self._own)
-        read = 0
         while True:
             reply = await self._read(connection)
             self._missed_pings = 0
             if reply[0] == b"message":
-                read += 1
-                self._let_in(reply[1], reply[2], deliver)
-                if read % BREATH_MESSAGES == 0:
-                    await asyncio.sleep(0)
+                for text in self._let_in(reply[1], reply[2]):
+                    deliver(text)
+                    await self._breathe(len(text))
             elif reply[0] == b"subscribe" and reply[2] == 2:
                 self._subscribed = True
                 self._subscriptions += 1
@@ -215,14 +216,19 @@ class RedisRelay:
                 self._door.subscribed()
                 subscribed()
 
-    def _let_in(self, channel: bytes, sealed: bytes, deliver: Callable[[str], None]) -> None:
+    def _let_in(self, channel: bytes, sealed: bytes) -> list[str]:
         texts = self._door.read(sealed, channel, monotonic())
         if texts is None:
             self._refuse()
-            return
+            return []
         self.received += len(texts)
-        for text in texts:
-            deliver(text)
+        return texts
+
+    async def _breathe(self, characters: int) -> None:
+        self._unbreathed += 1 / BREATH_MESSAGES + characters / BREATH_CHARACTERS
+        if self._unbreathed >= 1:
+            self._unbreathed = 0.0
+            await asyncio.sleep(0)
 
     def _refuse(self) -> None:
         self.forged += 1

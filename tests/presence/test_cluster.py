@@ -3,7 +3,7 @@
 from presence_server.presence.timing import BEAT, DEAF
 from presence_server.presence.commands import Resubscribe, Send
 from presence_server.presence.hearing import Contact
-from presence_server.presence.letters import Batch, Beat, Goodbye, Part, People, Said
+from presence_server.presence.letters import Batch, Beat, Goodbye, Letter, Part, People, Said
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import Notes, Stay
@@ -612,19 +612,42 @@ def test_the_parts_of_two_answers_are_not_mixed() -> None:
         Part(peer, 5, 2, 1, 2, EPOCH, NOBODY),
     ):
         node.receive(encode_letter(part), Moment(0, EPOCH))
-    assert not node.rooms.own.roster.here
-    node.receive(encode_letter(Part(peer, 6, 4, 0, 2, EPOCH, bob)), Moment(0, EPOCH))
+    assert set(node.rooms.own.roster.here) == {"alice"} and not node.settled
+    node.receive(encode_letter(Part(peer, 6, 4, 0, 0, EPOCH, bob)), Moment(0, EPOCH))
     node.receive(encode_letter(Part(peer, 6, 4, 1, 2, EPOCH, NOBODY)), Moment(0, EPOCH))
-    assert set(node.rooms.own.roster.here) == {"bob"}
+    assert set(node.rooms.own.roster.here) == {"bob"} and node.settled
 
 
-def test_a_batch_between_two_parts_makes_the_answer_useless() -> None:
+def test_between_two_parts_a_node_goes_on_saying_what_changes() -> None:
+    """What a part says of somebody of whom a batch has spoken since is old."""
     node, peer = one_node()
-    node.receive(encode_letter(Part(peer, 5, 2, 0, 2, EPOCH, NOBODY)), Moment(0, EPOCH))
-    node.receive(encode_letter(Batch(peer, 6, 0, EPOCH, ALICE)), Moment(0, EPOCH))
-    node.receive(encode_letter(Part(peer, 5, 2, 1, 2, EPOCH, NOBODY)), Moment(0, EPOCH))
-    assert "alice" in node.rooms.own.roster.here
-    assert not node.settled, "it is asked again"
+    here = {name: Said(name, 0, "online", EPOCH) for name in ("alice", "bob", "carol", "dave")}
+
+    def hear(*letters: Letter) -> dict[str, str]:
+        for letter in letters:
+            node.receive(encode_letter(letter), Moment(0, EPOCH))
+        return {name: person.status for name, person in node.rooms.own.roster.here.items()}
+
+    def part(number: int, sequence: int, place: int, parts: int, *names: str) -> Part:
+        people = People({"": {name: here[name] for name in names}}, {})
+        return Part(peer, sequence, number, place, parts, EPOCH, people)
+
+    def batch(sequence: int, **states: Said | int) -> Batch:
+        return Batch(peer, sequence, 0, EPOCH, People({"": dict(states)}, {}))
+
+    def is_known() -> bool:
+        return node.settled
+
+    hear(part(1, 3, 0, 1, "dave", "carol"), batch(5))
+    assert not is_known(), "a batch is missing: it is asked"
+    away = here["alice"]._replace(status="away")
+    shown = hear(part(2, 5, 0, 0, "bob"), batch(6, alice=away, bob=EPOCH, carol=EPOCH))
+    assert shown["alice"] == "away" and not is_known()
+    # Dave is in no part, and no batch has spoken of him.
+    assert hear(part(2, 5, 1, 2, "alice", "carol")) == {"alice": "away"} and is_known()
+    # Of two batches one is missing: nothing more of this answer is good.
+    hear(part(3, 6, 0, 0, "alice"), batch(8), part(3, 6, 1, 2, "dave"))
+    assert not is_known() and "dave" not in node.rooms.own.roster.here
 
 
 def test_nobody_goes_by_notes_that_are_not_taken_in_yet() -> None:

@@ -8,7 +8,7 @@ import pytest
 from presence_server.presence import peers as peers_module
 from presence_server.presence.letters import Batch, Beat, Part, People, Said
 from presence_server.presence.moment import Moment
-from presence_server.presence.peer import Life, Peer
+from presence_server.presence.peer import Answer, Life, Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.timing import CLOCK_SET, DEAF, PATIENCE
 
@@ -64,7 +64,8 @@ def test_a_node_is_known_once_it_has_told_all() -> None:
     assert not peer.hear_batch(batch(0)), "it may be older than what is to come"
     peer.hear_beat(beat(3), None)
     assert life(peer) is Life.NEW and peer.known_until == -math.inf
-    assert peer.hear_part(part(3), ME) == NOBODY
+    answer = peer.hear_part(part(3), ME)
+    assert answer is not None and answer.is_whole
     assert life(peer) is Life.CURRENT and peer.sequence == 3
     peer.hear_beat(beat(3, mark=2), 4.5)
     assert life(peer) is Life.CURRENT and peer.known_until == 4.5
@@ -104,31 +105,43 @@ def test_of_beats_the_newest_marks_and_every_question_count() -> None:
     assert peer.confirmed_at == 5.0
 
 
-def test_an_answer_of_several_parts_is_good_when_all_are_there() -> None:
-    peer = Peer(Life.NEW, at(0))
-    said = {user: Said(user, 1, "online", 1) for user in ("alice", "bob", "carol")}
-    pieces = [
-        People({"": {"a": said["alice"]}}, {0: {}}),
-        People({"": {"b": said["bob"]}, "7/doc": {}}, {}),
-        People({"7/doc": {"c": said["carol"]}}, {7: {}}),
-    ]
+def test_an_answer_has_all_when_its_last_part_is_there() -> None:
+    peer = Peer(Life.NEW, at(3))
 
-    def tell(number: int, place: int, parts: int = 3) -> People | None:
-        told = part(5, number, place, parts, people=pieces[place])
-        return peer.hear_part(told, ME)
+    def tell(number: int, place: int, parts: int = 0, sequence: int = 5) -> bool | None:
+        answer = peer.hear_part(part(sequence, number, place, parts), ME)
+        return None if answer is None else answer.is_whole
 
-    assert tell(1, 0) is None and tell(1, 1) is None
-    # Another answer has begun; what was collected is no part of it.
-    assert tell(2, 2) is None and tell(2, 2) is None and tell(2, 0) is None
-    assert life(peer) is Life.NEW
-    whole = tell(2, 1)
-    assert whole is not None and whole.choices == {0: {}, 7: {}}
-    assert whole.states == {
-        "": {"a": said["alice"], "b": said["bob"]},
-        "7/doc": {"c": said["carol"]},
+    peer.asked = 1.0
+    assert tell(1, 1) is None
+    assert tell(1, 0) is False and tell(1, 1) is False
+    # It lives, and is not asked again while its answer comes.
+    assert life(peer) is Life.BEHIND and asked(peer)[0] == 3.0 and peer.sequence == 5
+    # Another answer has begun; and of that one part is missing.
+    assert tell(2, 0) is False and tell(1, 2, 3) is None and tell(2, 1, 2) is None
+    assert tell(3, 0) is False and tell(3, 2, 3) is None
+    assert tell(4, 0, sequence=4) is None, "there are newer batches"
+    assert tell(4, 0) is False and tell(4, 1) is False and tell(4, 2, 3) is True
+    assert life(peer) is Life.CURRENT and asked(peer) == (None, 0, False)
+    # Once more, and nothing is new.
+    assert tell(5, 0) is False and life(peer) is Life.CURRENT
+    assert tell(6, 0, sequence=6) is False and life(peer) is Life.BEHIND
+
+
+def test_what_has_come_between_two_parts_is_newer_than_both() -> None:
+    said: dict[str, Said | int] = {
+        user: Said(user, 1, "online", 1) for user in ("alice", "bob", "carol")
     }
-    assert life(peer) is Life.CURRENT and peer.sequence == 5
-    assert tell(3, 0) is None and tell(3, 1, parts=2) is None
+    answer = Answer(1, replaces=True, unnamed={("", "alice"), ("", "bob"), ("7/doc", "bob")})
+    assert answer.name({"": {"alice": said["alice"]}}) == {"": {"alice": said["alice"]}}
+    answer.overtake({"7/doc": {"bob": 9}})
+    assert answer.unnamed == {("", "bob")}
+    parts = {"": {"bob": said["bob"]}, "7/doc": {"bob": said["bob"], "carol": said["carol"]}}
+    assert answer.name(parts) == {
+        "": {"bob": said["bob"]},
+        "7/doc": {"carol": said["carol"]},
+    }
+    assert not answer.unnamed
 
 
 def test_an_answer_from_before_the_question_or_the_newest_batch_is_none() -> None:

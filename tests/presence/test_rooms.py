@@ -8,6 +8,7 @@ from presence_server.presence.letters import Batch, Part, People, Said
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.own_part import said_of
 from presence_server.presence.records import OWN
 from presence_server.presence.room import app_of, is_claim, lobby_of, session_of, tag_of
 from presence_server.presence.writing import encode_letter
@@ -161,7 +162,7 @@ def test_nothing_is_said_twice() -> None:
     assert [(key, tag) for key, tag, _ in room.take_unsaid(hall.now)] == [("7/a", ":alice")]
     assert not hall.node.rooms.has_unsaid and not room.has_unsaid
     assert list(room.take_unsaid(hall.now)) == [] and hall.node.rooms.take_unsaid() == []
-    assert [(key, tag) for key, tag, _ in room.all_said(hall.now)] == [("7/a", ":alice")]
+    assert [(key, tag) for key, tag, _ in room.all_said()] == [("7/a", ":alice")]
 
 
 def test_a_batch_says_when_somebody_came_and_for_how_long_they_rest() -> None:
@@ -171,8 +172,8 @@ def test_a_batch_says_when_somebody_came_and_for_how_long_they_rest() -> None:
     hall.do(hall.node.set_status("7/a", "7:alice", 1, "away", hall.now))
     hall.do(hall.node.close("7/a", "7:alice", 1, hall.now))
     hall.second += 3
-    ((key, tag, said),) = hall.node.rooms.open("7/a").all_said(hall.now)
-    assert said == Said("alice", 0, "away", 1_002, 3.0, 1_002, 0, {}, 1_000)
+    ((key, tag, entry),) = hall.node.rooms.open("7/a").all_said()
+    assert said_of(entry, hall.now) == Said("alice", 0, "away", 1_002, 3.0, 1_002, 0, {}, 1_000)
 
 
 def test_of_a_batch_without_an_answer_nothing_is_believed() -> None:

@@ -446,9 +446,7 @@ class Node:
     def _see_graces(self, now: Moment) -> None:
         for source in self._departures.take_overdue(now):
             whose = self.own if source.node == self.name else self.others
-            departure = whose.overdue(source, now)
-            if departure is not None:
-                self._departures.add(source, departure)
+            self._departures.add(source, whose.overdue(source, now))
         self._let_go(now)
 
     def _let_go(self, now: Moment) -> None:

@@ -1,6 +1,5 @@
 """What other nodes say of their people: by letters, and by their silence."""
 
-import math
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -51,7 +50,7 @@ class Others:
         self._ended: dict[str, None] = {}
         # Sessions that have a line at another node, or a claim; and nodes that have told something.
         self._opened: dict[str, dict[Source, None]] = {}
-        self._told: set[str] = set()
+        self._told: dict[str, Peer] = {}
         # Claims of which their nodes may not know yet that they have ended: their order, and when.
         self._revoked: dict[Source, tuple[int, int]] = {}
         # Nodes that are gone, whose notes are to be forgotten.
@@ -65,21 +64,19 @@ class Others:
     def take_opened(self) -> list[tuple[Source, float]]:
         """The sessions of which a node has said that they have a line there that has told something
         since this was asked last; and until when all is known that it knew."""
-        told, self._told = self._told, set()
+        told, self._told = self._told, {}
         opened = []
-        for name in told:
-            peer = self._peers.get(name)
-            known_until = -math.inf if peer is None else peer.known_until
-            opened += [(source, known_until) for source in self._opened.pop(name, ())]
+        for name, peer in told.items():
+            opened += [(source, peer.known_until) for source in self._opened.pop(name, ())]
         return opened
 
     def note_opened(self, source: Source) -> None:
         """It is to be asked for again."""
         self._opened.setdefault(source.node, {})[source] = None
 
-    def note_told(self, node: str) -> None:
+    def note_told(self, node: str, peer: Peer) -> None:
         """It has told something, by whatever way."""
-        self._told.add(node)
+        self._told[node] = peer
 
     def give_way(self, source: Source, known_until: float) -> bool:
         """A session has a line at a node: what rests of it at nodes that are gone goes, and nobody
@@ -112,7 +109,7 @@ class Others:
         if not isinstance(letter, Goodbye):
             # That one may be another's, in the place of a node that is no more.
             peer.heard = now.elapsed
-        self.note_told(letter.node)
+        self.note_told(letter.node, peer)
         hears = self._hearing.contact is Contact.HEARS and not self._hearing.is_reading
         if hears and isinstance(letter, (Beat, Batch, Part)):
             peer.note_clock(letter.unix, now)
@@ -125,7 +122,7 @@ class Others:
                 states, late = letter.people.states, peer.lateness(letter.unix, now)
                 if peer.answer is not None:
                     peer.answer.overtake(states)
-                self._take_in(letter.node, peer, states, letter.mark, late, now)
+                self._take_in(letter.node, peer, states, late, now, letter.mark)
                 return letter.people.choices
             case Part():
                 answer = peer.hear_part(letter, self._me)
@@ -148,10 +145,16 @@ class Others:
                 source = Source(part.node, room, tag)
                 if self._shows(source):
                     self._miss(source, self._entry(source), now)
-        self._take_in(part.node, peer, states, 0, late, now)
+        self._take_in(part.node, peer, states, late, now)
 
     def _take_in(
-        self, node: str, peer: Peer, states: States, mark: int, late: int, now: Moment
+        self,
+        node: str,
+        peer: Peer,
+        states: States,
+        late: int,
+        now: Moment,
+        mark: float = NO_MARK,
     ) -> None:
         for room, some in states.items():
             for tag, said in some.items():
@@ -170,7 +173,7 @@ class Others:
         for source, entry in self._rooms.view(node):
             if source.tag not in states.get(source.room, {}):
                 self._miss(source, entry, now)
-        self._take_in(node, peer, states, 0, late, now)
+        self._take_in(node, peer, states, late, now)
 
     def amend(
         self,
@@ -186,11 +189,11 @@ class Others:
             source = Source(node, room, tag_of(room, session))
             if self._shows(source):
                 self._miss(source, self._entry(source), now)
-        self._take_in(node, peer, states, 0, 0, now)
+        self._take_in(node, peer, states, 0, now)
 
     def _miss(self, source: Source, entry: Entry, now: Moment) -> None:
         since = min(entry.left_second or now.unix, now.unix)
-        self._remove(source, Departure(Why.TOLD, now.elapsed, since, NO_MARK))
+        self._remove(source, Departure(Why.TOLD, now.elapsed, since))
 
     def _place(self, source: Source, peer: Peer, said: Said, late: int, now: Moment) -> None:
         if source.room == OWN and source.tag in self._ended:
@@ -223,7 +226,8 @@ class Others:
             min(said.came + peer.clock, since) if said.came else 0,
         )
         self._departures.cancel(source)
-        if entry.order > self._revoked.get(source, (math.inf, 0))[0]:
+        revoked = self._revoked.get(source)
+        if revoked is not None and entry.order > revoked[0]:
             del self._revoked[source]
         self._rooms.place(source, entry)
         if left is None or is_claim(source.tag):
@@ -297,14 +301,13 @@ class Others:
         if departure.why is Why.ENDED and self._shows(source):
             self._rooms.open(source.room).dispute(self._entry(source).user)
         self._revoked.pop(source, None)
+        # Its grace may have begun while it waited to go.
+        self._departures.forget(source)
         self._rooms.drop(source, departure.since)
 
-    def overdue(self, source: Source, now: Moment) -> Departure | None:
+    def overdue(self, source: Source, now: Moment) -> Departure:
         """The departure of somebody whose grace is over."""
-        entry = self._entry(source) if self._shows(source) else None
-        if entry is None or entry.left is None:
-            return None
-        return Departure(Why.GRACE, now.elapsed, min(entry.left_second, now.unix))
+        return Departure(Why.GRACE, now.elapsed, min(self._entry(source).left_second, now.unix))
 
     # What ends
 

@@ -80,10 +80,9 @@ class OwnSessions:
         member = room.members.get(tag)
         assert member is not None
         self._say(room, member.who, now.unix)
-        source = self._source(room, tag)
-        if not member.is_open and not self._departures.has_ended(source):
+        if not member.is_open:
             until = member.left.elapsed + self._timing.grace_in(key)
-            self._departures.rest(source, until)
+            self._departures.rest(self._source(room, tag), until)
 
     def claim(self, key: str, who: Who, status: Status, ttl: float | None, now: Moment) -> None:
         """For one grace, or for so many seconds."""
@@ -188,12 +187,10 @@ class OwnSessions:
         later = (entry.order, source.node) > (member.order, self._node)
         return is_claim(source.tag) and later
 
-    def overdue(self, source: Source, now: Moment) -> Departure | None:
+    def overdue(self, source: Source, now: Moment) -> Departure:
         """The departure of somebody whose grace is over."""
-        room = self._rooms.get(source.room)
-        member = None if room is None else room.members.get(source.tag)
-        if member is None or member.is_open:
-            return None
+        member = self._rooms.open(source.room).members.get(source.tag)
+        assert member is not None
         return Departure(Why.GRACE, now.elapsed, min(member.left.unix, now.unix))
 
     def let_go(self, source: Source, departure: Departure) -> None:
@@ -207,7 +204,6 @@ class OwnSessions:
     def release(self, room: Room, tag: str, since: int) -> Member:
         self._departures.forget(self._source(room, tag))
         member = room.members.release(tag)
-        member.left = member.left._replace(unix=since)
         self._say(room, member.who, since)
         return member
 

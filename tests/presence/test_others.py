@@ -11,7 +11,7 @@ from presence_server.presence.entries import Entry, Source
 from presence_server.presence.letters import Batch, Beat, Goodbye, Part, People, Said
 from presence_server.presence.members import Who
 from presence_server.presence.peer import Life, Peer
-from presence_server.presence.records import OWN, Notes, Stay
+from presence_server.presence.records import OWN, Changes, Notes, Stay
 from tests.presence.test_conclusions import EPOCH, GRACE, LEASE, ME, ONE, TWO, Scene, steady
 
 S = TypeVar("S", Said, Said | int)
@@ -76,12 +76,13 @@ def test_the_seconds_of_a_clock_that_is_behind_are_moved() -> None:
     talk = Talk()
     talk.pass_by(20)
     said = ALICE._replace(came=EPOCH - 10)
-    talk.all_of(ONE, behind=5, laptop=said, phone=said._replace(resting=2.0, left=EPOCH + 12))
+    phone = said._replace(resting=2.0, left=EPOCH + 12, came=0)
+    talk.all_of(ONE, behind=5, laptop=said, phone=phone)
     assert talk.entry() == Entry(
         "alice", 1, "online", EPOCH + 5, None, 0, 0, {}, came=EPOCH - 5
     )
-    phone = talk.entry("phone")
-    assert (phone.left, phone.left_second) == (18.0, EPOCH + 17)
+    there = talk.entry("phone")
+    assert (there.left, there.left_second, there.came) == (18.0, EPOCH + 17, 0)
     talk.batch(ONE, behind=5, laptop=EPOCH + 14, phone=EPOCH + 14)
     assert talk.left() == EPOCH + 19
 
@@ -108,6 +109,27 @@ def test_of_a_claim_the_second_of_its_end_stays_and_it_ends_when_its_backend_sai
     assert talk.entry("laptop", DOC)[4:6] == (9.0, EPOCH + 10)
     talk.all_of(ONE, DOC, behind=4, _alice=later)
     assert talk.entry(".alice", DOC).left == 7.0
+
+
+def test_so_it_is_with_what_is_read_of_one() -> None:
+    talk = Talk(ONE)
+    session = "0123456789" * 3
+    claim = Stay(DOC, "7.alice", "alice", 0, "online", EPOCH, resting=-4.0, until=EPOCH + 12)
+    line = Stay(OWN, session, "alice", 1, "online", EPOCH)
+    talk.fall_deaf()
+    for number in range(3):
+        talk.second += 0.5
+        talk.read_notes({ONE: [claim, line]} if number == 0 else {})
+    assert talk.entry(".alice", DOC).left == 5.5 and talk.entry(session[:20]).left is None
+    talk.second += 0.5
+    later = Changes([claim._replace(resting=-7.0)], {(OWN, session)})
+    talk.read_notes({}, {ONE: later})
+    assert talk.entry(".alice", DOC).left == 9.0
+    assert talk.is_here(), "she may have come to another"
+    for _ in range(2):
+        talk.second += 0.5
+        talk.read_notes()
+    assert not talk.is_here()
 
 
 def test_clocks_are_read_only_of_letters_that_are_surely_new() -> None:
@@ -143,6 +165,24 @@ def test_who_is_no_longer_among_all_of_a_node_has_left_it() -> None:
     assert talk.peer(ONE).had_lines
     talk.all_of(ONE)
     assert talk.left() == EPOCH + 9
+
+
+def test_of_one_node_its_own_word_is_enough() -> None:
+    talk = Talk(ONE)
+    talk.all_of(ONE, laptop=ALICE)
+    talk.pass_by(1)
+    talk.all_of(ONE)
+    assert not talk.is_here()
+
+
+def test_who_has_a_claim_or_is_about_to_come_was_there_as_with_a_line() -> None:
+    for said in (CLAIM, ALICE._replace(resting=-1e9, left=EPOCH)):
+        talk = Talk(ONE)
+        talk.all_of(ONE, DOC, _alice=said)
+        assert talk.peer(ONE).had_lines
+    talk = Talk(ONE)
+    talk.all_of(ONE, laptop=ALICE._replace(resting=-1e9, left=EPOCH))
+    assert talk.peer(ONE).had_lines
 
 
 def test_of_several_nodes_the_others_have_to_be_heard_first() -> None:
@@ -214,7 +254,56 @@ def test_one_that_had_nobody_stays_known_for_a_lease() -> None:
     talk.pass_by(int(LEASE) - 1, ONE)
     assert talk.node.peers.names == {ONE, TWO} and talk.node.others.take_dropped() == {TWO}
     talk.pass_by(1, ONE)
-    assert talk.node.peers.names == {ONE}
+    assert talk.node.peers.names == {ONE} and talk.node.others.take_dropped() == set()
+
+
+def test_nothing_is_asked_again_of_a_node_that_is_forgotten() -> None:
+    talk = Talk(ONE, TWO)
+    talk.all_of(ONE, laptop=ALICE)
+    talk.all_of(TWO, laptop=ALICE)
+    for other in (ONE, TWO):
+        talk.hear(Goodbye(other))
+    assert talk.node.others._opened
+    talk.pass_by(int(GRACE + LEASE) + 2)
+    assert not talk.node.peers.names and not talk.node.others._opened
+
+
+# Giving way
+
+
+def test_a_line_lets_go_what_rests_at_nodes_that_are_gone_once_it_was_surely_open() -> None:
+    late, early, resting, other = (f"{number:016x}" for number in (5, 6, 7, 8))
+    talk = Talk(late, early, resting, other, ONE)
+    for name in (late, early, other):
+        talk.all_of(name, laptop=ALICE)
+    talk.all_of(resting, laptop=ALICE._replace(resting=0.0, left=EPOCH))
+    talk.second = 1
+    talk.hear(Goodbye(early))
+    talk.second = 2
+    talk.hear(Goodbye(late))
+    talk.all_of(ONE, laptop=ALICE)
+    line, give_way = Source(ONE, OWN, "laptop"), talk.node.others.give_way
+    everybody = {late, early, resting, other, ONE}
+    for known_until, sure, there in (
+        (0.9, False, everybody),
+        (1.0, False, everybody - {early}),
+        (2.0, True, {resting, other, ONE}),
+    ):
+        assert give_way(line, known_until) is sure
+        assert {source.node for source in talk.node.rooms.own.roster.entries("alice")} == there
+    talk.pass_by(int(GRACE) + 1, resting, other, ONE)
+    assert talk.is_here()
+
+
+def test_nothing_gives_way_to_what_is_no_line() -> None:
+    talk = Talk(ONE, TWO)
+    resting = ALICE._replace(resting=1.0, left=EPOCH)
+    talk.all_of(TWO, laptop=ALICE)
+    talk.hear(Goodbye(TWO))
+    talk.all_of(ONE, laptop=resting)
+    for tag, room in (("laptop", OWN), ("phone", OWN), (":bob", DOC)):
+        assert talk.node.others.give_way(Source(ONE, room, tag), 9.0) is True
+    assert len(talk.node.rooms.own.roster.entries("alice")) == 2
 
 
 # Sessions that end
@@ -275,11 +364,23 @@ def test_a_claim_that_was_revoked_ends_with_its_node_unless_another_was_made(
     talk.do(talk.node.end_user(7, "alice", talk.now))
     talk.batch(ONE, DOC, _alice=CLAIM._replace(order=order))
     talk.hear(Goodbye(ONE))
-    talk.pass_by(3, TWO)
+    # That end waits only for a second for what others may know.
+    talk.pass_by(2)
     here = talk.node.rooms.open(DOC).roster.here
     assert "bob" in here and ("alice" in here) is stays
     talk.pass_by(int(GRACE), TWO)
     assert not here and not talk.node.others._revoked
+
+
+def test_a_claim_whose_node_ends_it_is_no_longer_revoked() -> None:
+    talk = Talk(ONE)
+    talk.all_of(ONE, DOC, _alice=CLAIM)
+    talk.do(talk.node.end_user(7, "alice", talk.now))
+    assert talk.node.others._revoked
+    talk.batch(ONE, DOC, _alice=EPOCH)
+    talk.pass_by(1, ONE)
+    assert "alice" not in talk.node.rooms.open(DOC).roster.here
+    assert not talk.node.others._revoked
 
 
 def test_lines_at_two_nodes_of_which_is_read_at_once_let_two_graces_go() -> None:

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from presence_server.presence.commands import Command, Send
+from presence_server.presence.commands import Command, Send, TickSoon
 from presence_server.presence.entries import Entry, Source
-from presence_server.presence.letters import Letter, Part, People, Said
+from presence_server.presence.letters import Batch, Beat, Letter, Part, People, Said
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
@@ -201,6 +201,133 @@ def test_what_brings_a_session_here_holds_longer() -> None:
     assert seat.record().here[0].until is None, "one of its lines has no end"
 
 
+def test_of_the_key_of_a_session_so_much_is_told_as_tells_it_from_others() -> None:
+    seat, key = Seat(), "0123456789" * 4
+    who, tag = Who(key, "alice", 1, until=1_010), key[:20]
+    seat.do(seat.node.arrive(OWN, who, seat.now))
+    entry = seat.entry(tag)
+    assert entry is not None and entry.is_arriving
+    seat.do(seat.node.claim(OWN, who, seat.now, status="busy"))
+    assert seat.entry(tag) == Entry("alice", 1, "busy", 1_000, 0.0, 1_000, came=1_000)
+    seat.do(seat.node.open(OWN, who, 1, seat.now))
+    seat.do(seat.node.set_status(OWN, key, 1, "away", seat.now))
+    seat.do(seat.node.describe(OWN, key, {"a": 1}, seat.now))
+    seat.do(seat.node.extend(OWN, key, 1_050))
+    assert seat.entry(tag) == Entry(
+        "alice", 1, "away", 1_000, order=1_000, about={"a": 1}, came=1_000
+    )
+    assert seat.record().here[0].until == 1_050
+    seat.wait(1)
+    seat.close(session=key)
+    entry = seat.entry(tag)
+    assert entry is not None and entry.left == 1.0
+    seat.do(seat.node.leave(OWN, key, seat.now))
+    assert seat.shown() == "offline" and seat.record().gone == {(OWN, key)}
+    seat.do(seat.node.adopt([Stay(OWN, key, "alice", 1, "away", 1_000)], seat.now))
+    assert list(seat.node.rooms.own.members) == [tag]
+
+
+# Arriving
+
+
+def test_whoever_arrives_is_as_others_say_and_stays_for_a_grace() -> None:
+    seat = Seat()
+    seat.hear(OWN, "laptop", Said("alice", 1, "away", 990))
+    seat.do(seat.node.arrive(OWN, Who("laptop", "alice", 1), seat.now))
+    entry = seat.entry()
+    assert entry is not None and (entry.status, entry.since) == ("away", 990)
+    assert seat.record().here[0].resting is None
+    seat.wait(GRACE - 0.5)
+    assert seat.node.is_here(OWN, "laptop")
+    # Their line has not been opened.
+    seat.do(seat.node.arrive(OWN, Who("laptop", "alice", 1), seat.now))
+    seat.wait(GRACE - 0.5)
+    assert seat.node.is_here(OWN, "laptop")
+    seat.hear(DOC, ":carol", Said("carol", 0, "online", 1_000))
+    seat.wait(0.5)
+    assert not seat.node.is_here(OWN, "laptop")
+
+
+def test_who_arrives_has_the_time_for_it_where_a_grace_is_short() -> None:
+    seat = Seat()
+    seat.node.timing.set_graces({7: 0.5})
+    seat.do(seat.node.arrive(DOC, Who(LINE, "alice"), seat.now))
+    seat.wait(1.5)
+    assert seat.shown(DOC) == "online"
+    seat.wait(0.5)
+    assert seat.shown(DOC) == "offline"
+
+
+def test_who_has_a_line_here_has_arrived_and_who_rests_goes_on_resting() -> None:
+    seat = Seat()
+    seat.open(status="away")
+    seat.open(session="phone", status="busy")
+    seat.close(session="phone")
+    before = seat.entry(), seat.entry("phone")
+    seat.wait(1)
+    for session in ("laptop", "phone"):
+        seat.do(seat.node.arrive(OWN, Who(session, "alice", 1), seat.now))
+    assert (seat.entry(), seat.entry("phone")) == before
+    seat.wait(GRACE + 1)
+    assert seat.node.is_here(OWN, "laptop") and not seat.node.is_here(OWN, "phone")
+
+
+# After a pause
+
+
+def test_a_line_from_before_a_pause_was_closed_as_long_ago_as_others_may_have_seen() -> None:
+    seat = Seat()
+    seat.open()
+    seat.wait(1)
+    pause = 13
+    seat.second += pause
+    seat.open(session="phone")
+    for session in ("laptop", "phone", "tablet"):
+        seat.close(session=session)
+    laptop, phone = seat.entry(), seat.entry("phone")
+    assert laptop is not None and phone is not None
+    held = 10.0 + GRACE - pause
+    assert (laptop.left, phone.left) == (14 - (GRACE - held), 14)
+
+
+# Giving way
+
+
+def gives_way(seat: Seat, known_until: float, source: Source) -> tuple[bool, bool]:
+    own = seat.node.own
+    return own.can_give_way(source, known_until), own.give_way(source, seat.now)
+
+
+def test_what_rests_gives_way_to_a_line_that_was_surely_open_since() -> None:
+    seat = Seat()
+    there = Source(OTHER, OWN, "laptop")
+    for source in (there, Source(OTHER, DOC, ":alice")):
+        assert gives_way(seat, -1.0, source) == (True, False), "nobody is here"
+    seat.open()
+    seat.wait(2)
+    assert gives_way(seat, -1.0, there) == (True, False), "there is a line here, too"
+    seat.close()
+    assert gives_way(seat, 1.9, there) == (False, False), "there is none elsewhere"
+    seat.hear(OWN, "laptop", Said("alice", 1, "online", 1_000, 1.0, 1_000))
+    assert gives_way(seat, 2.0, there) == (True, False), "that rests, too"
+    seat.hear(OWN, "laptop", Said("alice", 1, "online", 1_000))
+    assert seat.node.is_here(OWN, "laptop") and not seat.node.own.can_give_way(there, 1.9)
+    assert gives_way(seat, 2.0, there) == (True, True)
+    assert seat.entry() is None and seat.record().gone == {(OWN, "laptop")}
+    assert seat.shown() == "online"
+    seat.wait(GRACE + 1)
+    assert seat.shown() == "online" and not seat.record().last_seen
+
+
+def test_what_has_ended_gives_way_to_nobody() -> None:
+    seat = Seat()
+    seat.open()
+    seat.close()
+    seat.hear(OWN, "laptop", Said("alice", 1, "online", 1_000))
+    seat.do(seat.node.end("laptop", 1_000, seat.now))
+    assert gives_way(seat, 1.0, Source(OTHER, OWN, "laptop")) == (True, False)
+
+
 # Claims
 
 
@@ -313,6 +440,47 @@ def test_a_session_that_ends_is_gone_at_once_since_that_second() -> None:
     seat.do(seat.node.end("laptop", 1_004, seat.now))
     assert seat.node.rooms.own.roster.left("alice") == 1_004
     assert seat.record().last_seen == {"alice": 1_004}
+
+
+def test_what_ends_is_told_soon_if_it_is_here() -> None:
+    seat = Seat()
+    assert seat.node.end("phone", 1_000, seat.now) == []
+    seat.open()
+    seat.wait(1)
+    # Of another node it is not known yet what it knows.
+    seat.hear(DOC, ":bob", Said("bob", 0, "online", 1_000))
+    assert seat.node.end("laptop", 1_000, seat.now) == [TickSoon()]
+    assert seat.shown() == "online"
+
+
+def test_one_of_two_lines_that_closes_begins_no_grace() -> None:
+    seat = Seat()
+    seat.open()
+    seat.open(connection=2)
+    seat.close()
+    seat.wait(GRACE + 1)
+    assert seat.shown() == "online"
+
+
+def test_of_who_went_after_a_grace_it_is_said_that_all_had_confirmed_that() -> None:
+    for ends in (False, True):
+        seat = Seat()
+        seat.open()
+        seat.close()
+        seat.hear(DOC, ":bob", Said("bob", 0, "online", 1_000))
+        if ends:
+            seat.do(seat.node.end("laptop", 1_000, seat.now))
+        said: list[Letter] = []
+        for _ in range(18):
+            seat.second += 0.5
+            commands = seat.node.tick(seat.now)
+            said += seat.letters(commands)
+            seat.do(commands)
+            newest = max(one.mark for one in said if isinstance(one, Beat))
+            heard = Beat(OTHER, 0, 1, seat.now.unix, False, {ME: newest})
+            seat.do(seat.node.receive(encode_letter(heard), seat.now))
+        last = [one.mark for one in said if isinstance(one, Batch)][-1]
+        assert seat.shown() == "offline" and (last == 0) is ends
 
 
 def test_no_end_is_yet_to_come() -> None:

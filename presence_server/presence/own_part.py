@@ -37,8 +37,6 @@ class OwnPart:
         """
         member, said = self.members.get(tag), self._said.get(tag)
         if member is None:
-            if said is None:
-                return False, None
             del self._said[tag]
             self._unsaid[tag] = since
             return True, None
@@ -59,9 +57,7 @@ class OwnPart:
     def follow(self, user: str, person: Person) -> Iterator[tuple[str, Entry]]:
         """Name the same seconds of a user as is shown: by tag, what is said otherwise by it."""
         for tag, member in self.members.of_user(user).items():
-            said = self._said.get(tag)
-            if said is None:
-                continue
+            said = self._said[tag]
             since = max(said.since, person.since) if said.status == person.status else said.since
             if (since, person.here) != (said.since, said.came):
                 member.came = person.here

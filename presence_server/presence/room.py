@@ -147,8 +147,7 @@ class Room:
 
     def say(self, tag: str, user: str, since: int) -> bool:
         """Say how a session of this node is now, which changed at `since`; False if as before."""
-        if self._part is None:
-            return False
+        assert self._part is not None
         is_news, entry = self._part.say(tag, self.roster.here.get(user), since)
         if is_news:
             source = Source(self._node, self.key, tag)

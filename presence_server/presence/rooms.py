@@ -122,7 +122,6 @@ class Rooms:
     def _close(self, room: Room) -> None:
         del self._rooms[room.key]
         self._keys.remove(room.key)
-        self._closing.drop(room.key)
         lobby = lobby_of(room.key)
         if lobby is not None:
             self._rooms[lobby].observers -= 1

@@ -95,6 +95,28 @@ def test_what_fills_a_letter_leaves_no_empty_one_behind() -> None:
         assert len(list(cut(states, choices))) == 1
 
 
+def test_pieces_are_as_full_as_they_may_be_and_no_letter_is_too_long() -> None:
+    # Of these sizes a whole number fills three quarters of a letter.
+    room, names = "7/" + "r" * 126, [f"{number:03}" + "x" * 155 for number in range(300)]
+    bare = Choice(1, 2, "busy")
+    text = "y" * (384 - len(json.dumps([7, names[0], bare], separators=(",", ":"))))
+    gone = [(room + "r" * 32, name, 1_000) for name in names]
+    here = [(room, name, Said(name, 0, "online", 1_000)) for name in names]
+    chosen = [(7, name, bare._replace(text=text)) for name in names]
+    for pieces, number in (
+        (list(cut(gone, [])), 128), (list(cut(here, [])), 96), (list(cut([], chosen)), 128)
+    ):
+        counts = [
+            sum(map(len, piece.states.values())) + sum(map(len, piece.choices.values()))
+            for piece in pieces
+        ]
+        assert sum(counts) == 300 and set(counts[:-1]) == {number}
+        for piece in pieces:
+            letter = Batch(NODE, 1, 0, 1_000, piece)
+            assert len(encode_letter(letter)) <= LONGEST_LETTER
+            assert parse_letter(encode_letter(letter)) == letter
+
+
 def test_nothing_is_cut_into_nothing() -> None:
     assert not list(cut([], []))
 

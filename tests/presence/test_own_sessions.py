@@ -328,6 +328,24 @@ def test_what_has_ended_gives_way_to_nobody() -> None:
     assert gives_way(seat, 1.0, Source(OTHER, OWN, "laptop")) == (True, False)
 
 
+# Following
+
+
+def test_of_what_others_say_only_the_seconds_of_the_same_status_are_followed() -> None:
+    seat = Seat()
+    seat.open()
+    seat.open(session="phone", status="away")
+    seat.wait(3)
+    seat.hear(OWN, "tablet", Said("alice", 1, "online", 1_002, came=1_001))
+    laptop, phone = seat.entry(), seat.entry("phone")
+    assert laptop == Entry("alice", 1, "online", 1_002, came=1_001)
+    assert phone == Entry("alice", 1, "away", 1_000, came=1_001)
+    seat.do(seat.node.choose(0, "alice", "invisible", seat.now))
+    seat.do(seat.node.set_status(OWN, "laptop", 1, "away", seat.now))
+    said = seat.node.rooms.own.said("laptop")
+    assert said == Entry("alice", 1, "away", 1_003, came=1_001)
+
+
 # Claims
 
 

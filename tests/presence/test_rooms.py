@@ -97,19 +97,52 @@ def test_a_room_at_which_nobody_looks_any_more_goes_with_its_lobby() -> None:
     assert hall.names("7/") == [] and len(hall.node.rooms) == 1
 
 
+def test_a_lobby_stays_while_there_is_any_room_whose_people_it_shows() -> None:
+    hall = Hall()
+    rooms = [f"7/{number:02}" for number in range(20)]
+    for room in rooms:
+        hall.node.watch(room)
+    hall.wait(0.5)
+    for room in rooms[1:]:
+        hall.node.unwatch(room)
+    hall.node.rooms.open("8/a")
+    hall.wait(1)
+    assert hall.names() == ["7/00", "7/lobby"]
+    assert [room.key for room in hall.node.rooms.beginning("7/")] == ["7/00", "7/lobby"]
+
+
 def test_one_that_somebody_left_stays_for_a_minute() -> None:
     hall = Hall()
+
+    def names(second: float) -> list[str]:
+        for _ in range(2):
+            hall.node.rooms.close_idle(Moment(second, 1_000 + int(second)))
+        return hall.names("7/")
+
     hall.open("7/a")
     hall.leave("7/a")
-    hall.wait(59.5)
-    assert hall.names("7/") == ["7/a", "7/lobby"]
+    hall.wait(0.5)
+    assert names(60.4) == ["7/a", "7/lobby"]
     hall.open("7/a")
-    hall.wait(2)
+    hall.wait(0.5)
+    assert names(61) == ["7/a", "7/lobby"], "somebody has come back"
     hall.leave("7/a")
-    hall.wait(59)
-    assert hall.names("7/") == ["7/a", "7/lobby"]
-    hall.wait(2)
-    assert "7/a" not in hall.names()
+    hall.wait(0.5)
+    assert names(61.4) == ["7/a", "7/lobby"]
+    # As its lobby does after it.
+    assert names(61.5) == ["7/lobby"] == names(121.4)
+    assert names(121.5) == []
+
+
+def test_who_was_told_of_a_room_comes_back_with_a_cursor_of_its() -> None:
+    hall = Hall()
+    hall.open("7/a")
+    hall.wait(1)
+    room = hall.node.rooms.open("7/a")
+    cursor = room.cursor(room.roster.version, hall.now)
+    assert cursor.startswith(f"{ME}.1.") and room.cursor(0, hall.now) == f"{ME}.0"
+    assert room.resume(cursor, hall.now) == 1 and room.resume(f"{ME}.3", hall.now) is None
+    assert not room.is_of_elsewhere(cursor) and room.is_of_elsewhere(f"{OTHER}.1")
 
 
 def test_those_of_another_node_are_shown_in_their_room_and_in_its_lobby() -> None:
@@ -127,6 +160,22 @@ def test_those_of_another_node_are_shown_in_their_room_and_in_its_lobby() -> Non
     assert {room.key for room in rooms.of_user(7, "bob")} == {"7/a", "7/b", "7/lobby"}
     assert [room.key for room in rooms.of_user(7, "nobody")] == ["7/lobby"]
     assert rooms.of_user(8, "bob") == [] and rooms.of_user(0, "x") == [rooms.own]
+
+
+def test_what_is_followed_in_any_room_is_written_down() -> None:
+    hall = Hall()
+    for room in ("7/a", "7/b"):
+        hall.open(room)
+    hall.wait(1)
+    hall.node.take_record(hall.now)
+    later = {":alice": Said("alice", 0, "online", 1_001, came=1_001)}
+    people = People({"7/a": dict(later), "7/b": dict(later)}, {})
+    letter = Part(OTHER, 0, 1, 0, 1, hall.now.unix, people)
+    hall.do(hall.node.receive(encode_letter(letter), hall.now))
+    written = hall.node.take_record(hall.now).here
+    assert {(stay.room, stay.since, stay.came) for stay in written} == {
+        ("7/a", 1_001, 1_001), ("7/b", 1_001, 1_001)
+    }
 
 
 def test_what_a_node_knows_of_who_is_in_its_rooms() -> None:

@@ -378,6 +378,77 @@ def test_a_choice_holds_against_connections() -> None:
     assert table.told() == {"alice": ("away", 105)}
 
 
+def test_a_choice_says_since_when_only_if_lines_do_not() -> None:
+    table = Table()
+    table.choose("alice", Choice(1, 105_000, "away", since=105))
+    table.choose("bob", Choice(1, 105_000, "busy", since=105))
+    table.choose("carol", Choice(1, 105_000, None, "lunch", since=105))
+    table.place(A, "alice", "online", 100)
+    table.place(A, "bob", "busy", 100)
+    table.place(A, "carol", "away", 100)
+    table.place(A, "dora", "away", 100)
+    assert table.told() == {
+        "alice": ("away", 105), "bob": ("busy", 100), "carol": ("away", 100), "dora": ("away", 100)
+    }
+
+
+def test_who_becomes_visible_comes_then() -> None:
+    table = Table()
+    table.choose("alice", Choice(1, 105_000, "invisible", since=105))
+    table.place(A, "alice", "online", 100)
+    del table.choices["alice"]
+    table.roster.settle("alice", 110, 110)
+    assert table.roster.here["alice"].here == 110
+    table.place(A, "bob", "online", 100)
+    table.roster.settle("bob", 110, 110)
+    assert table.roster.here["bob"].here == 100
+
+
+def test_nobody_is_disputed_who_is_invisible() -> None:
+    table = Table()
+    table.choose("alice", Choice(1, 105_000, "invisible", since=105))
+    table.place(A, "alice", "online", 100)
+    version = table.roster.version
+    for dispute in (table.roster.refuse, lambda user, _: table.roster.dispute(user)):
+        dispute("alice", 110)
+        dispute("bob", 110)
+        assert table.told(version, elsewhere=True) == {"bob": ("offline", 110)}
+        assert table.told(version) == {} and table.roster.gone("alice") is None
+
+
+def test_who_is_refused_elsewhere_and_here_by_another_session_is_not_gone() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    version = table.roster.version
+    table.roster.refuse("alice", 110)
+    assert table.told(version, elsewhere=True) == {"alice": ("online", 100)}
+    assert table.roster.gone("alice") is None
+
+
+def test_what_was_said_of_a_session_that_goes_may_have_been_told_elsewhere() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.place(B, "alice", "away", 100)
+    for user in ("bob", "carol"):
+        table.place(A, user, "online", 100)
+        table.place(B, user, "online", 100)
+    version = table.roster.version
+    table.remove(B, "alice", 101)
+    table.remove(B, "bob", 101)
+    assert table.told(version) == {}
+    assert table.told(version, elsewhere=True) == {"alice": ("online", 100)}
+
+
+def test_it_is_known_whether_a_node_says_just_this() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    said = Entry("alice", 1, "online", 100)
+    there = Source(A, "", "alice at node a")
+    assert table.roster.holds(there, said)
+    assert not table.roster.holds(there, said._replace(since=101))
+    assert not table.roster.holds(Source(B, "", "alice at node a"), said)
+
+
 def test_a_choice_has_words_and_an_end() -> None:
     table = Table()
     table.place(A, "alice", "online", 100)
@@ -424,6 +495,30 @@ def test_a_new_account_of_a_deleted_name_is_here_whatever_the_clocks_say() -> No
     table.roster.delete("alice", 1, 700)
     table.place(B, "alice", "online", 100, account=2)
     assert table.status("alice") == "online"
+
+
+def test_nothing_of_an_account_that_was_deleted_is_left_to_the_next_of_its_name() -> None:
+    table = Table()
+    for node in (A, B):
+        table.place(node, "alice", "online", 90)
+    table.remove(A, "alice", 200)
+    table.roster.delete("bob", 1, 150)
+    table.roster.delete("alice", 1, 150)
+    deleted = table.roster.gone("alice")
+    assert deleted is not None and deleted.hides_since is False
+    table.place(A, "alice", "online", 155, account=2)
+    table.remove(A, "alice", 160)
+    assert table.told()["alice"] == ("offline", 160)
+
+
+def test_seconds_to_come_of_those_who_have_gone_from_one_node_give_way() -> None:
+    table = Table()
+    for node in (A, B):
+        table.place(node, "alice", "online", 50)
+    table.remove(A, "alice", 500)
+    table.roster.recede(100)
+    table.remove(B, "alice", 90)
+    assert table.told() == {"alice": ("offline", 100)}
 
 
 def test_a_deletion_read_late_leaves_the_new_account_here() -> None:

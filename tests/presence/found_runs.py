@@ -351,4 +351,10 @@ FOUND = {
         _connect(0, "alice", "online", phone=True),
         clocks=(600.0, 0.0, 0.3),
     ),
+    "a claim was revoked while its node could not read that": _run(
+        _put(2, "dave", "7/a", "online", 60),
+        _at("kick", 0, user="dave", room="7/a"),
+        _HOLD,
+        _wait(15),
+    ),
 }

@@ -136,7 +136,7 @@ class Judge:
         self.outwaited = LONG_AGO
         self._paused_since: dict[Host, float] = {}
         # When a host could last not read who has ended, and when somebody's line was last open
-        # at such a one: there it stays open, whoever has ended it.
+        # at such a one, or a claim held there: there it stays so, whoever has ended it.
         self.blind: dict[Host, float] = {}
         self.open_until: dict[str, float] = {}
         self.redis_troubled = LONG_AGO
@@ -279,6 +279,9 @@ class Judge:
             if self.is_blind(host):
                 for connection in host.connections.values():
                     self.open_until[connection.subject] = now
+                for name, placed in self.world.witness.revoked_placements.items():
+                    if placed.host is host:
+                        self.open_until[name] = min(now, placed.until)
             if (redis.serves and host.out and host.back) or host not in self.reachable:
                 self.reachable[host] = now
         self._note_ways(now)

@@ -933,6 +933,8 @@ class Witness:
         self.longest: dict[str, float] = {}
         # Those that were made at two nodes, of which one may not have heard of the other.
         self.contested: set[str] = set()
+        # Those that were revoked, as their hosts know only when they have read it.
+        self.revoked_placements: dict[str, Placement] = {}
         # Those that perhaps nobody knows of any more.
         self.lost_placements: set[str] = set()
         self.choices: dict[str, str | None] = {}
@@ -1129,9 +1131,11 @@ class Witness:
             room, _, user = name.rpartition(" ")
             if room != OWN and ending.revokes(room, user):
                 placement = self.placements.pop(name, None)
-                if placement is not None and not placement.host.alive:
-                    # Whoever reads of the end before they hear of the claim keeps it.
-                    self.lost_placements.add(name)
+                if placement is not None:
+                    self.revoked_placements[name] = placement
+                    if not placement.host.alive:
+                        # Whoever reads of the end before they hear of the claim keeps it.
+                        self.lost_placements.add(name)
                 self.left = {place: left for place, left in self.left.items() if left[0] != name}
                 self.sent_away(name, now)
 

@@ -298,7 +298,7 @@ class Others:
         self.begin_graces(node, now.elapsed, now)
 
     def let_go(self, source: Source, departure: Departure) -> None:
-        if departure.why is Why.ENDED and self._shows(source):
+        if departure.why is Why.ENDED:
             self._rooms.open(source.room).dispute(self._entry(source).user)
         self._revoked.pop(source, None)
         # Its grace may have begun while it waited to go.

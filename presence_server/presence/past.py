@@ -37,6 +37,7 @@ class Past:
         if len(self.gone) > self._remembered:
             oldest = next(iter(self.gone))
             self.forgotten = self.gone.pop(oldest).version
+            self._told.pop(oldest, None)
 
     def delete(self, user: str, account: int) -> None:
         self._deleted[user] = max(account, self._deleted.pop(user, 0))

@@ -189,17 +189,14 @@ class Room:
         self.put(source, entry)
         self.follow(entry.user)
 
-    def hide(self, source: Source, since: int) -> bool:
-        """Another node no longer has a session; False if it had none."""
-        view = self.views.get(source.node, {})
-        entry = view.pop(source.tag, None)
-        if entry is None:
-            return False
+    def hide(self, source: Source, since: int) -> None:
+        """Another node no longer has a session."""
+        view = self.views[source.node]
+        entry = view.pop(source.tag)
         if not view:
             self.views = {node: other for node, other in self.views.items() if other}
         self.drop(source, entry.user, since)
         self.follow(entry.user)
-        return True
 
     def put(self, source: Source, entry: Entry) -> None:
         """Show what a node says of a session, here and in the lobby."""

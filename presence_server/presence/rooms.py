@@ -145,9 +145,9 @@ class Rooms:
         self.touch(room)
 
     def drop(self, source: Source, since: int) -> None:
-        room = self._rooms.get(source.room)
-        if room is not None and room.hide(source, since):
-            self.touch(room)
+        room = self._rooms[source.room]
+        room.hide(source, since)
+        self.touch(room)
 
     def view(self, node: str) -> Iterator[tuple[Source, Entry]]:
         """All that is shown of another node's people."""

@@ -346,6 +346,17 @@ def test_of_what_others_say_only_the_seconds_of_the_same_status_are_followed() -
     assert said == Entry("alice", 1, "away", 1_003, came=1_001)
 
 
+def test_when_others_let_somebody_go_the_second_is_followed_in_which_that_was_seen() -> None:
+    seat = Seat()
+    seat.open(status="away")
+    seat.hear(OWN, "tablet", Said("alice", 1, "online", 1_000))
+    seat.wait(3)
+    assert seat.shown() == "online"
+    seat.hear(OWN, "phone", Said("bob", 1, "online", 1_000))
+    assert seat.shown() == "away"
+    assert seat.entry() == Entry("alice", 1, "away", 1_003, came=1_000)
+
+
 # Claims
 
 

@@ -8,6 +8,7 @@ import pytest
 from presence_server.presence import past
 from presence_server.presence.choices import Choice
 from presence_server.presence.entries import Entry, Source
+from presence_server.presence.people import Versions
 from presence_server.presence.profiles import Profile, Profiles
 from presence_server.presence.roster import Roster
 from presence_server.presence.states import Person, Status
@@ -106,6 +107,42 @@ def test_what_is_left_behind_is_what_was_chosen_and_a_name() -> None:
     table.profiles.put("bob", Profile("Bob", hides_last_seen=True))
     table.roster.refuse("bob", 106)
     assert table.about("bob") == {"name": "Bob"} and table.person("bob").hides_since
+
+
+def test_all_that_is_known_of_people_from_their_coming_on() -> None:
+    table, versions = Table(), Versions()
+    table.roster = Roster("7/doc", versions, table.choices.get, profile_of=table.profiles.of)
+
+    def states(*users: str) -> list[Person]:
+        assert versions.take_changed() <= {"7/doc"} and versions.newest == table.roster.version
+        return [table.person(user) for user in users]
+
+    table.profiles.put("carol", Profile("Carol", hides_last_seen=True))
+    table.place("alice", 100)
+    table.introduce("bob", 101, name="Bob", hides_last_seen=True)
+    assert versions.take_changed() == {"7/doc"}
+    table.roster.refuse("carol", 105)
+    table.remove("alice", 110)
+    table.roster.delete("dave", 1, 111)
+    assert states("alice", "bob", "carol", "dave") == [
+        Person("offline", 110, 3, 3),
+        Person("offline", 0, 2, 0, {"name": "Bob"}, 2, True),
+        Person("offline", 105, 2, 2, {"name": "Carol"}, 0, True),
+        Person("deleted", 111, 4, 4),
+    ]
+    table.introduce("alice", 112, name="A")
+    assert versions.take_changed() == {"7/doc"}
+    assert states("alice") == [Person("offline", 110, 5, 3, {"name": "A"}, 5)]
+    table.introduce("alice", 112, name="B")
+    table.introduce("alice", 112, name="A")
+    assert table.changed(5) == []
+    table.place("alice", 120, "away")
+    assert states("alice") == [Person("away", 120, 8, 8, {"name": "A"}, 8, here=120)]
+    table.place("alice", 115)
+    assert states("alice") == [Person("online", 120, 9, 8, {"name": "A"}, 8, here=120)]
+    table.place("alice", 125, "busy", text="in")
+    about = {"name": "A", "text": "in"}
+    assert states("alice") == [Person("busy", 125, 10, 8, about, 10, here=125)]
 
 
 def test_the_same_again_is_no_news() -> None:
@@ -223,6 +260,18 @@ def test_what_was_told_within_one_second_is_remembered_of_so_many_and_so_often(
         assert len(table.roster._past._told) == (2, 3, 3)[number]
     assert table.changed(table.roster.version - 2) == []
     assert list(table.roster._past._told) == ["user0", "user1", "user2"]
+
+
+def test_nothing_that_was_told_of_somebody_who_is_forgotten_counts() -> None:
+    table = Table(remembered=1)
+    table.place("bob", 100)
+    table.place("alice", 100)
+    for user in ("alice", "bob"):
+        table.remove(user, 100)
+    table.introduce("alice", 101, name="Alice")
+    version = table.roster.version
+    table.introduce("alice", 102)
+    assert table.changed(version) == ["alice"]
 
 
 def test_what_is_shown_counts_for_whether_it_is_news() -> None:

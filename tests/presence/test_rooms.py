@@ -9,6 +9,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.own_part import said_of
+from presence_server.presence.profiles import Profile
 from presence_server.presence.records import OWN
 from presence_server.presence.room import app_of, is_claim, lobby_of, session_of, tag_of
 from presence_server.presence.writing import encode_letter
@@ -160,6 +161,24 @@ def test_those_of_another_node_are_shown_in_their_room_and_in_its_lobby() -> Non
     assert {room.key for room in rooms.of_user(7, "bob")} == {"7/a", "7/b", "7/lobby"}
     assert [room.key for room in rooms.of_user(7, "nobody")] == ["7/lobby"]
     assert rooms.of_user(8, "bob") == [] and rooms.of_user(0, "x") == [rooms.own]
+
+
+def test_what_holds_of_somebody_in_a_room_is_of_its_app() -> None:
+    hall = Hall()
+    hall.do(hall.node.introduce("alice", Profile("Alice"), hall.now))
+    hall.do(hall.node.choose(7, "alice", "busy", hall.now))
+    for room in ("7/a", "8/a"):
+        hall.open(room)
+        claimed = Who(f"{room[0]}.bob", "bob")
+        hall.do(hall.node.claim(room, claimed, hall.now, ttl=30))
+    hall.do(hall.node.claim("7/b", Who("7.bob", "bob"), hall.now, ttl=30))
+    for room, app, status in (("7/a", 7, "busy"), ("8/a", 8, "online")):
+        found = hall.node.rooms.open(room)
+        person, choice = found.roster.here["alice"], found.choice_of("alice")
+        assert (found.app, person.status, person.about) == (app, status, {})
+        assert (choice is not None) is (app == 7)
+    assert [hall.node.own.claims_of(app) for app in (7, 8, 9)] == [2, 1, 0]
+    assert hall.node.rooms.open("9/a").said(":alice") is None
 
 
 def test_what_is_followed_in_any_room_is_written_down() -> None:

@@ -62,9 +62,9 @@ class Past:
             found.add(user)
         return found
 
-    def note_told(self, user: str, before: Person | None, now: Person) -> None:
+    def note_told(self, user: str, before: Person, now: Person) -> None:
         """Remember what was told within one second: to tell it again would be no news."""
-        if before is None or (before.since, before.hides_since) != (now.since, now.hides_since):
+        if (before.since, before.hides_since) != (now.since, now.hides_since):
             self._told.pop(user, None)
             return
         told = self._told.setdefault(user, [(before.version, before.status, before.about)])

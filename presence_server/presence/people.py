@@ -240,7 +240,7 @@ class People:
 
     def _note(self, user: str, before: Person | None, now: Person) -> None:
         """Who has been told of them within one second is told nothing anew."""
-        if before is not None or self._past is not _NO_PAST:
+        if before is not None:
             self._own_past().note_told(user, before, now)
 
 

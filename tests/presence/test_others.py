@@ -233,6 +233,18 @@ def test_of_one_that_said_goodbye_they_left_then() -> None:
     assert talk.left() == EPOCH
 
 
+def test_who_was_about_to_go_when_their_node_stopped_goes_once() -> None:
+    talk = Talk(ONE, TWO)
+    talk.all_of(ONE, laptop=ALICE)
+    talk.say(ONE, EPOCH, mark=6)
+    talk.hear(Goodbye(ONE))
+    assert talk.is_here(), "she may be at the other"
+    talk.pass_by(2, TWO)
+    assert not talk.is_here()
+    talk.pass_by(int(GRACE), TWO)
+    assert talk.left() == EPOCH
+
+
 def test_a_node_is_known_until_its_people_are_gone_and_a_lease_is_over() -> None:
     talk = Talk(ONE, TWO)
     talk.all_of(TWO, laptop=ALICE)

@@ -171,13 +171,16 @@ def test_what_holds_of_somebody_in_a_room_is_of_its_app() -> None:
         hall.open(room)
         claimed = Who(f"{room[0]}.bob", "bob")
         hall.do(hall.node.claim(room, claimed, hall.now, ttl=30))
-    hall.do(hall.node.claim("7/b", Who("7.bob", "bob"), hall.now, ttl=30))
+    for ttl in (30, 40):
+        hall.do(hall.node.claim("7/b", Who("7.bob", "bob"), hall.now, ttl=ttl))
     for room, app, status in (("7/a", 7, "busy"), ("8/a", 8, "online")):
         found = hall.node.rooms.open(room)
         person, choice = found.roster.here["alice"], found.choice_of("alice")
         assert (found.app, person.status, person.about) == (app, status, {})
         assert (choice is not None) is (app == 7)
     assert [hall.node.own.claims_of(app) for app in (7, 8, 9)] == [2, 1, 0]
+    hall.do(hall.node.leave("7/b", "7.bob", hall.now))
+    assert hall.node.own.claims_of(7) == 1
     assert hall.node.rooms.open("9/a").said(":alice") is None
 
 

@@ -90,8 +90,9 @@ async def meet(
 ) -> None:
     """Come to know who is at other nodes, and go on with whom dead ones had."""
     if app[CONFIG].redis_url is not None and reached:
-        presence.say_ended_nodes(ended)
         await presence.settle()
+        # What is said before it can answer the others may be held back there, and dropped.
+        presence.say_ended_nodes(ended)
     # Before the others have answered nobody can tell who is a dead node's.
     await app[STORE].take_over_dead()
     await presence.meet()

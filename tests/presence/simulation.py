@@ -420,10 +420,7 @@ class Host:
         ended = {n for n, row in database.nodes.items() if row.stopped or self.world.alone}
         self._surely_ended = set(self.world.unlocked)
         self._take_over(ended | (database.nodes.keys() & self._surely_ended), surely=True)
-        if self._reaches_redis():
-            for name in self._surely_ended:
-                self.carry_out(self.node.say_goodbye_of(name))
-        else:
+        if not self._reaches_redis():
             self.carry_out(self.node.lost())
         if self.world.alone or not self._reaches_redis():
             self._finish_settling(dead=False)
@@ -436,6 +433,8 @@ class Host:
 
     def _finish_settling(self, dead: bool) -> None:
         self.lets_in = True
+        for name in self._surely_ended if dead else ():
+            self.carry_out(self.node.say_goodbye_of(name))
         if dead and self._database_works:
             nodes, now = self.world.database.nodes, self.world.now
             silent = nodes.keys() - self.node.peers.names - {self.node.name}

@@ -9,9 +9,11 @@ import aiohttp_session
 from aiohttp import web
 
 from presence_server.config import Config
+from presence_server.crowd import Crowd
 from presence_server.keys import (
     CONFIG,
     COOKIE_NAME,
+    CROWD,
     DATABASE,
     METRICS,
     PASSWORDS,
@@ -48,7 +50,8 @@ def create_app(config: Config) -> web.Application:
     app[CONFIG] = config
     app[STOPPING] = asyncio.Event()
     app[METRICS] = Metrics()
-    app[TURNSTILE] = Turnstile()
+    app[CROWD] = Crowd()
+    app[TURNSTILE] = Turnstile(app[CROWD])
     static = StaticFiles(STATIC, CLIENT_FILES, config.base_path)
     add_routes(app, routes(static))
     if config.base_path:

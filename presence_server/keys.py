@@ -15,6 +15,7 @@ from presence_server.apps.lines import Lines
 from presence_server.apps.rooms import AppRooms
 from presence_server.apps.without_socket import WithoutSocket
 from presence_server.config import Config
+from presence_server.crowd import Crowd
 from presence_server.endings import Endings, EndingsReader
 from presence_server.identity import Identity
 from presence_server.live.service import PresenceService
@@ -30,6 +31,7 @@ APP_LINES = web.AppKey("APP_LINES", AppLines)
 CONFIG = web.AppKey("CONFIG", Config)
 # Known when the database is open.
 COOKIE_NAME = web.AppKey("COOKIE_NAME", str)
+CROWD = web.AppKey("CROWD", Crowd)
 DATABASE = web.AppKey("DATABASE", Database)
 ENDINGS = web.AppKey("ENDINGS", Endings)
 ENDINGS_READER = web.AppKey("ENDINGS_READER", EndingsReader)

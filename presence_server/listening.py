@@ -6,11 +6,13 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from presence_server.config import UNIX, ConfigError
+from presence_server.crowd import Crowd
 
 BOTH_FAMILIES = "::"
 _ALL_OF_FOUR = "0.0.0.0"
@@ -18,7 +20,9 @@ _ALL_OF_FOUR = "0.0.0.0"
 # so many are taken in one turn of the event loop: asyncio has one number for both, and would take
 # in a whole crowd while everybody waits.
 _BACKLOG = 65_535
-_IN_ONE_TURN = 8
+_IN_ONE_TURN = 32
+# In seconds: while more wait, nobody who is taken in is so far behind the last.
+_LONGEST_TURN = 0.5
 # For the service and its group, in which the proxy must be.
 _MODE = 0o660
 
@@ -26,8 +30,38 @@ _MODE = 0o660
 class Listener(socket.socket):
     """A socket whose queue stays long, whatever number asyncio has for it."""
 
+    _crowd: Crowd | None = None
+    # So many were taken since the queue was seen empty, the last of them then; and since when more
+    # have waited than are taken in one turn.
+    _taken = 0
+    _taken_at = _crowded_since = 0.0
+
     def listen(self, backlog: int = _BACKLOG) -> None:
         super().listen(_BACKLOG)
+
+    def tell(self, crowd: Crowd) -> None:
+        """Note there for how long people wait in the queue."""
+        self._crowd = crowd
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        try:
+            found = super().accept()
+        except BlockingIOError:
+            self._taken = 0
+            raise
+        if self._crowd is not None:
+            self._note_wait(self._crowd, monotonic())
+        return found
+
+    def _note_wait(self, crowd: Crowd, now: float) -> None:
+        if now - self._taken_at > _LONGEST_TURN:
+            # Nobody saw that the queue was empty after the last one.
+            self._taken = 0
+        self._taken, self._taken_at = self._taken + 1, now
+        if self._taken == _IN_ONE_TURN:
+            self._crowded_since = now
+        elif self._taken > _IN_ONE_TURN:
+            crowd.note(self._crowded_since, now)
 
 
 class Opened(NamedTuple):
@@ -65,10 +99,12 @@ async def open_listeners(
     return opened._replace(where=", ".join(_url(place, port) for place in places))
 
 
-async def serve_at(runner: web.AppRunner, opened: Opened, flags: str) -> None:
+async def serve_at(
+    runner: web.AppRunner, opened: Opened, flags: str, crowd: Crowd | None = None
+) -> None:
     """Begin to listen. Raises ConfigError, which names the `flags`."""
     try:
-        await serve_on(runner, opened.listeners)
+        await serve_on(runner, opened.listeners, crowd)
     except OSError as error:
         raise ConfigError(
             f"{flags}: cannot listen on {opened.where}: {_reason(error)}."
@@ -87,12 +123,17 @@ def beside(listener: Listener) -> Listener:
     return _bound(listener.family, listener.getsockname(), only_six=only_six, reuse_port=True)
 
 
-async def serve_on(runner: web.AppRunner, listeners: Sequence[Listener]) -> None:
-    """Hand the listeners to the runner, which closes them in the end.
+async def serve_on(
+    runner: web.AppRunner, listeners: Sequence[Listener], crowd: Crowd | None = None
+) -> None:
+    """Hand the listeners to the runner, which closes them in the end; and note in `crowd` for how
+    long people wait.
 
     Raises OSError where somebody else came to listen at the same address meanwhile.
     """
     for listener in listeners:
+        if crowd is not None:
+            listener.tell(crowd)
         await web.SockSite(runner, listener, backlog=_IN_ONE_TURN).start()
 
 

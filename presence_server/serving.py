@@ -17,7 +17,7 @@ from presence_server import logs
 from presence_server.app import create_admin_app, create_app
 from presence_server.collector import short_collections
 from presence_server.config import Config, ConfigError
-from presence_server.keys import CONFIG
+from presence_server.keys import CONFIG, CROWD
 from presence_server.event_loop import new_event_loop
 from presence_server.listening import open_listeners, serve_at, serve_on
 from presence_server.live.seats import capacity
@@ -96,7 +96,7 @@ async def _serve(
                 print("\n".join(filter(None, [*lines, invitation])), flush=True)
                 tell_manager("READY=1")
             else:
-                await serve_on(runner, inherited.pages)
+                await serve_on(runner, inherited.pages, app[CROWD])
                 admin = await _start(runners, create_admin_app(app))
                 await serve_on(admin, [inherited.operators])
                 runners.enter_context(short_collections())
@@ -140,7 +140,7 @@ async def _listen(
     opened = await open_listeners(
         files, config.host, config.port, "--host and --port", reuse_port=config.reuse_port
     )
-    await serve_at(runner, opened, "--host and --port")
+    await serve_at(runner, opened, "--host and --port", app[CROWD])
     lines = [f"Listening on {opened.where}"]
     if config.admin_port is not None:
         admin = await _start(stack, create_admin_app(app))

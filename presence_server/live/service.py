@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from presence_server.background import Background
+from presence_server.crowd import Crowd
 from presence_server.live.arrivals import Arrivals
 from presence_server.live.clock import Clock, moment
 from presence_server.live.feed import Feeds
@@ -59,6 +60,7 @@ class PresenceService:
         heartbeat: float,
         hide_last_seen: bool = False,
         cover: Cover | None = None,
+        crowd: Crowd | None = None,
     ) -> None:
         self.relay = relay
         self._grace = grace
@@ -73,6 +75,7 @@ class PresenceService:
         self.hub = Hub(heartbeat)
         self.feeds = Feeds(self.node.rooms)
         self._arrivals = Arrivals(self.node.knows)
+        self._crowd = crowd or Crowd()
         self._opened = 0
         self._ended: dict[str, float] = {}
         self._clock = Clock(self._tick, self._woke)
@@ -345,6 +348,7 @@ class PresenceService:
         self.hub.set_degraded(self.node.degraded)
 
     def _tick(self, now: Moment) -> None:
+        self.node.note_crowd(self._crowd.since(now.elapsed))
         self.carry_out(self.node.tick(now))
         self._arrivals.look()
         self._forget_ended(now.elapsed)

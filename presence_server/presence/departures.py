@@ -56,6 +56,8 @@ class Departures:
         self._asked_at = now.elapsed - ASKING
         # When somebody came of whom others may just be telling something.
         self._inquired_at = -math.inf
+        # From when on somebody may have come here who has not been let in yet.
+        self._crowd_since = math.inf
         # The newest mark that all had confirmed who were let go after it.
         self.confirmed_mark = 0
 
@@ -130,6 +132,10 @@ class Departures:
         """Let the others be asked what they know by now."""
         self._inquired_at = now.elapsed
 
+    def note_crowd(self, since: float | None) -> None:
+        """From when on somebody may wait to be let in here; None: nobody does."""
+        self._crowd_since = math.inf if since is None else since
+
     def note_reading(self, read_at: float, *, with_stays: bool) -> None:
         """What other nodes wrote down was read, no sooner than `read_at`."""
         self._counters_read.note(read_at)
@@ -156,6 +162,8 @@ class Departures:
 
     def _may_go(self, cause: Cause, now: Moment) -> bool:
         at = cause.at
+        if cause.why is Why.GRACE and self._may_wait_here(at, now):
+            return False
         if cause.why is Why.TOLD and self._all_had_confirmed(cause.node, cause.mark):
             return True
         if self._is_known(at, now):
@@ -167,6 +175,11 @@ class Departures:
         # Whoever was heard in all this time would have said it by now.
         hears = self._hearing.contact is Contact.HEARS
         return hears and self._hearing.read_until >= at + self._timing.lease
+
+    def _may_wait_here(self, at: float, now: Moment) -> bool:
+        """Whether who came before a moment may not have been let in yet. Nobody is waited for
+        without end, for the crowd may have none."""
+        return self._crowd_since <= at and now.elapsed < at + self._timing.lease
 
     def _all_had_confirmed(self, node: str, mark: float) -> bool:
         """Whether all nodes said before a node's word what they knew when it sent its mark."""

@@ -291,6 +291,10 @@ class Node:
         """Whether all is known that those of the nodes that live knew at a moment."""
         return all(peer.known_until >= at for name, peer in self.peers.living() if name in nodes)
 
+    def note_crowd(self, since: float | None) -> None:
+        """From when on somebody may have come who has not been let in yet; None: nobody waits."""
+        self._departures.note_crowd(since)
+
     # Observers
 
     def watch(self, room: str) -> Room:

@@ -18,6 +18,7 @@ from presence_server.endings import Ending, Endings, EndingsReader, Reason
 from presence_server.keys import (
     APPS,
     CONFIG,
+    CROWD,
     DATABASE,
     ENDINGS,
     ENDINGS_READER,
@@ -49,6 +50,7 @@ async def make_presence(app: web.Application) -> tuple[PresenceService, bool]:
         heartbeat=config.heartbeat,
         hide_last_seen=config.hide_last_seen,
         cover=Cover(keyring.cursor_keys),
+        crowd=app[CROWD],
     )
     if not reached:
         presence.begin_unheard()

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from presence_server.crowd import Crowd
+
 # Some ten milliseconds of work.
 _IN_ONE_TURN = 6
 # To find that one is gone is work, too, if little.
@@ -20,7 +22,10 @@ _Waiting = deque[tuple[asyncio.Future[None], Callable[[], bool]]]
 
 
 class Turnstile:
-    def __init__(self) -> None:
+    """Notes in `crowd` for how long people wait."""
+
+    def __init__(self, crowd: Crowd) -> None:
+        self._crowd = crowd
         self._let_in = 0
         self._expecting = False
         self._beginning: _Waiting = deque()
@@ -40,9 +45,11 @@ class Turnstile:
         if self._let_in < _IN_ONE_TURN and not self._next_line():
             self._let_in += 1
             return
-        turn = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn, came = loop.create_future(), loop.time()
         line.append((turn, is_gone))
         await turn
+        self._crowd.note(came, loop.time())
 
     def _expect_turn(self) -> None:
         if not self._expecting:

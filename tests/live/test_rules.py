@@ -6,7 +6,8 @@ from itertools import count
 
 import pytest
 
-from tests.conftest import Visit
+from presence_server.keys import CROWD
+from tests.conftest import Serve, Visit
 from tests.live.conftest import OpenSite, every_way
 from testing.processes import ServerProcess
 from testing.visitor import LiveSocket, Message
@@ -147,6 +148,19 @@ async def test_the_grace_ends(open_site: OpenSite, visit: Visit) -> None:
         assert 1.4 < time.monotonic() - closed < 2.5
         # The second of the close, not of the end of the grace.
         assert abs(of_alice.received[-1]["offline"]["bob"] - closed_at) <= 1
+
+
+async def test_nobody_is_taken_for_gone_while_a_crowd_comes_in(serve: Serve, visit: Visit) -> None:
+    server = await serve(grace=0.2)
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    async with alice.live() as of_alice:
+        async with bob.live():
+            await of_alice.sees("bob", "online")
+            now = time.monotonic()
+            server.app[CROWD].note(now - 1, now)
+        await of_alice.sees("bob", "offline")
+    # So long those who were let in last take to be known.
+    assert time.monotonic() - now > 1
 
 
 @every_way

@@ -1,6 +1,7 @@
 """Where a server listens: on several addresses, on both families, on a socket file."""
 
 import asyncio
+import itertools
 import socket
 import stat
 from collections.abc import AsyncIterator
@@ -11,10 +12,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from presence_server import listening
 from presence_server.config import ConfigError
+from presence_server.crowd import Crowd
 from presence_server.listening import open_listeners, serve_at
 from testing.processes import ServerProcess
 from testing.visitor import Visitor
+from testing.waiting import until
 from tests.conftest import ServerProcesses, Visit
 
 
@@ -132,3 +136,58 @@ async def test_a_socket_file_that_cannot_be_is_one_sentence(
         await server.start()
     (line,) = [line for line in server.log.splitlines() if "cannot listen on unix:" in line]
     assert words in line and "Traceback" not in server.log
+
+
+async def test_it_is_noted_since_when_people_wait_in_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, most = 0.0, listening._IN_ONE_TURN
+    monkeypatch.setattr(listening, "monotonic", lambda: now)
+    with ExitStack() as stack:
+        opened = await open_listeners(stack, "127.0.0.1", 0, "--host")
+        (listener,) = map(stack.enter_context, opened.listeners)
+        listener.listen()
+        listener.setblocking(False)
+        crowd = Crowd()
+        listener.tell(crowd)
+
+        def come(count: int) -> None:
+            for _ in range(count):
+                stack.enter_context(socket.create_connection(listener.getsockname()))
+
+        def take(count: int) -> None:
+            for _ in range(count):
+                stack.enter_context(listener.accept()[0])
+
+        come(4 * most)
+        for now in (10.0, 10.3, 10.6):
+            take(most)
+        assert crowd.since(now) == 10, "since more waited than were taken in one turn"
+        now = 20.0
+        take(most)
+        assert crowd.since(now) is None, "whoever came later did not wait since then"
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        come(most)
+        now = 20.4
+        take(most)
+        come(1)
+        now = 20.8
+        take(1)
+        assert crowd.since(now) is None, "the queue was empty meanwhile"
+
+
+async def test_who_waits_is_noted_while_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = itertools.count()
+    monkeypatch.setattr(listening, "monotonic", lambda: 0.05 * next(times))
+    crowd = Crowd()
+    with ExitStack() as stack:
+        runner = web.AppRunner(web.Application())
+        await runner.setup()
+        opened = await open_listeners(stack, "127.0.0.1", 0, "--host")
+        await serve_at(runner, opened, "--host", crowd)
+        for _ in range(3 * listening._IN_ONE_TURN):
+            address = opened.listeners[0].getsockname()
+            stack.enter_context(socket.create_connection(address))
+        await until(lambda: crowd.since(0.05 * 3 * listening._IN_ONE_TURN) is not None)
+        await runner.cleanup()

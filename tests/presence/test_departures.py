@@ -125,6 +125,22 @@ def test_nobody_goes_while_what_came_in_during_a_pause_is_yet_to_be_seen_to() ->
     assert desk.overdue(5) == [THEIRS] and desk.go(5) == [MINE]
 
 
+def test_nobody_goes_by_a_grace_who_may_be_waiting_to_be_let_in() -> None:
+    desk = Desk()
+    desk.departures.note_crowd(2)
+    desk.grace_over(1, MINE)
+    desk.grace_over(2, THEIRS)
+    assert desk.go(2) == [MINE], "who came before is in"
+    desk.departures.add(MINE, Departure(Why.ENDED, 3, 1_000))
+    assert desk.go(3) == [MINE], "a session that has ended is not let in"
+    assert desk.go(2 + LEASE - 0.1) == []
+    assert desk.go(2 + LEASE) == [THEIRS], "a crowd may have no end"
+    desk.grace_over(20)
+    assert desk.go(21) == []
+    desk.departures.note_crowd(None)
+    assert desk.go(21) == [MINE]
+
+
 def test_what_a_node_says_of_its_own_holds_once_others_had_confirmed_before() -> None:
     desk = Desk(ONE, TWO)
     told = Departure(Why.TOLD, 1, 1_000, 7)

@@ -1,6 +1,7 @@
 """How many requests begin, or go on, in one turn of the event loop."""
 
 import asyncio
+import time
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from presence_server.accounts import users
+from presence_server.crowd import Crowd
 from presence_server.keys import PRESENCE
 from presence_server.web.turnstile import _GONE_IN_ONE_TURN, _IN_ONE_TURN, Turnstile
 from testing.waiting import until
@@ -15,7 +17,7 @@ from tests.conftest import Serve, Visit
 
 
 async def test_a_crowd_comes_in_by_turns_and_in_its_order() -> None:
-    turnstile = Turnstile()
+    turnstile = Turnstile(Crowd())
     turn, entered = 0, []
 
     async def enter(number: int) -> None:
@@ -36,7 +38,7 @@ async def test_a_crowd_comes_in_by_turns_and_in_its_order() -> None:
 
 
 async def test_those_who_go_on_come_first_and_share_the_room() -> None:
-    turnstile = Turnstile()
+    turnstile = Turnstile(Crowd())
     turn, passed = 0, []
 
     async def answer(number: int) -> None:
@@ -61,8 +63,25 @@ async def test_those_who_go_on_come_first_and_share_the_room() -> None:
     assert went_on == sorted(went_on) and sum(at < began_last for at in went_on) >= len(crowd) / 2
 
 
+async def test_it_is_noted_for_how_long_people_wait() -> None:
+    waits: list[float] = []
+
+    class Noted(Crowd):
+        def note(self, since: float, now: float) -> None:
+            waits.append(now - since)
+
+    turnstile = Turnstile(Noted())
+    crowd = [
+        asyncio.ensure_future(turnstile.enter(lambda: False)) for _ in range(3 * _IN_ONE_TURN)
+    ]
+    await asyncio.sleep(0)
+    time.sleep(0.1)
+    await asyncio.gather(*crowd)
+    assert len(waits) == 2 * _IN_ONE_TURN and all(0.1 <= wait < 10 for wait in waits)
+
+
 async def test_those_who_are_gone_take_little_room() -> None:
-    turnstile = Turnstile()
+    turnstile = Turnstile(Crowd())
     crowd = 10 * _GONE_IN_ONE_TURN
     gone = [asyncio.ensure_future(turnstile.enter(lambda: True)) for _ in range(crowd)]
     last = asyncio.ensure_future(turnstile.enter(lambda: False))

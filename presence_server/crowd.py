@@ -1,0 +1,29 @@
+"""Whether more come than can be let in at once: who waits at the door is not taken for gone."""
+
+import math
+
+# In seconds. Whoever waits for less is as late as by a slow network.
+_NOTICED = 0.5
+# Within this time of being let in somebody is known to be here, however much else is to be done.
+_KNOWN_WITHIN = 1.0
+
+
+class Crowd:
+    """Moments are of the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._since = self._noted = -math.inf
+
+    def note(self, since: float, now: float) -> None:
+        """Somebody is let in now who may have waited since then."""
+        if now - since < _NOTICED:
+            return
+        if self.since(now) is None:
+            self._since = since
+        self._noted = now
+
+    def since(self, now: float) -> float | None:
+        """From when on somebody may have come of whom it is not known yet; None: nobody waits."""
+        # Who finds no room in the kernel's queue tries again after as long as they have tried.
+        lasts = max(_KNOWN_WITHIN, self._noted - self._since)
+        return self._since if now - self._noted <= lasts else None

@@ -1,0 +1,23 @@
+"""How long people have been waiting to be let in, and for how long that matters."""
+
+from presence_server.crowd import _KNOWN_WITHIN, _NOTICED, Crowd
+
+
+def test_a_crowd_is_one_from_its_first_until_its_last_have_had_time() -> None:
+    crowd = Crowd()
+    assert crowd.since(0) is None
+    crowd.note(10, 10 + _NOTICED - 0.01)
+    assert crowd.since(10.5) is None, "a slow network takes as long"
+    crowd.note(10, 10 + _NOTICED)
+    crowd.note(10.3, 11)
+    assert crowd.since(11) == crowd.since(11 + _KNOWN_WITHIN) == 10
+    assert crowd.since(11.01 + _KNOWN_WITHIN) is None
+    crowd.note(20, 21)
+    assert crowd.since(21) == 20
+
+
+def test_who_found_no_room_in_the_queue_comes_as_much_later() -> None:
+    crowd = Crowd()
+    for second in range(1, 8):
+        crowd.note(0, second)
+    assert crowd.since(14) == 0 and crowd.since(14.1) is None

@@ -151,7 +151,8 @@ class Judge:
         self._note_troubles()
         self._note_people()
         for host in self.world.hosts:
-            if host.alive and not host.paused:
+            # Nobody sees what a node shows before it lets people in.
+            if host.alive and not host.paused and (host.lets_in or host in self.observers):
                 self._watch(host)
         if self.world.step % 10 == 0:
             for host in self.world.hosts:

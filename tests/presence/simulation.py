@@ -144,6 +144,9 @@ class Host:
         self._tick_at = world.now
         self._notes_at = world.now + NOTES
         self._counter_known = False
+        # The counters of other nodes as they were read first, and when all of these were known.
+        self._first_counters: dict[str, int] = {}
+        self._met_at: float | None = None
         self.began = world.now
         # People are let in when the others have told who is with them.
         self.lets_in = False
@@ -419,26 +422,45 @@ class Host:
         self.carry_out(self.node.heed(Notes({}, None, choices), self.now.elapsed, self.now))
         ended = {n for n, row in database.nodes.items() if row.stopped or self.world.alone}
         self._surely_ended = set(self.world.unlocked)
+        self._unsaid_ended = set(self._surely_ended)
         self._take_over(ended | (database.nodes.keys() & self._surely_ended), surely=True)
         if not self._reaches_redis():
             self.carry_out(self.node.lost())
         if self.world.alone or not self._reaches_redis():
-            self._finish_settling(dead=False)
+            self._finish_settling()
 
     def _settle(self) -> None:
         waited = self.world.now - self.began
         settled = waited >= FIRST_ANSWERS and self.node.settled
         if self in self.world.redis.subscriptions and settled or waited >= LONGEST_SETTLING:
-            self._finish_settling(dead=True)
+            if self._met_at is None:
+                self._say_ended_nodes()
+                self._take_over_dead()
+            elif self.node.peers.are_known or self.world.now >= self._met_at + LONGEST_SETTLING:
+                self._finish_settling()
 
-    def _finish_settling(self, dead: bool) -> None:
+    def _say_ended_nodes(self) -> None:
+        while self._unsaid_ended:
+            self.carry_out(self.node.say_goodbye_of(self._unsaid_ended.pop()))
+
+    def _take_over_dead(self) -> None:
+        """Once it is known of each other node whether it is dead, for it goes on writing."""
+        nodes, now = self.world.database.nodes, self.world.now
+        silent = nodes.keys() - self.node.peers.names - {self.node.name}
+        dead = {name for name in silent if now - nodes[name].wrote_at >= WRITES_WITHIN}
+        for name in silent - dead:
+            self._first_counters.setdefault(name, nodes[name].counter)
+        moving = {n for n in silent - dead if nodes[n].counter != self._first_counters[n]}
+        if self._database_works and silent != dead | moving:
+            return
+        if self._database_works:
+            self._take_over(dead)
+            if moving:
+                self._read_notes()
+        self._met_at = now
+
+    def _finish_settling(self) -> None:
         self.lets_in = True
-        for name in self._surely_ended if dead else ():
-            self.carry_out(self.node.say_goodbye_of(name))
-        if dead and self._database_works:
-            nodes, now = self.world.database.nodes, self.world.now
-            silent = nodes.keys() - self.node.peers.names - {self.node.name}
-            self._take_over({n for n in silent if now - nodes[n].wrote_at >= WRITES_WITHIN})
         self.world.unlocked -= self._surely_ended
         self._let_in()
 
@@ -477,9 +499,12 @@ class Host:
         if not self._database_works:
             return
         self._write()
-        if self.world.alone:
-            return
+        if not self.world.alone:
+            self._read_notes()
+
+    def _read_notes(self) -> None:
         database, began = self.world.database, self.now.elapsed
+        unheard = self.node.heeding.is_unheard(self.now)
         notes = database.read(
             self.node.name,
             with_stays=unheard,
@@ -838,6 +863,10 @@ class World:
             unknown = undecided or self._may_be_unknown(host, placed.at)
             if placed.host is host and unknown:
                 witness.silent_ends[name] = self.now
+                witness.lost_placements.add(name)
+        for name, placed in witness.revoked_placements.items():
+            # The same, and nobody speaks for it any more.
+            if placed.host is host and self._may_be_unknown(host, witness.log_outs[name]):
                 witness.lost_placements.add(name)
         for username, (at, chosen_by) in self.witness.chosen_at.items():
             # Perhaps nobody else has come to know of it.

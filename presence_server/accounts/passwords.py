@@ -14,7 +14,7 @@ from unicodedata import category, normalize
 import bcrypt
 from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # it has no types
 
-from presence_server.accounts.lines import ANYBODY, Line, PasswordsBusy, Waiter, patiently
+from presence_server.accounts.queues import ANYBODY, PasswordsBusy, Queue, Waiter, patiently
 from presence_server.background import carried_through
 from presence_server.processors import usable_processors
 
@@ -41,9 +41,9 @@ class Passwords:
     """Hashes and checks passwords without holding up the event loop.
 
     A hash takes a quarter of a second at cost 12, so that only so many can wait for theirs:
-    beyond, everything here raises PasswordsBusy. Whoever is `known` waits in a line of their own,
-    and the two lines take turns: a crowd of strangers keeps nobody out who has been here before,
-    nor the other way round. Within a line, too, shares take turns: those of one account, or of
+    beyond, everything here raises PasswordsBusy. Whoever is `known` waits in a queue of their own,
+    and the two queues take turns: a crowd of strangers keeps nobody out who has been here before,
+    nor the other way round. Within a queue, too, shares take turns: those of one account, or of
     strangers from one address.
     """
 
@@ -54,7 +54,7 @@ class Passwords:
         self._pool = ThreadPoolExecutor(self._idle, "passwords", _yield_to_others)
         # Python holds its lock while it judges: in a thread that is put off, all would wait.
         self._judges = ThreadPoolExecutor(self._idle, "judges")
-        self._lines = Line(MOST_WAITING), Line(MOST_WAITING)
+        self._queues = Queue(MOST_WAITING), Queue(MOST_WAITING)
         self._stopping = False
         self._next = 0
         # A well-formed hash that no password has, to spend the same time on a name that nobody
@@ -63,7 +63,7 @@ class Passwords:
 
     def busy(self, who: Waiter = ANYBODY, *, known: bool = False) -> bool:
         """Whether the next one would be refused: worth asking before other work is done."""
-        full = not self._idle and self._lines[known].is_full(who.share)
+        full = not self._idle and self._queues[known].is_full(who.share)
         return full or self._stopping
 
     def is_outdated(self, hashed: str) -> bool:
@@ -93,8 +93,8 @@ class Passwords:
     def stop(self) -> None:
         """Send everybody away who waits: there will be no more turns."""
         self._stopping = True
-        for line in self._lines:
-            line.send_away()
+        for queue in self._queues:
+            queue.send_away()
 
     def close(self) -> None:
         for pool in (self._pool, self._judges):
@@ -118,19 +118,19 @@ class Passwords:
         if self._idle:
             self._idle -= 1
             return
-        line = self._lines[known]
-        mine = line.join(who.share)
+        queue = self._queues[known]
+        mine = queue.join(who.share)
         try:
             await patiently(mine, who.gone)
         except BaseException:
-            if not line.leave(who.share, mine):
+            if not queue.leave(who.share, mine):
                 self._end_turn()
             raise
 
     def _end_turn(self) -> None:
-        for _ in self._lines:
-            self._next = (self._next + 1) % len(self._lines)
-            if self._lines[self._next].next():
+        for _ in self._queues:
+            self._next = (self._next + 1) % len(self._queues)
+            if self._queues[self._next].next():
                 return
         self._idle += 1
 

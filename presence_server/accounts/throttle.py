@@ -26,7 +26,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from presence_server.accounts.lines import ANYBODY, LONGEST, PasswordsBusy, Waiter, patiently
+from presence_server.accounts.queues import ANYBODY, LONGEST, PasswordsBusy, Waiter, patiently
 from presence_server.addresses import neighbourhoods, networks
 
 MOST_KEYS = 100_000

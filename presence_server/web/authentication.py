@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from presence_server.accounts import users
-from presence_server.accounts.lines import PasswordsBusy, Waiter
+from presence_server.accounts.queues import PasswordsBusy, Waiter
 from presence_server.keys import DATABASE, KEYRING, METRICS, PASSWORDS, THROTTLE
 from presence_server.web.connection import waiter
 from presence_server.web.cookies import device_proof

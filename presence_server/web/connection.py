@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from presence_server.accounts.lines import Waiter
+from presence_server.accounts.queues import Waiter
 from presence_server.addresses import networks
 from presence_server.collector import untie
 from presence_server.web.access_log import printable
@@ -96,7 +96,7 @@ class Connection(RequestHandler):
 
     @property
     def gone(self) -> asyncio.Future[None]:
-        """Done when the peer has hung up, or will send no more; nobody waits in a line for it then.
+        """Done when the peer has hung up, or will send no more: it waits in no queue any longer.
 
         Made when somebody asks: few do, and each line would have one for hours.
         """
@@ -307,7 +307,7 @@ class Connection(RequestHandler):
 
 
 def waiter(request: web.Request, account: str | None = None) -> Waiter:
-    """Who waits in a line: everybody on known devices of an account, or all from one network."""
+    """Who waits in a queue: everybody on known devices of an account, or all from one network."""
     share = networks(client_address(request))[-1][0] if account is None else account.encode()
     return Waiter(share, getattr(request.protocol, "gone", None))
 

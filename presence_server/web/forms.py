@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from presence_server.storage.database import DatabaseUnavailable
-from presence_server.accounts.lines import PasswordsBusy
+from presence_server.accounts.queues import PasswordsBusy
 from presence_server.web.bodies import is_utf8, read_body
 from presence_server.web.cookies import cookie_problem, csrf_ok
 

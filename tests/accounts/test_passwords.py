@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from presence_server.accounts import lines
+from presence_server.accounts import queues
 from presence_server.accounts import passwords as passwords_module
-from presence_server.accounts.lines import Waiter
+from presence_server.accounts.queues import Waiter
 from presence_server.accounts.passwords import (
     MOST_WAITING,
     Passwords,
@@ -179,7 +179,7 @@ async def test_one_account_keeps_no_other_out_that_was_here_before(
     assert [type(result) for result in results].count(PasswordsBusy) == 1
 
 
-async def test_nobody_waits_in_line_for_one_who_is_gone(passwords: Passwords, gate: Gate) -> None:
+async def test_nobody_queues_for_one_who_is_gone(passwords: Passwords, gate: Gate) -> None:
     workers = passwords._pool._max_workers
     running = [asyncio.ensure_future(passwords.hash(f"running {n}")) for n in range(workers)]
     gone = asyncio.get_running_loop().create_future()
@@ -196,16 +196,16 @@ async def test_nobody_waits_in_line_for_one_who_is_gone(passwords: Passwords, ga
     assert await passwords.hash(GOOD) == GOOD
 
 
-async def test_lines_end_in_time_and_with_the_server(
+async def test_queues_end_in_time_and_with_the_server(
     passwords: Passwords, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = passwords._pool._max_workers
     running = [asyncio.ensure_future(passwords.hash(f"running {n}")) for n in range(workers)]
     await asyncio.sleep(0)
-    monkeypatch.setattr(lines, "LONGEST", 0.05)
+    monkeypatch.setattr(queues, "LONGEST", 0.05)
     with pytest.raises(PasswordsBusy):
         await passwords.hash("late")
-    monkeypatch.setattr(lines, "LONGEST", 30)
+    monkeypatch.setattr(queues, "LONGEST", 30)
     waiting = asyncio.ensure_future(passwords.hash("waiting"))
     await asyncio.sleep(0)
     passwords.stop()

@@ -4,7 +4,7 @@ import tracemalloc
 import pytest
 
 from presence_server.accounts import throttle as throttle_module
-from presence_server.accounts.lines import PasswordsBusy, Waiter
+from presence_server.accounts.queues import PasswordsBusy, Waiter
 from presence_server.accounts.throttle import (
     GUESSES,
     LOG_INS,

@@ -276,9 +276,9 @@ async def test_no_log_in_waits_in_line_for_a_client_that_is_gone(
         async with asyncio.TaskGroup() as tasks:
             for end in ("closed", "reset", "half-closed") * 7:
                 tasks.create_task(_request(site, form, end))
-        line = runner.app[PASSWORDS]._lines[False]
+        queue = runner.app[PASSWORDS]._queues[False]
         throttle = runner.app[THROTTLE]
-        await until(lambda: not (line._length or throttle._waiting), 5)
+        await until(lambda: not (queue._length or throttle._waiting), 5)
         opened.set()
 
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import sessions, users
-from presence_server.accounts.lines import PasswordsBusy
+from presence_server.accounts.queues import PasswordsBusy
 from presence_server.keys import DATABASE, PASSWORDS
 from presence_server.storage.database import Database
 from presence_server.web import cookies, once

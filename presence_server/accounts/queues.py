@@ -1,4 +1,4 @@
-"""Lines that people wait in: they end in length, in time, and with whoever waits."""
+"""Queues that people wait in: they have an end in length, in time, and with whoever waits."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -24,8 +24,8 @@ class Waiter:
 ANYBODY = Waiter()
 
 
-class Line:
-    """Shares take turns, and when the line is full, who has the largest gives way: nobody keeps
+class Queue:
+    """Shares take turns, and when the queue is full, who has the largest gives way: nobody keeps
     others out by waiting many times."""
 
     def __init__(self, most: int) -> None:
@@ -73,7 +73,7 @@ class Line:
         return True
 
     def send_away(self) -> None:
-        """Nobody in the line will have a turn."""
+        """Nobody in the queue will have a turn."""
         for turns in self._shares.values():
             for turn in turns:
                 turn.cancel()

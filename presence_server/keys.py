@@ -5,6 +5,7 @@ import asyncio
 from aiohttp import web
 
 from presence_server.storage.database import Database
+from presence_server.accounts.finding import Finder
 from presence_server.accounts.keyring import Keyring
 from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.sessions import Session
@@ -35,6 +36,7 @@ CROWD = web.AppKey("CROWD", Crowd)
 DATABASE = web.AppKey("DATABASE", Database)
 ENDINGS = web.AppKey("ENDINGS", Endings)
 ENDINGS_READER = web.AppKey("ENDINGS_READER", EndingsReader)
+FINDER = web.AppKey("FINDER", Finder)
 LINES = web.AppKey("LINES", Lines)
 METRICS = web.AppKey("METRICS", Metrics)
 KEYRING = web.AppKey("KEYRING", Keyring)

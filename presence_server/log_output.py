@@ -14,7 +14,11 @@ from typing import TextIO
 
 # Characters of lines that wait to be written.
 _MOST_WAITING = 4 * 1024 * 1024
-_FLUSHED_WITHIN = 0.5  # seconds
+# Seconds.
+_FLUSHED_WITHIN = 0.5
+# So long lines wait for more that are written with them, unless there is trouble among them: of a
+# crowd that comes or goes each would have two threads wait for each other.
+_GATHERED = 0.02
 
 
 class Output(logging.Handler):
@@ -31,6 +35,7 @@ class Output(logging.Handler):
         self._characters = 0
         self._writing = False
         self._ended = False
+        self._hurried = False
         # Nothing that hangs may keep the process alive.
         threading.Thread(target=self._run, name="log", daemon=True).start()
 
@@ -46,18 +51,26 @@ class Output(logging.Handler):
                 return
             self._waiting.append(line)
             self._characters += len(line)
-            self._changed.notify_all()
+            if record.levelno > logging.INFO:
+                self._hurry()
+            elif len(self._waiting) == 1:
+                self._changed.notify_all()
 
     def flush(self) -> None:
         with self._changed:
+            self._hurry()
             self._changed.wait_for(self._is_idle, _FLUSHED_WITHIN)
 
     def close(self) -> None:
         self.flush()
         with self._changed:
             self._ended = True
-            self._changed.notify_all()
+            self._hurry()
         super().close()
+
+    def _hurry(self) -> None:
+        self._hurried = True
+        self._changed.notify_all()
 
     def _is_idle(self) -> bool:
         return not (self._waiting or self._writing)
@@ -68,6 +81,8 @@ class Output(logging.Handler):
                 self._writing = False
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting or self._ended)
+                self._changed.wait_for(lambda: self._hurried, _GATHERED)
+                self._hurried = False
                 lines, self._waiting, self._characters = self._waiting, [], 0
                 self._writing = True
             self._write(lines)

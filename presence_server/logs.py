@@ -5,6 +5,7 @@ import logging
 import sys
 import threading
 import time
+from functools import lru_cache
 from typing import Any
 
 from presence_server.log_output import Output
@@ -123,8 +124,12 @@ def _extras(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _time(record: logging.LogRecord) -> str:
-    seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-    return f"{seconds}.{int(record.msecs):03d}Z"
+    return f"{_second(int(record.created))}.{int(record.msecs):03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(unix: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix))
 
 
 def _unbroken(text: str) -> str:

@@ -114,13 +114,21 @@ async def start(
 
 async def find(db: Database, secret: str, now: int) -> Session | None:
     """The live session that a cookie's secret id opens."""
+    return (await find_all(db, [secret], now)).get(secret)
+
+
+async def find_all(db: Database, secrets: Collection[str], now: int) -> dict[str, Session]:
+    """Those of many, by their secret ids."""
+    opened = {_key(secret): secret for secret in secrets}
+    marks = ", ".join(f"${number}" for number in range(2, len(opened) + 2))
     rows = await db.read(
         f"SELECT {_COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
-        " WHERE sessions.key = $1 AND sessions.expires_at > $2 AND users.disabled_at IS NULL",
-        _key(secret),
+        f" WHERE sessions.key IN ({marks}) AND sessions.expires_at > $1"
+        " AND users.disabled_at IS NULL",
         now,
+        *opened,
     )
-    return Session(*rows[0]) if rows else None
+    return {opened[session.key]: session for session in (Session(*row) for row in rows)}
 
 
 async def of_user(db: Database, user_id: int) -> list[Session]:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, closing
 
 from aiohttp import web
 
+from presence_server.accounts.finding import Finder
 from presence_server.accounts.keyring import open_keyring
 from presence_server.accounts.passwords import Passwords
 from presence_server.accounts.throttle import Throttle
@@ -21,6 +22,7 @@ from presence_server.keys import (
     DATABASE,
     ENDINGS,
     ENDINGS_READER,
+    FINDER,
     KEYRING,
     METRICS,
     PASSWORDS,
@@ -89,6 +91,7 @@ def _end_first(stack: AsyncExitStack, running: Iterable[asyncio.Task[None]]) -> 
 def _open_basis(app: web.Application, stack: AsyncExitStack) -> None:
     config, database = app[CONFIG], app[DATABASE]
     database.observe = app[METRICS].time_database
+    app[FINDER] = Finder(database)
     app[KEYRING] = open_keyring(config.key_file)
     app[APPS] = KnownApps(database, app[KEYRING])
     app[PASSWORDS] = stack.enter_context(closing(Passwords(config.bcrypt_cost)))

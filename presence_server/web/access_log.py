@@ -37,13 +37,17 @@ class AccessLogger(AbstractAccessLogger):
             "agent": printable(request.headers.get("User-Agent", "")),
         }
         self.logger.info("request", extra=fields)
-        if _is_parsed(request) and is_forwarded_in_vain(request):
+        if _is_parsed(request) and "X-Forwarded-For" in request.headers:
+            self._warn_of_proxies(request)
+
+    def _warn_of_proxies(self, request: web.Request) -> None:
+        if is_forwarded_in_vain(request):
             self._proxies.warning(
                 "%s sends X-Forwarded-For and is not among --trusted-proxies: "
                 "if it is the proxy, everybody behind it shares one address and its limits",
                 request.remote,
             )
-        hop = unreadable_hop(request) if _is_parsed(request) else None
+        hop = unreadable_hop(request)
         if hop is not None:
             self._unreadable.warning(
                 "X-Forwarded-For has %s where the client's address should be: everybody behind "

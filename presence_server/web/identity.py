@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from presence_server.accounts import sessions
 from presence_server.identity import Identity
-from presence_server.keys import CONFIG, DATABASE, IDENTITY, PRESENCE, SESSION
+from presence_server.keys import CONFIG, DATABASE, FINDER, IDENTITY, PRESENCE, SESSION
 from presence_server.storage.database import DatabaseUnavailable
 from presence_server.web.cookies import secret_id
 from presence_server.web.devices import kind_of
@@ -54,7 +54,7 @@ async def _by_cookie(request: web.Request) -> sessions.Session | None:
     if secret is None:
         return None
     now = int(time.time())
-    session = await sessions.find(request.app[DATABASE], secret, now)
+    session = await request.app[FINDER].find(secret, now)
     if session is not None:
         await _note_use(request, session, now)
     return session

@@ -63,7 +63,7 @@ class Node:
         self.choices = Choices()
         self.profiles = Profiles(hide_last_seen=hide_last_seen)
         self.hearing = Hearing(timing, now)
-        self.peers = Peers(name, lease)
+        self.peers = Peers(lease)
         self._cursors = Cursors(
             name,
             self.versions,

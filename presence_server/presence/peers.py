@@ -14,8 +14,7 @@ _NO_ANSWER = 2**53
 
 
 class Peers:
-    def __init__(self, me: str, lease: float) -> None:
-        self._me = me
+    def __init__(self, lease: float) -> None:
         self._lease = lease
         self._peers: dict[str, Peer] = {}
         # Nodes that said goodbye: an id is never used again, so what still arrives is old.

@@ -28,7 +28,7 @@ class Desk:
         timing = Timing(GRACE, LEASE)
         self.hearing = Hearing(timing, at(0))
         self.versions = Versions()
-        self.peers = Peers(ME, LEASE)
+        self.peers = Peers(LEASE)
         self.sequence = 0
         self.cover = Counted()
         self.cursors = Cursors(

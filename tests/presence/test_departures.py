@@ -39,7 +39,7 @@ class Desk:
     def __init__(self, *others: str, began: float = 0.0) -> None:
         self.timing = Timing(GRACE, LEASE)
         self.hearing = Hearing(self.timing, at(began))
-        self.peers = Peers(ME, LEASE)
+        self.peers = Peers(LEASE)
         self.departures = Departures(self.timing, self.hearing, self.peers, at(began))
         for other in others:
             peer = self.peers.find(other, at(began))

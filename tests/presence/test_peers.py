@@ -78,7 +78,7 @@ def test_one_that_is_known_by_its_notes_has_not_introduced_itself() -> None:
 
 
 def test_a_batch_is_good_by_itself_and_one_that_is_missing_is_noticed() -> None:
-    peer = current(Peers(ME, LEASE), ONE, sequence=3)
+    peer = current(Peers(LEASE), ONE, sequence=3)
     assert not peer.hear_batch(batch(3)) and not peer.hear_batch(batch(2))
     assert peer.hear_batch(batch(4)) and life(peer) is Life.CURRENT and peer.sequence == 4
     assert peer.hear_batch(batch(6)) and life(peer) is Life.BEHIND and peer.sequence == 6
@@ -89,13 +89,13 @@ def test_a_batch_is_good_by_itself_and_one_that_is_missing_is_noticed() -> None:
 
 def test_so_is_it_by_a_beat() -> None:
     for sequence, then in ((3, Life.CURRENT), (4, Life.BEHIND), (2, Life.BEHIND)):
-        peer = current(Peers(ME, LEASE), ONE, sequence=3)
+        peer = current(Peers(LEASE), ONE, sequence=3)
         peer.hear_beat(beat(sequence), None)
         assert life(peer) is then
 
 
 def test_of_beats_the_newest_marks_and_every_question_count() -> None:
-    peer = current(Peers(ME, LEASE), ONE)
+    peer = current(Peers(LEASE), ONE)
     peer.hear_beat(beat(mark=7, asks=True, two=3), 4.0)
     peer.hear_beat(beat(mark=6, two=4), 3.0)
     assert (peer.mark, peer.asks, peer.confirmed_at) == (7, True, 4.0)
@@ -145,7 +145,7 @@ def test_what_has_come_between_two_parts_is_newer_than_both() -> None:
 
 
 def test_an_answer_from_before_the_question_or_the_newest_batch_is_none() -> None:
-    peer = current(Peers(ME, LEASE), ONE, sequence=3)
+    peer = current(Peers(LEASE), ONE, sequence=3)
     assert peer.hear_part(part(2), ME) is None
     peer.asked, peer.asked_mark, peer.unconfirmed = 7.0, 5, True
     assert peer.hear_part(part(3, me=4), ME) is None and peer.hear_part(part(3), ME) is None
@@ -203,7 +203,7 @@ def test_one_that_was_set_is_believed_at_once() -> None:
 
 
 def test_those_that_left_are_never_believed_again() -> None:
-    peers = Peers(ME, LEASE)
+    peers = Peers(LEASE)
     peer = current(peers, ONE)
     peer.unconfirmed = True
     peers.leave(ONE, peer)
@@ -213,7 +213,7 @@ def test_those_that_left_are_never_believed_again() -> None:
 
 
 def test_one_that_was_given_up_is_heard_again_or_read_once_it_goes_on_writing() -> None:
-    peers = Peers(ME, LEASE)
+    peers = Peers(LEASE)
     for name in (ONE, TWO):
         current(peers, name)
         peers.forget(name)
@@ -230,7 +230,7 @@ def test_i12_of_invented_nodes_so_many_are_known_and_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(peers_module, "MOST_PEERS", 2)
-    peers = Peers(ME, LEASE)
+    peers = Peers(LEASE)
     found = [peers.find(name, at(0)) for name in "abc"]
     assert found[2] is None and peers.names == {"a", "b"}
     for name, peer in zip("ab", found):
@@ -246,7 +246,7 @@ def test_i12_of_invented_nodes_so_many_are_known_and_remembered(
 
 
 def test_after_an_outage_each_has_to_speak_again() -> None:
-    peers = Peers(ME, LEASE)
+    peers = Peers(LEASE)
     one, noted = current(peers, ONE), peers.find(TWO, at(0), Life.NOTED)
     assert noted is not None and peers.heard == {ONE}
     assert not any(peer.unconfirmed for _, peer in peers)
@@ -259,7 +259,7 @@ def test_after_an_outage_each_has_to_speak_again() -> None:
 
 
 def test_whether_all_is_known() -> None:
-    peers = Peers(ME, LEASE)
+    peers = Peers(LEASE)
     assert known(peers) == (True, True)
     current(peers, ONE)
     noted = peers.find(TWO, at(0), Life.NOTED)
@@ -275,7 +275,7 @@ def test_whether_all_is_known() -> None:
 
 
 def test_who_is_not_heard_for_a_lease_is_read_and_then_silent() -> None:
-    peers = Peers(ME, LEASE)
+    peers = Peers(LEASE)
     one = current(peers, ONE)
     one.wrote, one.asked, one.asked_mark, one.unconfirmed = 5.0, 1.0, 3, True
     assert not peers.is_overdue(LEASE - 0.1) and peers.is_overdue(LEASE)
@@ -289,7 +289,7 @@ def test_who_is_not_heard_for_a_lease_is_read_and_then_silent() -> None:
 
 
 def test_those_who_have_not_told_all_are_asked_now_and_again() -> None:
-    peers = Peers(ME, LEASE)
+    peers = Peers(LEASE)
     new, gone = peers.find(ONE, at(0)), peers.find(TWO, at(0))
     current(peers, "three")
     assert new is not None and gone is not None
@@ -308,7 +308,7 @@ def test_those_who_have_not_told_all_are_asked_now_and_again() -> None:
 
 
 def test_the_newest_marks_of_those_that_were_heard() -> None:
-    peers = Peers(ME, LEASE)
+    peers = Peers(LEASE)
     current(peers, ONE).hear_beat(beat(mark=7), None)
     current(peers, TWO)
     assert peers.marks == {ONE: 7}
@@ -324,7 +324,7 @@ def versions_of(peer: Peer, *some: tuple[int, int, float]) -> None:
 
 
 def test_a_mark_says_which_version_was_known_everywhere() -> None:
-    peers = Peers(ME, LEASE)
+    peers = Peers(LEASE)
     one = current(peers, ONE, sequence=3)
     versions_of(one, (5, 50, 1), (6, 60, 1.4), (7, 70, 1.5), (9, 90, 2))
     assert [version for _, version, _ in one.versions] == [50, 70, 90]
@@ -339,7 +339,7 @@ def test_a_mark_says_which_version_was_known_everywhere() -> None:
 
 
 def test_it_says_nothing_while_it_is_in_doubt_who_is_at_another() -> None:
-    peers = Peers(ME, LEASE)
+    peers = Peers(LEASE)
     one, two = current(peers, ONE), current(peers, TWO)
     versions_of(one, (5, 50, 1))
     two.heard = 10 - DEAF * LEASE + 0.1

@@ -7,7 +7,16 @@ from collections.abc import Iterable
 
 from presence_server.presence.commands import Breathe, Command, Send, Tell
 from presence_server.presence.cursors import Uncovered
-from presence_server.presence.letters import Batch, Beat, Goodbye, Letter, Part, People, Said
+from presence_server.presence.letters import (
+    Ask,
+    Batch,
+    Beat,
+    Goodbye,
+    Letter,
+    Part,
+    People,
+    Said,
+)
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
@@ -249,6 +258,21 @@ def test_nothing_is_told_after_a_pause_before_all_is_read_that_came_in() -> None
     scene.relay = True
     scene.wait(0.3)
     assert scene.told == told + 1
+
+
+def test_a_beat_names_only_what_is_said_to_all() -> None:
+    scene = Scene(ONE)
+    scene.wait(3, beats=True)
+    before = scene.node.hearing.said_version
+    scene.open()
+    asks = [letter for letter in scene.said if isinstance(letter, Ask)]
+    scene.do(scene.node.subscribed(scene.now))
+    assert scene.node.hearing.said_version == before < scene.node.versions.newest
+    scene.wait(0.5)
+    # All are asked at once, and one by one only if that is not answered.
+    assert len([letter for letter in scene.said if isinstance(letter, Ask)]) == len(asks) + 1
+    scene.wait(3)
+    assert scene.node.hearing.said_version == scene.node.versions.newest
 
 
 # Giving way

@@ -346,6 +346,26 @@ def test_of_what_others_say_only_the_seconds_of_the_same_status_are_followed() -
     assert said == Entry("alice", 1, "away", 1_003, came=1_001)
 
 
+def test_who_becomes_visible_says_since_then_of_their_lines_too() -> None:
+    seat = Seat()
+    seat.open()
+    seat.do(seat.node.choose(0, "alice", "invisible", seat.now))
+    seat.wait(3)
+    seat.do(seat.node.choose(0, "alice", None, seat.now))
+    assert seat.node.rooms.own.roster.here["alice"].here == 1_003
+    assert seat.entry() == Entry("alice", 1, "online", 1_003, came=1_003)
+
+
+def test_a_choice_that_changes_nothing_may_have_been_shown_otherwise_elsewhere() -> None:
+    seat = Seat()
+    seat.open(status="busy")
+    version = seat.node.versions.newest
+    seat.do(seat.node.choose(0, "alice", "busy", seat.now))
+    changes = seat.node.rooms.own.roster.changes_since(version, elsewhere=True)
+    assert changes is not None and [user for user, _ in changes] == ["alice"]
+    assert seat.node.versions.newest == version
+
+
 def test_when_others_let_somebody_go_the_second_is_followed_in_which_that_was_seen() -> None:
     seat = Seat()
     seat.open(status="away")

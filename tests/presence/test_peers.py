@@ -8,9 +8,10 @@ import pytest
 from presence_server.presence import peers as peers_module
 from presence_server.presence.letters import Batch, Beat, Part, People, Said
 from presence_server.presence.moment import Moment
-from presence_server.presence.peer import Answer, Life, Peer
+from presence_server.presence.peer import Answer, Life, Noted, Peer
 from presence_server.presence.peers import Peers
-from presence_server.presence.timing import CLOCK_SET, DEAF, PATIENCE
+from presence_server.presence.records import Changes, Stay
+from presence_server.presence.timing import CLOCK_SET, DEAF, NOTES, PATIENCE, WRITES_WITHIN
 
 ME, ONE, TWO = "me", "one", "two"
 LEASE = 10.0
@@ -51,6 +52,10 @@ def asked(peer: Peer) -> tuple[float | None, int, bool]:
     return peer.asked, peer.asked_mark, peer.unconfirmed
 
 
+def noted(peer: Peer) -> tuple[Noted | None, int | None]:
+    return peer.noted, peer.noted_to
+
+
 def known(peers: Peers) -> tuple[bool, bool]:
     return peers.are_current, peers.are_known
 
@@ -61,14 +66,19 @@ def known(peers: Peers) -> tuple[bool, bool]:
 def test_a_node_is_known_once_it_has_told_all() -> None:
     peer = Peer(Life.NEW, at(5))
     assert peer.lives and peer.introduced_itself and peer.heard == peer.last_sign == 5
+    assert (peer.wrote, peer.ended, peer.noted_to) == (-math.inf, -math.inf, None)
+    said = peer.asks, peer.had_lines, peer.unconfirmed, peer.is_empty
+    assert said == (False, False, False, False)
     assert not peer.hear_batch(batch(0)), "it may be older than what is to come"
     peer.hear_beat(beat(3), None)
     assert life(peer) is Life.NEW and peer.known_until == -math.inf
     answer = peer.hear_part(part(3), ME)
-    assert answer is not None and answer.is_whole
+    assert answer is not None and answer.is_whole and answer.replaces is False
     assert life(peer) is Life.CURRENT and peer.sequence == 3
     peer.hear_beat(beat(3, mark=2), 4.5)
     assert life(peer) is Life.CURRENT and peer.known_until == 4.5
+    answer = peer.hear_part(part(3), ME)
+    assert answer is not None and answer.replaces is True
 
 
 def test_one_that_is_known_by_its_notes_has_not_introduced_itself() -> None:
@@ -142,6 +152,8 @@ def test_what_has_come_between_two_parts_is_newer_than_both() -> None:
         "7/doc": {"carol": said["carol"]},
     }
     assert not answer.unnamed
+    answer.overtake({"": {"bob": 10}})
+    assert answer.name(parts) == {"": {}, "7/doc": {"carol": said["carol"]}}
 
 
 def test_an_answer_from_before_the_question_or_the_newest_batch_is_none() -> None:
@@ -173,6 +185,48 @@ def test_what_is_read_is_good_once_its_node_has_written_twice() -> None:
     assert len(peer.counters) == 8
 
 
+def test_what_is_written_by_a_node_that_is_heard_is_known_once_it_confirms_what_it_knew_then() -> (
+    None
+):
+    peer = current(Peers(LEASE), ONE)
+    # When its counter was read, what it has confirmed by then, and up to which all is known.
+    for read_at, counter, confirmed, noted_to in (
+        (10.0, 5, None, None),
+        (11.0, 6, 9.9, None),
+        (12.0, 7, 10.0, 5),
+        (13.0, 8, 11.9, 5),
+        (14.0, 9, 12.0, 7),
+        (15.0, 10, 13.9, 7),
+    ):
+        peer.hear_beat(beat(), confirmed)
+        peer.hear_instead(counter, read_at)
+        assert peer.noted_to == noted_to
+    peer.life, peer.confirmed_at = Life.BEHIND, 99.0
+    peer.hear_instead(11, 16.0)
+    assert peer.noted_to == 7
+    peer.life = Life.CURRENT
+    peer.hear_instead(12, 17.0)
+    assert peer.noted_to == 9
+
+
+def test_what_is_read_is_put_together_until_it_is_believed() -> None:
+    peer = Peer(Life.NOTED, at(0))
+    laptop, phone = (Stay("", session, "alice", 1, "online", 1) for session in ("a", "b"))
+    peer.note_changes(4, Changes([laptop], ()))
+    assert noted(peer) == (None, None), "it is not known what was before"
+    peer.note_stays(5, [laptop])
+    assert noted(peer) == (Noted({("", "a"): laptop}, whole=True), 5)
+    peer.note_changes(6, None)
+    peer.note_changes(7, Changes([phone], [("", "a")]))
+    assert noted(peer) == (Noted({("", "a"): None, ("", "b"): phone}, whole=True), 7)
+    peer.noted = None
+    for counter, changes in ((8, Changes([laptop], ())), (9, Changes([phone], ()))):
+        peer.note_changes(counter, changes)
+    assert noted(peer) == (Noted({("", "a"): laptop, ("", "b"): phone}, whole=False), 9)
+    peer.hear_instead(10, 3.0)
+    assert noted(peer) == (None, None)
+
+
 # Clocks
 
 
@@ -181,6 +235,10 @@ def test_a_clock_is_as_far_off_as_its_quickest_letter_says_if_that_is_more_than_
     assert peer.clock == 0 and peer.lateness(990, at(0)) == 0
     for behind, clock in ((5, 5), (4, 4), (9, 4), (2, 0), (3, 0)):
         peer.note_clock(1_000 - behind, at(0))
+        assert peer.clock == clock
+    # Eight letters are remembered.
+    for clock in (0, 0, 0, 0, 0, 0, 3, 20):
+        peer.note_clock(980, at(0))
         assert peer.clock == clock
     peer = Peer(Life.NEW, at(0))
     peer.note_clock(1_003, at(0))
@@ -194,6 +252,10 @@ def test_one_that_was_set_is_believed_at_once() -> None:
     peer.note_clock(1_000, at(0))
     peer.note_clock(1_000 - CLOCK_SET, at(0))
     assert peer.clock == 0
+    late = Peer(Life.NEW, at(0))
+    for behind in (CLOCK_SET - 2, CLOCK_SET - 1):
+        late.note_clock(1_000 - behind, at(0))
+    assert late.clock == CLOCK_SET - 2, "between two letters it was not set"
     peer.note_clock(1_000, at(0))
     peer.note_clock(1_000 - CLOCK_SET - 1, at(0))
     assert peer.clock == CLOCK_SET + 1
@@ -279,6 +341,9 @@ def test_who_is_not_heard_for_a_lease_is_read_and_then_silent() -> None:
     one = current(peers, ONE)
     one.wrote, one.asked, one.asked_mark, one.unconfirmed = 5.0, 1.0, 3, True
     assert not peers.is_overdue(LEASE - 0.1) and peers.is_overdue(LEASE)
+    one.heard = 5.0
+    assert not peers.is_overdue(LEASE) and peers.is_overdue(LEASE + 5)
+    one.heard = 0.0
     assert list(peers.fall_silent(LEASE - 0.1)) == [] and life(one) is Life.CURRENT
     assert list(peers.fall_silent(LEASE)) == [] and life(one) is Life.NOTED
     assert asked(one)[0] is None and not asked(one)[2] and not peers.is_overdue(99.0)
@@ -305,6 +370,34 @@ def test_those_who_have_not_told_all_are_asked_now_and_again() -> None:
     new.asked = None
     new.heard = LEASE + 5
     assert list(peers.take_asks(at(LEASE + 5))) == [ONE] and new.asked_mark == 0
+
+
+def test_nobody_is_asked_who_was_not_heard_for_a_lease() -> None:
+    for second, asks in ((LEASE - 0.1, [ONE]), (LEASE, [])):
+        peers = Peers(LEASE)
+        peers.find(ONE, at(0))
+        assert list(peers.take_asks(at(second))) == asks
+
+
+def test_an_answer_has_heard_the_question() -> None:
+    peer = Peer(Life.NEW, at(0))
+    peer.asked_mark = 1
+    assert peer.hear_part(part(0), ME) is None
+    assert peer.hear_part(part(0, me=1), ME) is not None
+
+
+def test_of_those_that_speak_and_do_not_write_it_is_known_for_how_long_they_are_silent() -> None:
+    peers = Peers(LEASE)
+    one, two = current(peers, ONE), current(peers, TWO)
+    silent = WRITES_WITHIN - NOTES
+    one.wrote, one.heard = 0.0, silent
+    assert peers.speaking(at(5)) == {}, "of neither a counter was read"
+    for peer in (one, two):
+        peer.count(1, 0.0, with_stays=False)
+    two.wrote, two.heard = 1.0, 1.0 + silent / 2
+    assert peers.speaking(at(5)) == {ONE: 5 - silent}
+    one.heard = silent - 0.1
+    assert peers.speaking(at(5)) == {}
 
 
 def test_the_newest_marks_of_those_that_were_heard() -> None:
@@ -334,6 +427,11 @@ def test_a_mark_says_which_version_was_known_everywhere() -> None:
     assert peers.version_at(ONE, 9, 4, at(10)) is None, "a batch has not come yet"
     assert peers.version_at(ONE, 9, 3, at(9.9)) is None, "it is known for less than a lease"
     assert peers.version_at(TWO, 9, 3, at(10)) is None
+    later = current(peers, TWO, 5.0)
+    later.heard = one.heard = LEASE + 5
+    versions_of(later, (5, 50, 6))
+    assert peers.version_at(TWO, 5, 0, at(LEASE + 4.9)) is None
+    assert peers.version_at(TWO, 5, 0, at(LEASE + 5)) == 50
     peers.forget_versions()
     assert peers.version_at(ONE, 9, 3, at(10)) is None
 

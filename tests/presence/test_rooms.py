@@ -184,6 +184,16 @@ def test_what_holds_of_somebody_in_a_room_is_of_its_app() -> None:
     assert hall.node.rooms.open("9/a").said(":alice") is None
 
 
+def test_of_whom_nodes_may_differ_in_a_room_they_may_in_its_lobby() -> None:
+    hall = Hall()
+    hall.open("7/a")
+    hall.node.rooms.open("7/a").dispute("alice")
+    version = hall.node.versions.newest
+    for room in ("7/a", "7/lobby"):
+        changes = hall.node.rooms.open(room).roster.changes_since(version, elsewhere=True)
+        assert changes is not None and [user for user, _ in changes] == ["alice"]
+
+
 def test_what_is_followed_in_any_room_is_written_down() -> None:
     hall = Hall()
     for room in ("7/a", "7/b"):
@@ -232,6 +242,7 @@ def test_nothing_is_said_twice() -> None:
     assert [found.key for found in hall.node.rooms.take_unsaid()] == ["7/a"]
     assert [(key, tag) for key, tag, _ in room.take_unsaid(hall.now)] == [("7/a", ":alice")]
     assert not hall.node.rooms.has_unsaid and not room.has_unsaid
+    assert list(hall.node.rooms.open("7/b").take_unsaid(hall.now)) == []
     assert list(room.take_unsaid(hall.now)) == [] and hall.node.rooms.take_unsaid() == []
     assert [(key, tag) for key, tag, _ in room.all_said()] == [("7/a", ":alice")]
 

@@ -2,22 +2,25 @@
 as its process lives.
 
 The kernel lets the lock go with the process, whatever ended it, and never before: one that stands
-still keeps it. A file says of what machine it is, since when that runs, and which file it was made
-as: nothing is concluded from those of other machines, of before a restart, or from copies.
+still keeps it. A file says of what machine it is, and which file it was made as: nothing is
+concluded from those of other machines, or from copies.
 """
 
+import errno
 import fcntl
+import hashlib
 import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-# Another one at each start of a machine; the same in all of its containers.
-_MACHINE = Path("/proc/sys/kernel/random/boot_id")
+# What tells machines apart: of each start, the same in all of its containers; and where a service
+# may not see that, of the installation.
+_MACHINE = (Path("/proc/sys/kernel/random/boot_id"), Path("/etc/machine-id"))
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +28,7 @@ log = logging.getLogger(__name__)
 class Lives:
     """The locks of the nodes whose files lie beside one that they share; entered, one's own."""
 
-    def __init__(self, beside: Path, node: str, machine: Path = _MACHINE) -> None:
+    def __init__(self, beside: Path, node: str, machine: Sequence[Path] = _MACHINE) -> None:
         self._beside = beside
         self._node = node
         self._machine = machine
@@ -64,7 +67,7 @@ class Lives:
                 path.unlink()
 
     def _lock(self) -> tuple[int, Path]:
-        machine = self._machine.read_text("ascii").strip()
+        machine = _name_in(self._machine)
         descriptor, made = tempfile.mkstemp(
             dir=self._beside.parent, prefix=f".{self._beside.name}."
         )
@@ -81,13 +84,22 @@ class Lives:
         return descriptor, path
 
     def _ended(self) -> Iterator[tuple[str, Path]]:
-        machine = self._machine.read_text("ascii").strip()
+        machine = _name_in(self._machine)
         ours = re.escape(f"{self._beside.name}.{machine}")
         form = re.compile(rf"{ours}\.(\d+)\.([0-9a-f]+)")
         for path in self._beside.parent.iterdir():
             found = form.fullmatch(path.name)
             if found is not None and _is_free(path, int(found[1])):
                 yield found[2], path
+
+
+def _name_in(files: Sequence[Path]) -> str:
+    """Of the machine, as the first of them that can be read says."""
+    for file in files:
+        with suppress(OSError):
+            if text := file.read_bytes().strip():
+                return hashlib.sha256(text).hexdigest()[:16]
+    raise OSError(errno.ENOENT, "it is not known which machine this is")
 
 
 def _is_free(path: Path, inode: int) -> bool:

@@ -15,7 +15,7 @@ from presence_server.lives import Lives
 _NODE = """\
 import sys, pathlib, time
 from presence_server.lives import Lives
-with Lives(pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])):
+with Lives(pathlib.Path(sys.argv[1]), sys.argv[2], [pathlib.Path(sys.argv[3])]):
     print("locked", flush=True)
     sys.stdin.read()
 """
@@ -27,16 +27,18 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    """Where it says since when it runs, on whatever system this is."""
-    file = tmp_path / "boot_id"
-    file.write_text("11111111-2222\n")
-    return file
+def machine(tmp_path: Path) -> list[Path]:
+    """Where it says which it is, on whatever system this is: of the first a service sees nothing."""
+    file = tmp_path / "machine-id"
+    file.write_text("1111111122222222\n")
+    return [tmp_path / "boot_id", file]
 
 
 @contextmanager
-def process_of(node: str, *files: Path) -> "Iterator[subprocess.Popen[str]]":
-    command = [sys.executable, "-c", _NODE, str(files[0]), node, str(files[1])]
+def process_of(
+    node: str, database: Path, machine: list[Path]
+) -> "Iterator[subprocess.Popen[str]]":
+    command = [sys.executable, "-c", _NODE, str(database), node, str(machine[-1])]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -46,7 +48,7 @@ def process_of(node: str, *files: Path) -> "Iterator[subprocess.Popen[str]]":
 
 
 def test_a_node_has_ended_when_its_process_was_killed_and_not_while_it_stands_still(
-    database: Path, machine: Path
+    database: Path, machine: list[Path]
 ) -> None:
     with (
         Lives(database, "aa", machine) as lives,
@@ -68,16 +70,16 @@ def test_a_node_has_ended_when_its_process_was_killed_and_not_while_it_stands_st
         assert list(lives.find_ended()) == ["bb"]
 
 
-def test_a_node_that_ends_by_itself_leaves_nothing(database: Path, machine: Path) -> None:
+def test_a_node_that_ends_by_itself_leaves_nothing(database: Path, machine: list[Path]) -> None:
     with Lives(database, "aa", machine), process_of("bb", database, machine) as process:
         process.communicate("")
         assert process.returncode == 0
         assert len(list(database.parent.iterdir())) == 2
-    assert list(database.parent.iterdir()) == [machine]
+    assert list(database.parent.iterdir()) == machine[1:]
 
 
 def test_nothing_is_concluded_from_other_machines_and_from_copies(
-    database: Path, machine: Path
+    database: Path, machine: list[Path]
 ) -> None:
     with Lives(database, "aa", machine), process_of("bb", database, machine):
         for path in list(database.parent.glob("presence.sqlite3.*")):
@@ -85,17 +87,17 @@ def test_nothing_is_concluded_from_other_machines_and_from_copies(
             elsewhere.mkdir(exist_ok=True)
             (elsewhere / path.name).write_bytes(path.read_bytes())
         assert Lives(elsewhere / database.name, "dd", machine).find_ended() == {}
-        machine.write_text("33333333-4444\n")
+        machine[0].write_text("33333333-4444\n")
         assert Lives(database, "dd", machine).find_ended() == {}
         assert Lives(database.with_name("presence.sqlite"), "dd", machine).find_ended() == {}
 
 
 @pytest.mark.parametrize("missing", ["the machine", "the folder"])
 def test_where_no_lock_can_be_had_nothing_is_known(
-    database: Path, machine: Path, missing: str, caplog: pytest.LogCaptureFixture
+    database: Path, machine: list[Path], missing: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     if missing == "the machine":
-        machine.unlink()
+        machine[-1].unlink()
     else:
         database = database.parent / "none" / "presence.sqlite3"
     caplog.set_level("INFO")

@@ -72,7 +72,8 @@ async def open_services(app: web.Application, stack: AsyncExitStack) -> None:
     duty, attendance = open_telling(app, presence, stack)
     _end_first(stack, running)
     await meet(app, presence, ended, reached=reached)
-    lives.forget(ended)
+    if reached:
+        lives.forget(ended)
     # Nobody is told before it is known who is here.
     telling = [
         tasks.start("duty", duty.run()),

@@ -1,5 +1,6 @@
 """What other nodes say of their people: by letters, and by their silence."""
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -141,10 +142,14 @@ class Others:
             self._peers.forget_versions()
         states, late = answer.name(part.people.states), peer.lateness(part.unix, now)
         if answer.is_whole:
+            # What was read meanwhile may be newer than an answer that was on its way for long.
+            sent_at = self._hearing.sent_at(part.heard.get(self._me, 0))
+            is_new = peer.believed_at <= (-math.inf if sent_at is None else sent_at)
+            why = Why.TOLD if is_new else Why.UNNAMED
             for room, tag in answer.unnamed:
                 source = Source(part.node, room, tag)
                 if self._shows(source):
-                    self._miss(source, self._entry(source), now)
+                    self._miss(source, self._entry(source), now, why)
         self._take_in(part.node, peer, states, late, now)
 
     def _take_in(
@@ -191,9 +196,9 @@ class Others:
                 self._miss(source, self._entry(source), now)
         self._take_in(node, peer, states, 0, now)
 
-    def _miss(self, source: Source, entry: Entry, now: Moment) -> None:
+    def _miss(self, source: Source, entry: Entry, now: Moment, why: Why = Why.TOLD) -> None:
         since = min(entry.left_second or now.unix, now.unix)
-        self._remove(source, Departure(Why.TOLD, now.elapsed, since))
+        self._remove(source, Departure(why, now.elapsed, since))
 
     def _place(self, source: Source, peer: Peer, said: Said, late: int, now: Moment) -> None:
         if source.room == OWN and source.tag in self._ended:

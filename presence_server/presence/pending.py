@@ -15,6 +15,7 @@ NO_MARK = math.inf
 class Why(Enum):
     GRACE = "the grace is over"
     TOLD = "its node says so"
+    UNNAMED = "its node did not name it, perhaps before it came"
     ENDED = "the session has ended"
 
 

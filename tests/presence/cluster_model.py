@@ -69,7 +69,7 @@ class ClusterModel:
     # What people do
 
     def connect(self, slot: int, user: str, status: Status, phone: bool) -> None:
-        if self.world.hosts[slot].alive:
+        if self._listens(slot):
             session, room = self._session(user, "phone" if phone else "laptop"), ROOMS[user]
             token = None if room == OWN else self.world.token(1_000)
             self.world.connect(slot, user, session, status=status, room=room, token=token)
@@ -85,7 +85,7 @@ class ClusterModel:
             self.world.drop(socket[1])
             self.world.wait(seconds)
             user, session = line.who.user, line.who.session
-            if self.world.hosts[slot].alive and not self._is_over(line):
+            if self._listens(slot) and not self._is_over(line):
                 self.world.connect(
                     slot, user, session, status=line.status, room=line.room, token=line.token
                 )
@@ -111,7 +111,7 @@ class ClusterModel:
 
     def enter(self, slot: int, user: str, room: str, status: Status, seconds: float) -> None:
         """Come into a room with a token that holds for so long."""
-        if self.world.hosts[slot].alive:
+        if self._listens(slot):
             token = self.world.token(seconds)
             session = self._session(user)
             self.world.connect(slot, user, session, status=status, room=room, token=token)
@@ -287,9 +287,13 @@ class ClusterModel:
         ]
         return sockets[pick % len(sockets)] if sockets else None
 
-    def _running(self, slot: int) -> bool:
+    def _listens(self, slot: int) -> bool:
+        """Whether lines to it are taken in, if only when it goes on."""
         host = self.world.hosts[slot]
-        return host.alive and not host.paused and host.lets_in
+        return host.alive and host.lets_in
+
+    def _running(self, slot: int) -> bool:
+        return self._listens(slot) and not self.world.hosts[slot].paused
 
     def _writes(self, slot: int) -> bool:
         host = self.world.hosts[slot]

@@ -357,4 +357,14 @@ FOUND = {
         _HOLD,
         _wait(15),
     ),
+    "an answer that was cut off is older than what was read": _run(
+        _at("kill", 1),
+        _wait(0.2),
+        _at("end_subscription", 0),
+        _cut(2, back=False, keeps=True),
+        _wait(4),
+        _connect(2, "alice", "online"),
+        _wait(1),
+        _DROP,
+    ),
 }

@@ -424,7 +424,7 @@ class Judge:
             return
         if self._is_estranged(host, username):
             return
-        log_out = now - witness.log_outs.get(username, LONG_AGO)
+        log_out = now - witness.sent_away_at(username)
         if not self._is_calm and log_out < ENDED_WAITS_UNHEARD + DELIVERY:
             # She did log out, and who may know that she is back cannot be heard.
             return
@@ -440,7 +440,7 @@ class Judge:
         excused = (
             now - since >= self.world.grace - 3 * STEP
             or now - witness.silent_ends.get(username, LONG_AGO) < self._window
-            or now - witness.log_outs.get(username, LONG_AGO) <= self._lag + 5
+            or now - witness.sent_away_at(username) <= self._lag + 5
             or now - self.gone_at.get(username, LONG_AGO) <= self._lag
             or now - self.outwaited < self._lag
             or self._is_fresh(host)

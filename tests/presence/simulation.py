@@ -6,6 +6,7 @@ published is dropped. Time goes in steps of a twentieth of a second. Every host 
 own, so that comparing those of two nodes cannot go unnoticed.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
@@ -1149,6 +1150,10 @@ class Witness:
         room, _, user = name.rpartition(" ")
         before = (when for when, ending in self.revocations if ending.revokes(room, user))
         return max((when for when in before if when <= at), default=-100.0)
+
+    def sent_away_at(self, name: str) -> float:
+        """When somebody was sent away last, also before anybody heard of them."""
+        return max(self.log_outs.get(name, -1000.0), self.revoked_before(name, math.inf))
 
     def revoked(self, ending: Ending, now: float) -> None:
         self.revocations.append((now, ending))

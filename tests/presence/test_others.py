@@ -12,7 +12,7 @@ from presence_server.presence.letters import Batch, Beat, Goodbye, Part, People,
 from presence_server.presence.members import Who
 from presence_server.presence.peer import Life, Peer
 from presence_server.presence.records import OWN, Changes, Notes, Stay
-from tests.presence.test_conclusions import EPOCH, GRACE, LEASE, ME, ONE, TWO, Scene, steady
+from tests.presence.test_conclusions import EPOCH, GRACE, LEASE, ME, ONE, TWO, Scene, stay, steady
 
 S = TypeVar("S", Said, Said | int)
 
@@ -165,6 +165,24 @@ def test_who_is_no_longer_among_all_of_a_node_has_left_it() -> None:
     assert talk.peer(ONE).had_lines
     talk.all_of(ONE)
     assert talk.left() == EPOCH + 9
+
+
+def test_an_answer_that_is_older_than_what_was_read_lets_nobody_go_before_its_node_confirms() -> (
+    None
+):
+    talk = Talk(ONE)
+    talk.pass_by(1, ONE)
+    old = talk.newest_mark
+    for _ in range(6):
+        talk.pass_by(1)
+        talk.read_notes({ONE: [stay()]})
+    assert talk.is_here() and talk.peer(ONE).believed_at > 0
+    talk.sequences[ONE] += 1
+    number = talk.sequences[ONE]
+    talk.hear(Part(ONE, number, number, 0, 1, talk.now.unix, People({}, {}), {ME: old}))
+    assert talk.is_here()
+    talk.pass_by(1, ONE)
+    assert not talk.is_here()
 
 
 def test_of_one_node_its_own_word_is_enough() -> None:

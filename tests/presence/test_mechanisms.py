@@ -1,0 +1,153 @@
+"""Mechanisms of the rules, each taken out: what does not hold then is noticed.
+
+A rule that can be taken out without a word is not needed, or not tested.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from presence_server.presence.moment import Moment
+from presence_server.presence.node import Node
+from presence_server.presence.others import Others
+from presence_server.presence.peer import Peer
+from presence_server.presence.peers import Peers
+from presence_server.presence.people import People
+from presence_server.presence.roster import Roster
+from presence_server.presence.visits import Visits
+from tests.presence import (
+    test_commands as commands,
+    test_compound as compound,
+    test_conclusions as conclusions,
+    test_others as others,
+    test_roster as roster,
+    test_statuses as statuses,
+)
+from tests.presence.cluster_model import play
+from tests.presence.found_runs import FOUND
+
+
+class Mutant(NamedTuple):
+    """Something else in the place of a method, and what then fails."""
+
+    owner: type
+    method: str
+    other: Callable[..., Any]
+    notices: Callable[[], Any]
+
+
+def run(name: str) -> Callable[[], Any]:
+    return lambda: play(FOUND[name])
+
+
+def nothing(*_: Any, **__: Any) -> list[Any]:
+    return []
+
+
+amend, begin_graces = Others.amend, Others.begin_graces
+see, settle = Visits.see, Roster.settle
+
+
+def begin_graces_as_if_heard(self: Others, node: str, left: float, now: Moment) -> None:
+    peer = self._peers.get(node)
+    assert peer is not None
+    peer.heard = now.elapsed
+    begin_graces(self, node, left, now)
+
+
+MUTANTS = {
+    "whoever comes from elsewhere is known at once": Mutant(
+        Node,
+        "arrive",
+        nothing,
+        lambda: compound.test_who_moves_to_a_node_that_stands_still_before_it_could_ask_stays(0.05),
+    ),
+    "whoever comes from elsewhere is asked after": Mutant(
+        Node,
+        "elsewhere",
+        lambda *_: frozenset(),
+        lambda: statuses.test_what_is_on_its_way_is_waited_for(0.25),
+    ),
+    "others write down that a node spoke which cannot write": Mutant(
+        Peers,
+        "speaking",
+        lambda *_: {},
+        compound.test_a_node_that_starts_knows_that_another_one_spoke_when_it_could_not_write,
+    ),
+    "of rows that changed those count that are gone": Mutant(
+        Others,
+        "amend",
+        lambda self, node, peer, states, gone, now: amend(self, node, peer, states, (), now),
+        conclusions.test_of_a_node_that_was_heard_only_that_is_to_be_read_which_it_wrote_since,
+    ),
+    "of a node that was heard it is known from which counter on to read": Mutant(
+        Peer,
+        "hear_instead",
+        nothing,
+        conclusions.test_of_a_node_that_was_heard_only_that_is_to_be_read_which_it_wrote_since,
+    ),
+    "of a node that was taken for dead all is read": Mutant(
+        Peer,
+        "forget_notes",
+        nothing,
+        conclusions.test_all_is_to_be_read_of_a_node_that_was_taken_for_dead,
+    ),
+    "a claim that is read late ends when it was to": Mutant(
+        Peer,
+        "lateness",
+        lambda *_: 0,
+        others.test_of_a_claim_the_second_of_its_end_stays_and_it_ends_when_its_backend_said,
+    ),
+    "whichever node lets somebody go last, they left when they were here last": Mutant(
+        Roster,
+        "_last_second",
+        lambda self, user, since: since,
+        roster.test_who_is_let_go_by_a_node_that_knew_less_left_when_they_were_here_last,
+    ),
+    "people of a node that fell silent left when it was heard last": Mutant(
+        Others,
+        "begin_graces",
+        begin_graces_as_if_heard,
+        others.test_who_was_at_a_silent_node_left_when_it_was_heard_last,
+    ),
+    "who becomes visible comes then": Mutant(
+        Roster,
+        "settle",
+        lambda self, user, since, came=0: settle(self, user, since),
+        lambda: statuses.test_somebody_who_was_invisible_comes_when_they_show_themselves(1),
+    ),
+    "a cursor waits for choices that are yet to be said": Mutant(
+        Node,
+        "_last_sequence",
+        lambda self: self._outbox.sequence + self.rooms.has_unsaid,
+        commands.test_a_cursor_names_the_batch_with_which_all_is_said,
+    ),
+    "a name that is somebody else's was given up": Mutant(
+        Roster,
+        "account",
+        lambda *_: 0,
+        roster.test_a_name_that_is_somebody_elses_was_given_up_before,
+    ),
+    "what is no news to observers is looked at": Mutant(
+        People,
+        "changed_since",
+        lambda self, version: dict(self.changes_since(version) or ()),
+        run("a name is somebody else's before anybody looked"),
+    ),
+    "the visit of another account is another": Mutant(
+        Visits,
+        "see",
+        lambda self, room, user, account, here, since: see(self, room, user, 1, here, since),
+        run("a name is somebody else's before its end is known"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_is_missed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, method, other, notices = MUTANTS[name]
+    notices()
+    monkeypatch.setattr(owner, method, other)
+    with pytest.raises((AssertionError, RecursionError)):
+        notices()

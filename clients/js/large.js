@@ -14,6 +14,7 @@ export class Large {
   #bound;
   #first;
   #isPartial = false;
+  #isBlank; // too many were here for the page to be told of anybody
   #chosen = [];
   #after = null; // the last id that was read
   #failures = 0;
@@ -29,6 +30,7 @@ export class Large {
     this.#shared = shared;
     this.#bound = bound;
     this.#first = first;
+    this.#isPartial = this.#isBlank = shared.room.counts !== null;
     shared.room.addEventListener("change", () => this.#follow());
     this.#follow();
   }
@@ -73,7 +75,7 @@ export class Large {
 
   get #isDue() {
     const { room } = this.#shared;
-    return this.#isPartial ? room.count < this.#bound * DOWN : room.people.size > this.#bound;
+    return this.#isPartial ? room.count < this.#bound * DOWN : room.count > this.#bound;
   }
 
   #turn() {
@@ -111,6 +113,9 @@ export class Large {
     }, PAUSE);
     const ids = await this.#read(this.#size - here.length).catch((error) => this.#fail(error));
     if (!this.#isPartial) return;
+    // Without anybody to show it shall not wait.
+    if (this.#isBlank && ids.length === 0) this.#isPartial = false;
+    this.#isBlank = false;
     this.#chosen = [...new Set([...here, ...ids])];
     this.#say();
   }

@@ -50,6 +50,7 @@ export class Presence {
 export class Room extends EventTarget {
   choice = null; // of the user, as the server has it
   counts = null;
+  above = null; // of more: their number
   #line;
   #roster = new Roster();
   #changes = new Changes();
@@ -79,8 +80,9 @@ export class Room extends EventTarget {
   }
 
   get count() {
-    if (this.counts === null) return this.#roster.all.size;
-    return HERE.reduce((sum, status) => sum + (this.counts[status] ?? 0), 0);
+    const { counts } = this;
+    if (counts === null) return this.#roster.all.size;
+    return HERE.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
   }
 
   get state() {
@@ -152,6 +154,7 @@ export class Room extends EventTarget {
     // Events bring all; some are shown.
     this.#isBlank = speaks && wanted;
     if (this.#isBlank) query.watch = "some";
+    else if (speaks) query.above = this.above;
     this.#said = { status: this.#status, data: undefined, wanted: wanted && [] };
     return query;
   }
@@ -187,7 +190,7 @@ export class Room extends EventTarget {
     if (type === "snapshot" || type === "changes") this.#roster.apply(message, this.#changes);
     else if (type === "degraded") this.#roster.setDegraded(message.value);
     else if (type === "own") this.#roster.confirm(message.usernames);
-    else if (type === "count" && wanted) this.counts = message;
+    else if (type === "count" && (wanted || this.above)) this.counts = message;
     else if (type === "choice") this.choice = chosen(message);
     else return;
     this.#plan();
@@ -778,7 +781,6 @@ export function tokenFetcher(url) {
   };
 }
 
-// A line outlives its elements a moment.
 const LINGER = 250;
 const LARGE = 3_000; // people; of more, some are watched
 const sharedRooms = new Map();
@@ -795,6 +797,7 @@ class SharedRoom {
     this.src = src;
     const keep = async (question) => (this.token = await getToken(question));
     this.room = new Presence(src, { getToken: keep }).room(name, { watch: [] });
+    this.room.above = LARGE;
     this.room.addEventListener("change", () => this.#look());
   }
 
@@ -818,7 +821,7 @@ class SharedRoom {
 
   #look() {
     const { room } = this;
-    if (room.people.size <= LARGE || this.#large !== null) return;
+    if (room.count <= LARGE || this.#large !== null) return;
     this.#large = false; // yet, or for good
     const first = (most, element) => firstByName(room.people, most, languageOf(element));
     const begin = ({ Large }) => (this.#large = new Large(this, LARGE, first));
@@ -1012,6 +1015,7 @@ function elementOf(makePainter) {
       const { presence: room } = this;
       // Until something is known, what the page's author put inside is shown.
       if (!room || (!room.stale && room.state !== "live")) return;
+      if (room.count && !room.people.size && !this.hasAttribute("user")) return;
       const began = now();
       if (!this.#paint) {
         this.#box.replaceChildren();
@@ -1073,7 +1077,6 @@ function said(id, person, words) {
   return `${nameOf(id, person)}: ${person?.text ? `${status}, ${person.text}` : status}`;
 }
 
-// Without sorting the many behind them.
 function firstByName(people, most, lang) {
   const compare = comparer(lang);
   const inOrder = (a, b) => compare(a.name, b.name) || (a.id < b.id ? -1 : 1);
@@ -1098,7 +1101,6 @@ function comparer(lang) {
   }
 }
 
-// Says how many are more.
 function painterOf(list, usual, makeItem, fill) {
   const items = new Map();
   list.role = "list"; // Safari takes one without bullets for none

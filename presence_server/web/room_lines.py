@@ -25,7 +25,7 @@ from presence_server.web.connection import Connection
 from presence_server.web.event_stream import open_event_stream
 from presence_server.web.problems import Problem
 from presence_server.web.proxies import client_address
-from presence_server.web.queries import bad_request, one, room_in_path, switch
+from presence_server.web.queries import bad_request, one, room_in_path, switch, whole
 from presence_server.web.sockets import end_socket, open_web_socket, read_messages
 from presence_server.web.upgrade import check_upgrade
 
@@ -44,7 +44,7 @@ class _Asked(NamedTuple):
     room: str
     cursor: str | None
     status: Status | None
-    watches_some: bool
+    begins_with_nobody: bool
     name: str | None
 
 
@@ -132,16 +132,27 @@ def _ask(request: web.Request) -> _Asked:
         raise bad_request("status must be online, busy or away.")
     if name is not None and not is_line_name(name):
         raise bad_request(f"line must have 1 to {LONGEST_LINE_NAME} characters.")
+    # An EventSource that comes back keeps the cursor that its address began with.
+    cursor = request.headers.get("Last-Event-ID") or request.query.get("cursor")
     return _Asked(
         token,
         permission,
         room,
-        # An EventSource that comes back keeps the cursor that its address began with.
-        request.headers.get("Last-Event-ID") or request.query.get("cursor"),
+        cursor,
         _STATUSES[status],
-        switch(request, "watch", "some"),
+        _begins_with_nobody(request, token.app, room, cursor),
         name,
     )
+
+
+def _begins_with_nobody(request: web.Request, app: int, room: str, cursor: str | None) -> bool:
+    """Always, or where more are here than a page wants to be told of at first."""
+    most = whole(request, "above", 0, 10**6)
+    if switch(request, "watch", "some"):
+        return True
+    if most is None or cursor:
+        return False
+    return len(request.app[ROOMS].get(app, room).roster.here) > most
 
 
 def permission_in(request: web.Request, token: Token, room: str) -> Permission:
@@ -174,7 +185,7 @@ def _line(request: web.Request, asked: _Asked, wire: Wire) -> Line:
         room=request.app[ROOMS].get(token.app, asked.room) if asked.permission.sees else BLIND,
         dialect=PRESENCE_V1,
         wire=wire,
-        view=frozenset() if asked.watches_some else None,
+        view=frozenset() if asked.begins_with_nobody else None,
     )
     return Line(token, asked.room, observer, asked.name)
 

@@ -147,6 +147,25 @@ async def test_who_watches_some_is_told_of_them_and_counts_the_rest(app: AppClie
             await carol.sees("alice", "online")
 
 
+async def test_above_so_many_a_line_begins_with_nobody(app: AppClient) -> None:
+    async with app.line("alice") as alice, app.line("bob") as bob:
+        await alice.sees("bob", "online")
+        async with app.line("carol", query="?above=1") as carol:
+            assert "online" not in await carol.first()
+            await carol.message(lambda m: m["type"] == "count" and m["online"] == 3)
+            await carol.send({"type": "watch", "users": None})
+            await carol.sees("alice", "online")
+            whole = await carol.message(lambda m: m["type"] == "snapshot" and "online" in m)
+        async with app.line("carol", query="?above=3") as carol:
+            assert set((await carol.first())["online"]) == {"alice", "bob", "carol"}
+        # Who comes back knows them.
+        async with app.line("carol", query=f"?above=1&cursor={whole['cursor']}") as carol:
+            assert (await carol.first())["type"] == "changes"
+            await bob.send({"type": "leave"})
+            await carol.sees("bob", "offline")
+    assert await refused(app, token=app.token("carol"), query="?above=x") == (1007, "bad_request")
+
+
 async def test_counts_come_once_a_second_at_most(app: AppClient) -> None:
     async with app.line("carol", query="?watch=some") as carol:
         await carol.message(lambda m: m["type"] == "count")

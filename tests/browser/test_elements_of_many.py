@@ -67,12 +67,14 @@ async def test_a_list_watches_those_it_shows_and_turns_back(
         await page.goto(wiki.url + "/")
         rows, dot = page.locator("presence-list li"), page.locator("presence-dot")
 
-        # As it was: the first by name, with those who do not show as a number.
+        # Nobody is told of everybody: the first by name, with those who do not show as a number.
         await until(lambda: said)
         first = users(range(39))
         assert said == [{"type": "watch", "users": ["u3100", "ann", *first]}]
         await expect(rows.locator(".name")).to_have_text(["Ann Lee", *users(range(19))])
         await expect(page.get_by_text("3181 more")).to_be_visible()
+        assert len("".join(heard)) < 4_000, "of 3,201 people these are some seventy thousand"
+        assert [query for query in read if "limit" in query] == ["limit=40"]
 
         # Whoever shows is told of; of the others there is a number.
         heard.clear()
@@ -83,14 +85,15 @@ async def test_a_list_watches_those_it_shows_and_turns_back(
         await expect(dot).to_contain_text("u3100: away")
         await expect(page.get_by_text("3081 more")).to_be_visible()
         assert not any("u2000" in frame or "u1000" in frame for frame in heard)
-        assert not any("limit=" in query for query in read)
+        assert len([query for query in read if "limit" in query]) == 1
 
         # Who goes is replaced from those in reserve, and these from a page of others.
         go(users(range(30)))
         await expect(rows).to_have_count(20)
         await expect(page.get_by_text("3051 more")).to_be_visible()
-        assert [query for query in read if "limit" in query] == ["limit=30"]
-        assert said[-1]["users"] == ["u3100", "ann", *users(range(30, 59))]
+        queries = [query for query in read if "limit" in query]
+        assert queries[1:] == ["limit=30&after=u0038"]
+        assert said[-1]["users"] == ["u3100", "ann", *users(range(30, 69))]
 
         # Of fewer everybody is told again, and nothing moves.
         before = await rows.all_inner_texts()

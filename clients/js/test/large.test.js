@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
 import { Large } from "../large.js";
-import { World, event, problem, stream } from "./world.js";
+import { World, event, problem, settle, stream } from "./world.js";
 
 const BOUND = 3_000;
 let world;
@@ -21,12 +21,23 @@ class Page {
   src = "https://presence.example/base";
   token = "a.b.c";
 
-  async begin(element) {
+  async begin(element, bound = null, meet = async () => {}) {
     this.elements.set(element, null);
-    this.room = await world.room();
+    this.room = await world.room({ above: bound });
+    await meet();
     const first = (most) => [...this.room.people.keys()].slice(0, most).map((id) => ({ id }));
     this.large = new Large(this, BOUND, first);
     return this;
+  }
+
+  /** More are here than a page is told of. */
+  async meet(count, element) {
+    await this.begin(element, BOUND, async () => {
+      await world.pass(1);
+      await world.accept();
+      await world.says({ type: "count", online: count, busy: 0, away: 0 });
+    });
+    await settle();
   }
 
   async open(people, element) {
@@ -64,6 +75,30 @@ async function answerPage(names, next = null) {
   const users = Object.fromEntries(names.map((id) => [id, { status: "online", since: 1 }]));
   return new Response(JSON.stringify({ users, next }));
 }
+
+test("where too many are here from the beginning the server says who is first", async () => {
+  world.answer = () => answerPage(["v1", "v2", "v3", "v4"], "v4");
+  const page = new Page();
+  await page.meet(10_000, list("2"));
+  assert.match(world.socket.url.search, /^\?above=3000&/);
+  assert.equal(world.requests[0].url.split("?")[1], "limit=4");
+  assert.deepEqual([page.room.count, page.watched], [10_000, ["v1", "v2", "v3", "v4"]]);
+  await page.answers(["v1", "v2", "v3", "v4"], 10_000);
+  assert.deepEqual([page.room.people.size, page.room.count], [4, 10_000]);
+  // A line that comes after is of these.
+  await world.ends();
+  await world.pass(30);
+  assert.match(world.socket.url.search, /watch=some&line/);
+});
+
+test("if it does not say so everybody is told, and who shows is among them", async () => {
+  world.answer = async () => problem(503, "busy");
+  const page = new Page();
+  await page.meet(10_000, list("2"));
+  await world.says({ type: "snapshot", cursor: "c2", online: here(ids(10_000)) });
+  await world.pass(5);
+  assert.deepEqual(page.watched, ids(4));
+});
 
 test("up to the bound everybody is watched and nothing is said", async () => {
   const page = await new Page().open(ids(BOUND), list());

@@ -65,9 +65,9 @@ export class World {
   }
 
   /** A room whose events are gathered in `room.seen`. */
-  async room({ getToken = async () => tokenOf(600), ...options } = {}) {
+  async room({ getToken = async () => tokenOf(600), above = null, ...options } = {}) {
     const presence = new Presence("https://presence.example/base", { getToken });
-    return this.#follow(presence.room("doc:42", options));
+    return this.#follow(Object.assign(presence.room("doc:42", options), { above }));
   }
 
   async list() {

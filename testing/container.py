@@ -165,16 +165,19 @@ async def serves(stage: Stage) -> None:
 
 
 async def end(server: asyncio.subprocess.Process) -> None:
-    """As an engine does it: by a signal to the first process inside."""
-    if server.returncode is None:
-        (first,) = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        os.kill(int(first), signal.SIGTERM)
+    """As an engine does it: by a signal to the first process inside; all others go with it."""
+    if server.returncode is not None:
+        return
+    (first,) = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    os.kill(int(first), signal.SIGTERM)
     try:
         async with asyncio.timeout(_ENDS_WITHIN):
             await server.communicate()
-    finally:
-        if server.returncode is None:
-            server.kill()
+    except TimeoutError:
+        # Nothing may write any more when their folder goes.
+        os.kill(int(first), signal.SIGKILL)
+        await server.wait()
+        raise
 
 
 if __name__ == "__main__":

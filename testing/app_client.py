@@ -1,6 +1,5 @@
 """An application with users of its own: its backend, and its users' lines."""
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -12,6 +11,7 @@ import aiohttp
 import jwt
 
 from testing.visitor import LiveSocket, Message
+from testing.waiting import first_answer
 
 
 class Answer(NamedTuple):
@@ -72,10 +72,8 @@ class AppClient:
             return Answer(response.status, response.headers, await response.text())
 
     async def until_known(self) -> Self:
-        """Waits until its server has read of it: a second."""
-        async with asyncio.timeout(3):
-            while (await self.ask("GET", "/rooms")).status != 200:
-                await asyncio.sleep(0.05)
+        """Waits until its server has read of it: within a second, on a machine that is free."""
+        await first_answer(lambda: self.ask("GET", "/rooms"), lambda said: said.status == 200, 10)
         return self
 
     async def room(self, room: str = "doc", query: str = "") -> Any:

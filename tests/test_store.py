@@ -17,6 +17,7 @@ from presence_server.presence.states import Status
 from presence_server.storage.database import Database, DatabaseUnavailable, Row, Transaction, Value
 from presence_server.storage.engine import Engine
 from presence_server.store import Store
+from testing.waiting import first_answer, until
 from tests.storage.programs import lock_of_another_program
 
 NOW = 1_795_420_800
@@ -597,9 +598,7 @@ async def test_what_dropped_nodes_wrote_is_forgotten(db: Database) -> None:
         await running.store.write()
     two.node.dropped = {"one"}
     task = asyncio.create_task(two.store.run())
-    async with asyncio.timeout(10):
-        while await notes.nodes(db, but="two"):
-            await asyncio.sleep(0.05)
+    await first_answer(lambda: notes.nodes(db, but="two"), lambda found: not found)
     task.cancel()
     await asyncio.wait([task])
     assert await one.stays() == []
@@ -647,12 +646,9 @@ async def test_unexpected_errors_are_outlived_loudly_and_counted(
     one = Running(db, "one")
     one.node.put(here())
     task = asyncio.create_task(one.store.run())
-    async with asyncio.timeout(10):
-        with trouble.of(UNEXPECTED, "read", "write") as asked:
-            while len(asked) < 4:
-                await asyncio.sleep(0.05)
-        while not await one.stays():
-            await asyncio.sleep(0.05)
+    with trouble.of(UNEXPECTED, "read", "write") as asked:
+        await until(lambda: len(asked) >= 4)
+    await first_answer(one.stays, bool)
     assert not task.done()
     task.cancel()
     await asyncio.wait([task])

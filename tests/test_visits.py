@@ -24,6 +24,7 @@ from presence_server.visits import Asked, find
 from testing.app_client import AppClient
 from testing.processes import ServerProcess
 from testing.redis_server import RedisServer, free_port
+from testing.waiting import first_answer
 from tests.api.conftest import AddApp, add_app, add_app_at, http
 from tests.api.test_rooms import is_problem
 from tests.conftest import Serve, ServerProcesses, Visit as OpenBrowser
@@ -45,14 +46,7 @@ async def visits(app: AppClient, room: str = "doc", query: str = "") -> list[dic
 async def until(
     app: AppClient, holds: Callable[[list[dict[str, Any]]], bool], room: str = "doc"
 ) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    try:
-        async with asyncio.timeout(10):
-            while not holds(found := await visits(app, room)):
-                await asyncio.sleep(0.05)
-    except TimeoutError:
-        raise AssertionError(found) from None
-    return found
+    return await first_answer(lambda: visits(app, room), holds)
 
 
 def all_left(number: int) -> Callable[[list[dict[str, Any]]], bool]:
@@ -207,14 +201,12 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs a command on a server's database, beside it; its lines, once they have the words."""
 
     async def run(server: ServerProcess, *arguments: str, until: str = "") -> list[str]:
-        out = None
-        async with asyncio.timeout(15):
-            while out is None or until not in out:
-                await asyncio.sleep(0.05)
-                database = f"--database={server.flags['database']}"
-                assert await asyncio.to_thread(cli.main, [*arguments, database]) == 0
-                out = capsys.readouterr().out
-        return out.splitlines()
+        async def out() -> str:
+            database = f"--database={server.flags['database']}"
+            assert await asyncio.to_thread(cli.main, [*arguments, database]) == 0
+            return capsys.readouterr().out
+
+        return (await first_answer(out, lambda out: until in out)).splitlines()
 
     return run
 
@@ -228,13 +220,14 @@ async def test_a_clock_that_was_ahead_leaves_no_visit_to_come(
 
     async def until(holds: Callable[[Visit, Visit], bool]) -> tuple[Visit, Visit]:
         """The newest visit of each."""
-        async with asyncio.timeout(10):
-            while True:
-                kept = await find(server.app[DATABASE], Asked(""), 10)
-                found = {each.visit.user: each.visit for each in kept}
-                if len(found) == 2 and holds(found["alice"], found["bob"]):
-                    return found["alice"], found["bob"]
-                await asyncio.sleep(0.05)
+
+        async def newest() -> list[Visit]:
+            kept = await find(server.app[DATABASE], Asked(""), 10)
+            found = {each.visit.user: each.visit for each in kept}
+            return [found[name] for name in ("alice", "bob") if name in found]
+
+        both = await first_answer(newest, lambda found: len(found) == 2 and holds(*found))
+        return both[0], both[1]
 
     # What the log-ins began, before the clock goes wrong.
     await until(lambda alice, bob: bool(alice.left and bob.left))

@@ -1,6 +1,5 @@
 """Other applications and their rooms, as administrators see them."""
 
-import asyncio
 import re
 import time
 from html import unescape
@@ -17,6 +16,7 @@ from presence_server.webhooks import delivery
 from testing.app_client import AppClient
 from testing.receiver import Delivered, Receiver
 from testing.visitor import PASSWORD, Page, Visitor
+from testing.waiting import first_answer
 from tests.admin.conftest import Administrator
 from tests.conftest import Serve
 
@@ -31,10 +31,8 @@ async def press(visitor: Visitor, act: str, **fields: str) -> Page:
 
 async def shown(visitor: Visitor, path: str, words: str) -> str:
     """A page, as soon as it says this."""
-    async with asyncio.timeout(15):
-        while words not in (text := (await visitor.get(path)).text):
-            await asyncio.sleep(0.05)
-    return text
+    page = await first_answer(lambda: visitor.get(path), lambda page: words in page.text)
+    return page.text
 
 
 async def acts(server: TestServer) -> list[str]:

@@ -1,6 +1,5 @@
 """Applications at servers inside the test, and at server processes."""
 
-import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -20,6 +19,7 @@ from presence_server.keys import APPS
 from presence_server.storage.database import open_database
 from testing.app_client import AppClient
 from testing.processes import KEYS, ServerProcess
+from testing.waiting import until
 from tests.conftest import Serve
 
 AddApp = Callable[..., Awaitable[AppClient]]
@@ -55,23 +55,13 @@ async def add_app_at(add_app: AddApp, ports: Sequence[int], **settings: Any) -> 
     return [one, *(one.at(f"http://127.0.0.1:{port}") for port in ports[1:])]
 
 
-async def known(app: AppClient) -> AppClient:
-    """The client, once its server knows the app: within a second, on a machine that is free."""
-    async with asyncio.timeout(10):
-        while (await app.ask("GET", "/rooms")).status != 200:
-            await asyncio.sleep(0.05)
-    return app
-
-
 async def written_down(
     server: ServerProcess, here: Sequence[str], chosen: Sequence[str] = ()
 ) -> None:
     """Until its next life can know who is here, and who has chosen what to be."""
     wanted = {("here", name) for name in here} | {("choices", name) for name in chosen}
-    async with asyncio.timeout(10):
-        with closing(sqlite3.connect(str(server.flags["database"]))) as db:
-            while not wanted <= set(db.execute(_WRITTEN_DOWN)):
-                await asyncio.sleep(0.05)
+    with closing(sqlite3.connect(str(server.flags["database"]))) as db:
+        await until(lambda: wanted <= set(db.execute(_WRITTEN_DOWN)))
 
 
 _WRITTEN_DOWN = """

@@ -79,8 +79,11 @@ async def test_somebody_without_a_line_is_here_for_a_while(app: AppClient) -> No
         await app.ask("DELETE", "/rooms/doc/users/bot")
         await app.put("doc", "bot", status="away", ttl=3600)
         await watcher.sees("bot", "away")
-        # Time in which the older word would have its effect.
-        await asyncio.sleep(1)
+        # By the time that a later one has its effect the older word would have had its own.
+        await app.put("doc", "other", ttl=3600)
+        await watcher.sees("other", "online")
+        await app.ask("DELETE", "/rooms/doc/users/other")
+        await watcher.sees("other", "offline")
         assert (await app.room())["users"]["bot"]["status"] == "away"
 
 

@@ -15,7 +15,7 @@ from testing.app_client import AppClient
 from testing.install_node_packages import FOLDER, MISSING, are_installed
 from testing.processes import ServerProcess
 from testing.redis_server import free_port
-from tests.api.conftest import AddApp, known, written_down
+from tests.api.conftest import AddApp, written_down
 from tests.conftest import ServerProcesses
 
 # Says each event that comes, in a line of JSON.
@@ -35,7 +35,7 @@ async def served(
     server_process: ServerProcesses, add_app: AddApp
 ) -> AsyncIterator[tuple[ServerProcess, AppClient]]:
     server = await server_process(port=free_port(), grace=20)
-    yield server, await known(await add_app(server.url))
+    yield server, await (await add_app(server.url)).until_known()
 
 
 async def test_eventsource_for_node_comes_back_by_itself(

@@ -13,7 +13,7 @@ import pytest
 from presence_server.app import create_app
 from presence_server.config import Config
 from presence_server.resources import OPENAPI
-from tests.api.conftest import AddApp, known
+from tests.api.conftest import AddApp
 from tests.conftest import ServerProcesses
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "15"))
@@ -27,7 +27,7 @@ async def test_every_answer_is_as_described(
     await server.terminate()
     server.module = "tests.api.unhurried_server"
     await server.start()
-    app = await known(await add_app(server.url))
+    app = await (await add_app(server.url)).until_known()
     shown = f"{app.key}.{app.secret}" if bearer == "key" else app.token("alice", {"*": "join"})
     command = (
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{app.url}/api/v1/openapi.json"),

@@ -6,13 +6,13 @@ import sys
 from asyncio.subprocess import DEVNULL
 from pathlib import Path
 
-import aiohttp
 import pytest
 from playwright.async_api import Browser, expect
 
 from testing.guide import code
 from testing.processes import launch
 from testing.redis_server import free_port
+from testing.waiting import listening
 from tests.conftest import ServerProcesses
 
 SECTION = "In ten minutes"
@@ -46,7 +46,7 @@ async def test_from_nothing_to_a_live_page(
         sys.executable, "backend.py", cwd=tmp_path, stdout=DEVNULL, stderr=DEVNULL
     )
     try:
-        await until_it_answers(site)
+        await listening(int(ports["localhost:3000"].partition(":")[2]))
         pages = [await browser.new_page() for _ in range(2)]
         for page in pages:
             await page.goto(site)
@@ -59,13 +59,3 @@ async def test_from_nothing_to_a_live_page(
     finally:
         backend.kill()
         await backend.wait()
-
-
-async def until_it_answers(url: str) -> None:
-    async with asyncio.timeout(20), aiohttp.ClientSession() as http:
-        while True:
-            try:
-                async with http.get(url):
-                    return
-            except aiohttp.ClientConnectorError:
-                await asyncio.sleep(0.05)

@@ -12,7 +12,8 @@ import pytest
 from testing.app_client import AppClient
 from testing.processes import ServerProcess, launch
 from testing.redis_server import RedisServer, free_port
-from tests.api.conftest import AddApp, known, written_down
+from testing.waiting import first_answer
+from tests.api.conftest import AddApp, written_down
 from tests.conftest import ServerProcesses
 
 GRACE = 2
@@ -24,8 +25,8 @@ async def two(
 ) -> tuple[AppClient, AppClient, list[ServerProcess]]:
     flags = {"redis_url": redis_server.url, "grace": GRACE, "lease": 2}
     servers = [await server_process(port=free_port(), **flags) for _ in range(2)]
-    one = await known(await add_app(servers[0].url))
-    return one, await known(one.at(servers[1].url)), servers
+    one = await (await add_app(servers[0].url)).until_known()
+    return one, await one.at(servers[1].url).until_known(), servers
 
 
 Two = tuple[AppClient, AppClient, list[ServerProcess]]
@@ -110,8 +111,8 @@ async def test_a_revocation_reaches_every_server_within_a_second(
 ) -> None:
     flags = {"redis_url": own_redis.url, "grace": 30, "lease": 2}
     servers = [await server_process(**flags) for _ in range(2)]
-    one = await known(await add_app(servers[0].url))
-    other = await known(one.at(servers[1].url))
+    one = await (await add_app(servers[0].url)).until_known()
+    other = await one.at(servers[1].url).until_known()
     token = other.token("alice")
     async with other.line("watcher") as watcher, other.line("alice", token=token) as alice:
         await watcher.sees("alice", "online")
@@ -132,8 +133,8 @@ async def test_a_line_that_cannot_be_reached_is_said_so(
 ) -> None:
     flags = {"redis_url": own_redis.url, "grace": 30, "lease": 2}
     servers = [await server_process(**flags) for _ in range(2)]
-    one = await known(await add_app(servers[0].url))
-    other = await known(one.at(servers[1].url))
+    one = await (await add_app(servers[0].url)).until_known()
+    other = await one.at(servers[1].url).until_known()
     async with one.events("alice") as alice, other.line("watcher") as watcher:
         await alice.event()
         await watcher.sees("alice", "online")
@@ -153,7 +154,7 @@ async def restarted(
 ) -> AsyncIterator["Restarted"]:
     """An app, its server, and what restarts that."""
     server = await server_process(grace=GRACE)
-    app = await known(await add_app(server.url))
+    app = await (await add_app(server.url)).until_known()
 
     async def restart(properly: bool = True) -> AppClient:
         if properly:
@@ -213,9 +214,7 @@ async def test_nobody_is_taken_over_beyond_the_end_of_their_token(restarted: Res
     again = await restart()
     # Until the token has ended.
     await asyncio.sleep(max(0.0, float(jwt_end(ending)) - time.time()))
-    async with asyncio.timeout(GRACE + 2):
-        while "alice" in await again.here():
-            await asyncio.sleep(0.1)
+    await first_answer(again.here, lambda here: "alice" not in here, GRACE + 2)
 
 
 def jwt_end(token: str) -> int:
@@ -240,7 +239,7 @@ async def test_no_token_or_key_is_logged(
     server_process: ServerProcesses, add_app: AddApp
 ) -> None:
     server = await server_process(log_format="json")
-    app = await known(await add_app(server.url))
+    app = await (await add_app(server.url)).until_known()
     token = app.token("alice", info={"name": "a secret name"})
     async with app.line("alice", token=token) as alice, app.events("alice", token=token) as events:
         await alice.first()
@@ -260,7 +259,7 @@ async def test_what_operators_read_of_apps(
     server_process: ServerProcesses, add_app: AddApp
 ) -> None:
     server = await server_process(admin_port=0)
-    app = await known(await add_app(server.url))
+    app = await (await add_app(server.url)).until_known()
     async with app.line("alice") as alice, app.line("bob", "other") as bob:
         await alice.first()
         await bob.first()
@@ -307,18 +306,16 @@ async def test_commands_are_heeded_by_a_server_that_runs(server_process: ServerP
 
     async with aiohttp.ClientSession() as http:
         app = AppClient(server.url, http, json.loads(await run("add", "wiki", "--json")))
-        await known(app)
+        await app.until_known()
         async with app.line("alice", token=await token_of(run)) as alice:
             await alice.first()
             made = json.loads(await run("rotate", "wiki", "--json"))
-            renewed = await known(AppClient(server.url, http, made))
+            renewed = await AppClient(server.url, http, made).until_known()
             # A rotation leaves no gap: both keys hold, and the line stays open.
             assert list(await app.here()) == list(await renewed.here()) == ["alice"]
             await alice.send({"type": "token", "token": await token_of(run)})
             await run("rotate", "wiki", "--drop-previous")
-            async with asyncio.timeout(10):
-                while (await app.ask("GET", "/rooms")).status != 401:
-                    await asyncio.sleep(0.05)
+            await first_answer(lambda: app.ask("GET", "/rooms"), lambda said: said.status == 401)
             assert list(await renewed.here()) == ["alice"]
             closed = asyncio.create_task(alice.closed(within=60))
             await run("delete", "wiki")
@@ -379,8 +376,8 @@ async def test_an_outage_of_redis_shows_nobody_offline_who_moves_meanwhile(
 ) -> None:
     flags = {"redis_url": own_redis.url, "grace": 3, "lease": 2}
     servers = [await server_process(**flags) for _ in range(2)]
-    one = await known(await add_app(servers[0].url))
-    other = await known(one.at(servers[1].url))
+    one = await (await add_app(servers[0].url)).until_known()
+    other = await one.at(servers[1].url).until_known()
     async with one.line("w1") as w1, other.line("w2") as w2:
         async with one.line("alice") as alice, other.line("bob") as bob:
             for watcher in (w1, w2):

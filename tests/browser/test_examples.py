@@ -17,6 +17,7 @@ from playwright.async_api import Locator, expect
 from presence_server.resources import ROOT
 from testing.install_node_packages import FOLDER, MISSING, are_installed
 from testing.redis_server import free_port
+from testing.waiting import first_answer, listening
 from tests.browser.conftest import OpenWindow
 from tests.browser.test_accessibility import violations_in_both_schemes
 from tests.browser.window import Window
@@ -46,14 +47,7 @@ async def example(name: str, folder: Path) -> AsyncIterator[str]:
     )
     url = f"http://localhost:{port}"
     try:
-        async with asyncio.timeout(30), aiohttp.ClientSession() as http:
-            while True:
-                try:
-                    async with http.get(url):
-                        break
-                except aiohttp.ClientConnectorError:
-                    assert process.returncode is None
-                    await asyncio.sleep(0.05)
+        await listening(port, within=30)
         yield url
     finally:
         process.terminate()
@@ -78,10 +72,12 @@ async def sign_up(window: Window, name: str) -> None:
 async def has_heard(window: Window, *names: str) -> None:
     """The backend has been told of these, and of nobody else: on its page of who reads what."""
     readers = window.page.locator("td:nth-child(2)")
-    async with asyncio.timeout(10):
-        while set(await readers.all_text_contents()) != set(names):
-            await asyncio.sleep(0.2)
-            await window.page.reload()
+
+    async def read_again() -> set[str]:
+        await window.page.reload()
+        return set(await readers.all_text_contents())
+
+    await first_answer(read_again, lambda read: read == {*names})
 
 
 @pytest.mark.timeout(150)

@@ -24,6 +24,7 @@ from presence_server.endings import Endings
 from tests.conftest import ServerProcesses, Visit
 from testing.postgresql_server import PASSWORD, PostgresqlServer
 from testing.processes import launch, on_database
+from testing.waiting import first_answer
 
 NOW = 1_795_420_800
 MANY = 100_000
@@ -221,8 +222,7 @@ async def test_a_hundred_thousand_accounts_interrupted_once(
     with postgresql_server.empty_database() as url:
         process = await command(tmp_path, str(file), url.url)
         async with asyncio.timeout(ENDED_WITHIN), open_database(url, unfinished=True) as target:
-            while not 10_000 < await users.count(target) < MANY:
-                await asyncio.sleep(0.01)
+            await first_answer(lambda: users.count(target), lambda count: 10_000 < count < MANY)
             process.kill()
             await process.wait()
             assert await users.count(target) < MANY

@@ -18,7 +18,7 @@ from presence_server.storage.database import open_database
 from tests.fuzz import hostile
 from testing.processes import ServerProcess
 from testing.visitor import LiveSocket, Visitor
-from testing.waiting import until
+from testing.waiting import first_answer, until
 
 # Longer than headers or bodies may take: who still waits then waits without end.
 WITHIN = 20.0
@@ -121,11 +121,8 @@ class Target:
             assert event["level"] in ("info", "warning"), line
             assert "exception" not in event, line
             assert event.get("status") != 500, line
-        async with asyncio.timeout(WITHIN):
-            while self._process.num_fds() > self._descriptors + SPARE:
-                await asyncio.sleep(0.1)
-            while await self._count_tasks() > self._tasks + SPARE:
-                await asyncio.sleep(0.1)
+        await until(lambda: self._process.num_fds() <= self._descriptors + SPARE, WITHIN)
+        await first_answer(self._count_tasks, lambda count: count <= self._tasks + SPARE, WITHIN)
 
     async def _count_tasks(self) -> int:
         url = f"{self.server.admin_url}/metrics"
@@ -140,9 +137,7 @@ async def _make_administrator(server: ServerProcess, visitor: Visitor) -> None:
         user = await users.find(database, visitor.username)
         assert user is not None
         await users.set_administrator(database, user.id, True)
-    async with asyncio.timeout(WITHIN):
-        while (await visitor.get("/admin/")).status != 200:
-            await asyncio.sleep(0.05)
+    await first_answer(lambda: visitor.get("/admin/"), lambda page: page.status == 200, WITHIN)
 
 
 async def _read(socket: LiveSocket) -> None:

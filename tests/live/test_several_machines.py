@@ -17,6 +17,7 @@ from testing.postgresql_server import PASSWORD, PostgresqlServer
 from testing.processes import ENDED_WITHIN, ServerProcess, launch, on_database
 from testing.redis_server import RedisServer
 from testing.visitor import Page
+from testing.waiting import first_answer
 
 RECOVERED_WITHIN = 20.0
 STOPS_WITHIN = 5.0
@@ -34,10 +35,7 @@ async def start_three(
 
 async def answered(ask: Callable[[], Awaitable[Page]], status: int) -> Page:
     """The answer as soon as it has the status."""
-    async with asyncio.timeout(RECOVERED_WITHIN):
-        while (page := await ask()).status != status:
-            await asyncio.sleep(0.1)
-    return page
+    return await first_answer(ask, lambda page: page.status == status, RECOVERED_WITHIN)
 
 
 async def test_three_servers_are_one_site_also_while_the_database_restarts(

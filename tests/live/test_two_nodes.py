@@ -9,6 +9,7 @@ from tests.conftest import ServerProcesses, Visit
 from testing.redis_server import RedisServer
 from testing.tcp_proxy import Proxy
 from testing.visitor import Visitor
+from testing.waiting import first_answer
 
 WITHIN = 10
 
@@ -21,9 +22,7 @@ async def devices(visitor: Visitor) -> list[str]:
 
 
 async def until_shown(visitor: Visitor, shown: list[str]) -> None:
-    async with asyncio.timeout(WITHIN):
-        while await devices(visitor) != shown:
-            await asyncio.sleep(0.1)
+    await first_answer(lambda: devices(visitor), lambda listed: listed == shown, WITHIN)
 
 
 async def test_the_account_page_knows_devices_at_another_node(

@@ -11,6 +11,7 @@ import yaml
 
 from presence_server.settings import read_config
 from presence_server.resources import ROOT
+from testing.waiting import first_answer
 from tests.conftest import ServerProcesses
 
 CONTAINERFILE = (ROOT / "Containerfile").read_text().replace("\\\n", " ")
@@ -88,9 +89,7 @@ async def test_the_health_check_tells_ready_from_not(server_process: ServerProce
     assert await _status(command) == 0
     (server.folder / "presence.sqlite3").rename(server.folder / "elsewhere")
     # It is looked at once a second.
-    async with asyncio.timeout(WITHIN):
-        while await _status(command) == 0:
-            await asyncio.sleep(0.2)
+    await first_answer(lambda: _status(command), lambda status: status != 0, WITHIN)
     await server.kill()
     assert await _status(command) != 0
 

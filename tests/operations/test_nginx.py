@@ -206,9 +206,7 @@ async def test_lines_of_an_application_come_through_at_once(site: Site) -> None:
     out, _ = await asyncio.wait_for(process.communicate(), 30)
     async with site.visitor() as visitor:
         app = AppClient(site.url, visitor.http, json.loads(out))
-        async with asyncio.timeout(5):
-            while (await app.ask("GET", "/rooms")).status != 200:
-                await asyncio.sleep(0.1)
+        await app.until_known()
         async with app.events("alice") as alice, app.line("bob") as bob:
             async with asyncio.timeout(WITHIN):
                 assert (await alice.event())["type"] == "snapshot"

@@ -24,7 +24,7 @@ from presence_server.watchdog import Watchdog
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
 from testing.redis_server import RedisServer, free_port
-from testing.waiting import until
+from testing.waiting import first_answer, until
 
 
 async def ask(url: str) -> tuple[int, str]:
@@ -181,9 +181,7 @@ async def test_f17_a_full_disk_is_a_reason_until_there_is_room_again(
 
 
 async def until_ready(server: ServerProcess, status: int) -> None:
-    async with asyncio.timeout(10):
-        while (await ask(f"{server.url}/readyz"))[0] != status:
-            await asyncio.sleep(0.1)
+    await first_answer(lambda: ask(f"{server.url}/readyz"), lambda said: said[0] == status)
 
 
 async def test_who_lists_who_is_here(server_process: ServerProcesses, visit: Visit) -> None:

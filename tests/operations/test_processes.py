@@ -14,7 +14,7 @@ import pytest
 from presence_server.config import ConfigError
 from presence_server.processes import valkey
 from testing.processes import ServerProcess
-from testing.waiting import until
+from testing.waiting import first_answer, until
 from tests.conftest import ServerProcesses, Visit
 from tests.operations.people import WITHIN, Page, staying
 from tests.operations.test_operators import ask, asked, value_of, who
@@ -80,12 +80,11 @@ async def test_processes_die_and_are_replaced_and_nobody_notices(
     assert server.url.endswith(f", unix:{file}") and len(children(server)) == 2
 
     async def all_are_ready() -> None:
-        async with asyncio.timeout(40):
-            while True:
-                status, text = await ask(f"{server.admin_url}/readyz")
-                if status == 200 and '"degraded": false' in text:
-                    return
-                await asyncio.sleep(0.1)
+        await first_answer(
+            lambda: ask(f"{server.admin_url}/readyz"),
+            lambda said: said[0] == 200 and '"degraded": false' in said[1],
+            within=40,
+        )
 
     async with AsyncExitStack() as stack:
         pages = [Page(await visit(url, name)) for name in sorted(PEOPLE)]

@@ -15,6 +15,7 @@ from presence_server.resources import ROOT
 from presence_server.serving import _LEAST_DESCRIPTORS
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
+from testing.waiting import first_answer
 
 # Sockets that a process whose descriptors are limited so has room for.
 SEATS = 40
@@ -214,9 +215,9 @@ async def test_a_full_process_says_so_and_has_room_again(
     told = (await server.logged(full)).count(full)
     assert told <= 2 + time.monotonic() - begun, "more than one line a second"
     await open_sockets[0].close()
-    async with asyncio.timeout(WITHIN):
-        while (await alice.get("/users/", headers=_UPGRADE)).status == 503:
-            await asyncio.sleep(0.1)
+    await first_answer(
+        lambda: alice.get("/users/", headers=_UPGRADE), lambda page: page.status != 503, WITHIN
+    )
     for socket in open_sockets[1:]:
         await socket.close()
 

@@ -8,6 +8,7 @@ from typing import Any
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
 from testing.visitor import PASSWORD, Visitor
+from testing.waiting import until
 
 ODD_REQUESTS = [
     b"GET /a HTTP/1.1\r\nHost: x\r\nUser-Agent: \xff\xfe\x80\r\n\r\n",
@@ -53,12 +54,8 @@ def logged(server: ServerProcess) -> list[dict[str, Any]]:
 
 
 async def requests_logged(server: ServerProcess, count: int) -> list[dict[str, Any]]:
-    async with asyncio.timeout(5):
-        while True:
-            found = logged(server)
-            if len(found) >= count:
-                return found
-            await asyncio.sleep(0.02)
+    await until(lambda: len(logged(server)) >= count, 5)
+    return logged(server)
 
 
 async def test_t33_every_request_is_one_line(server_process: ServerProcesses) -> None:
@@ -127,10 +124,12 @@ async def test_a_socket_is_logged_at_its_end_with_its_agent_and_address(
     headers = {"User-Agent": "Watcher/7", "X-Forwarded-For": "192.0.2.7, 127.0.0.1"}
     async with alice.live(headers=headers) as socket:
         await socket.first()
-    async with asyncio.timeout(5):
-        while not (lines := [line for line in logged(server) if line["path"] == "/users/"]):
-            await asyncio.sleep(0.02)
-    assert [(line["agent"], line["address"]) for line in lines] == [("Watcher/7", "192.0.2.7")]
+
+    def lines() -> list[dict[str, Any]]:
+        return [line for line in logged(server) if line["path"] == "/users/"]
+
+    await until(lines, 5)
+    assert [(line["agent"], line["address"]) for line in lines()] == [("Watcher/7", "192.0.2.7")]
 
 
 async def test_a_proxy_that_is_not_trusted_is_named_once(

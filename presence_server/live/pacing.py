@@ -3,7 +3,10 @@
 # Seconds of CPU time of a flush that is followed by a pause as long as itself. One that costs n
 # times as much is followed by n times itself, up to so many times itself.
 _CHEAP = 0.003
-_LONGEST = 6.0
+_MOST = 6.0
+# Seconds of the longest pause, unless the flush itself took longer: to ten thousand, a hundred
+# changes a second are then told within some 0.6 s.
+_LONGEST = 0.3
 # Seconds of pauses that may be put off: changes come at random, and some at once. To two thousand
 # eight changes a second are then told as they happen also where a write takes 8 µs.
 _CREDIT = 1.0
@@ -13,8 +16,8 @@ class Budget:
     """Flushes pay for their CPU time with pauses, and have some credit.
 
     Few changes are told as they happen, and so are many to few observers. What costs more is told
-    together, at longer intervals: whatever happens, half of the time is left to others, and six
-    sevenths after what is costly, such as a crowd who all come at once.
+    together, at longer intervals: whatever happens, half of the time is left to others, and more
+    after what is costly, such as a crowd who all come at once.
     """
 
     def __init__(self, now: float) -> None:
@@ -22,7 +25,7 @@ class Budget:
 
     def spend(self, seconds: float, now: float) -> None:
         """A flush took so much CPU time."""
-        pause = seconds * min(max(seconds / _CHEAP, 1.0), _LONGEST)
+        pause = max(seconds, min(seconds * min(seconds / _CHEAP, _MOST), _LONGEST))
         self._paid_at = max(self._paid_at, now - seconds) + seconds + pause
 
     def wait(self, now: float) -> float:

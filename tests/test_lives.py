@@ -28,7 +28,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> list[Path]:
-    """Where it says which it is, on whatever system this is: of the first a service sees nothing."""
+    """Where it says which it is, on any system; of the first a service may see nothing."""
     file = tmp_path / "machine-id"
     file.write_text("1111111122222222\n")
     return [tmp_path / "boot_id", file]

@@ -145,6 +145,22 @@ def test_all_that_is_known_of_people_from_their_coming_on() -> None:
     assert states("alice") == [Person("busy", 125, 10, 8, about, 10, here=125)]
 
 
+def test_on_which_device_somebody_is_matters_only_where_they_show_it() -> None:
+    table = Table()
+    for user in ("alice", "bob"):
+        table.introduce(user, 99, shows_devices=user == "alice")
+        for node, device in (("a", "phone"), ("b", "desktop"), ("c", "desktop")):
+            entry = Entry(user, 1, "online", 100, about={"device": device})
+            table.roster.place(Source(node, "", user), entry)
+    assert table.about("alice") == {"devices": ["desktop", "phone"]} and table.about("bob") == {}
+    version = table.roster.version
+    for user in ("alice", "bob"):
+        table.roster.remove(Source("c", "", user), user, 101)
+    assert table.changed(version) == []
+    changes = table.roster.changes_since(version, elsewhere=True)
+    assert changes is not None and [user for user, _ in changes] == ["alice"]
+
+
 def test_the_same_again_is_no_news() -> None:
     table = Table()
     for user in ("alice", "bob"):

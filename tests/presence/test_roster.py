@@ -529,6 +529,18 @@ def test_a_deletion_read_late_leaves_the_new_account_here() -> None:
     assert table.status("alice") == "away"
 
 
+def test_one_of_which_a_late_word_comes_takes_only_its_own_sessions_along() -> None:
+    table = Table()
+    table.place(B, "alice", "away", 102, account=2)
+    table.place(A, "alice", "online", 90, account=1)
+    assert table.status("alice") == "online"
+    table.roster.delete("alice", 1, 100)
+    assert table.told() == {"alice": ("away", 102)}
+    assert list(table.roster.entries("alice")) == [Source(B, "", "alice at node b")]
+    table.roster.delete("alice", 1, 110)
+    assert table.told() == {"alice": ("away", 102)}
+
+
 def test_a_name_that_is_somebody_elses_was_given_up_before() -> None:
     table = Table()
     table.place(A, "alice", "online", 90, account=2)

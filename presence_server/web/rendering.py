@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import aiohttp_jinja2
@@ -31,6 +32,7 @@ _TYPES = {
 }
 
 
+_ROWS_KEPT = 1_000
 _CLIENT = "client"
 _FOR_ALL = {
     "Access-Control-Allow-Origin": "*",
@@ -141,6 +143,9 @@ def set_up_templates(
     environment.filters["exactly"] = lambda second: _utc(second).strftime("%Y-%m-%d %H:%M UTC")
     environment.globals["static"] = static.url
     environment.globals["static_urls"] = static.urls
+    # With many here nearly all who come see the same rows at first.
+    person = vars(environment.get_template("person.html").module)["person"]
+    environment.globals["row"] = lru_cache(_ROWS_KEPT)(person)
 
 
 def initials(name: str) -> str:

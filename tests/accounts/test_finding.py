@@ -52,3 +52,14 @@ async def test_all_who_asked_hear_that_it_failed(db: Database) -> None:
         finder.find(secret, NOW), finder.find("other", NOW), return_exceptions=True
     )
     assert [type(error) for error in failed] == [DatabaseUnavailable] * 2
+
+
+async def test_who_comes_when_all_others_have_gone_is_read_anew(db: Database) -> None:
+    (one, _), (two, session) = await begin(db, "One"), await begin(db, "Two")
+    finder = Finder(db)
+    gone = [asyncio.create_task(finder.find(one, NOW)) for _ in range(2)]
+    await asyncio.sleep(0)
+    for asking in gone:
+        asking.cancel()
+    assert await finder.find(two, NOW) == session
+    assert [asking.cancelled() for asking in gone] == [True, True]

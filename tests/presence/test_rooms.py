@@ -110,6 +110,10 @@ def test_a_lobby_stays_while_there_is_any_room_whose_people_it_shows() -> None:
     hall.wait(1)
     assert hall.names() == ["7/00", "7/lobby"]
     assert [room.key for room in hall.node.rooms.beginning("7/")] == ["7/00", "7/lobby"]
+    hall.node.watch("7/01")
+    hall.node.unwatch("7/00")
+    hall.wait(1)
+    assert hall.names() == ["7/01", "7/lobby"]
 
 
 def test_one_that_somebody_left_stays_for_a_minute() -> None:

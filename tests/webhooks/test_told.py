@@ -209,6 +209,17 @@ def test_what_is_to_be_said_is_another_once_more_has_happened() -> None:
     assert [c.user for c in told.due_changes()] == ["u"]
 
 
+def test_what_was_acknowledged_is_followed_by_no_earlier_second() -> None:
+    told = Told({})
+    told.see("a", "u", True, 100, 100)
+    told.acknowledge(tell(told).changes)
+    told.see("a", "u", False, 99, 101)
+    assert [(c.here, c.since) for c in told.due_changes()] == [(False, 100)]
+    told.see("b", "u", True, 101, 101)
+    told.withdraw("b", ())
+    assert [c.room for c in told.due_changes()] == ["a"], "of the other nobody was ever told"
+
+
 def test_who_left_long_ago_is_forgotten_once_that_is_surely_known() -> None:
     said = {
         ("a", "u"): Said(False, 99, True),

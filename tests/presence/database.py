@@ -1,5 +1,6 @@
 """A database in virtual time: what nodes write down, and what a node reads of others."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -64,6 +65,8 @@ class Database:
         self.endings: list[Ending] = []
         self.ended: set[str] = set()
         self.book = Book()
+        # Nodes go on counting, also when others have forgotten what they wrote.
+        self._counters: Counter[str] = Counter()
 
     def note_signs(self, speaking: Mapping[str, float], now: float) -> None:
         for name, seconds in speaking.items():
@@ -82,7 +85,7 @@ class Database:
         return True
 
     def write_anew(self, name: str, record: Record, now: float, heeded: int) -> None:
-        counter = self.nodes[name].counter if name in self.nodes else 0
+        counter = self._counters[name]
         self.nodes[name] = NodeRow(counter, traced_from=counter + 1)
         self._enter(name, record, now, heeded, False)
 
@@ -159,6 +162,7 @@ class Database:
     ) -> None:
         node = self.nodes[name]
         node.counter += 1
+        self._counters[name] = node.counter
         node.heeded = heeded
         node.wrote_at, node.stopped = now, stopped
         node.traced_from = max(node.traced_from, node.counter - _TRACED)

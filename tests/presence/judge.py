@@ -136,7 +136,8 @@ class Judge:
         self.outwaited = LONG_AGO
         self._paused_since: dict[Host, float] = {}
         # When a host could last not read who has ended, and when somebody's line was last open
-        # at such a one, or a claim held there: there it stays so, whoever has ended it.
+        # at such a one, or one that stood still, or a claim held there: there it stays so, whoever
+        # has ended it.
         self.blind: dict[Host, float] = {}
         self.open_until: dict[str, float] = {}
         self.redis_troubled = LONG_AGO
@@ -277,7 +278,7 @@ class Judge:
                 self._paused_since.pop(host, None)
             if not (database.works and host.database):
                 self.blind[host] = now
-            if self.is_blind(host):
+            if self.is_blind(host) or host.paused:
                 for connection in host.connections.values():
                     self.open_until[connection.subject] = now
                 for name, placed in self.world.witness.revoked_placements.items():
@@ -424,7 +425,7 @@ class Judge:
             return
         if self._is_estranged(host, username):
             return
-        log_out = now - witness.sent_away_at(username)
+        log_out = now - max(witness.sent_away_at(username), witness.narrowed.get(username, 0.0))
         if not self._is_calm and log_out < ENDED_WAITS_UNHEARD + DELIVERY:
             # She did log out, and who may know that she is back cannot be heard.
             return

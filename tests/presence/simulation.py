@@ -45,6 +45,8 @@ ENDINGS = 0.7
 TICK = 0.1
 FIRST_ANSWERS = 0.3
 LONGEST_SETTLING = 3.0
+# Seconds after which a node and the others know of each other again.
+BACK_IN_TOUCH = 4.0
 
 
 # The number of the app whose rooms there are.
@@ -142,6 +144,8 @@ class Host:
         self.kicked = False
         self.deafened = False
         self.lost_at = -100.0
+        # When Redis was last out of its reach, and when the database was.
+        self.cut_off_at = self.unwritten_at = -100.0
         self._tick_at = world.now
         self._notes_at = world.now + NOTES
         self._counter_known = False
@@ -664,6 +668,7 @@ class World:
     def narrow(self, number: int) -> None:
         line = self.witness.lines[number]
         self.witness.closed(number, self.now)
+        self.witness.narrowed[line.subject] = self.now
         if not any(other.place == line.place for other in self.witness.lines.values()):
             del self.witness.left[line.place]
             if self.witness.placed_until(line.subject) <= self.now:
@@ -843,11 +848,12 @@ class World:
 
     def _may_be_unknown(self, host: Host, at: float) -> bool:
         """Whether a host that ends now has perhaps told nobody what was done there."""
-        if host.in_touch and self.redis.serves and host.publishing:
+        in_touch = host.in_touch and self.redis.serves and host.publishing
+        if in_touch and self.now - host.cut_off_at >= BACK_IN_TOUCH:
             return self.now - at < 2 * STEP + TICK
         # What is written is read by the others twice a second.
         writes = self.database.works and host.database and not host.paused
-        return not writes or self.now - at < 4 * NOTES
+        return not writes or self.now - max(at, host.unwritten_at) < 4 * NOTES
 
     def _close_all(self, slot: int) -> None:
         host, witness = self.hosts[slot], self.witness
@@ -861,7 +867,9 @@ class World:
             # Whoever hears of a claim before they read of an end cannot tell which came first.
             sent_away = witness.revoked_before(name, placed.at)
             undecided = placed.at - sent_away < 2 * ENDINGS or witness.troubled_at >= sent_away > 0
-            unknown = undecided or self._may_be_unknown(host, placed.at)
+            # Who starts later knows of it what was written.
+            unwritten = self.now - max(placed.at, host.unwritten_at) < NOTES + 2 * STEP
+            unknown = undecided or unwritten or self._may_be_unknown(host, placed.at)
             if placed.host is host and unknown:
                 witness.silent_ends[name] = self.now
                 witness.lost_placements.add(name)
@@ -887,6 +895,10 @@ class World:
         if self.redis.serves:
             self._carry()
         for host in self.hosts:
+            if not (host.in_touch and self.redis.serves):
+                host.cut_off_at = self.now
+            if not (self.database.works and host.database):
+                host.unwritten_at = self.now
             if host.alive and not host.paused:
                 host.run()
         self.after_step()
@@ -973,6 +985,8 @@ class Witness:
         # When somebody was last surely here: a line, or a page that was opened.
         self.signs: dict[str, float] = {}
         self.log_outs: dict[str, float] = {}
+        # Who may no longer be seen by one of their lines: its host lets them go at once.
+        self.narrowed: dict[str, float] = {}
         self.chosen_at: dict[str, tuple[float, Host | None]] = {}
         # Users of whom nodes may differ about what they have chosen.
         self.unsure: set[str] = set()

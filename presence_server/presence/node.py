@@ -101,6 +101,8 @@ class Node:
             self._outbox,
         )
         self._commands: list[Command] = []
+        # Nodes in whose place this one has said goodbye.
+        self._ended: list[str] = []
         self._newest_second = now.unix
 
     @property
@@ -374,7 +376,9 @@ class Node:
         return self._take_commands()
 
     def say_goodbye_of(self, name: str) -> list[Command]:
-        """The last letter in the place of a node that is no more, and could not write it."""
+        """The last letter in the place of a node that is no more, and could not write it; said to
+        whoever asks, too, for some may not hear this one yet."""
+        self._ended.append(name)
         self._outbox.say(Goodbye(name))
         return self._take_commands()
 
@@ -426,6 +430,8 @@ class Node:
             self._choosing.hear(chosen, self.peers.clock_of(letter.node), now)
         if isinstance(letter, Ask):
             self._outbox.note_asker(letter.node)
+            for name in self._ended:
+                self._outbox.say(Goodbye(name), letter.node)
             self._commands.append(TickSoon())
         elif isinstance(letter, Ended):
             self._commands.append(ReadEndings())

@@ -104,6 +104,13 @@ def test_what_letters_ask_for_is_done_soon() -> None:
     assert hear(one, Ask(ME)) == [] == hear(one, Ended(ME))
 
 
+def test_whoever_asks_is_told_which_nodes_are_no_more() -> None:
+    one, gone = opened(), Goodbye(THIRD)
+    assert sent(hear(one, Ask(OTHER))) == []
+    assert (gone, None) in sent(one.say_goodbye_of(THIRD))
+    assert sent(hear(one, Ask(OTHER))) == [(gone, OTHER)]
+
+
 def test_a_node_that_is_new_is_asked_and_answered() -> None:
     one = opened()
     hear(one, Ask(OTHER), at(0.5))

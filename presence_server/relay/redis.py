@@ -52,6 +52,8 @@ class RedisRelay:
         self._contact = Contact(server.name)
         self._listening: AbstractConnection | None = None
         self._subscribed = False
+        # Whether it is known how the first subscription went.
+        self._tried = asyncio.Event()
         self._missed_pings = 0
         self._unbreathed = 0.0
         self._dropped_because: str | None = None
@@ -125,6 +127,9 @@ class RedisRelay:
 
     async def _publish(self) -> None:
         pause = Pause()
+        # Others ask whoever is new whether it lives: what it says before it can hear that, they
+        # would hold back for a while, and then drop.
+        await self._tried.wait()
         while True:
             try:
                 async with self._server.connection() as connection:
@@ -183,6 +188,7 @@ class RedisRelay:
                     await self._listen_on(connection, deliver, subscribed)
             except NoContact as failure:
                 self._contact.lost("listening", failure)
+                self._tried.set()
             finally:
                 self._listening = None
             if self._subscribed:
@@ -211,6 +217,7 @@ class RedisRelay:
                     await self._breathe(len(text))
             elif reply[0] == b"subscribe" and reply[2] == 2:
                 self._subscribed = True
+                self._tried.set()
                 self._subscriptions += 1
                 self._contact.made("listening")
                 self._door.subscribed()

@@ -167,9 +167,12 @@ def test_who_is_no_longer_among_all_of_a_node_has_left_it() -> None:
     assert talk.left() == EPOCH + 9
 
 
-def test_an_answer_that_is_older_than_what_was_read_lets_nobody_go_before_its_node_confirms() -> (
-    None
-):
+@pytest.mark.parametrize(
+    ("has_heard", "goes"), [("nothing", False), ("the old", False), ("the newest", True)]
+)
+def test_an_answer_that_is_older_than_what_was_read_lets_nobody_go_before_its_node_confirms(
+    has_heard: str, goes: bool
+) -> None:
     talk = Talk(ONE)
     talk.pass_by(1, ONE)
     old = talk.newest_mark
@@ -179,8 +182,11 @@ def test_an_answer_that_is_older_than_what_was_read_lets_nobody_go_before_its_no
     assert talk.is_here() and talk.peer(ONE).believed_at > 0
     talk.sequences[ONE] += 1
     number = talk.sequences[ONE]
-    talk.hear(Part(ONE, number, number, 0, 1, talk.now.unix, People({}, {}), {ME: old}))
-    assert talk.is_here()
+    talk.pass_by(2)
+    marks = {"nothing": {}, "the old": {ME: old}, "the newest": {ME: talk.newest_mark}}
+    people, heard = People({}, {}), marks[has_heard]
+    talk.hear(Part(ONE, number, number, 0, 1, talk.now.unix, people, heard))
+    assert talk.is_here() is not goes
     talk.pass_by(1, ONE)
     assert not talk.is_here()
 

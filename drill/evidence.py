@@ -193,11 +193,14 @@ class Evidence:
             if silence.node == node:
                 silence.started = min(silence.started, now)
 
-    def log_out(self, usernames: Iterable[str]) -> None:
-        """All sockets that these had so far ended with their sessions."""
+    def log_out(self, usernames: Iterable[str], at: float = _FOREVER) -> None:
+        """All sockets that these had so far ended with their sessions. If these had ended before,
+        `at` some time, nobody was here by them any more: a node may tell so before another has
+        closed the socket."""
         names = set(usernames)
         for stay in self.stays:
-            stay.logged_out = stay.logged_out or stay.username in names
+            if stay.username in names and not stay.logged_out:
+                stay.logged_out, stay.closed = True, min(stay.closed, at)
 
     def is_told(self, view: View) -> bool:
         """Whether an observer is shown now exactly who has a socket open now."""

@@ -57,10 +57,10 @@ async def sessions_end_without_redis(figures: Figures) -> None:
                 began = monotonic()
                 answer = await visitor.post("/log_out/", {"csrf_token": shown.csrf_token})
                 figures.holds("the log-out is answered", answer.status == 303, answer.status)
-                by_log_out.append(await _closed(site, person) - began)
+                by_log_out.append(await _closed(site, person, began) - began)
         by_command = []
         for person in ended:
-            closing = asyncio.create_task(_closed(site, person))
+            closing = asyncio.create_task(_closed(site, person, monotonic()))
             await _end_sessions(site, person)
             by_command.append(await closing - monotonic())
         figures.at_most("closed after the log-out", max(by_log_out), 1)
@@ -73,13 +73,13 @@ async def sessions_end_without_redis(figures: Figures) -> None:
         figures.presence(site, healed)
 
 
-async def _closed(site: Site, person: Person) -> float:
-    """When the server closed somebody's socket for good."""
+async def _closed(site: Site, person: Person, ended: float) -> float:
+    """When the server closed somebody's socket for good, whose session may have ended since."""
     person.returns = False
     async with asyncio.timeout(10):
         while person.is_open:
             await asyncio.sleep(0.005)
-    site.evidence.log_out([person.username])
+    site.evidence.log_out([person.username], ended)
     return monotonic()
 
 

@@ -145,6 +145,8 @@ class Others:
             # What was read meanwhile may be newer than an answer that was on its way for long.
             sent_at = self._hearing.sent_at(part.heard.get(self._me, 0))
             is_new = peer.believed_at <= (-math.inf if sent_at is None else sent_at)
+            if sent_at is not None:
+                peer.confirmed_at = max(peer.confirmed_at, sent_at)
             why = Why.TOLD if is_new else Why.UNNAMED
             for room, tag in answer.unnamed:
                 source = Source(part.node, room, tag)

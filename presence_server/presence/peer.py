@@ -166,6 +166,10 @@ class Peer:
         """Whether it is news."""
         if self.life not in (Life.CURRENT, Life.BEHIND) or batch.sequence <= self.sequence:
             return False
+        if self.believed_at > self.confirmed_at:
+            # It may have been on its way since before the notes were written that were read.
+            self.life, self.answer = Life.BEHIND, None
+            return False
         # A batch holds newest states, so it is right by itself even when one before it is missing.
         if batch.sequence != self.sequence + 1:
             self.life, self.answer = Life.BEHIND, None

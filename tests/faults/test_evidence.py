@@ -77,6 +77,14 @@ def test_after_a_log_out_there_is_no_grace(evidence: Evidence) -> None:
     assert evidence.false_offlines() == []
 
 
+def test_who_logged_out_may_be_gone_before_the_socket_is(evidence: Evidence) -> None:
+    goes(evidence, "bob", 20)
+    told_offline(evidence, "bob", 19.5)
+    assert len(evidence.false_offlines()) == 1
+    evidence.log_out(["bob"], 19.3)
+    assert evidence.false_offlines() == []
+
+
 @pytest.mark.parametrize(("at", "false"), [(24, 1), (25, 0)])
 def test_a_node_that_cannot_be_heard_is_believed_for_its_lease(
     evidence: Evidence, at: float, false: int

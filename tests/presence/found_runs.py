@@ -367,4 +367,11 @@ FOUND = {
         _wait(1),
         _DROP,
     ),
+    "what a line kept is older than what was read": _run(
+        _cut(1, keeps=True),
+        _at("enter", 2, user="carol", room="7/a", status="away", seconds=3),
+        _at("enter", 1, user="carol", room="7/a", status="away", seconds=0.5),
+        _wait(2),
+        _travel(2, 0, 1.5),
+    ),
 }

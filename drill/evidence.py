@@ -22,6 +22,8 @@ _NEXT_ATTEMPT = 1.5
 _NEXT_MESSAGE = 0.05
 # What a question takes beside its ways: it is asked, and letters are gathered, in turns.
 _ANSWERS = 0.5
+# Whoever came so short a time before their node fell silent may not be written down.
+_UNWRITTEN = 1.0
 _FOREVER = math.inf
 _HERE = ("online", "busy", "away")
 
@@ -178,6 +180,7 @@ class Evidence:
     # The longest time that a letter took from a node to Redis, or from there.
     farthest: float = 0.0
     silences: list[Silence] = field(default_factory=list)
+    starts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def promise(self) -> float:
@@ -189,6 +192,7 @@ class Evidence:
         self.silences.append(Silence(node, now))
 
     def start(self, node: str, now: float) -> None:
+        self.starts[node].append(now)
         for silence in self.silences:
             if silence.node == node:
                 silence.started = min(silence.started, now)
@@ -218,7 +222,7 @@ class Evidence:
             Wrong(gone.username, view.node, gone.at)
             for view in self.views
             for gone in view.gone
-            if self._is_false(gone, excuses)
+            if self._is_false(gone, excuses) and not self._is_unwritten(gone, view.node)
         ]
 
     def ghosts(self) -> list[tuple[Wrong, float]]:
@@ -330,6 +334,24 @@ class Evidence:
             if until - begin >= lease
         ]
         return difference([(stay.opened, end)], union(unheard))
+
+    def _is_unwritten(self, gone: Told, node: str) -> bool:
+        """Whether a node that has started since cannot know of somebody: they came just before
+        theirs fell silent, which has given no sign yet."""
+        return any(
+            silence.node == stay.node
+            and 0 <= silence.at - stay.opened < _UNWRITTEN
+            and any(silence.at < start <= gone.at for start in self.starts[node])
+            and gone.at < self._next_sign(silence)
+            for stay in self.stays
+            if stay.username == gone.username
+            for silence in self.silences
+        )
+
+    def _next_sign(self, silence: Silence) -> float:
+        """When a node is heard again; what it said before it was killed never is."""
+        ends = (end for begin, end in self.dark[silence.node] if begin <= silence.at < end)
+        return min(ends, default=_FOREVER) + _NEXT_ATTEMPT
 
     def _is_false(self, gone: Told, excuses: dict[str, Spans]) -> bool:
         return gone.username in excuses and not holds(excuses[gone.username], gone.at)

@@ -94,6 +94,21 @@ def test_a_node_that_cannot_be_heard_is_believed_for_its_lease(
     assert len(evidence.false_offlines()) == false
 
 
+@pytest.mark.parametrize(
+    ("came", "started", "told", "false"),
+    [(19.5, 21, 22, 0), (18.9, 21, 22, 1), (19.5, 19, 22, 1), (19.5, 21, 27, 1)],
+)
+def test_a_node_that_starts_cannot_know_who_came_just_before_theirs_fell_silent(
+    evidence: Evidence, came: float, started: float, told: float, false: int
+) -> None:
+    evidence.stays[1].opened = came
+    evidence.silence("b", 20)
+    evidence.dark["b"].append((20, 24))
+    evidence.start("a", started)
+    told_offline(evidence, "bob", told)
+    assert len(evidence.false_offlines()) == false
+
+
 def test_a_cut_shorter_than_the_lease_excuses_nothing(evidence: Evidence) -> None:
     evidence.dark["b"].append((20, 22))
     told_offline(evidence, "bob", 24)

@@ -76,6 +76,7 @@ class Store:
         self._unwritten = _Unwritten()
         self._writing = asyncio.Lock()
         self._stopped = False
+        self._is_last = False
         # Nodes that are gone and whose rows are still there.
         self._dropped: set[str] = set()
         self._others = OthersNotes(database, presence, self._writes)
@@ -126,8 +127,9 @@ class Store:
             self._stopped = True
 
     async def close(self) -> None:
-        """Write down who is here at the end."""
+        """Write down who is here at the end, and that it is the end: nobody has a line here now."""
         self.stop()
+        self._is_last = True
         try:
             async with asyncio.timeout(_CLOSE_WITHIN):
                 await self._database.attempt(self.write())
@@ -198,7 +200,7 @@ class Store:
 
     def _is_due(self) -> bool:
         # Others see by it that this node lives, and what has been written; and graces go on.
-        regular = not self._alone or self._stopped or not self._entered
+        regular = not self._alone or self._is_last or not self._entered
         return regular or bool(self._unwritten or self._unwritten.graces)
 
     def _writes(self, now: float) -> bool:
@@ -223,7 +225,7 @@ class Store:
             heeded=self._heeded(),
             record=self._unwritten.record(),
             taken_at=self._unwritten.taken_at,
-            stopped=self._stopped,
+            stopped=self._is_last,
         )
 
 

@@ -389,6 +389,20 @@ async def test_choices_are_known_before_anybody_comes(db: Database) -> None:
 
 
 @pytest.mark.both_databases
+async def test_a_node_has_not_stopped_while_it_sends_its_people_away(db: Database) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    one.node.put(here("mia"))
+    one.store.stop()
+    await one.store.write()
+    two.node.unheard = True
+    await two.store.read()
+    assert set(two.node.heeded[-1].counters) == {"one"} and not two.node.heeded[-1].stopped
+    await one.store.close()
+    await two.store.read()
+    assert set(two.node.heeded[-1].stopped) == {"one"}
+
+
+@pytest.mark.both_databases
 async def test_who_was_at_a_node_that_stopped_is_taken_over_once(db: Database) -> None:
     one, two, three = [Running(db, name) for name in ("one", "two", "three")]
     mia = await of_account(db, "Mia")

@@ -40,8 +40,9 @@ class OthersNotes:
         self._database = database
         self._reader = reader
         self._writes = writes
-        # While others are not heard: by node, with which counter that changed which is known.
-        self._read: dict[str, int] | None = None
+        # While others are not heard: by node, and whether it had stopped, with which counter that
+        # changed which is known.
+        self._read: dict[tuple[str, bool], int] | None = None
 
     async def read(self) -> None:
         """Read what other nodes have written, as far as it is not heard, and let it be heeded."""
@@ -62,10 +63,10 @@ class OthersNotes:
         for name, node in to_read.items():
             # Of a node that is gone it is enough to have read the same before.
             is_noted = name in noted and not node.stopped
-            known = noted[name] if is_noted else (self._read or {}).get(name)
+            known = noted[name] if is_noted else (self._read or {}).get((name, node.stopped))
             if known is None or node.changed > known:
                 await news.read(self._database, name, node, known, noted.get(name))
-        self._read = {name: node.changed for name, node in to_read.items()}
+        self._read = {(name, node.stopped): node.changed for name, node in to_read.items()}
         read = Notes(
             counters,
             news.stays,

@@ -336,17 +336,23 @@ class Evidence:
         return difference([(stay.opened, end)], union(unheard))
 
     def _is_unwritten(self, gone: Told, node: str) -> bool:
-        """Whether a node that has started since cannot know of somebody: they came just before
-        theirs fell silent, which has given no sign yet."""
+        """Whether a node cannot know of somebody: they came just before theirs fell silent, which
+        has given no sign yet."""
         return any(
             silence.node == stay.node
             and 0 <= silence.at - stay.opened < _UNWRITTEN
-            and any(silence.at < start <= gone.at for start in self.starts[node])
+            and self._missed(node, stay, silence, gone.at)
             and gone.at < self._next_sign(silence)
             for stay in self.stays
             if stay.username == gone.username
             for silence in self.silences
         )
+
+    def _missed(self, node: str, stay: Stay, silence: Silence, at: float) -> bool:
+        """Whether a node has started since, or heard nothing when they came and waited a lease."""
+        deaf = all(holds(self.dark[node], moment) for moment in (stay.opened, silence.at))
+        waited = at - silence.at >= 0.8 * self.lease
+        return deaf and waited or any(silence.at < start <= at for start in self.starts[node])
 
     def _next_sign(self, silence: Silence) -> float:
         """When a node is heard again; what it said before it was killed never is."""

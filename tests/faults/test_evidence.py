@@ -109,6 +109,20 @@ def test_a_node_that_starts_cannot_know_who_came_just_before_theirs_fell_silent(
     assert len(evidence.false_offlines()) == false
 
 
+@pytest.mark.parametrize(
+    ("deaf", "told", "false"), [((19, 20.2), 22.5, 0), ((19, 20.2), 22, 1), ((19.7, 20.2), 22.5, 1)]
+)
+def test_a_node_that_heard_nothing_cannot_know_who_came_just_before_theirs_fell_silent(
+    evidence: Evidence, deaf: tuple[float, float], told: float, false: int
+) -> None:
+    evidence.stays[1].opened = 19.5
+    evidence.silence("b", 20)
+    evidence.dark["b"].append((20, 22))
+    evidence.dark["a"].append(deaf)
+    told_offline(evidence, "bob", told)
+    assert len(evidence.false_offlines()) == false
+
+
 def test_a_cut_shorter_than_the_lease_excuses_nothing(evidence: Evidence) -> None:
     evidence.dark["b"].append((20, 22))
     told_offline(evidence, "bob", 24)

@@ -32,7 +32,7 @@ async def running(*several: Duty) -> AsyncIterator[None]:
 
 
 async def has_it(one: Duty) -> None:
-    await until(lambda: one.term is not None, 15)
+    await until(lambda: one.term is not None, 40)
 
 
 @pytest.mark.both_databases

@@ -73,7 +73,7 @@ async def _first_person(url: str, loads: int) -> float:
                 page = await context.new_page()
                 await page.add_init_script(_LOOK)
                 await page.goto(url)
-                await page.locator("presence-list li").first.wait_for()
+                await page.wait_for_function("() => window.shownAfter")
                 times.append(float(await page.evaluate("() => window.shownAfter")))
     return statistics.median(times)
 

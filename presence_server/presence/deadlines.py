@@ -18,9 +18,6 @@ class Deadlines(Generic[K]):
     def __len__(self) -> int:
         return len(self._at)
 
-    def __contains__(self, key: K) -> bool:
-        return key in self._at
-
     def put(self, key: K, at: float) -> None:
         """Let a key be due at a time, whatever was said of it before."""
         self._at[key] = at

@@ -22,8 +22,8 @@ from presence_server.identity import Identity
 from presence_server.live.service import PresenceService
 from presence_server.live.seats import Seats
 from presence_server.metrics import Metrics
-from presence_server.pulse import Pulse
-from presence_server.store import Store
+from presence_server.nodes.pulse import Pulse
+from presence_server.notes.store import Store
 from presence_server.webhooks.sender import Sender
 
 APPS = web.AppKey("APPS", KnownApps)

@@ -16,11 +16,11 @@ from prometheus_client.registry import Collector
 
 from presence_server import logs
 from presence_server.live.flushing import Flush
-from presence_server.live.service import PresenceService
-from presence_server.presence.states import PRECEDENCE
-from presence_server.pulse import Measured
-from presence_server.storage.database import Database
 from presence_server.live.seats import capacity
+from presence_server.live.service import PresenceService
+from presence_server.nodes.pulse import Measured
+from presence_server.presence.states import PRECEDENCE
+from presence_server.storage.database import Database
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _WRITES = (1, 10, 100, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from presence_server.duty import Duty
+from presence_server.nodes.duty import Duty
 from presence_server.storage.database import Database
 from testing.waiting import until
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from presence_server.lives import Lives
+from presence_server.nodes.lives import Lives
 
 _NODE = """\
 import sys, pathlib, time
-from presence_server.lives import Lives
+from presence_server.nodes.lives import Lives
 with Lives(pathlib.Path(sys.argv[1]), sys.argv[2], [pathlib.Path(sys.argv[3])]):
     print("locked", flush=True)
     sys.stdin.read()

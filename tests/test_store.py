@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from presence_server import endings, notes
+from presence_server import endings
 from presence_server.accounts import sessions, users
 from presence_server.endings import Ending, Endings, Reason
+from presence_server.notes import written
+from presence_server.notes.store import Store
 from presence_server.presence.records import OWN, Changes, Chosen, Notes, Record, Stay
 from presence_server.presence.states import Status
 from presence_server.storage.database import Database, DatabaseUnavailable, Row, Transaction, Value
 from presence_server.storage.engine import Engine
-from presence_server.store import Store
 from testing.waiting import first_answer, until
 from tests.storage.programs import lock_of_another_program
 
@@ -79,7 +80,7 @@ class Running:
         self.store = Store(db, self.node, lambda: heeded, lease=LEASE, alone=alone)
 
     async def stays(self) -> list[Stay]:
-        return await notes.stays_of(self.db, self.node.name)
+        return await written.stays_of(self.db, self.node.name)
 
 
 def here(
@@ -152,7 +153,7 @@ async def test_a_counter_moves_with_every_write_and_says_when_rows_changed(db: D
         if change:
             one.node.put(here("noah"))
         await one.store.write()
-        read.append((await notes.nodes(db, but="two"))["one"])
+        read.append((await written.nodes(db, but="two"))["one"])
     assert [(node.counter, node.changed) for node in read] == [(1, 1), (2, 1), (3, 3), (4, 3)]
     assert all(0 <= node.age < 2 for node in read)
 
@@ -163,7 +164,7 @@ async def test_who_is_alone_writes_only_what_changes_and_while_graces_run(db: Da
 
     async def counter() -> int:
         await one.store.write()
-        return (await notes.nodes(db, but="two"))["one"].counter
+        return (await written.nodes(db, but="two"))["one"].counter
 
     one.node.put(here())
     assert [await counter() for _ in range(3)] == [1, 1, 1]
@@ -200,15 +201,15 @@ async def test_a_later_choice_holds_and_a_later_account_comes_before_it(db: Data
     await one.store.write()
     two.node.choose(busy._replace(status="away", at=NOW - 1))
     await two.store.write()
-    assert await notes.choices(db) == [busy]
+    assert await written.choices(db) == [busy]
     ended = busy._replace(status=None, text="", at=NOW + 1)
     two.node.choose(ended)
     await two.store.write()
-    assert await notes.choices(db) == [ended]
+    assert await written.choices(db) == [ended]
     anew = busy._replace(account=4, at=NOW - 10)
     one.node.choose(anew)
     await one.store.write()
-    assert await notes.choices(db) == [anew]
+    assert await written.choices(db) == [anew]
 
 
 @pytest.mark.both_databases
@@ -220,7 +221,7 @@ async def test_a_choice_goes_with_its_account(db: Database) -> None:
     one.node.choose(Chosen(0, "Mia", mia.account, "busy", "lunch", None, NOW), theirs)
     await one.store.write()
     await users.delete(Endings(db), mia.account, NOW)
-    assert await notes.choices(db) == [theirs]
+    assert await written.choices(db) == [theirs]
 
 
 @pytest.mark.both_databases
@@ -228,7 +229,7 @@ async def test_whose_node_was_taken_for_dead_writes_everything_anew(db: Database
     one, two = Running(db, "one"), Running(db, "two")
     one.node.put(here("mia"), here("noah"))
     await one.store.write()
-    await notes.forget(db, ["one"])
+    await written.forget(db, ["one"])
     one.node.put(here("olga"))
     await one.store.write()
     assert sorted(stay.user for stay in await one.stays()) == ["mia", "noah", "olga"]
@@ -263,7 +264,7 @@ async def test_notes_of_others_are_read_while_these_cannot_be_heard(db: Database
     three = Running(db, "three")
     three.node.choose(busy._replace(user="noah"))
     await three.store.write()
-    await notes.forget(db, ["three"])
+    await written.forget(db, ["three"])
     two.node.unheard = False
     await two.store.read()
     counters, stays, choices = two.node.heeded.pop()[:3]
@@ -326,7 +327,7 @@ async def test_of_a_node_that_is_known_only_those_are_read_who_have_changed(
 
     # Whoever has read nothing for long, or of somebody who says nothing of changes, reads all.
     before = two.node.noted
-    monkeypatch.setattr(notes, "_TRACED", 2)
+    monkeypatch.setattr(written, "_TRACED", 2)
     for _ in range(3):
         one.node.put(away)
         await one.store.write()
@@ -511,7 +512,7 @@ async def test_of_two_nodes_the_one_counts_where_a_session_was_last(db: Database
     await heir.store.open()
     (stay,) = heir.node.adopted
     assert stay.resting == 0.0
-    assert list(await notes.nodes(db, but="nobody")) == ["heir"]
+    assert list(await written.nodes(db, but="nobody")) == ["heir"]
 
 
 @pytest.mark.both_databases
@@ -612,7 +613,7 @@ async def test_what_dropped_nodes_wrote_is_forgotten(db: Database) -> None:
         await running.store.write()
     two.node.dropped = {"one"}
     task = asyncio.create_task(two.store.run())
-    await first_answer(lambda: notes.nodes(db, but="two"), lambda found: not found)
+    await first_answer(lambda: written.nodes(db, but="two"), lambda found: not found)
     task.cancel()
     await asyncio.wait([task])
     assert await one.stays() == []
@@ -675,13 +676,13 @@ async def test_while_nothing_can_be_written_silence_says_nothing(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Running(db, "one")
-    monkeypatch.setattr("presence_server.store._WROTE_WITHIN", 60)
+    monkeypatch.setattr("presence_server.notes.store._WROTE_WITHIN", 60)
     await one.store.read()
     assert not one.node.heeded.pop().others_could_write
     await one.store.write()
     await one.store.read()
     assert one.node.heeded.pop().others_could_write
-    monkeypatch.setattr("presence_server.store._WROTE_WITHIN", 0)
+    monkeypatch.setattr("presence_server.notes.store._WROTE_WITHIN", 0)
     await one.store.read()
     assert not one.node.heeded.pop().others_could_write
 
@@ -702,14 +703,14 @@ async def test_what_cannot_be_written_is_written_later(
         await db.attempt(one.store.write())
     one.node.put(here("pia", resting=1.0))
     await one.store.write()
-    written = {stay.user: (stay.status, stay.resting is None) for stay in await one.stays()}
-    assert written == {
+    stays = {stay.user: (stay.status, stay.resting is None) for stay in await one.stays()}
+    assert stays == {
         "noah": ("away", True),
         "olga": ("online", True),
         "pia": ("online", False),
     }
     assert await users.last_seen_of(db, ["Mia"]) == {"Mia": NOW + 5}
-    assert [choice.status for choice in await notes.choices(db)] == ["away"]
+    assert [choice.status for choice in await written.choices(db)] == ["away"]
 
 
 async def test_a_grace_that_was_written_late_has_not_become_younger(
@@ -741,7 +742,7 @@ async def test_what_dropped_nodes_wrote_is_forgotten_when_that_can_be_written(
     # One of them made itself heard again meanwhile.
     two.node.peers = {"back"}
     await two.store.forget_dropped()
-    assert list(await notes.nodes(db, but="two")) == ["back"]
+    assert list(await written.nodes(db, but="two")) == ["back"]
 
 
 async def test_a_start_with_a_database_that_can_only_be_read_brings_everybody_back(
@@ -756,5 +757,5 @@ async def test_a_start_with_a_database_that_can_only_be_read_brings_everybody_ba
     assert sessions_of(two.node.adopted) == {mia.session, "7:noah"}
     await two.store.write()
     await two.store.forget_dropped()
-    assert list(await notes.nodes(db, but="nobody")) == ["two"]
+    assert list(await written.nodes(db, but="nobody")) == ["two"]
     assert sessions_of(await two.stays()) == {mia.session, "7:noah"}

@@ -20,7 +20,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
-from presence_server.visits import Asked, find
+from presence_server.visits.written import Asked, find
 from testing.app_client import AppClient
 from testing.processes import ServerProcess
 from testing.redis_server import RedisServer, free_port

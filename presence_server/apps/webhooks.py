@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from presence_server import duty
-from presence_server.duty import Term
+from presence_server.nodes import duty
+from presence_server.nodes.duty import Term
 from presence_server.presence.told import Change, Place, Said
 from presence_server.storage.database import Database, Transaction
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from presence_server import visits
 from presence_server.apps import register
 from presence_server.apps.register import App
 from presence_server.commands.database import Refused, printable, run_on_database, second
@@ -15,7 +14,8 @@ from presence_server.presence.records import OWN
 from presence_server.presence.room import app_of
 from presence_server.presence.visits import Visit
 from presence_server.storage.database import Database
-from presence_server.visits import Asked
+from presence_server.visits import written
+from presence_server.visits.written import Asked
 from presence_server.web.admin.csv_text import csv_rows
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def _at(
     db: Database, app: App | None, args: argparse.Namespace, at: int
 ) -> AsyncIterator[Visit]:
     start = _key(app, args.room)
-    for visit in await visits.at(db, at, start or ""):
+    for visit in await written.at(db, at, start or ""):
         in_room = visit.room == start if args.room is not None or app is None else True
         if in_room and args.user in (None, visit.user):
             yield visit
@@ -67,7 +67,7 @@ async def _at(
 
 async def _all(db: Database, room: str, args: argparse.Namespace) -> AsyncIterator[Visit]:
     asked = Asked(room, user=args.user)
-    while found := await visits.find(db, asked, _AT_ONCE):
+    while found := await written.find(db, asked, _AT_ONCE):
         for kept in found:
             yield kept.visit
         asked = asked._replace(after=(found[-1].visit.came, found[-1].number))

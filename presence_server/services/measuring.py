@@ -8,7 +8,7 @@ from aiohttp import web
 from presence_server.keys import APPS, APP_LINES, CONFIG, DATABASE, METRICS, PULSE, ROOMS
 from presence_server.live.seats import capacity
 from presence_server.live.service import PresenceService
-from presence_server.pulse import Counts, Pulse
+from presence_server.nodes.pulse import Counts, Pulse
 from presence_server.watchdog import Watchdog
 
 

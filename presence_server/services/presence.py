@@ -30,8 +30,8 @@ from presence_server.keys import (
 )
 from presence_server.live.cover import Cover
 from presence_server.live.service import PresenceService
-from presence_server.lives import Lives
-from presence_server.store import Store
+from presence_server.nodes.lives import Lives
+from presence_server.notes.store import Store
 
 
 async def make_presence(app: web.Application) -> tuple[PresenceService, bool]:

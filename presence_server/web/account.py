@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from presence_server import notes
 from presence_server.accounts import profiles, sessions, users
 from presence_server.accounts.names import name_problem, tidy
 from presence_server.accounts.sessions import Session
@@ -21,6 +20,7 @@ from presence_server.keys import (
     PASSWORDS,
     PROFILE_RATE,
 )
+from presence_server.notes import written
 from presence_server.web.authentication import authenticate
 from presence_server.web.connection import waiter
 from presence_server.web.cookies import forget, remember_device, tell_next, told
@@ -239,7 +239,7 @@ async def _account_page(
 ) -> web.Response:
     mine, database = request[IDENTITY], request.app[DATABASE]
     of_mine = await sessions.of_user(database, mine.account)
-    here = await notes.here_by_session(database, [session.key for session in of_mine])
+    here = await written.here_by_session(database, [session.key for session in of_mine])
     user = await users.find(database, mine.user)
     if user is None:
         # Deleted in this very moment.

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from presence_server import endings, visits
+from presence_server import endings
 from presence_server.apps.rooms import key_of
 from presence_server.apps.tokens import info_problem, user_problem
 from presence_server.endings import Ending, Reason
@@ -16,7 +16,8 @@ from presence_server.presence.objects import MessageError
 from presence_server.presence.states import PRECEDENCE
 from presence_server.presence.visits import Visit
 from presence_server.storage.database import DatabaseUnavailable
-from presence_server.visits import Asked
+from presence_server.visits import written
+from presence_server.visits.written import Asked
 from presence_server.web.bearers import identify_backend
 from presence_server.web.bodies import read_json
 from presence_server.web.problems import Problem
@@ -58,7 +59,7 @@ async def list_visits(request: web.Request) -> web.Response:
         _after(request),
     )
     try:
-        found = await visits.find(request.app[DATABASE], asked, limit + 1)
+        found = await written.find(request.app[DATABASE], asked, limit + 1)
     except DatabaseUnavailable as error:
         raise Problem(503, "busy", "Visits cannot be read just now.", 1) from error
     await request.app[TURNSTILE].go_on()

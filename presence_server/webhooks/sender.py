@@ -10,9 +10,9 @@ from presence_server.apps.known import KnownApps
 from presence_server.apps.register import App
 from presence_server.apps.webhooks import State, Turn
 from presence_server.background import Background
-from presence_server.duty import Duty, Term
 from presence_server.live.feed import Feed
 from presence_server.live.service import PresenceService
+from presence_server.nodes.duty import Duty, Term
 from presence_server.storage.database import Database
 from presence_server.webhooks.delivery import Delivery, Where
 from presence_server.webhooks.receiver import Receivers

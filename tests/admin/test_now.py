@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from presence_server import pulse
 from presence_server.keys import PULSE
-from presence_server.pulse import Sample, Vitals, advice
+from presence_server.nodes import pulse
+from presence_server.nodes.pulse import Sample, Vitals, advice
 from presence_server.web.admin.now import curve
 from testing.redis_server import RedisServer
 from tests.admin.conftest import Administrator

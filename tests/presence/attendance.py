@@ -1,5 +1,5 @@
-"""Visits in virtual time: each host follows them and the one on duty writes, as attendance.py and
-duty.py do; and what must stand there, by the samples that a judge takes.
+"""Visits in virtual time: each host follows them and the one on duty writes, as visits/ does; and
+what must stand there, by the samples that a judge takes.
 """
 
 import math
@@ -52,7 +52,7 @@ class Book:
         ]
 
     def write(self, visits: Iterable[Visit], accounts: Mapping[str, int]) -> None:
-        """As the statements in visits.py do; `accounts` are those that there are."""
+        """As the statements in visits/written.py do; `accounts` are those that there are."""
         visits = list(visits)
         for visit in visits:
             for kept in self.visits.get(visit.place, ()):

@@ -145,7 +145,7 @@ class Attendance:
                 self._true[held.username][self._came[held.username]] = second, None
 
     def follow(self, second: int) -> None:
-        """As attendance.py does, at each word of a change."""
+        """As visits/attendance.py does, at each word of a change."""
         roster = self._room.roster
         changed = None if self._version is None else roster.changes_since(self._version)
         self._version = roster.version

@@ -4,8 +4,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from presence_server import notes
 from presence_server.keys import DATABASE
+from presence_server.notes import written
 from tests.conftest import Serve, Visit
 
 
@@ -37,7 +37,7 @@ async def test_statuses_and_reasons_of_a_newer_version_end_nothing(
                 " SELECT 'newer', '', key, 'alice', 1, 'dancing', 1, '{}' FROM sessions"
             )
             other.commit()
-            (was,) = await notes.stays_of(server.app[DATABASE], "newer")
+            (was,) = await written.stays_of(server.app[DATABASE], "newer")
             assert was.status == "online"
             other.execute(
                 "INSERT INTO endings (session, app, username, account, reason, ended_at)"

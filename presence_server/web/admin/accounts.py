@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from presence_server import notes
 from presence_server.accounts import audit, links, listing, names, profiles, sessions, users
 from presence_server.accounts.audit import Audited
 from presence_server.accounts.listing import KINDS, ORDERS, Wanted
@@ -15,6 +14,7 @@ from presence_server.accounts.usernames import username_problem
 from presence_server.accounts.users import User
 from presence_server.endings import Reason
 from presence_server.keys import DATABASE, IDENTITY, PRESENCE
+from presence_server.notes import written
 from presence_server.web.admin.gate import Impossible, audited, done, show as show_page
 from presence_server.web.admin.secret import show_link
 from presence_server.web.forms import Refused, read_form, typed_name
@@ -174,7 +174,7 @@ async def _of(request: web.Request, user: User) -> dict[str, object]:
         "user": user,
         "person": request.app[PRESENCE].status_of(user.username),
         "devices": devices,
-        "here": await notes.here_by_session(database, [device.key for device in devices]),
+        "here": await written.here_by_session(database, [device.key for device in devices]),
         "entries": await audit.page(database, user.username, None, _LOG),
         "myself": user.id == request[IDENTITY].account,
     }

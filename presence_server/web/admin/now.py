@@ -6,7 +6,7 @@ from aiohttp import web
 
 from presence_server.accounts import users
 from presence_server.keys import DATABASE, PRESENCE, PULSE
-from presence_server.pulse import EVERY, KEPT, Vitals, advice
+from presence_server.nodes.pulse import EVERY, KEPT, Vitals, advice
 from presence_server.web.admin.gate import show as show_page
 
 # The size of a small picture, in its own units.

@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from presence_server import visits
 from presence_server.apps.permissions import is_room
 from presence_server.apps.register import App
 from presence_server.apps.rooms import key_of
 from presence_server.keys import APPS, CONFIG, DATABASE
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
-from presence_server.visits import Asked
+from presence_server.visits import written
+from presence_server.visits.written import Asked
 from presence_server.web.admin.csv_text import csv_rows
 from presence_server.web.admin.gate import record, show as show_page
 
@@ -71,14 +71,14 @@ async def show(request: web.Request) -> web.Response:
 
 async def _at(request: web.Request, place: Place, moment: int) -> dict[str, object]:
     asked = Asked(place.key, begin=moment, end=moment)
-    found = await visits.find(request.app[DATABASE], asked, _MOST)
+    found = await written.find(request.app[DATABASE], asked, _MOST)
     there = (kept.visit for kept in found)
     here = {visit.user for visit in there if visit.left is None or visit.left > moment}
     return {"moment": moment, "people": sorted(here, key=str.lower)}
 
 
 async def _history(request: web.Request, place: Place, user: str) -> dict[str, object]:
-    found = await visits.find(request.app[DATABASE], Asked(place.key, user=user), _MOST)
+    found = await written.find(request.app[DATABASE], Asked(place.key, user=user), _MOST)
     # The newest first.
     return {"user": user, "history": [kept.visit for kept in reversed(found)][:_PEOPLE]}
 
@@ -88,7 +88,7 @@ async def _picture(request: web.Request, place: Place, day: date) -> dict[str, o
     asked = Asked(place.key, begin=begin, end=begin + _DAY - 1)
     until = min(begin + _DAY, int(datetime.now(UTC).timestamp()))
     # Of days to come nothing is known, also of those who are here.
-    kept = await visits.find(request.app[DATABASE], asked, _MOST) if begin < until else []
+    kept = await written.find(request.app[DATABASE], asked, _MOST) if begin < until else []
     found = [each.visit for each in kept]
     stays: dict[str, list[tuple[int, int]]] = {}
     for visit in found:
@@ -162,7 +162,7 @@ async def export(request: web.Request) -> web.StreamResponse:
 
 
 async def _all(request: web.Request, asked: Asked) -> AsyncIterator[list[Visit]]:
-    while found := await visits.find(request.app[DATABASE], asked, _AT_ONCE):
+    while found := await written.find(request.app[DATABASE], asked, _AT_ONCE):
         yield [kept.visit for kept in found]
         asked = asked._replace(after=(found[-1].visit.came, found[-1].number))
 

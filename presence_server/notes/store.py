@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from presence_server import notes
 from presence_server.background import Background
-from presence_server.others_notes import OthersNotes, Reader
+from presence_server.notes import written
+from presence_server.notes.others import OthersNotes, Reader
+from presence_server.notes.takeover import Left, left_behind, take_over
 from presence_server.presence.records import Chosen, Notes, Record, Stay
 from presence_server.presence.timing import NOTES, NOTES_UNHEARD, WRITES_WITHIN
 from presence_server.storage.database import Database, DatabaseUnavailable
-from presence_server.takeover import Left, left_behind, take_over
 
 # Seconds.
 _LOOK_AGAIN = 0.2
@@ -85,9 +85,9 @@ class Store:
         """Before anybody is let in: take over from nodes that stopped, and from those of which it
         is known otherwise that they have ended."""
         began = time.monotonic()
-        chosen = await notes.choices(self._database)
+        chosen = await written.choices(self._database)
         self._presence.heed(Notes({}, None, chosen), began)
-        found = await notes.nodes(self._database, but=self._presence.name)
+        found = await written.nodes(self._database, but=self._presence.name)
         stopped = {name for name, node in found.items() if node.stopped or self._alone}
         ended = stopped | (found.keys() & set(surely_ended))
         others = any(found[name].age < WRITES_WITHIN for name in found.keys() - ended)
@@ -97,7 +97,7 @@ class Store:
         """Take over from nodes that neither speak nor write; when the others have been heard."""
         counters: dict[str, int] = {}
         while True:
-            found = await notes.nodes(self._database, but=self._presence.name)
+            found = await written.nodes(self._database, but=self._presence.name)
             silent = found.keys() - self._presence.peers
             dead = {name for name in silent if found[name].age >= WRITES_WITHIN}
             moving = {
@@ -161,7 +161,7 @@ class Store:
         self._dropped -= set(self._presence.peers)
         if self._dropped and self._entered:
             forgotten = frozenset(self._dropped)
-            await notes.forget(self._database, forgotten)
+            await written.forget(self._database, forgotten)
             self._dropped -= forgotten
 
     @property
@@ -208,18 +208,18 @@ class Store:
 
     async def _write(self, *, anew: bool) -> bool:
         began = time.monotonic()
-        if not await notes.write(self._database, self._change(), anew=anew):
+        if not await written.write(self._database, self._change(), anew=anew):
             return False
         self._entered = True
         self._wrote_at = began
         self._unwritten.clear()
         if speaking := self._presence.speaking:
-            await notes.write_signs(self._database, speaking)
+            await written.write_signs(self._database, speaking)
         return True
 
-    def _change(self) -> notes.Change:
+    def _change(self) -> written.Change:
         self._counter += 1
-        return notes.Change(
+        return written.Change(
             node=self._presence.name,
             counter=self._counter,
             heeded=self._heeded(),

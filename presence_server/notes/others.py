@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
-from presence_server import notes
+from presence_server.notes import written
 from presence_server.presence.records import Changes, Chosen, Notes, Stay
 from presence_server.storage.database import Database
 
@@ -47,12 +47,12 @@ class OthersNotes:
     async def read(self) -> None:
         """Read what other nodes have written, as far as it is not heard, and let it be heeded."""
         began = time.monotonic()
-        found = await notes.nodes(self._database, but=self._reader.name)
+        found = await written.nodes(self._database, but=self._reader.name)
         living = {name: node for name, node in found.items() if not node.stopped}
         counters = {name: node.counter for name, node in living.items()}
         if not self._reader.unheard:
             # What was chosen at a node that lived only meanwhile is not heard afterwards.
-            missed = await notes.choices(self._database) if self._read is not None else []
+            missed = await written.choices(self._database) if self._read is not None else []
             self._read = None
             self._reader.heed(Notes(counters, None, missed, self._writes(began)), began)
             return
@@ -92,15 +92,15 @@ class _News:
         self,
         db: Database,
         name: str,
-        node: notes.Written,
+        node: written.Written,
         known: int | None,
         noted: int | None,
     ) -> None:
         """All is in its place that the node wrote up to the counter `noted`."""
         if node.stopped:
-            self.stopped[name] = await notes.stays_of(db, name)
+            self.stopped[name] = await written.stays_of(db, name)
         elif noted is None or node.traced_from is None or noted < node.traced_from:
-            self.stays[name] = await notes.stays_of(db, name)
+            self.stays[name] = await written.stays_of(db, name)
         else:
-            self.changes[name] = await notes.changes_of(db, name, noted)
-        self.choices += await notes.choices_of(db, name, known or 0)
+            self.changes[name] = await written.changes_of(db, name, noted)
+        self.choices += await written.choices_of(db, name, known or 0)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from presence_server import duty
-from presence_server.duty import Term
+from presence_server.nodes import duty
+from presence_server.nodes.duty import Term
 from presence_server.presence.records import OWN
 from presence_server.presence.room import app_of
 from presence_server.presence.timing import CLOCKS_DIFFER
@@ -135,7 +135,7 @@ async def forget(db: Database, days: Mapping[int, int], now: int) -> None:
     await db.write(work)
 
 
-async def are_kept(db: Database) -> bool:
+async def any_own(db: Database) -> bool:
     """Whether there is any of an own account."""
     return bool(await db.read("SELECT 1 FROM visits WHERE room = $1 LIMIT 1", OWN))
 

@@ -7,8 +7,8 @@ ran, they have seen who did not come back.
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from presence_server import notes
 from presence_server.accounts import sessions
+from presence_server.notes import written
 from presence_server.presence.records import OWN, Stay
 from presence_server.presence.room import is_claim, tag_of
 from presence_server.storage.database import Database, Read, Transaction
@@ -44,14 +44,14 @@ class _Revoked(NamedTuple):
     username: str | None
 
 
-async def take_over(db: Database, heir: notes.Change, left: Left) -> list[Stay]:
+async def take_over(db: Database, heir: written.Change, left: Left) -> list[Stay]:
     """Write down as the heir's what others left; what it is, each session of a room once."""
 
     async def work(transaction: Transaction) -> list[Stay]:
         stays = await left_behind(transaction.execute, db.clock, left)
-        await notes.delete(transaction, left.nodes)
-        await notes.enter(db, transaction, heir)
-        await notes.insert(db, transaction, heir, stays)
+        await written.delete(transaction, left.nodes)
+        await written.enter(db, transaction, heir)
+        await written.insert(db, transaction, heir, stays)
         return stays
 
     return await db.write(work)
@@ -84,10 +84,10 @@ async def _nodes(read: Read, clock: str, left: Left) -> list[_Node]:
 
 async def _stays(read: Read, node: _Node, left: Left) -> list[Stay]:
     rows = await read(
-        f"SELECT {notes.STAY}, left_at, held_until, came FROM here WHERE node = $1", node.name
+        f"SELECT {written.STAY}, left_at, held_until, came FROM here WHERE node = $1", node.name
     )
     # Until then `resting` is when the last line closed.
-    stays = [notes.stay_in(row) for row in rows]
+    stays = [written.stay_in(row) for row in rows]
     return [stay._replace(resting=_resting(stay, node, left)) for stay in stays]
 
 

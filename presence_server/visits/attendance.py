@@ -5,14 +5,14 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from presence_server import visits
 from presence_server.background import Background
-from presence_server.duty import Duty, Term
 from presence_server.live.feed import Feed, Feeds, News
+from presence_server.nodes.duty import Duty, Term
 from presence_server.presence.room import app_of
 from presence_server.presence.timing import CLOCK_WRONG
 from presence_server.presence.visits import Visits
 from presence_server.storage.database import Database
+from presence_server.visits import written
 
 # Seconds.
 _WRITE_EVERY = 0.5
@@ -108,14 +108,14 @@ class Attendance:
             return
         if self._went_back_to is not None or term != self._term:
             now = self._went_back_to or int(time.time())
-            await visits.recede(self._database, term, now)
+            await written.recede(self._database, term, now)
             self._went_back_to = None
         if term != self._term:
-            self._visits.go_on(await visits.going_on(self._database), term.known_until)
+            self._visits.go_on(await written.going_on(self._database), term.known_until)
             self._term = term
         news = self._visits.take()
         try:
-            if news and not await visits.write(self._database, term, news):
+            if news and not await written.write(self._database, term, news):
                 self._visits.give_back(news)
         except BaseException:
             self._visits.give_back(news)
@@ -124,5 +124,5 @@ class Attendance:
 
     async def _forget(self) -> None:
         if time.monotonic() >= self._forget_at:
-            await visits.forget(self._database, self._days(), int(time.time()))
+            await written.forget(self._database, self._days(), int(time.time()))
             self._forget_at = time.monotonic() + _FORGET_EVERY

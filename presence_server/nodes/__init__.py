@@ -1,0 +1,1 @@
+"""What the nodes of a site learn of each other beside the relay: by rows, and by locks on files."""

@@ -1,0 +1,1 @@
+"""Who was in which room from when until when, for as long as that is kept."""

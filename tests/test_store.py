@@ -12,7 +12,7 @@ import pytest
 from presence_server import endings
 from presence_server.accounts import sessions, users
 from presence_server.endings import Ending, Endings, Reason
-from presence_server.notes import written
+from presence_server.notes import writing, written
 from presence_server.notes.store import Store
 from presence_server.presence.records import OWN, Changes, Chosen, Notes, Record, Stay
 from presence_server.presence.states import Status
@@ -229,7 +229,7 @@ async def test_whose_node_was_taken_for_dead_writes_everything_anew(db: Database
     one, two = Running(db, "one"), Running(db, "two")
     one.node.put(here("mia"), here("noah"))
     await one.store.write()
-    await written.forget(db, ["one"])
+    await writing.forget(db, ["one"])
     one.node.put(here("olga"))
     await one.store.write()
     assert sorted(stay.user for stay in await one.stays()) == ["mia", "noah", "olga"]
@@ -264,7 +264,7 @@ async def test_notes_of_others_are_read_while_these_cannot_be_heard(db: Database
     three = Running(db, "three")
     three.node.choose(busy._replace(user="noah"))
     await three.store.write()
-    await written.forget(db, ["three"])
+    await writing.forget(db, ["three"])
     two.node.unheard = False
     await two.store.read()
     counters, stays, choices = two.node.heeded.pop()[:3]
@@ -327,7 +327,7 @@ async def test_of_a_node_that_is_known_only_those_are_read_who_have_changed(
 
     # Whoever has read nothing for long, or of somebody who says nothing of changes, reads all.
     before = two.node.noted
-    monkeypatch.setattr(written, "_TRACED", 2)
+    monkeypatch.setattr(writing, "_TRACED", 2)
     for _ in range(3):
         one.node.put(away)
         await one.store.write()

@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from presence_server.background import Background
-from presence_server.notes import written
+from presence_server.notes import writing, written
 from presence_server.notes.others import OthersNotes, Reader
 from presence_server.notes.takeover import Left, left_behind, take_over
-from presence_server.presence.records import Chosen, Notes, Record, Stay
+from presence_server.notes.unwritten import Unwritten
+from presence_server.presence.records import Notes, Record, Stay
 from presence_server.presence.timing import NOTES, NOTES_UNHEARD, WRITES_WITHIN
 from presence_server.storage.database import Database, DatabaseUnavailable
 
@@ -73,7 +74,7 @@ class Store:
         self._counter = 0
         # When the last write that was carried out began.
         self._wrote_at = -math.inf
-        self._unwritten = _Unwritten()
+        self._unwritten = Unwritten()
         self._writing = asyncio.Lock()
         self._stopped = False
         self._is_last = False
@@ -161,7 +162,7 @@ class Store:
         self._dropped -= set(self._presence.peers)
         if self._dropped and self._entered:
             forgotten = frozenset(self._dropped)
-            await written.forget(self._database, forgotten)
+            await writing.forget(self._database, forgotten)
             self._dropped -= forgotten
 
     @property
@@ -208,18 +209,18 @@ class Store:
 
     async def _write(self, *, anew: bool) -> bool:
         began = time.monotonic()
-        if not await written.write(self._database, self._change(), anew=anew):
+        if not await writing.write(self._database, self._change(), anew=anew):
             return False
         self._entered = True
         self._wrote_at = began
         self._unwritten.clear()
         if speaking := self._presence.speaking:
-            await written.write_signs(self._database, speaking)
+            await writing.write_signs(self._database, speaking)
         return True
 
-    def _change(self) -> written.Change:
+    def _change(self) -> writing.Change:
         self._counter += 1
-        return written.Change(
+        return writing.Change(
             node=self._presence.name,
             counter=self._counter,
             heeded=self._heeded(),
@@ -227,42 +228,3 @@ class Store:
             taken_at=self._unwritten.taken_at,
             stopped=self._is_last,
         )
-
-
-class _Unwritten:
-    """Records that have not been written yet, joined to one."""
-
-    def __init__(self) -> None:
-        self.clear()
-        # Stays without an open line, also those that have been written.
-        self.graces: set[tuple[str, str]] = set()
-
-    def clear(self) -> None:
-        self._here: dict[tuple[str, str], Stay] = {}
-        self._gone: set[tuple[str, str]] = set()
-        self._last_seen: dict[str, int] = {}
-        self._choices: dict[tuple[int, str], Chosen] = {}
-        # When each stay was taken from the roster.
-        self.taken_at: dict[tuple[str, str], float] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._here or self._gone or self._last_seen or self._choices)
-
-    def add(self, record: Record, *, whole: bool) -> None:
-        """Add what is newer; a `whole` record replaces all that is known of stays."""
-        here = {(stay.room, stay.session): stay for stay in record.here}
-        if whole:
-            self._here, self._gone, self.graces = {}, set(), set()
-        self._gone = (self._gone - here.keys()) | record.gone
-        self._here |= here
-        for key in record.gone:
-            self._here.pop(key, None)
-        resting = {key for key, stay in here.items() if stay.resting is not None}
-        self.graces = (self.graces - here.keys() - record.gone) | resting
-        self._last_seen |= record.last_seen
-        self._choices |= {(choice.app, choice.user): choice for choice in record.choices}
-        self.taken_at |= dict.fromkeys(here, time.monotonic())
-
-    def record(self) -> Record:
-        here, choices = list(self._here.values()), list(self._choices.values())
-        return Record(here, self._gone, self._last_seen, choices)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from presence_server.accounts import sessions
-from presence_server.notes import written
+from presence_server.notes import writing, written
 from presence_server.presence.records import OWN, Stay
 from presence_server.presence.room import is_claim, tag_of
 from presence_server.storage.database import Database, Read, Transaction
@@ -44,14 +44,14 @@ class _Revoked(NamedTuple):
     username: str | None
 
 
-async def take_over(db: Database, heir: written.Change, left: Left) -> list[Stay]:
+async def take_over(db: Database, heir: writing.Change, left: Left) -> list[Stay]:
     """Write down as the heir's what others left; what it is, each session of a room once."""
 
     async def work(transaction: Transaction) -> list[Stay]:
         stays = await left_behind(transaction.execute, db.clock, left)
-        await written.delete(transaction, left.nodes)
-        await written.enter(db, transaction, heir)
-        await written.insert(db, transaction, heir, stays)
+        await writing.delete(transaction, left.nodes)
+        await writing.enter(db, transaction, heir)
+        await writing.insert(db, transaction, heir, stays)
         return stays
 
     return await db.write(work)

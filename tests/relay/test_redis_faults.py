@@ -4,12 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 import redis
 
 from presence_server.relay import Relay
-from presence_server.relay import redis as redis_relay
+from presence_server.relay import listening
 from presence_server.relay import contact as contact_module
 from presence_server.relay.redis_server import NoContact
 from testing.redis_server import RedisServer, free_port
@@ -236,7 +237,7 @@ async def test_a_thin_way_loses_nothing(proxy: Proxy) -> None:
 async def test_a_pause_of_our_own_is_no_fault_of_redis(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_relay, "PING_INTERVAL", 0.05)
+    monkeypatch.setattr(listening, "PING_INTERVAL", 0.05)
     # The pause between two pings that has begun is still the long one.
     await asyncio.sleep(1.2)
     for _ in range(5):
@@ -315,6 +316,27 @@ async def test_it_starts_without_redis_and_finds_it_later(
     assert "trying again" in loss
     assert back.endswith(" is back")
     await node.end()
+
+
+async def test_a_node_speaks_only_once_it_hears(
+    node: Node, own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others ask whoever is new whether it lives, and drop what it said if no answer comes."""
+    hears, listen = asyncio.Event(), listening.Listener.run
+
+    async def listen_late(self: listening.Listener, *told: Any) -> None:
+        await hears.wait()
+        await listen(self, *told)
+
+    monkeypatch.setattr(listening.Listener, "run", listen_late)
+    late = Node(open_relay(own_redis.url, "test", "late"))
+    late.relay.send("good morning")
+    late.start()
+    await late.relay.flush(0.5)
+    assert late.relay.sent == 0
+    hears.set()
+    await node.hears("good morning")
+    await late.end()
 
 
 def test_redis_keeps_nothing(redis_server: RedisServer) -> None:

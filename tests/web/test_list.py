@@ -2,7 +2,9 @@
 
 import re
 import time
+from typing import Any
 
+import aiohttp_jinja2
 import pytest
 from aiohttp.test_utils import TestServer
 
@@ -102,6 +104,20 @@ async def test_more_people_here_than_fit_lead_to_everybody(serve: Serve, visit: 
         *(f"user{number:06}" for number in range(120)),
     }
     assert [len(screen) for screen in here][0] == 80
+
+
+async def test_what_many_see_alike_is_made_once(serve: Serve, visit: Visit) -> None:
+    server = await serve()
+    await add(server, 50)
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    await alice.get("/")
+    row: Any = aiohttp_jinja2.get_env(server.app).globals["row"]
+    before = row.cache_info()
+    assert len(rows(await bob.get("/"))) == 52
+    after = row.cache_info()
+    # All but the two, one of whom each of them is.
+    assert after.hits - before.hits >= 50
+    assert after.misses - before.misses <= 2
 
 
 async def test_search(serve: Serve, visit: Visit) -> None:

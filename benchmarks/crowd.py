@@ -147,7 +147,7 @@ class _Part:
             while changes and now >= next_change and now < began + seconds - _QUIET:
                 self._change(now)
                 next_change += 1 / changes
-            self.swarm.turn(min(0.05, max(next_change - now, 0)))
+            self.swarm.turn(min(0.05, max(next_change - now, 0)) if changes else 0.05)
             self._come_back(now)
         self.seen.seconds = time.monotonic() - began
         self.seen.received = self.swarm.received

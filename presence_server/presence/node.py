@@ -446,11 +446,12 @@ class Node:
         anybody was."""
         gave_way = False
         for source, known_until in self.others.take_opened():
-            if self.own.can_give_way(source, known_until):
+            needed = self.own.gives_way_from(source)
+            if known_until >= needed:
                 gave_way = self.own.give_way(source, now) or gave_way
-                if self.others.give_way(source, known_until):
-                    continue
-            self.others.note_opened(source)
+                needed = self.others.give_way(source, known_until)
+            if known_until < needed:
+                self.others.note_opened(source, needed)
         return gave_way
 
     def _see_graces(self, now: Moment) -> None:

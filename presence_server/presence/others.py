@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from functools import lru_cache
 
+from presence_server.presence.deadlines import Deadlines
 from presence_server.presence.departures import Departures
 from presence_server.presence.entries import Entry, Source
 from presence_server.presence.hearing import Contact, Hearing
@@ -49,8 +50,9 @@ class Others:
         self._hearing = hearing
         self._departures = departures
         self._ended: dict[str, None] = {}
-        # Sessions that have a line at another node, or a claim; and nodes that have told something.
-        self._opened: dict[str, dict[Source, None]] = {}
+        # Sessions that have a line at another node, or a claim, by the moment until which all has
+        # to be known of the node before it says anything; and nodes that have told something.
+        self._opened: dict[str, Deadlines[Source]] = {}
         self._told: dict[str, Peer] = {}
         # Claims of which their nodes may not know yet that they have ended: their order, and when.
         self._revoked: dict[Source, tuple[int, int]] = {}
@@ -68,34 +70,37 @@ class Others:
         told, self._told = self._told, {}
         opened = []
         for name, peer in told.items():
-            opened += [(source, peer.known_until) for source in self._opened.pop(name, ())]
+            if (sources := self._opened.get(name)) is not None:
+                until = peer.known_until
+                opened += [(source, until) for source in sources.take(until)]
         return opened
 
-    def note_opened(self, source: Source) -> None:
-        """It is to be asked for again."""
-        self._opened.setdefault(source.node, {})[source] = None
+    def note_opened(self, source: Source, known_until: float = -math.inf) -> None:
+        """It is to be asked for once all is known that its node knew by a moment."""
+        self._opened.setdefault(source.node, Deadlines()).put(source, known_until)
 
     def note_told(self, node: str, peer: Peer) -> None:
         """It has told something, by whatever way."""
         self._told[node] = peer
 
-    def give_way(self, source: Source, known_until: float) -> bool:
+    def give_way(self, source: Source, known_until: float) -> float:
         """A session has a line at a node: what rests of it at nodes that are gone goes, and nobody
-        sees that. False if not all of it does yet, for the line was not surely open since then."""
+        sees that. The moment by which more of it will, for the line was not surely open since
+        then; minus infinity if all of it has gone."""
         entry = self._entry(source) if self._shows(source) else None
         if entry is None or entry.left is not None or is_claim(source.tag):
-            return True
-        is_sure = True
+            return -math.inf
+        waiting = []
         for other in self._rooms.with_tag(source.room, source.tag):
             peer, left = self._peers.get(other.node), self._entry(other).left
             if left is None or (peer is not None and peer.lives):
                 continue
             if known_until < left:
-                is_sure = False
+                waiting.append(left)
                 continue
             self._departures.forget(other)
             self._rooms.drop(other, self._entry(other).left_second)
-        return is_sure
+        return min(waiting, default=-math.inf)
 
     def take_dropped(self) -> set[str]:
         dropped, self._dropped = self._dropped, set()

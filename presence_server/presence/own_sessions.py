@@ -1,6 +1,7 @@
 """The sessions that are in rooms by way of this node: what they do, and what that means."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -159,13 +160,15 @@ class OwnSessions:
         )
         return True
 
-    def can_give_way(self, source: Source, known_until: float) -> bool:
-        """Whether another node had its line when it knew, or could know, that this one has none any
-        more: or each of two nodes might give way to a line that the other has lost meanwhile."""
+    def gives_way_from(self, source: Source) -> float:
+        """Another node must have had its line when it knew, or could know, that this one has none
+        any more, at this moment: or each of two nodes might give way to a line that the other has
+        lost meanwhile."""
         room = self._rooms.get(source.room)
         member = None if room is None else room.members.get(source.tag)
-        waits = member is not None and not member.is_open and not is_claim(source.tag)
-        return member is None or not waits or known_until >= member.left.elapsed
+        if member is None or member.is_open or is_claim(source.tag):
+            return -math.inf
+        return member.left.elapsed
 
     def give_way(self, source: Source, now: Moment) -> bool:
         """A session has a line at another node, or a newer claim: what rests of it here goes, and

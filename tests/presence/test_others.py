@@ -320,15 +320,29 @@ def test_a_line_lets_go_what_rests_at_nodes_that_are_gone_once_it_was_surely_ope
     talk.all_of(ONE, laptop=ALICE)
     line, give_way = Source(ONE, OWN, "laptop"), talk.node.others.give_way
     everybody = {late, early, resting, other, ONE}
-    for known_until, sure, there in (
-        (0.9, False, everybody),
-        (1.0, False, everybody - {early}),
-        (2.0, True, {resting, other, ONE}),
+    for known_until, more_at, there in (
+        (0.9, 1.0, everybody),
+        (1.0, 2.0, everybody - {early}),
+        (2.0, -math.inf, {resting, other, ONE}),
     ):
-        assert give_way(line, known_until) is sure
+        assert give_way(line, known_until) == more_at
         assert {source.node for source in talk.node.rooms.own.roster.entries("alice")} == there
     talk.pass_by(int(GRACE) + 1, resting, other, ONE)
     assert talk.is_here()
+
+
+def test_a_line_is_asked_for_again_only_when_more_is_known_of_its_node() -> None:
+    """Of a dead node's thousands each waits for that: who asked for all at each letter would be
+    at it for minutes."""
+    talk = Talk(ONE)
+    talk.all_of(ONE, laptop=ALICE)
+    others, line = talk.node.others, Source(ONE, OWN, "laptop")
+    peer = talk.peer(ONE)
+    others.note_opened(line, 1.0)
+    for known_until, asked in ((0.9, []), (1.0, [line]), (2.0, [])):
+        peer.confirmed_at = known_until
+        others.note_told(ONE, peer)
+        assert [source for source, _ in others.take_opened()] == asked
 
 
 def test_nothing_gives_way_to_what_is_no_line() -> None:
@@ -338,7 +352,7 @@ def test_nothing_gives_way_to_what_is_no_line() -> None:
     talk.hear(Goodbye(TWO))
     talk.all_of(ONE, laptop=resting)
     for tag, room in (("laptop", OWN), ("phone", OWN), (":bob", DOC)):
-        assert talk.node.others.give_way(Source(ONE, room, tag), 9.0) is True
+        assert talk.node.others.give_way(Source(ONE, room, tag), 0.0) == -math.inf
     assert len(talk.node.rooms.own.roster.entries("alice")) == 2
 
 

@@ -295,7 +295,7 @@ def test_a_line_from_before_a_pause_was_closed_as_long_ago_as_others_may_have_se
 
 def gives_way(seat: Seat, known_until: float, source: Source) -> tuple[bool, bool]:
     own = seat.node.own
-    return own.can_give_way(source, known_until), own.give_way(source, seat.now)
+    return known_until >= own.gives_way_from(source), own.give_way(source, seat.now)
 
 
 def test_what_rests_gives_way_to_a_line_that_was_surely_open_since() -> None:
@@ -311,7 +311,7 @@ def test_what_rests_gives_way_to_a_line_that_was_surely_open_since() -> None:
     seat.hear(OWN, "laptop", Said("alice", 1, "online", 1_000, 1.0, 1_000))
     assert gives_way(seat, 2.0, there) == (True, False), "that rests, too"
     seat.hear(OWN, "laptop", Said("alice", 1, "online", 1_000))
-    assert seat.node.is_here(OWN, "laptop") and not seat.node.own.can_give_way(there, 1.9)
+    assert seat.node.is_here(OWN, "laptop") and seat.node.own.gives_way_from(there) == 2.0
     assert gives_way(seat, 2.0, there) == (True, True)
     assert seat.entry() is None and seat.record().gone == {(OWN, "laptop")}
     assert seat.shown() == "online"

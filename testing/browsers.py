@@ -32,6 +32,7 @@ async def open_browser() -> AsyncIterator[Browser]:
         except Error as error:
             if chromium() or os.environ.get("CI") or "Executable doesn't exist" not in str(error):
                 raise
+            # Whoever has none can still run all other tests.
             pytest.skip(MISSING)
         async with browser:
             yield browser

@@ -44,6 +44,7 @@ def pooled(url: PostgresUrl, mode: str) -> Iterator[PostgresUrl]:
     """The same database by way of a pooler; `mode` is session, transaction or statement."""
     program = binary()
     if program is None and not os.environ.get("CI"):
+        # Whoever has none can still run all other tests.
         pytest.skip(MISSING)
     assert program is not None, MISSING
     folder = Path(tempfile.mkdtemp(prefix="pgbouncer-"))

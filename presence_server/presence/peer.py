@@ -176,7 +176,7 @@ class Peer:
         self.sequence = batch.sequence
         return True
 
-    def hear_part(self, part: Part, me: str) -> "Answer | None":
+    def hear_part(self, part: Part, me: str) -> Answer | None:
         """The answer of which it is the next part; None if it is of none that is heard."""
         if part.heard.get(me, 0) < self.asked_mark:
             return None

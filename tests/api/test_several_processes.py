@@ -351,18 +351,17 @@ async def test_servers_replaced_one_by_one_are_no_event(two: Two) -> None:
     there = asyncio.Event()
     page = asyncio.create_task(stays(one, other, there))
     try:
-        for watched, server in ((other, servers[0]), (one, servers[1])):
+        for watched, ending, server in ((other, one, servers[0]), (one, other, servers[1])):
             await asyncio.wait_for(there.wait(), 10)
-            async with watched.line("watcher") as watcher:
+            async with watched.line("watcher") as watcher, ending.line("eve"):
                 await watcher.sees("alice", "away")
+                await watcher.sees("eve", "online")
                 since, before = watcher.since["alice"], len(watcher.received)
                 there.clear()
                 await server.terminate()
                 await server.start()
-                async with watched.line("bob"):
-                    await watcher.sees("bob", "online")
-                    # Time in which she would be shown to have gone.
-                    await asyncio.sleep(GRACE + 2)
+                # By then she, too, would be shown to have gone.
+                await watcher.sees("eve", "offline", within=GRACE + 10)
                 said = [message for message in watcher.received[before:] if "alice" in str(message)]
                 assert all("offline" not in message and "online" not in message for message in said)
                 assert watcher.people["alice"] == "away" and watcher.since["alice"] == since
@@ -379,27 +378,32 @@ async def test_an_outage_of_redis_shows_nobody_offline_who_moves_meanwhile(
     one = await (await add_app(servers[0].url)).until_known()
     other = await one.at(servers[1].url).until_known()
     async with one.line("w1") as w1, other.line("w2") as w2:
-        async with one.line("alice") as alice, other.line("bob") as bob:
+        async with (
+            one.line("alice") as alice,
+            other.line("bob") as bob,
+            one.line("eve") as eve,
+            one.line("finn") as finn,
+        ):
             for watcher in (w1, w2):
-                await watcher.sees("alice", "online")
-                await watcher.sees("bob", "online")
+                for user in ("alice", "bob", "eve", "finn"):
+                    await watcher.sees(user, "online")
             own_redis.kill()
             for watcher in (w1, w2):
                 await watcher.until(lambda: watcher.degraded)
             await alice.raw.close()
+            await eve.raw.close()
             async with other.line("alice") as moved:
                 await moved.first()
-                # A lease and a grace and more: all that would show somebody offline has come.
-                await asyncio.sleep(6)
+                # When she who does not come back has gone for both, alice would have, too: while
+                # Redis is away at the server where she was, and afterwards at the other.
+                await w1.sees("eve", "offline", within=15)
                 own_redis.start()
                 for watcher in (w1, w2):
                     await watcher.until(lambda: not watcher.degraded, within=15)
-                # And a grace and more since.
-                await asyncio.sleep(4)
-                async with one.line("carol"):
-                    for watcher in (w1, w2):
-                        await watcher.sees("carol", "online")
+                await finn.raw.close()
                 for watcher in (w1, w2):
+                    await watcher.sees("eve", "offline", within=15)
+                    await watcher.sees("finn", "offline", within=15)
                     said = [m for m in watcher.received if "alice" in m.get("offline", {})]
                     assert said == [] and watcher.people["alice"] == "online"
             assert bob.close_code is None

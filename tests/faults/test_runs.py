@@ -18,6 +18,7 @@ from drill import report, runs
 from drill.figures import Fault, Figures
 from presence_server.resources import ROOT
 from testing.processes import STARTED_WITHIN
+from testing.waiting import until
 
 # Until two of what should run beside each other have met.
 WITHIN = 10
@@ -116,11 +117,9 @@ async def test_nothing_that_was_started_outlives_a_drill_that_is_ended(tmp_path:
     )
     process, started = psutil.Process(drill.pid), set[psutil.Process]()
     try:
-        async with asyncio.timeout(STARTED_WITHIN):
-            # Two sites, each with a Redis: a server is only starting.
-            while len(started) < 3:
-                started = set(process.children(recursive=True))
-                await asyncio.sleep(0.1)
+        # Two sites, each with a Redis: a server is only starting.
+        await until(lambda: len(process.children(recursive=True)) >= 3, STARTED_WITHIN)
+        started |= set(process.children(recursive=True))
         for number in (signal.SIGTERM, signal.SIGINT):
             drill.send_signal(number)
         async with asyncio.timeout(STARTED_WITHIN):

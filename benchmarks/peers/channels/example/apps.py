@@ -5,4 +5,4 @@ class ExampleConfig(AppConfig):
     name = "example"
 
     def ready(self) -> None:
-        from example import signals  # noqa: F401
+        from example import signals  # noqa: F401  # for what importing it does

@@ -66,7 +66,7 @@ async def _measured(lines: int) -> float:
     def flushed(flush: Flush) -> None:
         told.set()
 
-    hub.flushing.observe = flushed
+    hub.flushing.tell(flushed)
     running = asyncio.create_task(hub.run())
     await told.wait()
     spent = []

@@ -57,7 +57,7 @@ async def _change_cost(rooms: int, people: int, other_work: bool) -> float:
     def flushed(flush: Flush) -> None:
         told.set()
 
-    hub.flushing.observe = flushed
+    hub.flushing.tell(flushed)
     running = asyncio.create_task(presence.run())
     await _quiet(told)
     spent = []

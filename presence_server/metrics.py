@@ -60,7 +60,7 @@ class Metrics:
 
     def watch(self, presence: PresenceService, database: Database) -> None:
         """Measure this node's flushes, and read its numbers each time somebody asks."""
-        presence.hub.flushing.observe = self._flushed
+        presence.hub.flushing.tell(self._flushed)
         self._registry.register(_Node(presence, database))
 
     def watch_apps(

@@ -36,8 +36,11 @@ class KnownApps:
         self._unreadable: set[str] = set()
         self._change = -1
         self._reading = asyncio.Lock()
-        # Called after what is known has changed.
-        self.changed: Callable[[], None] = lambda: None
+        self._tell: Callable[[], None] = lambda: None
+
+    def tell(self, told: Callable[[], None]) -> None:
+        """From now on it is told when what is known has changed."""
+        self._tell = told
 
     async def open(self) -> None:
         await register.reseal(self._database, self._keyring)
@@ -58,7 +61,7 @@ class KnownApps:
         async with self._reading:
             changed = await self._read_apps()
         if changed:
-            self.changed()
+            self._tell()
 
     def all(self) -> list[App]:
         return list(self._apps.values())

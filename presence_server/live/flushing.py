@@ -48,7 +48,11 @@ class Flushing:
         # What the flush has done that is under way.
         self._writes = 0
         self._written = 0
-        self.observe: Callable[[Flush], None] = _unobserved
+        self._tell: Callable[[Flush], None] = _untold
+
+    def tell(self, told: Callable[[Flush], None]) -> None:
+        """From now on each flush that wrote something is told."""
+        self._tell = told
 
     def add(self, audience: Audience) -> None:
         """There is something to say in its room."""
@@ -83,7 +87,7 @@ class Flushing:
         budget.spend(turns.spent, monotonic())
         if self._writes:
             ended = monotonic()
-            self.observe(Flush(ended - changed_at, ended - began, self._writes, self._written))
+            self._tell(Flush(ended - changed_at, ended - began, self._writes, self._written))
 
     async def _flush_room(self, audience: Audience, turns: Turns) -> None:
         due = audience.take_due(self.degraded)
@@ -158,5 +162,5 @@ class Flushing:
                 self._watch_if_lagging(observer)
 
 
-def _unobserved(flush: Flush) -> None:
+def _untold(flush: Flush) -> None:
     """Nobody measures."""

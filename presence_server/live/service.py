@@ -81,9 +81,12 @@ class PresenceService:
         self._clock = Clock(self._tick, self._woke)
         self._endings_due = asyncio.Event()
         self._in_touch = asyncio.Event()
-        # Told what users say at other nodes for lines that may be here.
-        self.hear_words: Callable[[str, str, Mapping[str, Any]], None] = _unheard
+        self._tell_words: Callable[[str, str, Mapping[str, Any]], None] = _unheard
         self.refused_letters = 0
+
+    def tell_words(self, told: Callable[[str, str, Mapping[str, Any]], None]) -> None:
+        """From now on it is told what users say at other nodes for lines that may be here."""
+        self._tell_words = told
 
     # For pages
 
@@ -342,7 +345,7 @@ class PresenceService:
                 case ReadEndings():
                     self._endings_due.set()
                 case Hear(room, user, words):
-                    self.hear_words(room, user, words)
+                    self._tell_words(room, user, words)
                 case Breathe():
                     self._clock.breathe()
         self.hub.set_degraded(self.node.degraded)

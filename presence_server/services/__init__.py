@@ -91,7 +91,7 @@ def _end_first(stack: AsyncExitStack, running: Iterable[asyncio.Task[None]]) -> 
 
 def _open_basis(app: web.Application, stack: AsyncExitStack) -> None:
     config, database = app[CONFIG], app[DATABASE]
-    database.observe = app[METRICS].time_database
+    database.tell(app[METRICS].time_database)
     app[FINDER] = Finder(database)
     app[KEYRING] = open_keyring(config.key_file)
     app[APPS] = KnownApps(database, app[KEYRING])

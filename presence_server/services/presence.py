@@ -130,6 +130,6 @@ def _open_rooms(app: web.Application, presence: PresenceService) -> None:
     app[ROOMS] = AppRooms(presence)
     lines = app[LINES] = Lines(app[APPS], app[ROOMS], presence.hub)
     app[WITHOUT_SOCKET] = WithoutSocket(app[ROOMS], lines)
-    presence.hear_words = app[WITHOUT_SOCKET].hear
-    app[APPS].changed = lines.heed_apps
+    presence.tell_words(app[WITHOUT_SOCKET].hear)
+    app[APPS].tell(lines.heed_apps)
     lines.heed_apps()

@@ -90,8 +90,11 @@ class Database:
         self._check_due = 0.0
         self._not_writable: str | None = None
         self._unexpected = Seldom(log, _UNEXPECTED_EVERY)
-        # Told the kind and the seconds of each read and write.
-        self.observe: Callable[[str, float], None] = lambda kind, seconds: None
+        self._tell: Callable[[str, float], None] = lambda kind, seconds: None
+
+    def tell(self, told: Callable[[str, float], None]) -> None:
+        """From now on the kind and the seconds of each read and write are told."""
+        self._tell = told
 
     async def read(self, sql: str, *values: Value) -> list[Row]:
         with self._serving("read"):
@@ -182,7 +185,7 @@ class Database:
         else:
             self._note_success(kind, started)
         finally:
-            self.observe(kind, time.monotonic() - started)
+            self._tell(kind, time.monotonic() - started)
 
     def _note_failure(self, kind: str, started: float, error: DatabaseUnavailable) -> None:
         self.failures[kind] += 1

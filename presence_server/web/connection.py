@@ -63,7 +63,7 @@ class Connection(RequestHandler):
         "peer",
         "opened_at",
         "_gone",
-        "on_frames",
+        "_on_frames",
         "_intake",
         "_is_line",
         "_line",
@@ -85,8 +85,7 @@ class Connection(RequestHandler):
         self._waiting = waiting
         self._gone: asyncio.Future[None] | None = None
         self._has_hung_up = False
-        # Told how many bytes of a socket have come; says how many of them are to be parsed.
-        self.on_frames: Callable[[int], int] | None = None
+        self._on_frames: Callable[[int], int] | None = None
         self._is_line = False
         self._half_closed = False
         self._unread: StreamReader | None = None
@@ -122,7 +121,7 @@ class Connection(RequestHandler):
         untie(exc)
         # What holds itself only a full collection would find: a socket's methods that hold this
         # connection, and a method that asyncio's transport keeps of itself.
-        self._data_received_cb = self.on_frames = None
+        self._data_received_cb = self._on_frames = None
         self._intake.end()
         if self._unread is not None:
             self._unread.feed_eof()
@@ -170,8 +169,8 @@ class Connection(RequestHandler):
         self._stop_timer()
 
     def data_received(self, data: bytes) -> None:
-        if self.on_frames is not None:
-            data = data[: self.on_frames(len(data))]
+        if self._on_frames is not None:
+            data = data[: self._on_frames(len(data))]
         super().data_received(data)
         if (self._intake.unwanted or 0) > _MOST_UNWANTED:
             if self._is_line:
@@ -195,6 +194,11 @@ class Connection(RequestHandler):
         super().set_parser(*args, **kwargs)
         self._parser = None
         self._intake.end()
+
+    def bound_frames(self, take: Callable[[int], int]) -> None:
+        """From now on `take` is told how many bytes of a socket have come, and says how many of
+        them are to be parsed."""
+        self._on_frames = take
 
     def become_line(self) -> None:
         """From now on its peer may be silent, and slow to read: that is for the hub to judge."""

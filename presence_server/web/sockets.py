@@ -51,7 +51,7 @@ async def read_messages(
 ) -> None:
     """Have what the peer sends taken in, until the line has ended."""
     hub = request.app[PRESENCE].hub
-    cast(Connection, request.protocol).on_frames = _Reads(ws, observer, hub).take
+    cast(Connection, request.protocol).bound_frames(_Reads(ws, observer, hub).take)
     began, messages, control_frames = 0.0, 0, 0
     # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
     async for message in ws:

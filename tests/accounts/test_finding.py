@@ -21,7 +21,7 @@ async def begin(db: Database, name: str) -> tuple[str, Session]:
 async def test_who_asks_together_is_read_together_and_each_gets_their_own(db: Database) -> None:
     begun = [await begin(db, f"user{number}") for number in range(40)]
     reads: list[str] = []
-    db.observe = lambda kind, seconds: reads.append(kind)
+    db.tell(lambda kind, seconds: reads.append(kind))
     finder = Finder(db)
     asking = [finder.find(secret, NOW) for secret, _ in begun]
     *found, nobody, again = await asyncio.gather(

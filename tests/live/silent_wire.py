@@ -148,8 +148,8 @@ async def running(hub: Hub) -> AsyncIterator[None]:
 async def flushed(hub: Hub) -> Flush:
     """The next flush that writes something, from its end."""
     done: asyncio.Future[Flush] = asyncio.get_running_loop().create_future()
-    hub.flushing.observe = done.set_result
+    hub.flushing.tell(done.set_result)
     async with asyncio.timeout(5):
         flush = await done
-    hub.flushing.observe = lambda flush: None
+    hub.flushing.tell(lambda flush: None)
     return flush

@@ -253,17 +253,23 @@ def test_at_a_terminal_the_password_is_asked_for_twice(
     assert command("user", "add", "bob", stdin=Input(b"", is_terminal=True))[0] == 0
 
 
+def add_at_terminal(path: Path) -> tuple[int, int]:
+    """`user add bob` at a terminal of its own: its process, and our side of the terminal."""
+    command = [sys.executable, "-m", "presence_server", "user", "add", "bob"]
+    flags = ["--database", str(path), "--bcrypt-cost", "4"]
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(sys.executable, command + flags, {**os.environ, "PYTHONPATH": str(ROOT)})
+    return pid, terminal
+
+
 @pytest.mark.parametrize(
     ("key", "status", "said"), [(b"\x03", 130, b""), (b"\x04", 1, b"No password came.")]
 )
 def test_a_password_that_is_not_given_is_no_error_of_ours(
     path: Path, key: bytes, status: int, said: bytes
 ) -> None:
-    command = [sys.executable, "-m", "presence_server", "user", "add", "bob"]
-    flags = ["--database", str(path), "--bcrypt-cost", "4"]
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(sys.executable, command + flags, {**os.environ, "PYTHONPATH": str(ROOT)})
+    pid, terminal = add_at_terminal(path)
     shown = b""
     with open(terminal, "r+b", buffering=0) as screen:
         while not shown.endswith(b"Password: "):
@@ -280,11 +286,7 @@ def test_a_password_that_is_not_given_is_no_error_of_ours(
 
 
 def test_a_password_is_not_shown_at_a_real_terminal(path: Path) -> None:
-    command = [sys.executable, "-m", "presence_server", "user", "add", "bob"]
-    flags = ["--database", str(path), "--bcrypt-cost", "4"]
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(sys.executable, command + flags, {**os.environ, "PYTHONPATH": str(ROOT)})
+    pid, terminal = add_at_terminal(path)
     shown = b""
     with open(terminal, "r+b", buffering=0) as screen:
         for prompt in (b"Password: ", b"The same again: "):

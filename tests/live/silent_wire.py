@@ -135,8 +135,8 @@ def observer(
 
 
 @asynccontextmanager
-async def running(hub: Hub) -> AsyncIterator[None]:
-    task = asyncio.create_task(hub.run())
+async def running(what: Hub | PresenceService) -> AsyncIterator[None]:
+    task = asyncio.create_task(what.run())
     try:
         yield
         assert not task.done()

@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 from tests.conftest import ServerProcesses, Visit
 from tests.live.test_restart import shown_gone
 from testing.processes import ServerProcess
@@ -10,6 +12,14 @@ from testing.redis_server import RedisServer
 from testing.visitor import Visitor
 
 GRACE = 2
+
+Two = tuple[ServerProcess, ServerProcess]
+
+
+@pytest.fixture
+async def two(server_process: ServerProcesses, own_redis: RedisServer) -> Two:
+    flags = {"redis_url": own_redis.url, "grace": GRACE, "lease": 2}
+    return await server_process(**flags), await server_process(**flags)
 
 
 async def same_browser(visit: Visit, visitor: Visitor, door: ServerProcess) -> Visitor:
@@ -20,10 +30,9 @@ async def same_browser(visit: Visit, visitor: Visitor, door: ServerProcess) -> V
 
 
 async def test_who_moves_to_another_node_is_not_shown_offline_at_the_old_one(
-    server_process: ServerProcesses, visit: Visit, own_redis: RedisServer
+    two: Two, visit: Visit, own_redis: RedisServer
 ) -> None:
-    flags = {"redis_url": own_redis.url, "grace": GRACE, "lease": 2}
-    here, there = [await server_process(**flags) for _ in range(2)]
+    here, there = two
     alice, bob = await visit(here, "alice"), await visit(here, "bob")
     carol = await visit(here, "carol")
     async with alice.live() as of_alice:
@@ -42,10 +51,9 @@ async def test_who_moves_to_another_node_is_not_shown_offline_at_the_old_one(
 
 
 async def test_who_comes_to_another_node_is_seen_all_the_same(
-    server_process: ServerProcesses, visit: Visit, own_redis: RedisServer
+    two: Two, visit: Visit, own_redis: RedisServer
 ) -> None:
-    flags = {"redis_url": own_redis.url, "grace": GRACE, "lease": 2}
-    here, there = [await server_process(**flags) for _ in range(2)]
+    here, there = two
     alice, bob = await visit(here, "alice"), await visit(there, "bob")
     async with alice.live() as of_alice:
         # Who is here when Redis goes would stay so as last known.
@@ -60,10 +68,9 @@ async def test_who_comes_to_another_node_is_seen_all_the_same(
 
 
 async def test_a_node_that_starts_meanwhile_shows_who_is_at_the_others(
-    server_process: ServerProcesses, visit: Visit, own_redis: RedisServer
+    two: Two, visit: Visit, own_redis: RedisServer
 ) -> None:
-    flags = {"redis_url": own_redis.url, "grace": GRACE, "lease": 2}
-    here, there = [await server_process(**flags) for _ in range(2)]
+    here, there = two
     alice, bob = await visit(here, "alice"), await visit(there, "bob")
     async with alice.live() as of_alice:
         await of_alice.sees("alice", "online")

@@ -1,8 +1,6 @@
 """What the running node does beside its rules: sessions that end meanwhile, and outages."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from presence_server.live.service import PresenceService
 from presence_server.presence.members import Who
@@ -10,7 +8,7 @@ from presence_server.presence.records import OWN, Notes, Stay
 from presence_server.presence.timing import DEAF
 from presence_server.relay.memory import MemoryRelay
 from testing.waiting import until
-from tests.live.silent_wire import silent_observer
+from tests.live.silent_wire import running, silent_observer
 
 NAME = "00000000000000aa"
 LEASE = 1.0
@@ -28,17 +26,6 @@ class Breakable(MemoryRelay):
 
 def service(relay: MemoryRelay) -> PresenceService:
     return PresenceService(NAME, relay, grace=8, lease=LEASE, heartbeat=20)
-
-
-@asynccontextmanager
-async def running(presence: PresenceService) -> AsyncIterator[None]:
-    task = asyncio.create_task(presence.run())
-    try:
-        yield
-        assert not task.done()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def test_a_session_that_ends_during_the_upgrade_gets_no_line() -> None:

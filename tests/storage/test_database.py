@@ -23,6 +23,7 @@ from presence_server.storage.database import (
 from presence_server.storage.engine import WRITE_PATIENCE
 from presence_server.config import PostgresUrl
 from presence_server.storage.sqlite import Sqlite
+from tests.storage.callers import cancel_at_any_turn
 from tests.storage.programs import lock_of_another_program, run
 
 NOW = 1_795_420_800
@@ -108,12 +109,7 @@ async def test_q1_transactions_do_not_mix(db: Database) -> None:
 async def test_q2_a_caller_who_is_cancelled_leaves_no_lock_behind(
     db: Database, path: Path
 ) -> None:
-    for turns in range(40):
-        task = asyncio.ensure_future(users.create(db, f"user{turns:02}", "hash", NOW))
-        for _ in range(turns % 8):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait([task])
+    await cancel_at_any_turn(db)
     # Whatever was begun is over when the next is done.
     await users.create(db, "alice", "hash", NOW)
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:

@@ -31,6 +31,7 @@ from presence_server.storage.postgresql_connections import ANSWER_PATIENCE
 from presence_server.config import ConfigError, PostgresUrl
 from presence_server.endings import Endings
 from presence_server.resources import MIGRATIONS, POSTGRESQL_MIGRATIONS
+from tests.storage.callers import cancel_at_any_turn
 from tests.storage.programs import run_at_once
 from testing.certificate import Certificate
 from testing.postgresql_server import PASSWORD, PostgresqlServer
@@ -451,12 +452,7 @@ async def test_a_server_that_takes_no_more_connections(
 async def test_a_caller_who_is_cancelled_leaves_no_turn_behind(
     db: Database, postgresql: PostgresUrl
 ) -> None:
-    for turns in range(40):
-        task = asyncio.ensure_future(users.create(db, f"user{turns:02}", "hash", NOW))
-        for _ in range(turns % 8):
-            await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait([task])
+    await cancel_at_any_turn(db)
     await users.create(db, "alice", "hash", NOW)
     async with open_database(postgresql) as other:
         await users.create(other, "bob", "hash", NOW)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from presence_server.apps import register
 from presence_server.apps.register import App
+from presence_server.apps.rooms import key_of
 from presence_server.commands.database import Refused, printable, run_on_database, second
 from presence_server.config import Config
 from presence_server.presence.records import OWN
@@ -75,7 +76,7 @@ async def _all(db: Database, room: str, args: argparse.Namespace) -> AsyncIterat
 
 def _key(app: App | None, room: str | None) -> str:
     """A room's, or what those of all rooms of an app begin with."""
-    return OWN if app is None else f"{app.id}/{room or ''}"
+    return OWN if app is None else key_of(app.id, room or "")
 
 
 async def _named(db: Database, name: str) -> App:

@@ -22,7 +22,6 @@ from presence_server.keys import (
 )
 from presence_server.notes import written
 from presence_server.web.authentication import authenticate
-from presence_server.web.connection import waiter
 from presence_server.web.cookies import forget, remember_device, tell_next, told
 from presence_server.web.devices import proof_of
 from presence_server.web.events import note
@@ -37,6 +36,7 @@ from presence_server.web.forms import (
 )
 from presence_server.web.once import writer
 from presence_server.web.onward import log_in_first
+from presence_server.web.queueing import waiter
 from presence_server.web.rendering import render
 
 _OTHERS = "others"

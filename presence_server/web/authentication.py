@@ -5,12 +5,12 @@ from aiohttp import web
 from presence_server.accounts import users
 from presence_server.accounts.queues import PasswordsBusy, Waiter
 from presence_server.keys import DATABASE, KEYRING, METRICS, PASSWORDS, THROTTLE
-from presence_server.web.connection import waiter
 from presence_server.web.cookies import device_proof
 from presence_server.web.devices import device_of, is_proof
 from presence_server.web.events import note
 from presence_server.web.forms import too_often
 from presence_server.web.proxies import client_address
+from presence_server.web.queueing import waiter
 
 
 async def authenticate(

@@ -13,14 +13,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from presence_server.accounts.queues import Waiter
-from presence_server.addresses import networks
 from presence_server.collector import untie
 from presence_server.web.access_log import printable
 from presence_server.web.bodies import largest_body
 from presence_server.web.intake import Intake
 from presence_server.web.middlewares import add_secure_headers
-from presence_server.web.proxies import client_address
 from presence_server.web.turnstile import Turnstile
 from presence_server.web.waiting import Waiting
 
@@ -308,12 +305,6 @@ class Connection(RequestHandler):
         else:
             super().log_exception(*args, **kwargs)
         untie(error)
-
-
-def waiter(request: web.Request, account: str | None = None) -> Waiter:
-    """Who waits in a queue: everybody on known devices of an account, or all from one network."""
-    share = networks(client_address(request))[-1][0] if account is None else account.encode()
-    return Waiter(share, getattr(request.protocol, "gone", None))
 
 
 class _Refusal(web.Response):

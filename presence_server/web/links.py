@@ -7,7 +7,6 @@ from aiohttp import web
 
 from presence_server.accounts import links, users
 from presence_server.keys import DATABASE, PASSWORDS
-from presence_server.web.connection import waiter
 from presence_server.web.cookies import tell_next
 from presence_server.web.events import note
 from presence_server.web.forms import (
@@ -20,6 +19,7 @@ from presence_server.web.forms import (
     typed_name,
 )
 from presence_server.web.once import writer
+from presence_server.web.queueing import waiter
 from presence_server.web.rendering import render
 from presence_server.web.sign_up import create_user, sign_up_page
 

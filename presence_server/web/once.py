@@ -19,8 +19,8 @@ from presence_server.endings import Endings
 from presence_server.keys import CONFIG, DATABASE, ENDINGS, KEYRING
 from presence_server.submissions import ActedAlready, Submission
 from presence_server.web import cookies
-from presence_server.web.connection import waiter
 from presence_server.web.forms import read_form
+from presence_server.web.queueing import waiter
 from presence_server.web.turnstile import TURNSTILE
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]

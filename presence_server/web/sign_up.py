@@ -9,7 +9,6 @@ from presence_server.accounts import users
 from presence_server.accounts.usernames import is_reserved, username_problem
 from presence_server.keys import CONFIG, IDENTITY, METRICS, PASSWORDS, THROTTLE
 from presence_server.storage.database import Writer
-from presence_server.web.connection import waiter
 from presence_server.web.cookies import tell_next
 from presence_server.web.events import note
 from presence_server.web.forms import (
@@ -25,6 +24,7 @@ from presence_server.web.forms import (
 from presence_server.web.hosts import site_url
 from presence_server.web.once import writer
 from presence_server.web.proxies import client_address
+from presence_server.web.queueing import waiter
 from presence_server.web.rendering import render
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,32 @@ def test_what_contributors_are_told_to_look_into_is_there() -> None:
     targets = re.findall(r"make (\w+)", text)
     makefile = (ROOT / "Makefile").read_text()
     assert [t for t in targets if not re.search(rf"^{t}:", makefile, re.MULTILINE)] == []
+
+
+def test_the_map_of_the_house_shows_every_file_in_its_room() -> None:
+    shown = set(files_on_the_map())
+    there = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    assert (there - shown, shown - there) == (set(), set())
+
+
+def files_on_the_map() -> Iterator[str]:
+    """The paths below the package, each by the rooms in whose lines it stands."""
+    text = (ROOT / "docs" / "design.md").read_text()
+    house = text.partition("presence_server/\n")[2].partition("clients/js/")[0]
+    rooms: list[tuple[int, str]] = []
+    for line in house.splitlines():
+        indent = len(line) - len(line.lstrip())
+        while rooms and rooms[-1][0] >= indent:
+            rooms.pop()
+        if room := re.match(r" +(\w+)/ ", line):
+            rooms.append((indent, f"{room[1]}/"))
+        here = "".join(name for _, name in rooms)
+        for path in re.findall(r"[\w/]+\.py", line):
+            yield path if "/" in path else here + path
 
 
 @pytest.mark.slow

@@ -239,8 +239,7 @@ async def test_a_loop_that_stands_still_shows_where(
     late: list[float] = []
     watching = asyncio.create_task(Watchdog(late.append).run())
     with caplog.at_level(logging.WARNING):
-        # It is to be watching by then.
-        await asyncio.sleep(0.05)
+        await until(lambda: late, 5)
         time.sleep(0.5)
         await until(lambda: max(late, default=0) >= 0.3, 2)
     watching.cancel()

@@ -29,6 +29,7 @@ from testing.processes import ServerProcess
 from testing.raw_peer import RawPeer
 from testing.redis_server import lasting_port
 from testing.visitor import Visitor
+from testing.waiting import until
 from tests.conftest import ServerProcesses, Visit
 from tests.fuzz.floods import FLOODS
 from tests.fuzz.hostile import frame
@@ -85,10 +86,10 @@ class Watch:
 
     async def back(self, before: dict[str, int]) -> dict[str, int]:
         """What is held once it is as it was before, or when that takes too long."""
-        until = time.monotonic() + BACK_WITHIN
+        over = time.monotonic() + BACK_WITHIN
         while True:
             held = await self.held()
-            if _left(before, held) == {} or time.monotonic() > until:
+            if _left(before, held) == {} or time.monotonic() > over:
                 return held
             await asyncio.sleep(0.5)
 
@@ -256,8 +257,10 @@ async def test_slow_ones_from_a_few_addresses_leave_room_for_others(
     resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (FEW, FEW))
     mallory = await visit(server, "mallory")
     attack = asyncio.create_task(flood("slow heads", server.port, SECONDS + 4, mallory))
-    # By then they have taken all the room that they get.
-    await asyncio.sleep(3)
+    process = psutil.Process(server.pid)
+    # All the room that they get: 200 are kept for other things.
+    await until(lambda: process.num_fds() > FEW - 200, 10)
+    descriptors = process.num_fds()
     waited = []
     for _ in range(20):
         asked = time.monotonic()
@@ -265,7 +268,6 @@ async def test_slow_ones_from_a_few_addresses_leave_room_for_others(
             assert (await newcomer.get("/log_in/")).status == 200
         waited.append(time.monotonic() - asked)
         await asyncio.sleep(SECONDS / 20)
-    descriptors = psutil.Process(server.pid).num_fds()
     await attack
     print(f"\nslow heads: {descriptors} descriptors; newcomers waited {max(waited):.2f} s at most")
     # Till the slow ones' time is over it would be 15.

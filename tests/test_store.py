@@ -490,6 +490,7 @@ async def test_how_long_somebody_counts_as_away(
     await two.store.take_over_dead()
     (stay,) = two.node.adopted
     assert stay.resting == pytest.approx(resting, abs=1)
+    assert stay.unseen == pytest.approx(4 + (left or 0), abs=1)
 
 
 async def test_a_claim_ends_when_it_was_to_though_no_node_ran(db: Database) -> None:

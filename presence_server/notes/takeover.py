@@ -88,19 +88,28 @@ async def _stays(read: Read, node: _Node, left: Left) -> list[Stay]:
     )
     # Until then `resting` is when the last line closed.
     stays = [written.stay_in(row) for row in rows]
-    return [stay._replace(resting=_resting(stay, node, left)) for stay in stays]
+    return [
+        stay._replace(resting=_resting(stay, node, left), unseen=_unseen(stay, node))
+        for stay in stays
+    ]
 
 
 def _resting(stay: Stay, node: _Node, left: Left) -> float:
     if stay.resting is not None:
         # A claim ends when its backend said, whether or not any node runs.
         counts = left.others or is_claim(tag_of(stay.room, stay.session))
-        return (node.wrote_at - stay.resting) / 1000 + (node.dead if counts else 0.0)
+        return _unseen(stay, node) - (0.0 if counts else node.dead)
     absent = node.dead if node.stopped else node.dead - left.lease
     if left.surely:
         # When it ended is not known: whoever was there had perhaps a line open just now.
         absent = max(0.0, absent)
     return absent if left.others else min(absent, 0.0)
+
+
+def _unseen(stay: Stay, node: _Node) -> float:
+    # A line that was open when the node wrote last may have been closed since.
+    at_last = 0.0 if stay.resting is None else (node.wrote_at - stay.resting) / 1000
+    return at_last + node.dead
 
 
 def _is_revoked(stay: Stay, node: _Node, revoked: list[_Revoked]) -> bool:

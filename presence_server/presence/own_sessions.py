@@ -108,7 +108,8 @@ class OwnSessions:
         if room.members.get(tag) is not None:
             return
         resting, grace = stay.resting or 0.0, self._timing.grace_in(stay.room)
-        left = Moment(now.elapsed - resting, now.unix - int(max(0.0, resting)))
+        unseen = resting if stay.unseen is None else stay.unseen
+        left = Moment(now.elapsed - resting, now.unix - int(max(0.0, unseen)))
         if resting >= grace:
             self._recorder.touch(stay.room, stay.session)
             self._recorder.note_last_seen(stay.room, stay.user, left.unix)

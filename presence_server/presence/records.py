@@ -22,6 +22,8 @@ class Stay(NamedTuple):
     many seconds no line has been open, None while one is: a grace goes on where it stood. Less than
     nothing: for so long it is still presumed that one is. After the Unix second `until` nobody may
     take the stay over: a token or a claim has ended. `came` is when the user came; 0: in `since`.
+    `unseen` is for how many seconds nobody has seen an open line, where `resting` leaves out time
+    in which no node ran; None: as many.
     """
 
     room: str
@@ -34,6 +36,7 @@ class Stay(NamedTuple):
     resting: float | None = None
     until: int | None = None
     came: int = 0
+    unseen: float | None = None
 
 
 class Chosen(NamedTuple):

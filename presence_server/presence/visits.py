@@ -39,15 +39,11 @@ class Visit(NamedTuple):
 
 
 class Visits:
-    """`began`: the second in which the node began that follows them."""
-
-    def __init__(self, began: int) -> None:
-        self._began = began
+    def __init__(self) -> None:
         self._going_on: dict[Place, Visit] = {}
         self._rooms: dict[str, set[str]] = {}
         # What is to be written, the newest state of each visit.
         self._news: dict[tuple[str, str, int], Visit] = {}
-        self._known_until: int | None = None
 
     def see(self, room: str, user: str, account: int, here: bool, since: int) -> None:
         """A user of a room is here or not, since a second."""
@@ -78,7 +74,6 @@ class Visits:
     def go_on(self, written: Iterable[Visit], known_until: int | None) -> None:
         """Go on with what another has written as not yet ended, of which it is known up to a second
         that it was so."""
-        self._known_until = known_until
         by_place = {visit.place: visit for visit in written}
         ended = {visit.place: visit for visit in self._news.values() if visit.left is not None}
         for place, visit in by_place.items():
@@ -122,7 +117,6 @@ class Visits:
 
     def recede(self, now: int) -> None:
         """What is to come has been said by a clock that was wrong."""
-        self._began = min(self._began, now)
         self._going_on = {place: visit.not_after(now) for place, visit in self._going_on.items()}
         news = [visit.not_after(now) for visit in self._news.values()]
         self._news = {visit.key: visit for visit in news}
@@ -141,9 +135,6 @@ class Visits:
             self._rooms[visit.room].discard(visit.user)
             if not self._rooms[visit.room]:
                 del self._rooms[visit.room]
-        if since <= self._began and self._known_until is not None:
-            # Nobody has seen them since the server that had them stopped or died.
-            since = min(since, self._known_until)
         self._note(visit._replace(left=max(since, visit.came)))
 
     def _end_written(self, visit: Visit, last: Visit) -> None:

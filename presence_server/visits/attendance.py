@@ -36,7 +36,7 @@ class Attendance:
         self._days = days
         self._memory = memory
         self._following: dict[int, Feed] = {}
-        self._visits = Visits(int(time.time()))
+        self._visits = Visits()
         self._term: Term | None = None
         self._newest_second = int(time.time())
         # To which second the clock went back, until what is written has gone back, too.

@@ -88,12 +88,12 @@ class Attendant:
     `clock` is the Unix time of the database, `now` what the host's own clocks say.
     """
 
-    def __init__(self, node: Node, book: Book, rooms: tuple[str, ...], now: Moment) -> None:
+    def __init__(self, node: Node, book: Book, rooms: tuple[str, ...]) -> None:
         self._node = node
         self._book = book
         self._rooms = rooms
         self._versions: dict[str, int] = {}
-        self._following = Visits(now.unix)
+        self._following = Visits()
         self._turn: Turn | None = None
         self._until = 0.0
         self._went_on: Turn | None = None

@@ -135,7 +135,8 @@ class Database:
             node = self.nodes.pop(name)
             for key, row in node.stays.items():
                 resting = self._resting(row, node, lease, now, others, surely)
-                stay = row.stay._replace(resting=resting)
+                unseen = now - (node.wrote_at if row.left is None else row.left)
+                stay = row.stay._replace(resting=resting, unseen=unseen)
                 if stay.session in self.ended or any(
                     ending.revokes(stay.room, stay.user) for ending in self.endings[node.heeded :]
                 ):

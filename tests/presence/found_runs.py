@@ -5,8 +5,10 @@ from typing import Any
 from tests.presence.cluster_model import Run, Step
 
 
-def _run(*steps: tuple[str, dict[str, Any]], clocks: tuple[float, ...] = ()) -> Run:
-    return Run(clocks, [Step(act, values) for act, values in steps])
+def _run(
+    *steps: tuple[str, dict[str, Any]], clocks: tuple[float, ...] = (), locks: bool = False
+) -> Run:
+    return Run(clocks, [Step(act, values) for act, values in steps], locks)
 
 
 def _connect(slot: int, user: str, status: str, *, phone: bool = False) -> tuple[str, Any]:
@@ -373,5 +375,42 @@ FOUND = {
         _at("enter", 1, user="carol", room="7/a", status="away", seconds=0.5),
         _wait(2),
         _travel(2, 0, 1.5),
+    ),
+    "a visit goes on after the node died that wrote it": _run(
+        _connect(2, "alice", "online", phone=True),
+        _at("kill", 0),
+        _wait(4),
+        _at("stop", 1),
+        _at("crash_loop", 2, times=1, seconds=2.0),
+        locks=True,
+    ),
+    "a visit went on where nobody could write": _run(
+        _connect(0, "dave", "away"),
+        _at("kill", 2),
+        _wait(2),
+        _HOLD,
+        _wait(5),
+        ("mend_all", {}),
+        _at("kill", 0),
+        _at("crash_loop", 1, times=1, seconds=0.4),
+        locks=True,
+    ),
+    "a visit goes on at a node that fell silent as it began": _run(
+        _connect(1, "carol", "online", phone=True),
+        _at("crash_loop", 2, times=2, seconds=1.0),
+        _at("pause", 2),
+        _move(2, 1.0),
+        _wait(3),
+        _connect(0, "carol", "online"),
+        locks=True,
+    ),
+    "a line ends after a claim, in a visit by a clock that is ahead": _run(
+        _put(1, "carol", "7/b", "online", 20),
+        _enter(0, "carol", "7/b", 20),
+        ("settle", {}),
+        _at("stop", 0),
+        _connect(1, "alice", "away"),
+        clocks=(600.0, 0.0, 0.3),
+        locks=True,
     ),
 }

@@ -16,6 +16,7 @@ What it lets pass is what docs/faults.md and docs/design.md say cannot be known:
 - *fresh*: a host that has just begun may not know everybody yet.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from presence_server.presence.timing import (
     DEAF,
     ENDED_WAITS_UNHEARD,
     ENDINGS,
+    NOTES,
     SHORT_LIFE,
 )
 from tests.presence.attendance import Samples
@@ -37,6 +39,8 @@ from tests.presence.simulation import APP, EPOCH, STEP, Host, World, subject, us
 DELIVERY = 1.5
 # Of a node that is gone its last sign is known, which may be so old: a beat, or two readings.
 LAST_SIGN = 2.0
+# What is known is written within this time, if it can be: stays and visits twice a second.
+WRITTEN = 2 * NOTES + 2 * STEP
 # Seconds after which a node knows that it hears the others again.
 BACK_IN_TOUCH = 4.0
 LONG_AGO = -1000.0
@@ -49,6 +53,15 @@ class Seen(NamedTuple):
     user: str
     second: int
     homes: set[Host]
+
+
+class Known(NamedTuple):
+    """All these hosts have known since a moment that somebody was in a room."""
+
+    at: float
+    user: str
+    second: int
+    hosts: list[Host]
 
 
 class Sighting(NamedTuple):
@@ -146,6 +159,7 @@ class Judge:
         self.longest_ghost = 0.0
         self._samples = Samples()
         self._unconfirmed: deque[Seen] = deque()
+        self._unwritten: list[Known] = []
         world.after_step = self.step
 
     def step(self) -> None:
@@ -571,13 +585,27 @@ class Judge:
         """Somebody was here by nodes that have given a sign since, to all."""
         alive = [host for _, host in self._alive()]
         while self._unconfirmed and self._unconfirmed[0].at <= self.world.now - LAST_SIGN:
-            _, username, second, homes = self._unconfirmed.popleft()
-            if all(
-                home is host or (home.alive and self._has_way(host, home))
-                for home in homes
-                for host in alive
-            ):
-                self._samples.note(username, second, True)
+            seen = self._unconfirmed.popleft()
+            if all(self._knows(host, home, seen.at) for home in seen.homes for host in alive):
+                known = Known(self.world.now, seen.user, seen.second, alive)
+                self._unwritten.append(known)
+        self._unwritten = [known for known in self._unwritten if not self._is_kept(known)]
+
+    def _knows(self, host: Host, home: Host, at: float) -> bool:
+        """Whether a host surely knows who was at another at a moment, and that this one lived."""
+        has_way = home.alive and self._has_way(host, home)
+        return host is home or (has_way and self._estranged.get((host, home), LONG_AGO) < at)
+
+    def _is_kept(self, known: Known) -> bool:
+        """Whether it is decided that something stands in the database: by one that lived for long
+        enough to write it, or that none did."""
+        alive = [host for host in known.hosts if host.alive]
+        troubles = (max(host.unwritten_at, self.paused.get(host, 0.0)) for host in alive)
+        since = max(known.at, min(troubles, default=math.inf))
+        if alive and self.world.now - since >= WRITTEN:
+            self._samples.note(known.user, known.second, True)
+            return True
+        return not alive
 
     def _check_visits(self, truth: Mapping[str, str], unsure: set[str]) -> None:
         """What is kept of visits is what people did."""

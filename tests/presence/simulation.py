@@ -111,9 +111,7 @@ class Host:
         # Seconds by which its wall clock is wrong.
         self.clock = clock
         self.node = world.make_node(f"{number:016x}", self.now)
-        self.attendant = Attendant(
-            self.node, world.database.book, world.rooms_with_visits, self.now
-        )
+        self.attendant = Attendant(self.node, world.database.book, world.rooms_with_visits)
         self.alive = True
         self.paused = False
         self.connections: dict[int, Connection] = {}
@@ -632,7 +630,9 @@ class World:
 
     # What people do
 
-    def who(self, username: str, session: str | None = None) -> Who:
+    def who(self, username: str, session: str | None = None, room: str = OWN) -> Who:
+        if room != OWN:
+            return Who(session or f"{APP}:{username}", username)
         if username not in self.accounts:
             self._account += 1
             self.accounts[username] = self._account
@@ -650,7 +650,7 @@ class World:
     ) -> int:
         self._connected += 1
         host = self.hosts[slot]
-        connection = Connection(self._connected, self.who(username, session), room, token)
+        connection = Connection(self._connected, self.who(username, session, room), room, token)
         self.witness.opened(connection, host, self.now, status)
         host.do(connection.subject, lambda: host.open(connection, status))
         return self._connected
@@ -727,8 +727,8 @@ class World:
         until: int | None = None,
     ) -> None:
         host = self.hosts[slot]
-        account = self.who(username).account
-        app = app_of(self.witness.room_of(username))
+        room = self.witness.room_of(username)
+        app, account = app_of(room), self.who(username, room=room).account
         end = None if until is None else float(until - EPOCH)
         self.witness.chose(username, status, host, self.now, text, end)
         host.do(

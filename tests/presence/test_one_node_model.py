@@ -123,7 +123,7 @@ class Attendance:
     def __init__(self, room: Room, truth: Truth) -> None:
         self._room = room
         self._truth = truth
-        self._following = Visits(began=0)
+        self._following = Visits()
         self._version: int | None = None
         # For each user, by the second in which they came: when they surely were still here, and
         # when they were so no more; None while they are.

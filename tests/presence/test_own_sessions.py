@@ -461,6 +461,18 @@ def test_of_a_line_that_was_open_a_grace_begins_now(
     assert (entry.since, entry.came) == (1_020, 1_020)
 
 
+def test_who_does_not_come_back_was_seen_last_before_no_node_ran() -> None:
+    seat = Seat()
+    seat.wait(20)
+    stays = [
+        Stay(OWN, user, user, 3, "online", 900, resting=resting, unseen=100.0 + resting)
+        for user, resting in (("alice", 0.0), ("bob", 3.0), ("carol", GRACE))
+    ]
+    seat.do(seat.node.adopt(stays, seat.now))
+    seat.wait(GRACE + 1)
+    assert seat.record().last_seen == {"alice": 920, "bob": 917, "carol": 912}
+
+
 def test_whose_grace_is_over_is_not_here_and_no_longer_written_down() -> None:
     seat = Seat()
     seat.wait(20)

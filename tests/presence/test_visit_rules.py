@@ -6,9 +6,9 @@ from presence_server.presence.visits import Visit, Visits
 ROOM = "1/doc"
 
 
-def following(*here: str, began: int = 10) -> Visits:
+def following(*here: str) -> Visits:
     """They came one after the other, from second 100 on."""
-    visits = Visits(began)
+    visits = Visits()
     for second, user in enumerate(here, 100):
         visits.see(ROOM, user, 7, True, second)
     return visits
@@ -63,7 +63,7 @@ def test_who_is_no_longer_among_those_who_are_here_has_left() -> None:
 
 
 def test_the_next_to_write_goes_on_with_what_was_written() -> None:
-    visits = Visits(began=10)
+    visits = Visits()
     visits.see(ROOM, "alice", 0, True, 100)
     visits.see(ROOM, "bob", 0, True, 101)
     visits.see(ROOM, "bob", 0, False, 102)
@@ -99,7 +99,7 @@ def test_who_came_back_is_written_anew_beside_what_has_ended() -> None:
 
 
 def test_what_was_written_by_a_clock_that_is_ahead_ends() -> None:
-    visits = Visits(began=10)
+    visits = Visits()
     visits.see(ROOM, "alice", 0, True, 100)
     visits.see(ROOM, "alice", 0, False, 102)
     visits.go_on([Visit(ROOM, "alice", 0, 700)], known_until=99)
@@ -108,15 +108,6 @@ def test_what_was_written_by_a_clock_that_is_ahead_ends() -> None:
     visits.see(ROOM, "alice", 0, False, 102)
     visits.go_on([Visit(ROOM, "alice", 7, 102)], known_until=99)
     assert visits.take() == [Visit(ROOM, "alice", 7, 100, 102)]
-
-
-def test_who_was_at_a_server_that_died_left_when_it_was_known_last() -> None:
-    """Their end is noticed by the next, which has begun since."""
-    for began, known_until, left in ((105, 103, 103), (105, 108, 105), (104, 103, 105)):
-        visits = following("alice", began=began)
-        visits.go_on([Visit(ROOM, "alice", 7, 100)], known_until=known_until)
-        visits.see(ROOM, "alice", 0, False, 105)
-        assert visits.take() == [Visit(ROOM, "alice", 7, 100, left)]
 
 
 def test_what_could_not_be_written_is_written_before_what_came_since() -> None:
@@ -152,7 +143,7 @@ def test_of_a_room_that_is_left_out_nothing_is_kept() -> None:
 
 def test_seconds_to_come_were_said_by_a_wrong_clock() -> None:
     now, ahead = 1_000, 1_000 + CLOCKS_DIFFER
-    visits = Visits(began=ahead + 5)
+    visits = Visits()
     for user, came in (("alice", ahead), ("bob", ahead + 1), ("carol", 900), ("dave", 900)):
         visits.see(ROOM, user, 7, True, came)
     visits.see(ROOM, "carol", 0, False, ahead)
@@ -164,7 +155,3 @@ def test_seconds_to_come_were_said_by_a_wrong_clock() -> None:
         Visit(ROOM, "carol", 7, 900, ahead),
         Visit(ROOM, "dave", 7, 900, now),
     ]
-    # It began in this second, too: what happens from now on has not been missed.
-    visits.go_on([Visit(ROOM, "bob", 7, now), Visit(ROOM, "alice", 7, ahead)], known_until=1)
-    visits.see(ROOM, "bob", 0, False, now + 2)
-    assert visits.take() == [Visit(ROOM, "bob", 7, now, now + 2)]

@@ -11,7 +11,7 @@ from presence_server.presence.others import Others
 from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.records import Notes, Stay
-from presence_server.presence.room import tag_of
+from presence_server.presence.room import left_second, tag_of
 from presence_server.presence.timing import Timing
 
 
@@ -85,16 +85,17 @@ class Heeding:
         """A node stopped whose goodbye was not heard."""
         peer = self._peers.find(name, now, Life.NOTED)
         if peer is not None and peer.lives:
-            self._others.replace(name, peer, _states(stays, now), 0, now)
+            self._others.replace(name, peer, self._states(stays, now), 0, now)
             self._others.leave(name, peer, now)
 
     def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
         # What was heard is newer, until it has surely been written.
         if self._hears(peer, now):
             return
-        if peer.noted is not None and peer.written_at >= peer.heard:
+        if peer.noted is not None and (peer.written_at >= peer.heard or peer.has_told_nothing):
             noted, peer.noted = peer.noted, None
-            states = _states((stay for stay in noted.stays.values() if stay is not None), now)
+            stays = (stay for stay in noted.stays.values() if stay is not None)
+            states = self._states(stays, now)
             if noted.whole:
                 self._others.replace(name, peer, states, 0, now)
             else:
@@ -109,20 +110,20 @@ class Heeding:
         hears = self._hearing.contact is Contact.HEARS and heard_lately
         return hears and peer.life is Life.CURRENT
 
-
-def _states(stays: Iterable[Stay], now: Moment) -> States:
-    states: States = {}
-    for stay in stays:
-        said = Said(
-            stay.user,
-            stay.account,
-            stay.status,
-            stay.since,
-            stay.resting,
-            0 if stay.resting is None else now.unix - int(stay.resting),
-            0,
-            json.loads(stay.about),
-            stay.came,
-        )
-        states.setdefault(stay.room, {})[tag_of(stay.room, stay.session)] = said
-    return states
+    def _states(self, stays: Iterable[Stay], now: Moment) -> States:
+        states: States = {}
+        for stay in stays:
+            grace = self._timing.grace_in(stay.room)
+            said = Said(
+                stay.user,
+                stay.account,
+                stay.status,
+                stay.since,
+                stay.resting,
+                0 if stay.resting is None else left_second(stay, grace, now),
+                0,
+                json.loads(stay.about),
+                stay.came,
+            )
+            states.setdefault(stay.room, {})[tag_of(stay.room, stay.session)] = said
+        return states

@@ -15,7 +15,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.pending import Departure, Why
 from presence_server.presence.records import Stay
 from presence_server.presence.recorder import Recorder
-from presence_server.presence.room import Room, is_claim, tag_of
+from presence_server.presence.room import Room, is_claim, left_second, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.states import Status
 from presence_server.presence.timing import ARRIVAL_WAITS, Timing
@@ -108,8 +108,7 @@ class OwnSessions:
         if room.members.get(tag) is not None:
             return
         resting, grace = stay.resting or 0.0, self._timing.grace_in(stay.room)
-        unseen = resting if stay.unseen is None else stay.unseen
-        left = Moment(now.elapsed - resting, now.unix - int(max(0.0, unseen)))
+        left = Moment(now.elapsed - resting, left_second(stay, grace, now))
         if resting >= grace:
             self._recorder.touch(stay.room, stay.session)
             self._recorder.note_last_seen(stay.room, stay.user, left.unix)

@@ -123,6 +123,11 @@ class Peer:
         return self.life in _LIVING
 
     @property
+    def has_told_nothing(self) -> bool:
+        """Whether nothing that it has said of people could be taken in yet."""
+        return self.sequence < 0
+
+    @property
     def known_until(self) -> float:
         """All that it knew by then is known here."""
         confirmed_at = self.confirmed_at if self.life is Life.CURRENT else -math.inf

@@ -13,7 +13,7 @@ from presence_server.presence.ordered import Ordered, folded
 from presence_server.presence.people import Versions
 from presence_server.presence.own_part import OwnPart
 from presence_server.presence.profiles import Profiles
-from presence_server.presence.records import OWN
+from presence_server.presence.records import OWN, Stay
 from presence_server.presence.roster import Roster, no_profile_of
 
 LOBBY = "lobby"
@@ -50,6 +50,16 @@ def session_of(app: int, user: str) -> str:
 def is_claim(tag: str) -> bool:
     """Whether a user of an app is here by it without a line."""
     return tag.startswith(CLAIM)
+
+
+def left_second(stay: Stay, grace: float, now: Moment) -> int:
+    """The Unix second in which the last line closed of a stay that was written down, or in which
+    a claim ends."""
+    unseen = (stay.resting or 0.0) if stay.unseen is None else stay.unseen
+    if is_claim(tag_of(stay.room, stay.session)):
+        # Only its last grace counts as rest.
+        return now.unix - int(unseen - grace)
+    return now.unix - int(max(0.0, unseen))
 
 
 class Room:

@@ -413,4 +413,10 @@ FOUND = {
         clocks=(600.0, 0.0, 0.3),
         locks=True,
     ),
+    "a node that starts heard one that died before it answered": _run(
+        ("slow_redis", {"delay": 0.3}),
+        _put(1, "dave", "7/a", "away", 60),
+        _at("crash_loop", 2, times=2, seconds=0.4),
+        _at("kill", 1),
+    ),
 }

@@ -4,7 +4,7 @@ import math
 
 from presence_server.presence.commands import Send
 from presence_server.presence.entries import Entry
-from presence_server.presence.letters import Batch, Letter, Part, People
+from presence_server.presence.letters import Batch, Beat, Letter, Part, People
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.peer import Life, Peer
@@ -42,7 +42,7 @@ def test_what_is_read_is_shown_with_all_that_was_written() -> None:
     one.lost()
     one.heed(Notes({ONE: 1}, {ONE: [LINE, CLAIM]}, []), 0.5, at(0.5))
     assert one.rooms.own.views[ONE] == {KEY[:20]: Entry("alice", 1, "away", 995)}
-    claim = Entry("bob", 0, "busy", 990, 20.5, 1_020, 0, {"n": 1}, 980)
+    claim = Entry("bob", 0, "busy", 990, 20.5, 1_028, 0, {"n": 1}, 980)
     assert one.rooms.open("7/doc").views[ONE] == {".bob": claim}
 
 
@@ -53,8 +53,20 @@ def test_a_node_that_stopped_unheard_leaves_its_people_in_their_grace() -> None:
     assert peer(one).life is Life.LEFT
     line = Entry("alice", 1, "away", 995, 0.5, 1_000)
     assert one.rooms.own.views[ONE] == {KEY[:20]: line}
-    claim = Entry("bob", 0, "busy", 990, 20.5, 1_020, 0, {"n": 1}, 980)
+    claim = Entry("bob", 0, "busy", 990, 20.5, 1_028, 0, {"n": 1}, 980)
     assert one.rooms.open("7/doc").views[ONE] == {".bob": claim}
+
+
+def test_of_one_that_does_not_answer_is_shown_what_it_wrote() -> None:
+    """It may have died as it was heard first: others know its people."""
+    one = node()
+    one.receive(encode_letter(Beat(ONE, 5, 7, 1_000, False, {})), at(0))
+    one.heed(Notes({ONE: 1}, {ONE: [LINE]}, []), 0.5, at(0.5))
+    assert peer(one).life is Life.NEW and set(one.rooms.own.views[ONE]) == {KEY[:20]}
+    assert peer(one).known_until == -math.inf
+    tell_all(one, at(1))
+    one.heed(Notes({ONE: 1}, {ONE: [LINE, CLAIM]}, []), 1.5, at(1.5))
+    assert "7/doc" not in {room.key for room in one.rooms}, "what it says is newer"
 
 
 def test_one_that_is_gone_from_what_is_read_is_not_waited_for() -> None:

@@ -473,6 +473,16 @@ def test_who_does_not_come_back_was_seen_last_before_no_node_ran() -> None:
     assert seat.record().last_seen == {"alice": 920, "bob": 917, "carol": 912}
 
 
+def test_a_claim_that_is_taken_over_ends_in_its_second() -> None:
+    seat = Seat()
+    seat.wait(20)
+    stay = Stay(DOC, CLAIM, "alice", 0, "busy", 1_000, resting=-2.0, until=1_030, unseen=-2.0)
+    seat.do(seat.node.adopt([stay], seat.now))
+    seat.wait(GRACE + 2.5)
+    gone = seat.node.rooms.open(DOC).roster.gone("alice")
+    assert gone is not None and gone.since == 1_030
+
+
 def test_whose_grace_is_over_is_not_here_and_no_longer_written_down() -> None:
     seat = Seat()
     seat.wait(20)

@@ -170,8 +170,10 @@ class ClusterModel:
     def _come(self, slot: int) -> None:
         if self._running(slot) and not self.world.hosts[slot].node.hearing.is_reading:
             host = self.world.hosts[slot]
-            # Of whose end a host cannot read, it shows whom others do not.
-            sent_away = self.world.witness.log_outs if self.judge.is_blind(host) else ()
+            # Of whose end a host cannot read, or has not read yet, it shows whom others do not.
+            sent_away = host.ends_unread
+            if self.judge.is_blind(host):
+                sent_away |= self.world.witness.log_outs.keys()
             self.traveller.come(host, sent_away)
 
     # What happens to servers

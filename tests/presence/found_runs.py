@@ -419,4 +419,13 @@ FOUND = {
         _at("crash_loop", 2, times=2, seconds=0.4),
         _at("kill", 1),
     ),
+    "an account was deleted a moment ago, and Redis is away": _run(
+        ("bounce_redis", {"seconds": 1}),
+        _travel(2, 2, 1.5),
+        _connect(1, "bob", "away"),
+        _wait(10),
+        _FREEZE,
+        _at("delete", 0, user="bob"),
+        _travel(0, 2, 0.5),
+    ),
 }

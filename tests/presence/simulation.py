@@ -548,6 +548,12 @@ class Host:
                 if connection.who.session == ending.session:
                     self.close(connection.number)
 
+    @property
+    def ends_unread(self) -> set[str]:
+        """Users of whom something has ended, as it has not read yet."""
+        endings = self.world.database.endings[self._endings_read :]
+        return {ending.username for ending in endings}
+
     def _revoke(self, ending: Ending) -> None:
         """As in apps/lines.py: with what was issued later a user stays."""
         lines_stay = set()

@@ -136,15 +136,15 @@ class Roster(People):
         elif person is not None and here > person.here:
             # Who came meanwhile to nodes that knew nothing of each other.
             person = self._here[user] = person._replace(here=here)
+        # Of several lines that are so all name the second of the newest, in whichever order they
+        # came to know of them.
+        newest = max((entry.since for entry in entries if entry.status == status), default=0)
         if person is None or person.status != status:
-            self._arrive(user, status, since, about, here)
+            self._arrive(user, status, max(since, newest), about, here)
         elif person.about != about:
             self._describe(user, person, about)
-        else:
-            # Who came meanwhile to nodes that knew nothing of each other: all name one second.
-            newest = max((entry.since for entry in entries if entry.status == status), default=0)
-            if newest > person.since:
-                self._here[user] = person._replace(since=newest)
+        elif newest > person.since:
+            self._here[user] = person._replace(since=newest)
 
     def introduce(self, user: str, since: int) -> None:
         """What a user shows of themself is another; it is told also of who was never here."""

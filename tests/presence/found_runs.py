@@ -428,4 +428,10 @@ FOUND = {
         _at("delete", 0, user="bob"),
         _travel(0, 2, 0.5),
     ),
+    "somebody is away whose page, known to some, was opened before": _run(
+        _at("open_page", 2, user="bob"),
+        _wait(2.5),
+        _at("crash_loop", 2, times=3, seconds=1.0),
+        _connect(1, "bob", "away", phone=True),
+    ),
 }

@@ -271,6 +271,14 @@ def test_who_says_a_later_second_is_followed_without_a_word() -> None:
     assert table.roster.here["alice"].since == 103 and table.told(version) == {}
 
 
+def test_who_is_no_longer_online_is_away_since_a_line_said_so() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100, left=100.0)
+    table.place(B, "alice", "away", 105)
+    table.remove(A, "alice", 101)
+    assert table.told() == {"alice": ("away", 105)}, "as at a node that never knew of the page"
+
+
 def test_a_cursor_from_before_what_is_remembered_gets_no_changes() -> None:
     table = Table(remembered=2)
     for username in ("alice", "bob", "carol"):

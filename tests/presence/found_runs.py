@@ -434,4 +434,11 @@ FOUND = {
         _at("crash_loop", 2, times=3, seconds=1.0),
         _connect(1, "bob", "away", phone=True),
     ),
+    "a claim was made and its node died while one could neither hear nor read": _run(
+        _at("cut_database", 0, works=False),
+        _wait(1),
+        _put(1, "carol", "7/a", "online", 60),
+        ("bounce_redis", {"seconds": 9}),
+        _at("kill", 1),
+    ),
 }

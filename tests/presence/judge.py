@@ -138,6 +138,8 @@ class Judge:
         # When two hosts last had a way to each other, and when they last had none for a lease.
         self._common: dict[tuple[Host, Host], float] = {}
         self._estranged: dict[tuple[Host, Host], float] = {}
+        # When the first last had a way to the second while that lived.
+        self._met_alive: dict[tuple[Host, Host], float] = {}
         # When anything was last wrong anywhere, and at each host.
         self.trouble = LONG_AGO
         self.was_troubled = False
@@ -196,17 +198,22 @@ class Judge:
         now = self.world.now
         truth = {u: status for u in users if (status := witness.status(u, now)) is not None}
         unsure = {name for name in witness.acts if self._is_unsure(name) or self._ends(name)}
-        views = [self._shown(host) for _, host in self._alive()]
-        for view in views:
-            known = set(truth) - unsure
-            assert set(view) - unsure == known, f"I1: {view} are shown, {truth} are here"
-            differ = {u for u in {*view, *views[0]} if view.get(u) != views[0].get(u)}
+        views = {host: self._shown(host) for _, host in self._alive()}
+        missed = {host: {u for u in truth if self._never_knew(host, u)} for host in views}
+        missed_anywhere = set[str]().union(*missed.values())
+        first = next(iter(views.values()), {})
+        for host, view in views.items():
+            unknown = unsure | missed[host]
+            known = set(truth) - unknown
+            assert set(view) - unknown == known, f"I1: {view} are shown, {truth} are here"
+            differ = {u for u in {*view, *first} if view.get(u) != first.get(u)} - missed_anywhere
             assert not [u for u in differ if not (self._ends(u) or self._is_lost(u))], (
-                f"I1: one node says {view}, another {views[0]}"
+                f"I1: one node says {view}, another {first}"
             )
-            sure = {u: status for u, status in truth.items() if u not in unsure}
+            sure = {u: status for u, status in truth.items() if u not in unknown}
             shown = {u: status for u, status in view.items() if u in sure}
             assert shown == sure, f"rule 10: {view} is shown, {truth} is so"
+        unsure |= missed_anywhere
         self._check_visits(truth, unsure)
         for username in truth.keys() - unsure:
             # What is written down is told by the clock of who wrote it.
@@ -309,6 +316,8 @@ class Judge:
                 pair = one, other
                 if one is other or self._has_way(one, other):
                     self._common[pair] = now
+                    if other.alive:
+                        self._met_alive[pair] = now
                 silent = self._paused_since.get(other, now) - other.began < SHORT_LIFE
                 long = now - self._common.setdefault(pair, now) > 0.7 * self.world.lease
                 if long or (silent and other.paused):
@@ -406,16 +415,21 @@ class Judge:
         witness = self.world.witness
         homes = {line.host for line in witness.lines.values() if line.subject == username}
         homes |= witness.homes.get(username, set())
-        placed = witness.placements.get(username)
-        if placed is not None and not placed.host.alive:
-            last_way = self._common.get((host, placed.host), LONG_AGO)
-            if last_way < placed.at + LAST_SIGN:
-                # It never came to know of the claim, and the node is no more.
-                return True
-        return any(
+        return self._never_knew(host, username) or any(
             self.world.now - self._estranged.get((host, home), LONG_AGO) < self._window
             for home in homes
         )
+
+    def _never_knew(self, host: Host, username: str) -> bool:
+        """Whether a host had no way to the node of a claim from when that was made, and the node is
+        no more."""
+        placed = self.world.witness.placements.get(username)
+        # One that began since has read what was written.
+        if placed is None or placed.host.alive or host.began > placed.at:
+            return False
+        lived_until = self._met_alive[placed.host, placed.host]
+        met = self._met_alive.get((host, placed.host), LONG_AGO)
+        return met < min(placed.at + LAST_SIGN, lived_until)
 
     def _were_estranged(self, username: str) -> bool:
         """Whether some host could ever not know of a user's lines for most of a lease."""

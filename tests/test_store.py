@@ -3,9 +3,10 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,8 +65,9 @@ class FakeNode:
         return dropped
 
     def adopt(self, stays: Sequence[Stay]) -> None:
-        self.adopted.extend(stays)
-        self.put(*stays)
+        new = [stay for stay in stays if (stay.room, stay.session) not in self.here]
+        self.adopted.extend(new)
+        self.put(*new)
 
     def heed(self, notes: Notes, read_at: float) -> None:
         self.heeded.append(notes)
@@ -501,6 +503,25 @@ async def test_a_claim_ends_when_it_was_to_though_no_node_ran(db: Database) -> N
     await two.store.open()
     (stay,) = two.node.adopted
     assert stay.resting == pytest.approx(-40, abs=1)
+
+
+async def test_who_is_taken_over_is_known_before_others_find_them_taken(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For these ask the node that has taken them."""
+    one, two = Running(db, "one"), Running(db, "two")
+    one.node.put(here())
+    await one.store.close()
+    known_before: list[int] = []
+    write = db.write
+
+    async def watched(work: Callable[[Transaction], Coroutine[Any, Any, list[Stay]]]) -> list[Stay]:
+        known_before.append(len(two.node.adopted))
+        return await write(work)
+
+    monkeypatch.setattr(db, "write", watched)
+    await two.store.open()
+    assert known_before == [1] and len(two.node.adopted) == 1
 
 
 @pytest.mark.both_databases

@@ -313,10 +313,13 @@ class PresenceService:
             log.warning("some other nodes do not answer; starting without their people")
 
     async def meet(self) -> None:
-        """Wait until all is known of those, too, who were found since; bounded."""
+        """Wait until all is known of those, too, who were found since, and what any node has taken
+        over by now; bounded."""
+        began = moment()
+        self.carry_out(self.node.inquire(began))
         try:
             async with asyncio.timeout(_LONGEST_SETTLING):
-                while not self.node.peers.are_known:
+                while not self.node.has_met(began.elapsed):
                     await asyncio.sleep(TICK)
         except TimeoutError:
             log.warning("some other nodes neither answer nor write; starting without their people")

@@ -186,14 +186,15 @@ class Store:
         if not left.nodes:
             return
         async with self._writing:
+            # Whoever finds them taken over asks this node, which has to know of them by then.
+            stays = await left_behind(self._database.read, self._database.clock, left)
+            self._presence.adopt(stays)
             try:
-                stays = await take_over(self._database, self._change(), left)
+                self._presence.adopt(await take_over(self._database, self._change(), left))
                 self._entered = True
             except DatabaseUnavailable:
-                # It can be read: that must do until it can be written.
-                stays = await left_behind(self._database.read, self._database.clock, left)
+                # It could be read: that must do until it can be written.
                 self._dropped.update(left.nodes)
-            self._presence.adopt(stays)
 
     def _take_record(self) -> None:
         whole = not self._entered

@@ -280,8 +280,7 @@ class Node:
         """Somebody comes from other nodes: ask these for what they know by now."""
         self._notice_clocks(now)
         self.own.arrive(room, who, now)
-        self._departures.inquire(now)
-        return [TickSoon(), *self._take_commands()]
+        return self.inquire(now)
 
     def elsewhere(self, room: str, who: Who) -> frozenset[str]:
         """The other nodes that show a session in a room."""
@@ -292,6 +291,15 @@ class Node:
     def knows(self, nodes: Collection[str], at: float) -> bool:
         """Whether all is known that those of the nodes that live knew at a moment."""
         return all(peer.known_until >= at for name, peer in self.peers.living() if name in nodes)
+
+    def inquire(self, now: Moment) -> list[Command]:
+        """Ask the other nodes for what they know by now."""
+        self._departures.inquire(now)
+        return [TickSoon(), *self._take_commands()]
+
+    def has_met(self, at: float) -> bool:
+        """Whether all is known that any node which lives knew at a moment."""
+        return self.peers.are_known and self.knows(self.peers.names, at)
 
     def note_crowd(self, since: float | None) -> None:
         """From when on somebody may have come who has not been let in yet; None: nobody waits."""

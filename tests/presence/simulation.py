@@ -439,8 +439,12 @@ class Host:
             if self._met_at is None:
                 self._say_ended_nodes()
                 self._take_over_dead()
-            elif self.node.peers.are_known or self.world.now >= self._met_at + LONGEST_SETTLING:
+            elif self._has_met or self.world.now >= self._met_at + LONGEST_SETTLING:
                 self._finish_settling()
+
+    @property
+    def _has_met(self) -> bool:
+        return self._met_at is not None and self.node.has_met(self._met_at + self.offset)
 
     def _say_ended_nodes(self) -> None:
         while self._unsaid_ended:
@@ -461,6 +465,7 @@ class Host:
             if moving:
                 self._read_notes()
         self._met_at = now
+        self.carry_out(self.node.inquire(self.now))
 
     def _finish_settling(self) -> None:
         self.lets_in = True

@@ -184,6 +184,27 @@ def test_a_node_that_starts_waits_for_those_that_its_notes_name(fault: str) -> N
     assert told(judge) == [["online"]] * 3
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_of_two_nodes_that_start_at_once_both_know_whom_one_of_them_took_over(dies: bool) -> None:
+    world = World(4, grace=GRACE, lease=2.5, has_locks=True)
+    judge = Judge(world)
+    world.connect(2, "alice")
+    world.wait(3)
+    world.pause(2)
+    world.wait(1.2)
+    for slot in (1, 3):
+        world.kill(slot)
+        world.start(slot)
+    world.wait_for(lambda: world.hosts[3].lets_in, at_most=2)
+    if dies:
+        world.kill(1)
+    for _ in range(20):
+        assert "alice" in world.here(3)
+        world.wait(0.05)
+    world.resume(2)
+    judge.settle()
+
+
 def test_with_neither_redis_nor_database_nobody_is_let_go() -> None:
     world, judge = short()
     tab = world.connect(0, "alice")

@@ -184,6 +184,25 @@ def test_a_node_that_starts_waits_for_those_that_its_notes_name(fault: str) -> N
     assert told(judge) == [["online"]] * 3
 
 
+@pytest.mark.parametrize("heard_for", [0.05, 0.1, 0.2, 0.3])
+def test_a_node_that_starts_knows_of_one_that_falls_silent_before_it_answers(
+    heard_for: float,
+) -> None:
+    world, judge = watched(grace=GRACE, lease=2.5)
+    world.connect(2, "alice")
+    world.wait(3)
+    world.kill(1)
+    world.start(1)
+    world.wait(heard_for)
+    world.pause(2)
+    world.wait_for(lambda: world.hosts[1].lets_in, at_most=4)
+    for _ in range(10):
+        assert "alice" in world.here(1)
+        world.wait(0.05)
+    world.resume(2)
+    judge.settle()
+
+
 @pytest.mark.parametrize("dies", [False, True])
 def test_of_two_nodes_that_start_at_once_both_know_whom_one_of_them_took_over(dies: bool) -> None:
     world = World(4, grace=GRACE, lease=2.5, has_locks=True)

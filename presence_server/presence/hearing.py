@@ -5,11 +5,12 @@ comes back, all that was said before it has been read. A node that does not hear
 nothing at all; one that stood still concludes nothing before it has read what came in meanwhile.
 """
 
+import math
 from enum import Enum
 from typing import NamedTuple
 
 from presence_server.presence.moment import Moment
-from presence_server.presence.timing import PAUSE, Timing
+from presence_server.presence.timing import NOTES, PAUSE, WRITES_WITHIN, Timing
 
 
 class Contact(Enum):
@@ -129,6 +130,14 @@ class Hearing:
         self.paused_for = pause + (self.paused_for if self.is_waking else 0.0)
         self.is_waking = True
         return pause
+
+    def notes_unread_since(self, now: Moment) -> float:
+        """When this process fell into a standstill for so long that others seem to have written
+        nothing for a lease, before their counters could be read twice again; else never."""
+        if now.elapsed - self.awake_since >= WRITES_WITHIN + NOTES:
+            return math.inf
+        is_long = self.paused_for + 2 * NOTES >= self._timing.lease
+        return self.awake_since - self.paused_for if self.paused_for and is_long else math.inf
 
     def woke(self) -> None:
         """What was found closed from now on was not closed during the pause."""

@@ -267,7 +267,9 @@ class Others:
     def judge(self, now: Moment) -> None:
         """See who has given no sign for a lease, as far as all has been read."""
         heard = self._hearing.contact is not Contact.DEAF
-        for name in list(self._peers.fall_silent(self._hearing.read_until)) if heard else ():
+        unread_since = self._hearing.notes_unread_since(now)
+        fallen = self._peers.fall_silent(self._hearing.read_until, unread_since) if heard else ()
+        for name in list(fallen):
             self.begin_graces(name, now.elapsed, now)
         for name, peer in list(self._peers):
             if peer.lives:

@@ -127,12 +127,15 @@ class Peers:
             for _, peer in self.living()
         )
 
-    def fall_silent(self, read_until: float) -> Iterator[str]:
-        """Those who have given no sign for a lease, as far as all has been read."""
+    def fall_silent(self, read_until: float, unread_since: float) -> Iterator[str]:
+        """Those who have given no sign for a lease, as far as all has been heard; what they wrote
+        since `unread_since` may not have been read yet."""
         for name, peer in self.living():
             if peer.life is not Life.NOTED and read_until - peer.heard >= self._lease:
                 peer.life, peer.unconfirmed = Life.NOTED, False
                 peer.asked, peer.asked_mark = None, _NO_ANSWER
+            if peer.counters and unread_since - peer.wrote < WRITES_WITHIN:
+                continue
             if peer.life is Life.NOTED and read_until - peer.last_sign >= self._lease:
                 peer.life = Life.SILENT
                 yield name

@@ -94,6 +94,30 @@ def test_what_is_read_late_after_a_pause_is_waited_for() -> None:
     assert told(judge) == [["online"]] * 3
 
 
+@pytest.mark.parametrize("before", [0.35, 0.5, 0.65])
+def test_after_a_pause_it_is_read_who_goes_on_writing_before_anybody_is_let_go(
+    before: float,
+) -> None:
+    world, judge = watched(grace=GRACE, lease=2.5)
+    world.wait(0.3)
+    tab = world.connect(0, "alice")
+    world.wait(3)
+    world.pause(1)
+    world.wait(0.2)
+    world.cut(2)
+    world.wait(5.2 - before)
+    world.drop(tab)
+    world.wait(0.5)
+    world.connect(2, "alice")
+    world.wait(before)
+    world.resume(1)
+    for _ in range(40):
+        world.wait(0.05)
+        assert "alice" in world.here(1)
+    world.mend(2)
+    judge.settle()
+
+
 # Whoever moves is known at once where they come to
 
 

@@ -1,8 +1,12 @@
 """What one node may conclude from its own beats, and what from its own pauses."""
 
+import math
+
+import pytest
+
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.moment import Moment
-from presence_server.presence.timing import PAUSE, Timing
+from presence_server.presence.timing import NOTES, PAUSE, WRITES_WITHIN, Timing
 
 DEAF = 3.0
 
@@ -116,6 +120,18 @@ def test_a_pause_is_noticed_and_what_came_in_meanwhile_is_to_be_read() -> None:
     assert one.notice(at(112)) == 5 and one.paused_for == 5
     one.lost()
     assert not reads(one), "nothing is on its way to who hears nothing"
+
+
+def test_after_a_pause_of_nearly_a_lease_notes_may_not_have_been_read_again() -> None:
+    for pause, is_long in ((10 - 2 * NOTES - 0.1, False), (10 - 2 * NOTES, True)):
+        one = hearing()
+        one.notice(at(100 + pause))
+        began = 100.0 if is_long else math.inf
+        assert one.notes_unread_since(at(100 + pause)) == pytest.approx(began)
+        over = 100 + pause + WRITES_WITHIN + NOTES
+        assert one.notes_unread_since(at(over - 0.1)) == pytest.approx(began)
+        assert one.notes_unread_since(at(over + 0.1)) == math.inf
+    assert hearing().notes_unread_since(at(100)) == math.inf, "it has just begun"
 
 
 def test_a_pause_of_just_so_much_counts() -> None:

@@ -344,13 +344,23 @@ def test_who_is_not_heard_for_a_lease_is_read_and_then_silent() -> None:
     one.heard = 5.0
     assert not peers.is_overdue(LEASE) and peers.is_overdue(LEASE + 5)
     one.heard = 0.0
-    assert list(peers.fall_silent(LEASE - 0.1)) == [] and life(one) is Life.CURRENT
-    assert list(peers.fall_silent(LEASE)) == [] and life(one) is Life.NOTED
+    assert list(peers.fall_silent(LEASE - 0.1, math.inf)) == [] and life(one) is Life.CURRENT
+    assert list(peers.fall_silent(LEASE, math.inf)) == [] and life(one) is Life.NOTED
     assert asked(one)[0] is None and not asked(one)[2] and not peers.is_overdue(99.0)
     assert one.hear_part(part(9, me=2**52), ME) is None, "an answer to an older question"
-    assert list(peers.fall_silent(LEASE + 4.9)) == []
-    assert list(peers.fall_silent(LEASE + 5)) == [ONE] and life(one) is Life.SILENT
-    assert list(peers.fall_silent(LEASE + 99)) == []
+    assert list(peers.fall_silent(LEASE + 4.9, math.inf)) == []
+    assert list(peers.fall_silent(LEASE + 5, math.inf)) == [ONE] and life(one) is Life.SILENT
+    assert list(peers.fall_silent(LEASE + 99, math.inf)) == []
+
+
+def test_who_wrote_just_before_a_standstill_is_not_silent_before_that_could_be_read() -> None:
+    peers = Peers(LEASE)
+    one = peers.find(ONE, at(0), Life.NOTED)
+    assert one is not None
+    one.counters.append((5.0, 1))
+    one.wrote = 5.0
+    assert list(peers.fall_silent(LEASE + 5, 5 + WRITES_WITHIN - 0.1)) == []
+    assert list(peers.fall_silent(LEASE + 5, 5.1 + WRITES_WITHIN)) == [ONE]
 
 
 def test_those_who_have_not_told_all_are_asked_now_and_again() -> None:

@@ -22,8 +22,10 @@ _NEXT_ATTEMPT = 1.5
 _NEXT_MESSAGE = 0.05
 # What a question takes beside its ways: it is asked, and letters are gathered, in turns.
 _ANSWERS = 0.5
-# Whoever came so short a time before their node fell silent may not be written down.
+# Whoever came so short a time before their node fell silent may not be written down, or even be
+# said to anybody.
 _UNWRITTEN = 1.0
+_UNSAID = 0.2
 _FOREVER = math.inf
 _HERE = ("online", "busy", "away")
 
@@ -160,6 +162,8 @@ class Silence:
     node: str
     at: float
     started: float = _FOREVER
+    # It was killed, and does not only seem to be.
+    ended: bool = False
 
     def is_waited_for(self, lease: float) -> Span:
         return self.at, min(self.at + lease, self.started) + _TELLING
@@ -188,8 +192,8 @@ class Evidence:
         every node has answered, there and back."""
         return self.lease + self.grace + max(1.0, 2 * self.farthest + _ANSWERS)
 
-    def silence(self, node: str, now: float) -> None:
-        self.silences.append(Silence(node, now))
+    def silence(self, node: str, now: float, *, ended: bool = False) -> None:
+        self.silences.append(Silence(node, now, ended=ended))
 
     def start(self, node: str, now: float) -> None:
         self.starts[node].append(now)
@@ -222,7 +226,7 @@ class Evidence:
             Wrong(gone.username, view.node, gone.at)
             for view in self.views
             for gone in view.gone
-            if self._is_false(gone, excuses) and not self._is_unwritten(gone, view.node)
+            if self._is_false(gone, excuses) and not self._is_unknown(gone, view)
         ]
 
     def ghosts(self) -> list[tuple[Wrong, float]]:
@@ -335,24 +339,30 @@ class Evidence:
         ]
         return difference([(stay.opened, end)], union(unheard))
 
-    def _is_unwritten(self, gone: Told, node: str) -> bool:
+    def _is_unknown(self, gone: Told, view: View) -> bool:
         """Whether a node cannot know of somebody: they came just before theirs fell silent, which
         has given no sign yet."""
         return any(
             silence.node == stay.node
             and 0 <= silence.at - stay.opened < _UNWRITTEN
-            and self._missed(node, stay, silence, gone.at)
+            and (
+                silence.at - stay.opened < _UNSAID
+                or self._missed(view, stay, silence, gone.at)
+            )
             and gone.at < self._next_sign(silence)
             for stay in self.stays
             if stay.username == gone.username
             for silence in self.silences
         )
 
-    def _missed(self, node: str, stay: Stay, silence: Silence, at: float) -> bool:
-        """Whether a node has started since, or heard nothing when they came and waited a lease."""
-        deaf = all(holds(self.dark[node], moment) for moment in (stay.opened, silence.at))
-        waited = at - silence.at >= 0.8 * self.lease
-        return deaf and waited or any(silence.at < start <= at for start in self.starts[node])
+    def _missed(self, view: View, stay: Stay, silence: Silence, at: float) -> bool:
+        """Whether a node has started since, or heard nothing when they came; then it waits a lease,
+        unless it is known that theirs has ended."""
+        unheard = [*self.dark[view.node], *view.degraded]
+        deaf = all(holds(unheard, moment) for moment in (stay.opened, silence.at))
+        waited = silence.ended or at - silence.at >= 0.8 * self.lease
+        starts = self.starts[view.node]
+        return deaf and waited or any(silence.at < start <= at for start in starts)
 
     def _next_sign(self, silence: Silence) -> float:
         """When a node is heard again; what it said before it was killed never is."""

@@ -322,7 +322,7 @@ class Site:
 
     async def kill(self, name: str) -> None:
         self.nodes[name].up = False
-        self._silence(name)
+        self._silence(name, ended=True)
         await self.nodes[name].server.kill()
 
     async def terminate(self, name: str) -> tuple[int, float]:
@@ -369,9 +369,9 @@ class Site:
         self._silence(name)
         self.evidence.dark[name].append((monotonic(), float("inf")))
 
-    def _silence(self, name: str) -> None:
+    def _silence(self, name: str, *, ended: bool = False) -> None:
         for evidence in (self.evidence, self.room):
-            evidence.silence(name, monotonic())
+            evidence.silence(name, monotonic(), ended=ended)
 
     def light(self, name: str) -> None:
         spans = self.evidence.dark[name]

@@ -123,6 +123,39 @@ def test_a_node_that_heard_nothing_cannot_know_who_came_just_before_theirs_fell_
     assert len(evidence.false_offlines()) == false
 
 
+@pytest.mark.parametrize(
+    ("degraded", "ended", "told", "false"),
+    [
+        ((19, 20.5), True, 20.7, 0),
+        ((19, 20.5), False, 20.7, 1),
+        ((19, 20.5), False, 22.5, 0),
+        ((19.7, 20.5), True, 20.7, 1),
+        ((19, 19.9), True, 20.7, 1),
+    ],
+)
+def test_without_redis_a_node_cannot_know_who_came_just_before_theirs_was_killed(
+    evidence: Evidence, degraded: tuple[float, float], ended: bool, told: float, false: int
+) -> None:
+    evidence.stays[1].opened = 19.5
+    evidence.silence("b", 20, ended=ended)
+    goes(evidence, "bob", 20.8)
+    for at, value in zip(degraded, (True, False), strict=True):
+        evidence.views[0].hear({"type": "degraded", "value": value}, at)
+    told_offline(evidence, "bob", told)
+    assert len(evidence.false_offlines()) == false
+
+
+@pytest.mark.parametrize(("came", "told", "false"), [(19.9, 23, 0), (19.7, 23, 1), (19.9, 24, 1)])
+def test_nobody_can_know_who_came_in_the_very_moment_that_their_node_fell_silent(
+    evidence: Evidence, came: float, told: float, false: int
+) -> None:
+    evidence.stays[1].opened = came
+    evidence.silence("b", 20)
+    evidence.dark["b"].append((20, 22))
+    told_offline(evidence, "bob", told)
+    assert len(evidence.false_offlines()) == false
+
+
 def test_a_cut_shorter_than_the_lease_excuses_nothing(evidence: Evidence) -> None:
     evidence.dark["b"].append((20, 22))
     told_offline(evidence, "bob", 24)

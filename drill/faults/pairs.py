@@ -122,12 +122,17 @@ _OF_A_NODE: dict[str, Way] = {
 _SKEWS = (0, 0, 4, -60, 600)
 
 
-class _Blow(NamedTuple):
-    words: str
-    way: Way
+class Blow(NamedTuple):
+    """One of several faults: of a node, or of all; begun so long after the others may begin."""
+
+    kind: str
     node: str
     begin: float
     seconds: float
+    of_all: bool
+
+    def __str__(self) -> str:
+        return f"{self.kind if self.of_all else f'{self.node} {self.kind}'} {self.seconds} s"
 
 
 def pair(seed: int) -> Fault:
@@ -138,11 +143,16 @@ def triple(seed: int) -> Fault:
     return _together("F28", seed, ("b", "c", "d"))
 
 
-def _together(name: str, seed: int, nodes: Sequence[str]) -> Fault:
-    """One fault of each of these nodes; in half of the draws the first is of all nodes."""
+def drawn(name: str, seed: int, nodes: Sequence[str]) -> tuple[list[Blow], int]:
+    """One fault of each of these nodes, in half of the draws the first of all nodes; and by how
+    many seconds c's clock is wrong."""
     draw = random.Random(f"{name}/{seed}")
     blows = [_drawn(draw, node, of_all=node == "b" and draw.random() < 0.5) for node in nodes]
-    skew = draw.choice(_SKEWS)
+    return blows, draw.choice(_SKEWS)
+
+
+def _together(name: str, seed: int, nodes: Sequence[str]) -> Fault:
+    blows, skew = drawn(name, seed, nodes)
 
     async def run(figures: Figures) -> None:
         sabotage = {"c": {"DRILL_CLOCK_SKEW": str(skew)}} if skew else {}
@@ -160,7 +170,7 @@ def _together(name: str, seed: int, nodes: Sequence[str]) -> Fault:
             within = site.lease + site.grace + 5
             figures.presence(site, healed, within=within, told=within)
 
-    words = [blow.words for blow in blows]
+    words = [str(blow) for blow in blows]
     if skew:
         words.append(f"c's clock is {skew:+d} s wrong")
     return Fault(
@@ -172,14 +182,13 @@ def _together(name: str, seed: int, nodes: Sequence[str]) -> Fault:
     )
 
 
-def _drawn(draw: random.Random, node: str, *, of_all: bool) -> _Blow:
-    kinds = _OF_ALL if of_all else _OF_A_NODE
-    name = draw.choice(list(kinds))
+def _drawn(draw: random.Random, node: str, *, of_all: bool) -> Blow:
+    kind = draw.choice(list(_OF_ALL if of_all else _OF_A_NODE))
     begin, seconds = round(draw.uniform(0, 2), 1), round(draw.uniform(0.5, 6), 1)
-    words = f"{name if of_all else f'{node} {name}'} {seconds} s"
-    return _Blow(words, kinds[name], node, begin, seconds)
+    return Blow(kind, node, begin, seconds, of_all)
 
 
-async def _later(site: Site, blow: _Blow) -> None:
+async def _later(site: Site, blow: Blow) -> None:
     await asyncio.sleep(blow.begin)
-    await blow.way(site, blow.node, blow.seconds)
+    way = (_OF_ALL | _OF_A_NODE)[blow.kind]
+    await way(site, blow.node, blow.seconds)

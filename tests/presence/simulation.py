@@ -427,17 +427,20 @@ class Host:
         self._surely_ended = set(self.world.unlocked)
         self._unsaid_ended = set(self._surely_ended)
         self._take_over(ended | (database.nodes.keys() & self._surely_ended), surely=True)
-        if not self._reaches_redis():
+        self._reached = self._reaches_redis()
+        if not self._reached:
             self.carry_out(self.node.lost())
-        if self.world.alone or not self._reaches_redis():
+        if self.world.alone:
             self._finish_settling()
 
     def _settle(self) -> None:
         waited = self.world.now - self.began
         settled = waited >= FIRST_ANSWERS and self.node.settled
-        if self in self.world.redis.subscriptions and settled or waited >= LONGEST_SETTLING:
+        settled = self in self.world.redis.subscriptions and settled
+        if settled or not self._reached or waited >= LONGEST_SETTLING:
             if self._met_at is None:
-                self._say_ended_nodes()
+                if self._reached:
+                    self._say_ended_nodes()
                 self._take_over_dead()
             elif self._has_met or self.world.now >= self._met_at + LONGEST_SETTLING:
                 self._finish_settling()
@@ -469,7 +472,8 @@ class Host:
 
     def _finish_settling(self) -> None:
         self.lets_in = True
-        self.world.unlocked -= self._surely_ended
+        if self._reached:
+            self.world.unlocked -= self._surely_ended
         self._let_in()
 
     def _take_over(self, names: set[str], *, surely: bool = False) -> None:

@@ -89,12 +89,9 @@ class Heeding:
             self._others.leave(name, peer, now)
 
     def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
-        # What was heard is newer, until it has surely been written; of one that has not answered
-        # yet nothing was.
         if self._hears(peer, now):
             return
-        is_newer = peer.has_told_nothing or peer.written_at >= peer.heard
-        if peer.noted is not None and is_newer:
+        if peer.noted is not None and peer.has_written_newer():
             noted, peer.noted = peer.noted, None
             stays = (stay for stay in noted.stays.values() if stay is not None)
             states = self._states(stays, now)

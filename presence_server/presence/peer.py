@@ -221,6 +221,11 @@ class Peer:
             self.written_at = max([self.written_at, *behind])
         return moved
 
+    def has_written_newer(self) -> bool:
+        """Whether what was read of its people is surely newer than what was heard; of one that has
+        not answered yet nothing was."""
+        return self.has_told_nothing or self.written_at >= self.heard
+
     def hear_instead(self, counter: int, read_at: float) -> None:
         """Its counter was read, and what it wrote down was not, for it is heard."""
         if self.noted is not None:

@@ -3,11 +3,13 @@
 A rule that can be taken out without a word is not needed, or not tested.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
+from presence_server.presence.hearing import Hearing
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.others import Others
@@ -68,6 +70,30 @@ MUTANTS = {
         "elsewhere",
         lambda *_: frozenset(),
         lambda: statuses.test_what_is_on_its_way_is_waited_for(0.25),
+    ),
+    "whom another node has just taken over is heard of before anybody is let in": Mutant(
+        Node,
+        "has_met",
+        lambda self, at: self.peers.are_known,
+        lambda: compound.test_of_two_nodes_that_start_at_once_both_know_whom_one_of_them_took_over(
+            False
+        ),
+    ),
+    "what a node wrote that has not answered yet is believed": Mutant(
+        Peer,
+        "has_written_newer",
+        lambda self: self.written_at >= self.heard,
+        lambda: compound.test_a_node_that_starts_knows_of_one_that_falls_silent_before_it_answers(
+            0.1
+        ),
+    ),
+    "after a pause it is read who goes on writing": Mutant(
+        Hearing,
+        "notes_unread_since",
+        lambda *_: math.inf,
+        lambda: compound.test_after_a_pause_it_is_read_who_goes_on_writing_before_anybody_is_let_go(
+            0.5
+        ),
     ),
     "others write down that a node spoke which cannot write": Mutant(
         Peers,

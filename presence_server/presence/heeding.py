@@ -60,7 +60,9 @@ class Heeding:
         deaf = self._hearing.contact is Contact.DEAF
         for name, peer in self._peers.living():
             self._believe_notes(name, peer, now)
-            self._others.note_told(name, peer)
+            if deaf or peer.life is not Life.NOTED:
+                # Nobody gives way to a line that others who hear each other may not have read of.
+                self._others.note_told(name, peer)
             # It has stopped, others have let its people go, or it was taken for dead: then it
             # writes again, and lives.
             is_gone = bool(peer.counters) and name not in notes.counters

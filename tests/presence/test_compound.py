@@ -94,7 +94,7 @@ def test_what_is_read_late_after_a_pause_is_waited_for() -> None:
     assert told(judge) == [["online"]] * 3
 
 
-@pytest.mark.parametrize("before", [0.35, 0.5, 0.65])
+@pytest.mark.parametrize("before", [0.35, 0.65, 2.0])
 def test_after_a_pause_it_is_read_who_goes_on_writing_before_anybody_is_let_go(
     before: float,
 ) -> None:

@@ -30,6 +30,10 @@ def test_pairs_of_faults() -> None:
         suffer("F27", "bc", seed)
 
 
+def test_nobody_gives_way_to_a_line_of_which_others_may_not_have_read() -> None:
+    suffer("F28", "bcd", 1127)
+
+
 @unbounded
 @pytest.mark.parametrize("part", range(2))
 def test_triples_of_faults(part: int) -> None:

@@ -92,7 +92,7 @@ MUTANTS = {
         "notes_unread_since",
         lambda *_: math.inf,
         lambda: compound.test_after_a_pause_it_is_read_who_goes_on_writing_before_anybody_is_let_go(
-            0.5
+            2.0
         ),
     ),
     "others write down that a node spoke which cannot write": Mutant(

@@ -1,3 +1,3 @@
-"""A server that tells people who is here."""
+"""A presence server: it shows who is here."""
 
 __version__ = "1.0.0"

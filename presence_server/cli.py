@@ -100,7 +100,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="presence-server",
         usage="%(prog)s [settings] [command]",
-        description="A server that tells people who is here.",
+        description="A presence server: it shows who is here.",
         show_settings=True,
     )
     parser.add_argument("--version", action="version", version=__version__)

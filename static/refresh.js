@@ -24,7 +24,7 @@ async function refresh() {
 }
 
 function tell() {
-  trouble.textContent = "The server cannot be reached: this is as it was.";
+  trouble.textContent = "The server cannot be reached. This is how things were.";
   trouble.hidden = false;
 }
 

@@ -50,10 +50,10 @@ def read_text(data: bytes) -> str:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         raise BadTable(
-            "This file is not in UTF-8. Save it anew, in Excel as “CSV UTF-8”."
+            "This file is not in UTF-8. Save it again, in Excel as “CSV UTF-8”."
         ) from None
     if "\0" in text:
-        raise BadTable("This file is no table of text.")
+        raise BadTable("This file is not a table of text.")
     return text
 
 
@@ -64,7 +64,7 @@ async def plan(read: Read, text: str) -> Plan:
         username = newcomer.username
         problem = username_problem(username) or name_problem(newcomer.name)
         if problem is None and username.lower() in seen:
-            problem = f"{username} stands in the table twice."
+            problem = f"{username} is in the table twice."
         seen.add(username.lower())
         if problem is None:
             planned.new.append(newcomer)
@@ -117,11 +117,11 @@ def _newcomers(text: str) -> Iterator[tuple[int, Newcomer]]:
                 continue
             rows += 1
             if rows > MOST_LINES:
-                raise BadTable(f"At most {MOST_LINES:,} accounts can be made at once.")
+                raise BadTable(f"At most {MOST_LINES:,} accounts can be added at once.")
             username, name = (_cell(row, column) for column in columns)
             yield reader.line_num, Newcomer(username, tidy(name))
         if not rows:
-            raise BadTable("There is no account in this table.")
+            raise BadTable("There are no accounts in this table.")
     except csv.Error as error:
         raise BadTable(f"Line {reader.line_num} is broken: {error}.") from None
 

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 _ACTIONS = {
     "list": "list all apps",
-    "add": "make an app; prints its secrets, once",
-    "show": "all there is to know about an app but its secrets",
-    "set": "change what was said with `app add`; an empty value takes it away",
-    "rotate": "make a new key; the one before it holds until the next time, or --drop-previous",
-    "resync": "tell its backend anew who is here, as if it had never been told",
-    "delete": "delete an app; its people are gone at once",
+    "add": "add an app; prints its secrets, once",
+    "show": "everything about an app except its secrets",
+    "set": "change settings given with `app add`; an empty value removes one",
+    "rotate": "make a new key; the previous one works until the next rotation, or --drop-previous",
+    "resync": "tell its backend again who is here, as if it had never been told",
+    "delete": "delete an app; its people disappear at once",
     "token": "make a token for a user of an app, to try things out",
 }
 
@@ -59,7 +59,7 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
         made[action].add_argument(
             "--drop-previous",
             action="store_true",
-            help="make no new key, and let the previous one no longer hold",
+            help="make no new key; only drop the previous one",
         )
     add_claims(made["token"])
     return parser
@@ -94,7 +94,7 @@ async def _add(db: Database, config: Config, args: argparse.Namespace) -> None:
     try:
         made = await register.add(db, keyring, name, settings, int(time.time()))
     except register.NameTaken as taken:
-        raise Refused(f"There is an app {name} already.") from taken
+        raise Refused(f"There is already an app {name}.") from taken
     print_secrets(name, made, as_json=args.json)
 
 
@@ -144,7 +144,7 @@ async def _drop_previous(db: Database, app: App, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"name": app.name, "dropped": dropped}))
     else:
-        print(f"No longer holds: {dropped[0]}." if dropped else "There was no previous key.")
+        print(f"Dropped the key {dropped[0]}." if dropped else "There was no previous key.")
 
 
 async def _delete(db: Database, name: str) -> None:
@@ -158,7 +158,7 @@ async def _resync(db: Database, name: str) -> None:
     if app.settings.webhook is None:
         raise Refused(f"{app.name} has no webhook: `app set {app.name} --webhook URL`.")
     await register.resync(db, app.id)
-    print(f"{app.name} is told again who is here.")
+    print(f"{app.name} is being told again who is here.")
 
 
 async def _print_token(db: Database, config: Config, args: argparse.Namespace) -> None:

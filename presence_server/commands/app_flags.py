@@ -30,13 +30,13 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--grace",
         dest="app_grace",
         metavar="SECONDS",
-        help="how long its people stay shown after their last page has closed",
+        help="how long its people are still shown after their last page has closed",
     )
     parser.add_argument(
         "--visits",
         dest="app_visits",
         metavar="DAYS",
-        help="how long it is kept who was here when; 0: not at all",
+        help="how long a record of who was here is kept; 0: none is",
     )
 
 
@@ -48,7 +48,7 @@ def add_claims(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         metavar="PATTERN[:join|watch|appear]",
-        help="a room, or the beginning of names with a * behind it; without a word: join",
+        help="a room, or the beginning of names followed by *; without a word: join",
     )
     parser.add_argument("--ttl", metavar="SECONDS", default="600", help="(default: 600)")
     parser.add_argument("--info", metavar="JSON", help="an object that is shown beside the user")
@@ -80,7 +80,7 @@ def read_room(text: str) -> tuple[str, str]:
     if not colon or word not in set(Permission):
         pattern, word = text, Permission.JOIN
     if not is_pattern(pattern):
-        raise Refused(f"{printable(text)} is no room and no pattern.")
+        raise Refused(f"{printable(text)} is neither a room nor a pattern.")
     return pattern, word
 
 

@@ -18,7 +18,7 @@ def print_secrets(name: str, made: Secrets, *, as_json: bool) -> None:
         return
     for field, value in fields.items():
         print(f"{field:14}  {value}")
-    print("The secrets are shown this once.", file=sys.stderr)
+    print("The secrets are shown only this once.", file=sys.stderr)
 
 
 def public(app: App) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _told_in_words(told: State) -> Iterator[str]:
         people = counted(told.due, "change")
         yield f"behind by {people} since {minute(told.due_since)}"
     else:
-        yield "all there is to tell"
+        yield "everything: up to date"
     yield f"last acknowledged: {minute(told.acknowledged_at)}"
     for answer in told.answers[:3]:
         taken = f"{answer['seconds']:.3f} s"

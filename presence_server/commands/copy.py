@@ -20,7 +20,7 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     parser = subparsers.add_parser("database", help="move to another database")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     copy = actions.add_parser(
-        "copy", help="copy all accounts and sessions, with the servers of both stopped"
+        "copy", help="copy all accounts and sessions; stop the servers of both first"
     )
     for name in ("from", "to"):
         copy.add_argument(name, metavar=name.upper(), help="a file or a postgresql:// URL")

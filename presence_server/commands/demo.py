@@ -1,4 +1,4 @@
-"""`presence-server demo`: a throw-away server with made-up people who come and go."""
+"""`presence-server demo`: a throwaway server with made-up people who come and go."""
 
 import argparse
 import asyncio
@@ -73,7 +73,7 @@ _WORDS: tuple[tuple[ChosenStatus | None, str, int | None], ...] = (
 
 def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     return subparsers.add_parser(
-        "demo", help="a throw-away server with made-up people who come and go"
+        "demo", help="a throwaway server with made-up people who come and go"
     )
 
 
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
             _demo_config(config, Path(folder)),
             _furnish,
             invitation=f"Log in as {GUEST} with the password {PASSWORD}, or sign up.\n"
-            f"What pages of your own can show, live: {elements.PATH}",
+            f"What your own pages can show, live: {elements.PATH}",
         )
 
 

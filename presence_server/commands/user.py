@@ -32,21 +32,21 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _ACTIONS = {
-    "add": "make an account; asks for the password, or reads it from standard input",
-    "name": "say what others read beside the user name",
-    "passwd": "give a new password and end all sessions of the user",
-    "disable": "end all sessions of the user and let none begin",
+    "add": "add an account; asks for the password, or reads it from standard input",
+    "name": "set the name that others see beside the username",
+    "passwd": "set a new password and end all sessions of the user",
+    "disable": "end all sessions of the user and allow no new ones",
     "enable": "let a disabled user log in again",
-    "delete": "delete the account with all that belongs to it",
+    "delete": "delete the account and everything that belongs to it",
     "reset": "print a link with which the user chooses a new password, once, within a day",
 }
 _MACHINE = Actor()
-_SHOWN = "what others read beside the user name"
+_SHOWN = "the name that others see beside the username"
 _PAGE = 500
 
 
 def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
-    parser = subparsers.add_parser("user", help="make, list, change and delete accounts")
+    parser = subparsers.add_parser("user", help="add, list, change and delete accounts")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="list all accounts")
     listing.add_argument("--json", action="store_true", help="as JSON, an object a line")
@@ -62,9 +62,9 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     )
     named["add"].add_argument("--admin", action="store_true", help="who may run the site")
     named["admin"].add_argument("switch", choices=["on", "off"])
-    invite = actions.add_parser("invite", help="print a link with which people sign up")
+    invite = actions.add_parser("invite", help="print a link with which people can sign up")
     invite.add_argument(
-        "--days", type=_days, default=7, metavar="N", help="how long it holds (default: 7)"
+        "--days", type=_days, default=7, metavar="N", help="how long it is valid (default: 7)"
     )
     invite.add_argument(
         "--uses", type=_uses, default=1, metavar="N", help="for how many people (default: 1)"
@@ -121,7 +121,7 @@ async def _add(
     shown = _tidy(shown)
     # Before a password is asked for; that nobody takes the name meanwhile is seen to below.
     if await users.find(db, name):
-        raise Refused(f"There is a user {name} already.")
+        raise Refused(f"There is already a user {name}.")
     password_hash = await _hash_new_password(name, bcrypt_cost)
     try:
         await users.create(
@@ -129,7 +129,7 @@ async def _add(
         )
     except users.UsernameTaken as taken:
         raise Refused(f"The name {name} is not available.") from taken
-    print(f"Made the account {name}{', who may run the site' if administrator else ''}.")
+    print(f"Added the account {name}{', who may run the site' if administrator else ''}.")
 
 
 async def _list(db: Database, *, as_json: bool) -> None:
@@ -245,7 +245,7 @@ def _ask_password() -> str:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         password = getpass.getpass("Password: ")
-        if getpass.getpass("The same again: ") != password:
+        if getpass.getpass("Once more: ") != password:
             raise Refused("The two passwords are not the same.")
         return password
     except EOFError:

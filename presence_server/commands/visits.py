@@ -32,7 +32,7 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
         "--at", metavar="TIME", help="who was here at a time in UTC, such as '2026-11-25 14:03'"
     )
     parser.add_argument("--app", metavar="NAME", help="of an app")
-    parser.add_argument("--room", metavar="ROOM", help="in this one of its rooms")
+    parser.add_argument("--room", metavar="ROOM", help="in this room of the app")
     parser.add_argument("--user", metavar="U", help="of one user only")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, one visit a line")

@@ -22,7 +22,7 @@ _OTHER = "is that the admin port of a presence server?"
 def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     parser = subparsers.add_parser("who", help="list who is here (needs the server's --admin-port)")
     parser.add_argument("--app", metavar="NAME", help="of an app: who is in any of its rooms")
-    parser.add_argument("--room", metavar="ROOM", help="who is in this one of its rooms")
+    parser.add_argument("--room", metavar="ROOM", help="who is in this room of the app")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

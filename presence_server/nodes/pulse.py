@@ -171,30 +171,30 @@ def advice(all: Iterable[Vitals]) -> list[str]:
 def _advice(vitals: Vitals) -> Iterator[str]:
     which = f"Process {vitals.process}"
     if vitals.trouble:
-        yield f"{vitals.trouble} Until that is mended nobody can log in or sign up."
+        yield f"{vitals.trouble} Until this is fixed nobody can log in or sign up."
     if vitals.degraded:
         yield (
-            "The servers cannot hear each other: look whether Redis runs and can be reached. "
+            "The servers are out of touch: check that Redis is running and can be reached. "
             "Until then people on other servers are shown as last known."
         )
     if vitals.disk is not None and vitals.disk[0] < _LITTLE_DISK * vitals.disk[1]:
         free = f"{vitals.disk[0] / 1e9:.1f} GB"
-        yield f"The disk with the database is nearly full: {free} are left. Make room on it."
+        yield f"The disk with the database is nearly full, with {free} left. Make room on it."
     if vitals.last.sockets > _FULL * vitals.room:
         yield (
             f"{which} has {vitals.last.sockets:,} open pages and can hold {vitals.room:,}: let it "
             "open more files, or add processes (--processes)."
         )
     if vitals.worst("lag") > _LATE or vitals.worst("delay") > _LATE:
+        late = max(vitals.worst("lag"), vitals.worst("delay"))
         yield (
-            f"{which} is late by up to {max(vitals.worst('lag'), vitals.worst('delay')):.1f} s: it "
-            "has more to do than its processor can. Add processes (--processes), or look what else "
-            "keeps the machine busy."
+            f"{which} is running late by up to {late:.1f} s: it has more to do than its processor "
+            "can manage. Add processes (--processes), or see what else keeps the machine busy."
         )
     if vitals.worst("database") > _SLOW_DATABASE:
         yield (
             f"The database took up to {vitals.worst('database'):.1f} s to answer {which.lower()}: "
-            "look whether its disk is slow or busy."
+            "check whether its disk is slow or busy."
         )
 
 

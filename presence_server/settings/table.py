@@ -34,7 +34,7 @@ SETTINGS = (
         "redis_url",
         values.redis_url,
         f"a URL that starts with {_REDIS_URLS} or {values.REDIS_SCHEMES[-1]}",
-        "the Redis that relays between processes; without it there is one process",
+        "the Redis that relays between processes; with --processes one is started if none is named",
         "URL",
     ),
     Setting(
@@ -49,21 +49,21 @@ SETTINGS = (
         "sign_up",
         values.one_of("open", "closed"),
         "open or closed",
-        "open: everybody can make an account; closed: accounts are made with `user add`",
+        "open: anybody can sign up; closed: accounts are added with `user add`",
         "open|closed",
     ),
     Setting(
         "grace",
         values.number(0),
         f"{_SECONDS}, 0 or more",
-        "how long people stay shown after their last page has closed",
+        "how long people are still shown after their last page has closed",
         "SECONDS",
     ),
     Setting(
         "lease",
         values.number(1),
         f"{_SECONDS}, 1 or more",
-        "how long other processes believe one that they do not hear",
+        "how long other processes keep the people of one they no longer hear",
         "SECONDS",
     ),
     Setting(
@@ -101,7 +101,7 @@ SETTINGS = (
         values.header,
         "the name of a header such as Remote-User, of letters, digits and dashes",
         "single sign-on: the header in which a proxy of --trusted-proxies, which must be named, "
-        "says whom it has let in; accounts are made at first sight, and log-in forms are off",
+        "names whom it has let in; accounts are made at first sight, and log-in forms are off",
         "NAME",
     ),
     Setting(
@@ -157,7 +157,7 @@ SETTINGS = (
         "visits",
         values.whole(0, 3650),
         "a whole number of days, 0 to 3650",
-        "how long it is kept who was here when, of own accounts; 0 = not at all",
+        "how long a record of who was here is kept, for this server's own accounts; 0 = none is",
         "DAYS",
     ),
     Setting(
@@ -185,7 +185,7 @@ SETTINGS = (
         "hide_last_seen",
         values.switch,
         "on or off",
-        "nobody is told when somebody was seen last; without it people decide for themselves",
+        "nobody is told when anybody was last seen; without it people decide for themselves",
     ),
     Setting(
         "log_format",

@@ -123,8 +123,8 @@ change_last_seen = _switch(
     "hide",
     profiles.hide_last_seen,
     noted="changed who sees when they were here",
-    on="Nobody is told any more when you were here last.",
-    off="Others see when you were here last.",
+    on="Others no longer see when you were last here.",
+    off="Others see when you were last here.",
 )
 
 change_devices_shown = _switch(
@@ -132,7 +132,7 @@ change_devices_shown = _switch(
     profiles.show_devices,
     noted="changed who sees on what they are here",
     on="Others see whether you are on a computer, a phone or a tablet.",
-    off="Nobody is told any more on what you are here.",
+    off="Others no longer see what kind of device you are on.",
 )
 
 
@@ -142,7 +142,7 @@ async def change_password(
 ) -> _Done:
     await _check_password(request, fields, "old_password")
     await _set_password(request, fields)
-    sentence = "Your password is changed. You are logged out everywhere else."
+    sentence = "Your password has been changed. You are logged out everywhere else."
     return _Done("changed the password", sentence)
 
 
@@ -213,7 +213,7 @@ async def _device_key(request: web.Request, handle: str) -> str:
     for session in of_mine:
         if _handle(session) == handle:
             return session.key
-    raise Refused(400, "That device is not logged in any more.")
+    raise Refused(400, "That device is no longer logged in.")
 
 
 def _handle(session: Session) -> str:

@@ -46,7 +46,7 @@ _WRONG = "Wrong username or password."
 _ENDED: dict[str, str] = {
     Reason.LOG_OUT: "You are logged out.",
     Reason.PASSWORD: "Your password was changed, and all other devices are logged out.",
-    Reason.DISABLED: "Your account was switched off by whoever runs this site.",
+    Reason.DISABLED: "Your account was disabled by whoever runs this site.",
     Reason.DELETED: "Your account has been deleted.",
     Reason.ENDED: "This device was logged out from another one.",
 }

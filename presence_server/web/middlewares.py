@@ -57,7 +57,7 @@ _ERRORS = {
     426: _Words(
         "This was not understood", "This site speaks version 13 of the WebSocket protocol."
     ),
-    429: _Words("Too often", "That was too often. Please wait a moment."),
+    429: _Words("Too often", "Too many requests. Please wait a moment."),
     500: _Words("This did not work", "Something went wrong on our side."),
     503: _Words("Too busy", "The site is busy. Please try again in a moment."),
 }

@@ -20,7 +20,7 @@ from presence_server.web.rendering import render
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_SWITCHED_OFF = "Your account here was switched off by whoever runs this site."
+_DISABLED = "Your account here was disabled by whoever runs this site."
 
 
 def by_password(handler: Handler) -> Handler:
@@ -108,7 +108,7 @@ async def _begin(request: web.Request, user: User, former: Session | None) -> Se
             ends, user.id, client_address(request), device, now
         )
     except sessions.NotAllowed as not_allowed:
-        raise NotAllowed(_SWITCHED_OFF) from not_allowed
+        raise NotAllowed(_DISABLED) from not_allowed
     if former is not None:
         await sessions.end(ends, former.key, now)
     await remember(request, secret, "")

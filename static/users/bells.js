@@ -50,7 +50,7 @@ export class Bells {
     const { Notification } = globalThis;
     if (Notification?.permission === "default") await Notification.requestPermission();
     if (Notification?.permission === "granted") return;
-    this.#say("This browser shows no notifications of this site. You will be told on this page.");
+    this.#say("This browser does not allow notifications from this site. You will be told on this page.");
   }
 
   #look() {

@@ -10,7 +10,7 @@ const WORDS = {
   live: "Live",
   degraded: "Live, but other servers are out of reach",
   waiting: "Connection lost. Shown as last known.",
-  refused: "The server opens no live connection now. Shown as last known.",
+  refused: "The server accepts no live connections right now. Shown as last known.",
   ended: "Logged out.",
   closed: "Not connected.",
 };

@@ -58,7 +58,7 @@ export class Summary {
   #drawEnd(view, searching) {
     const { typed, hereOnly } = this.#search;
     byId("more").hidden = view.complete;
-    setText(byId("next"), view.failed ? "More people could not be read. Try again" : "More people");
+    setText(byId("next"), view.failed ? "Could not load more people. Try again" : "More people");
     byId("nobody").hidden = !view.complete || view.length > 0;
     const named = typed ? ` is called “${typed}”` : "";
     setText(byId("nobody"), `Nobody${hereOnly ? " here" : ""}${named}.`);

@@ -129,7 +129,7 @@ async def test_an_account_is_made_and_its_owner_chooses_the_password(
     # Once.
     again = await bob.get(link)
     assert (again.status, "This link is over" in again.text) == (404, True)
-    assert await log_of(server) == [("alice", "made", "bob"), ("alice", "made a link for", "bob")]
+    assert await log_of(server) == [("alice", "added", "bob"), ("alice", "made a link for", "bob")]
     rows = await server.app[DATABASE].read("SELECT key FROM links")
     assert rows == []
 
@@ -159,7 +159,7 @@ async def test_each_act_is_done_seen_by_its_person_and_logged(
             assert (await do(alice, server, act, "bob")).status == 303
             assert await socket.closed(within=2) == 4401
         assert (await bob.log_in("bob")).status == (303 if act == "end" else 401)
-    assert "switched off" in (await alice.get("/admin/accounts/2")).text
+    assert "disabled" in (await alice.get("/admin/accounts/2")).text
     await do(alice, server, "enable", "bob")
     assert (await bob.log_in("bob")).status == 303
     # Off and on again: what is pressed again is meant again.
@@ -172,10 +172,10 @@ async def test_each_act_is_done_seen_by_its_person_and_logged(
     assert (await bob.get("/admin/accounts/")).status == 404
     answer = await do(alice, server, "delete", "bob")
     assert answer.location == "/admin/accounts/"
-    assert "The account bob is deleted." in (await alice.get("/admin/accounts/")).text
+    assert "The account bob has been deleted." in (await alice.get("/admin/accounts/")).text
     assert (await bob.get("/")).location == "/log_in/"
     acts = [
-        "ended the sessions of", "switched off", "switched on", "switched off", "switched on",
+        "ended the sessions of", "disabled", "enabled", "disabled", "enabled",
         "made an administrator of", "took administration from", "deleted",
     ]
     assert await log_of(server) == [("alice", act, "bob") for act in acts]
@@ -315,7 +315,7 @@ async def test_an_act_asks_for_a_password_that_was_not_entered_lately(
     asked = await add(alice, "carol", administrator="on")
     kept = {name: hidden_field(asked.text, name) for name in ("username", "administrator")}
     fields = {"csrf_token": asked.csrf_token, "confirm_password": PASSWORD, **kept}
-    assert "The account carol is made" in (await alice.post("/admin/accounts/", fields)).text
+    assert "The account carol is ready" in (await alice.post("/admin/accounts/", fields)).text
     assert (await add(alice, "dave")).status == 200
     # Guesses are counted.
     await forget_password_was_entered(server)
@@ -418,7 +418,7 @@ async def test_two_administrators_who_do_the_same(
     for who, token in zip(both, tokens, strict=True):
         answer = await who.post("/admin/accounts/3/delete", {"csrf_token": token})
         assert answer.location == "/admin/accounts/"
-    assert "has been deleted meanwhile" in (await both[1].get("/admin/accounts/")).text
+    assert "has been deleted in the meantime" in (await both[1].get("/admin/accounts/")).text
     assert (await both[0].get("/admin/accounts/3")).status == 404
 
 

@@ -52,7 +52,7 @@ async def test_an_app_from_its_first_day_to_its_last(
     assert secret not in (await alice.get("/admin/apps/1")).text
     headers = {"Authorization": f"Bearer {key}.{secret}"}
     assert (await alice.get("/api/v1/rooms", headers=headers)).status == 200
-    # A token to try lets somebody into a room, which is alive now.
+    # A token for testing lets somebody into a room, which is alive now.
     (token,) = secrets_in(await press(alice, "token", user="u1", room="doc:*", permission="join"))
     assert "Nobody is here" in (await alice.get("/admin/rooms/?app=wiki&room=doc:1")).text
     wiki = AppClient(alice.url, alice.http, {"name": "wiki", "key": key, "secret": secret})
@@ -81,18 +81,18 @@ async def test_an_app_from_its_first_day_to_its_last(
     assert (await press(alice, "set", **changed)).status == 303
     app = await register.find(server.app[DATABASE], "wiki")
     assert app.settings == register.AppSettings((), "https://wiki.example/told", 2.5, 7)
-    assert "told all there is to tell" in (await alice.get("/admin/apps/1")).text
+    assert "It is up to date" in (await alice.get("/admin/apps/1")).text
     assert (await press(alice, "resync")).status == 303
     assert (await press(alice, "delete")).location == "/admin/apps/"
     assert (await alice.get("/api/v1/rooms", headers=headers)).status == 401
     assert (await alice.get("/admin/apps/1")).status == 404
     assert await acts(server) == [
-        "made the app wiki",
+        "added the app wiki",
         "made a token for u1 of wiki",
         "made a new key for wiki",
         "dropped the previous key of wiki",
         "changed the app wiki",
-        "told again who is here wiki",
+        "sent again who is here to wiki",
         "deleted the app wiki",
     ]
 
@@ -107,10 +107,10 @@ async def test_how_a_backend_is_told(
     answer = {"at": now, "answer": "<b>refused</b>", "seconds": 0.25}
     well = State(acknowledged_at=now, answers=(answer,))
     states = {
-        "told all there is to tell": well,
+        "It is up to date": well,
         "Behind by 3 people since just now.": well._replace(due=3, due_since=now - 5),
-        "See below what it answers": well._replace(due=3, due_since=now - 300),
-        "5 min ago that it is gone": well._replace(off_at=now - 300),
+        "Its last answers are below": well._replace(due=3, due_since=now - 300),
+        "5 min ago that this address is gone": well._replace(off_at=now - 300),
     }
     for words, state in states.items():
 
@@ -145,7 +145,7 @@ async def test_a_backend_fails_answers_again_and_is_told_anew(
         await receiver.hears("doc", "u1", "here")
         # The port of the address is a number as well.
         assert ">503<" not in await shown(alice, "/admin/apps/1", ">204<")
-        await shown(alice, "/admin/apps/1", "told all there is to tell")
+        await shown(alice, "/admin/apps/1", "It is up to date")
         receiver.instead = fail
         async with wiki.line("u2"):
             await shown(alice, "/admin/apps/1", ">503<")
@@ -153,7 +153,7 @@ async def test_a_backend_fails_answers_again_and_is_told_anew(
             receiver.instead = None
             await receiver.hears("doc", "u2", "here")
             # The answers before stay to be seen.
-            assert ">503<" in await shown(alice, "/admin/apps/1", "told all there is to tell")
+            assert ">503<" in await shown(alice, "/admin/apps/1", "It is up to date")
             receiver.told.clear()
             assert (await press(alice, "resync")).status == 303
             await receiver.until(lambda: receiver.here() == {"u1", "u2"})
@@ -209,5 +209,5 @@ async def test_an_app_that_is_gone_meanwhile(serve: Serve, administrator: Admini
     await alice.post("/admin/apps/1/delete", token)
     for act in ("set", "rotate", "token", "resync"):
         assert (await alice.post(f"/admin/apps/1/{act}", token)).location == "/admin/apps/"
-    assert "deleted meanwhile" in (await alice.get("/admin/apps/")).text
+    assert "deleted in the meantime" in (await alice.get("/admin/apps/")).text
     assert (await alice.post("/admin/apps/1/nothing", token)).status == 404

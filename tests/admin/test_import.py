@@ -45,10 +45,10 @@ async def test_a_table_becomes_accounts_whose_owners_choose_their_passwords(
     lines = ["Class;Username;Name", "7b;bob;Bob Brün", '7b;"Carol"', ";", "7c;ALICE", ""]
     table = "\r\n".join(lines).encode("utf-8-sig")
     shown = await upload(alice, table)
-    assert "2 accounts would be made" in shown.text and "1 account is there already" in shown.text
+    assert "2 accounts would be added" in shown.text and "1 account is known already" in shown.text
     assert await number_of_accounts(server) == 1
     made = await make(alice, shown)
-    assert "2 accounts made" in made.text
+    assert "2 accounts added" in made.text
     links = dict(re.findall(r"(\w+),http://[^/]+(/reset/[\w-]+)", unescape(made.text)))
     assert list(links) == ["bob", "Carol"]
     answer = await bob.submit(links["bob"], {"password1": NEW, "password2": NEW})
@@ -57,7 +57,7 @@ async def test_a_table_becomes_accounts_whose_owners_choose_their_passwords(
     assert "Bob Brün" in (await alice.get("/admin/accounts/?q=brun")).text
     assert "Bob Brün" in (await bob.get("/")).text
     (entry,) = await audit.page(server.app[DATABASE], None, None, 10)
-    assert entry.act == "made 2 accounts from a table"
+    assert entry.act == "added 2 accounts from a table"
 
 
 async def test_what_somebody_took_meanwhile_is_shown_and_nothing_is_half_done(
@@ -69,7 +69,7 @@ async def test_what_somebody_took_meanwhile_is_shown_and_nothing_is_half_done(
     await users.create(server.app[DATABASE], "Carol", "", 1)
     answer = await make(alice, shown)
     assert answer.status == 409
-    assert "1 account would be made" in answer.text and "nothing was made" in answer.text
+    assert "1 account would be added" in answer.text and "nothing was added" in answer.text
     assert await number_of_accounts(server) == 2
     assert (await make(alice, answer)).status == 200
     assert await number_of_accounts(server) == 3
@@ -82,7 +82,7 @@ HOSTILE = {
     b"username\n": "no account",
     b"username;x\n\n;y;;\n": "Line 3: A username has",
     b"username\nM\xfcller\n": "not in UTF-8",
-    b"PK\x03\x04\x14\x00": "no table of text",
+    b"PK\x03\x04\x14\x00": "not a table of text",
     b"\xff\xfeu": "not in UTF-8",
     "username,name\nbob,\u202ebob\n".encode(): "Line 2: A name cannot have",
     b'username\n"bob\n': "Line 2 is broken",
@@ -133,7 +133,7 @@ async def test_hostile_tables_make_nothing(serve: Serve, administrator: Administ
     # What this server wrote out it reads again, in any order of bytes.
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         shown = await upload(alice, "username\nbob\n".encode(encoding), token)
-        assert "1 account would be made" in shown.text
+        assert "1 account would be added" in shown.text
 
 
 @pytest.mark.both_databases
@@ -142,6 +142,6 @@ async def test_many_at_once(serve: Serve, administrator: Administrator) -> None:
     alice = await administrator(server)
     table = b"username\n" + b"".join(b"person%d\n" % n for n in range(1200))
     made = await make(alice, await upload(alice, table))
-    assert "1200 accounts made" in made.text
+    assert "1200 accounts added" in made.text
     assert made.text.count("/reset/") == 1200
     assert await number_of_accounts(server) == 1201

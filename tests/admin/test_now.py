@@ -34,9 +34,9 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
         (WELL, None),
         (replace(WELL, samples=()), None),
         (replace(WELL, disk=None), None),
-        (replace(WELL, degraded=True), "look whether Redis runs"),
-        (replace(WELL, trouble="The database x is full."), "x is full. Until that is mended"),
-        (replace(WELL, disk=(9_000_000_000, 100_000_000_000)), "9.0 GB are left"),
+        (replace(WELL, degraded=True), "check that Redis is running"),
+        (replace(WELL, trouble="The database x is full."), "x is full. Until this is fixed"),
+        (replace(WELL, disk=(9_000_000_000, 100_000_000_000)), "with 9.0 GB left"),
         (with_sample(sockets=901), "Process 7 has 901 open pages and can hold 1,000"),
         (with_sample(lag=0.6), "late by up to 0.6 s"),
         (with_sample(delay=1.5), "late by up to 1.5 s"),
@@ -94,7 +94,7 @@ async def test_a_single_process_writes_nothing_for_it(
 ) -> None:
     server = await serve()
     alice = await administrator(server)
-    assert "figures come in a few seconds" in (await alice.get("/admin/")).text
+    assert "Figures follow in a few seconds" in (await alice.get("/admin/")).text
     server.app[PULSE].measure()
     page = (await alice.get("/admin/")).text
     assert "Free on disk" in page and "All is well." in page

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 ERRORS: dict[type[Exception], str] = {
     web.HTTPForbidden: "Request refused.",
     web.HTTPNotFound: "There is nothing at this address.",
-    web.HTTPTooManyRequests: "That was too often. Please wait a moment.",
+    web.HTTPTooManyRequests: "Too many requests. Please wait a moment.",
     web.HTTPServiceUnavailable: "The site is busy. Please try again in a moment.",
     ZeroDivisionError: "Something went wrong on our side.",
 }

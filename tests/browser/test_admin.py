@@ -59,7 +59,7 @@ async def choose_password(window: Window, link: str, *, looked_at: bool = False)
         assert await violations_in_both_schemes(window.page) == []
     await window.page.get_by_label("New password", exact=True).fill(NEW)
     await window.page.get_by_label("New password again").fill(NEW)
-    await press(window, "Set the password")
+    await press(window, "Set password")
     await expect(window.page.get_by_text("Your password is set.")).to_be_visible()
 
 
@@ -85,30 +85,30 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     # An account is made, and its owner chooses the password.
     await alice.goto("/admin/accounts/")
     await page.get_by_label("Username").fill("bob")
-    await press(alice, "Make the account")
-    await expect(page.get_by_role("heading", name="The account bob is made")).to_be_visible()
+    await press(alice, "Add account")
+    await expect(page.get_by_role("heading", name="The account bob is ready")).to_be_visible()
     assert await violations(page) == []
     link = await secret(page)
     await choose_password(bob, link, looked_at=True)
     await log_in(bob, "bob")
-    assert await page.get_by_role("link", name="Go on").get_attribute("href")
-    await page.get_by_role("link", name="Go on").click()
+    assert await page.get_by_role("link", name="Continue").get_attribute("href")
+    await page.get_by_role("link", name="Continue").click()
     of_bob = page.url.removeprefix(alice.url)
     assert await violations_in_both_schemes(page) == []
 
     # Bob's open page shows what is done to him.
     await page.get_by_label("Name").fill("Bob Brown")
-    await press(alice, "Save the name")
+    await press(alice, "Save name")
     await expect(page.get_by_role("status").filter(has_text="called Bob Brown")).to_be_visible()
     await expect(bob.row("bob")).to_contain_text("Bob Brown")
-    await press(alice, "Switch off")
-    await expect(bob.page.get_by_text("Your account was switched off")).to_be_visible()
-    await press(alice, "Switch on again")
+    await press(alice, "Disable")
+    await expect(bob.page.get_by_text("Your account was disabled")).to_be_visible()
+    await press(alice, "Enable")
     await log_in(bob, "bob")
     await alice.goto(of_bob)
     await press(alice, "Log out everywhere")
     await expect(bob.page.get_by_text("This device was logged out")).to_be_visible()
-    await press(alice, "Make a link for a new password")
+    await press(alice, "Create a link for a new password")
     await choose_password(bob, await secret(page))
     await log_in(bob, "bob")
 
@@ -117,7 +117,7 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     await press(alice, "Make an administrator")
     await bob.goto("/admin/rooms/")
     await expect(bob.page.get_by_role("heading", name="Rooms")).to_be_visible()
-    await press(alice, "Take administration away")
+    await press(alice, "Remove as administrator")
     await expect(bob.page.get_by_text("There is nothing at this address.")).to_be_visible()
     assert any("404" in said for said in bob.complaints)
     bob.complaints.clear()
@@ -135,11 +135,11 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     await alice.goto("/admin/invitations/")
     assert await violations(page) == []
     await page.get_by_label("How many people may use it").fill("3")
-    await press(alice, "Make the link")
+    await press(alice, "Create link")
     assert await violations(page) == []
     alice.complaints.clear()
     await page.get_by_label("Password", exact=True).fill(PASSWORD)
-    await press(alice, "Go on")
+    await press(alice, "Continue")
     guest = await window(server)
     await guest.page.goto(await secret(page))
     assert await violations_in_both_schemes(guest.page) == []
@@ -150,18 +150,18 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     await log_in(guest, "guest")
     await alice.goto("/admin/invitations/")
     await expect(page.get_by_text("1 of 3 used")).to_be_visible()
-    await press(alice, "End it")
-    await expect(page.get_by_text("The invitation is ended.")).to_be_visible()
+    await press(alice, "Revoke")
+    await expect(page.get_by_text("The invitation has been revoked.")).to_be_visible()
 
     # Many at once.
     await alice.goto("/admin/import/")
     table = f"username,name\ncarol,Carol\nbob,\n{LONG},\n".encode()
     file: FilePayload = {"name": "class.csv", "mimeType": "text/csv", "buffer": table}
     await page.get_by_label("Table", exact=True).set_input_files(file)
-    await press(alice, "Look at it")
-    await expect(page.get_by_text("1 account is there already")).to_be_visible()
+    await press(alice, "Preview")
+    await expect(page.get_by_text("1 account is known already")).to_be_visible()
     assert await violations(page) == []
-    await press(alice, "Make 2 accounts")
+    await press(alice, "Add 2 accounts")
     links = await page.get_by_label("The links, as a table").input_value()
     assert await violations_in_both_schemes(page) == []
     found = re.search(r"carol,(\S+)", links)
@@ -172,7 +172,7 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
         await alice.goto(f"/admin/accounts/?q={LONG[1:]}")
         await expect(page.locator("tbody tr")).to_have_count(1)
         assert await violations(page) == [] and await fits_a_phone(page)
-        await page.get_by_role("link", name="Save all accounts as a table").click()
+        await page.get_by_role("link", name="Download all accounts as a table").click()
     assert (await saved.value).suggested_filename == "accounts.csv"
     await page.get_by_role("link", name=LONG).click()
     await expect(page.get_by_role("heading", name=LONG).first).to_be_visible()
@@ -182,15 +182,15 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     await alice.goto("/admin/apps/")
     assert await violations(page) == []
     await page.get_by_label("Name").fill("wiki")
-    await page.get_by_label("Days for which it is kept").fill("7")
-    await press(alice, "Make the app")
+    await page.get_by_label("Days for which visits are kept").fill("7")
+    await press(alice, "Add app")
     assert (await secret(page)).startswith("key_") and await fits_a_phone(page)
-    await page.get_by_role("link", name="Go on").click()
+    await page.get_by_role("link", name="Continue").click()
     await page.get_by_role("link", name="wiki").click()
     assert await violations(page) == [] and await fits_a_phone(page)
     await page.get_by_label("User", exact=True).fill("u1")
     await page.get_by_label("Room", exact=True).fill("doc:1")
-    await press(alice, "Make a token")
+    await press(alice, "Create token")
     assert (await secret(page)).count(".") == 2
 
     # Who was here, and who did what.
@@ -211,22 +211,22 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     await page.get_by_label("Where its backend is told of changes").fill("http://127.0.0.1:9/hook")
     await press(alice, "Save")
     await press(alice, "Tell it again who is here")
-    await expect(page.get_by_text("It has been told all there is to tell.")).to_be_visible()
-    await press(alice, "Make a new key")
+    await expect(page.get_by_text("It is up to date.")).to_be_visible()
+    await press(alice, "Create a new key")
     assert (await secret(page)).startswith("key_")
     await page.goto(of_wiki)
-    await press(alice, "Let the previous one hold no more")
+    await press(alice, "Drop the previous key")
     await page.get_by_text("Delete wiki").click()
-    await press(alice, "Delete the app")
-    await expect(page.get_by_text("The app wiki is deleted.")).to_be_visible()
+    await press(alice, "Delete app")
+    await expect(page.get_by_text("The app wiki has been deleted.")).to_be_visible()
 
     # The end of an account, while its page is open.
     await bob.goto("/")
     await bob.is_live()
     await alice.goto(of_bob)
     await page.get_by_text("Delete bob").click()
-    await press(alice, "Delete the account")
-    await expect(page.get_by_text("The account bob is deleted.")).to_be_visible()
+    await press(alice, "Delete account")
+    await expect(page.get_by_text("The account bob has been deleted.")).to_be_visible()
     await expect(bob.page.get_by_text("Your account has been deleted.")).to_be_visible()
     await expect(guest.row("bob")).to_have_count(0)
 

@@ -164,7 +164,8 @@ async def test_a_server_that_opens_no_more_sockets_is_told(
     alice = await window(await serve(max_sockets_per_user=1), "alice")
     await alice.is_live()
     other = await alice.tab()
-    await expect(other.page.get_by_text("The server opens no live connection now")).to_be_visible()
+    refused = other.page.get_by_text("The server accepts no live connections right now")
+    await expect(refused).to_be_visible()
     await expect(other.page.get_by_text("Next try in")).to_be_visible()
     await alice.page.close()
     await other.is_live(within=15_000)
@@ -382,7 +383,7 @@ async def test_changing_the_password_logs_out_the_other_devices(
     await alice.page.get_by_label("New password", exact=True).fill("wombat-arcade-9")
     await alice.page.get_by_label("New password again", exact=True).fill("wombat-arcade-9")
     await alice.page.get_by_role("button", name="Change password").click()
-    changed = "Your password is changed. You are logged out everywhere else."
+    changed = "Your password has been changed. You are logged out everywhere else."
     await expect(alice.page.get_by_role("status")).to_have_text(changed)
     await expect(alice.page).to_have_title(re.compile("^Your password is changed"))
     await alice.page.reload()

@@ -57,7 +57,7 @@ async def test_the_demo_shows_people_who_come_and_go(tmp_path: Path, window: Ope
 async def test_its_page_of_elements_is_live(tmp_path: Path, window: OpenWindow) -> None:
     async with demo(tmp_path) as (url, invitation):
         ann = await (await window(url)).goto("/log_in/")
-        await ann.page.get_by_role("link", name="pages of your own").click()
+        await ann.page.get_by_role("link", name="your own pages").click()
         assert ann.page.url.removeprefix(url) in invitation.split()
         name = await ann.page.locator(".say strong").text_content()
         bob = await window(url)

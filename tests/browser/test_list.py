@@ -468,7 +468,7 @@ async def test_what_the_system_knows_of_input_counts_where_it_may(
     await alice.is_live()
     async with bob.live() as socket:
         menu = await alice.open_menu()
-        await menu.get_by_role("button", name="Notice my work in other programs").click()
+        await menu.get_by_role("button", name="Stay online while I use other programs").click()
         await expect(menu.get_by_role("button", name="Notice my work")).to_be_hidden()
         await alice.page.clock.run_for("30:00")
         await socket.sees("alice", "online")
@@ -550,7 +550,7 @@ async def test_a_deleted_account_leaves_every_list(serve: Serve, window: OpenWin
     await bob.goto("/account/")
     await bob.page.get_by_text("Delete bob").click()
     await bob.page.get_by_role("textbox", name="Password", exact=True).fill(PASSWORD)
-    await bob.page.get_by_role("button", name="Delete the account").click()
+    await bob.page.get_by_role("button", name="Delete account").click()
     await expect(bob.page).to_have_url(bob.url + "/log_in/")
     await expect(alice.row("bob")).to_have_count(0)
     await expect(alice.page.locator("#total")).to_have_text("1")

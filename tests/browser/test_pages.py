@@ -187,7 +187,7 @@ async def test_the_account_page_gives_a_name_and_tells_devices_apart(
     await (await alice.open_menu()).get_by_role("link", name="Your account").click()
     page = alice.page
     await page.get_by_label("Name", exact=True).fill("  Alice   B. ")
-    await page.get_by_role("button", name="Save the name").click()
+    await page.get_by_role("button", name="Save name").click()
     await expect(page.get_by_role("heading", name="Alice B.")).to_be_visible()
     await expect(page.locator(".me-name")).to_have_text("Alice B.")
     devices = page.get_by_role("region", name="Your devices").get_by_role("listitem")

@@ -93,10 +93,10 @@ def test_only_what_makes_the_first_account_makes_a_database(command: Command, pa
 
 def test_an_account_is_made_listed_and_deleted(command: Command, path: Path) -> None:
     assert command("user", "add", "Michael", given=b"johnson123\n") == (
-        0, "Made the account Michael.\n", f"presence-server: Made a new database, {path}.\n",
+        0, "Added the account Michael.\n", f"presence-server: Made a new database, {path}.\n",
     )
     assert command("user", "add", "admin", given=b"johnson123\n") == (
-        0, "Made the account admin.\n", "",
+        0, "Added the account admin.\n", "",
     )
     assert command("user", "delete", "admin")[0] == 0
     status, out, _ = command("user", "list")
@@ -129,7 +129,7 @@ def test_names_are_given_listed_and_taken_away(command: Command) -> None:
 
 def test_administrators_are_made_and_unmade(command: Command, path: Path) -> None:
     said = command("user", "add", "alice", "--admin", given=b"johnson123\n")
-    assert said[1] == "Made the account alice, who may run the site.\n"
+    assert said[1] == "Added the account alice, who may run the site.\n"
     assert command("user", "list")[1].endswith("administrator\n")
     assert command("user", "admin", "Alice", "off")[1] == "alice may not run the site any more.\n"
     assert "administrator" not in command("user", "list")[1]
@@ -289,11 +289,11 @@ def test_a_password_is_not_shown_at_a_real_terminal(path: Path) -> None:
     pid, terminal = add_at_terminal(path)
     shown = b""
     with open(terminal, "r+b", buffering=0) as screen:
-        for prompt in (b"Password: ", b"The same again: "):
+        for prompt in (b"Password: ", b"Once more: "):
             while not shown.endswith(prompt):
                 shown += screen.read(1)
             screen.write(PASSWORD.encode() + b"\n")
-        while b"Made the account" not in shown:
+        while b"Added the account" not in shown:
             shown += screen.read(1)
     os.waitpid(pid, 0)
     assert PASSWORD.encode() not in shown

@@ -108,7 +108,7 @@ def test_a_token_for_trying_things_out(command: Command) -> None:
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        (("add", "wiki"), "There is an app wiki already."),
+        (("add", "wiki"), "There is already an app wiki."),
         (("add", "a b"), "The name of an app must be 1 to 64 letters"),
         (("add", ""), "The name of an app must be"),
         (("add",), "arguments are required: NAME"),
@@ -136,8 +136,8 @@ def test_a_token_for_trying_things_out(command: Command) -> None:
         (("token", "nothing", "--user", "u", "--room", "r"), "There is no app nothing."),
         (("token", "wiki", "--user", "", "--room", "r"), "--user names no user."),
         (("token", "wiki", "--user", "a\nb", "--room", "r"), "cannot be printed"),
-        (("token", "wiki", "--user", "u", "--room", "a*b"), "a*b is no room and no pattern."),
-        (("token", "wiki", "--user", "u", "--room", "a:admin*x"), "no room and no pattern"),
+        (("token", "wiki", "--user", "u", "--room", "a*b"), "a*b is neither a room nor a pattern"),
+        (("token", "wiki", "--user", "u", "--room", "a:admin*x"), "neither a room nor"),
         (("token", "wiki", "--user", "u", "--room", "r", "--ttl", "0"), "--ttl must be"),
         (("token", "wiki", "--user", "u", "--room", "r", "--ttl", "86401"), "--ttl must be"),
         (("token", "wiki", "--user", "u", "--room", "r", "--info", "[1]"), "--info must be"),

@@ -44,7 +44,7 @@ async def test_a_new_password_ends_the_other_sessions(serve: Serve, visit: Visit
     answer = await change(alice)
     assert (answer.status, answer.location) == (303, "/account/")
     assert (await alice.get("/")).status == 200
-    told = "Your password is changed."
+    told = "Your password has been changed."
     assert [told in (await alice.get("/account/")).text for _ in range(2)] == [True, False]
     assert (await other.get("/")).location == "/log_in/"
     assert (await other.log_in("alice")).status == 401
@@ -121,7 +121,7 @@ async def test_a_device_that_is_none_of_mine(serve: Serve, visit: Visit, device:
     await visit(server, "bob")
     answer = await alice.submit("/account/end", {"device": device}, form="/account/")
     assert answer.status == 400
-    assert "not logged in any more" in answer.text
+    assert "no longer logged in" in answer.text
 
 
 async def test_the_device_of_somebody_else_cannot_be_ended(serve: Serve, visit: Visit) -> None:

@@ -170,7 +170,7 @@ async def test_who_is_switched_off_here_stays_out(serve: Serve, visit: Visit) ->
     await alice.get("/")
     await users.disable(Endings(server.app[DATABASE]), 1, 1)
     answer = await alice.get("/")
-    assert answer.status == 403 and "was switched off" in answer.text
+    assert answer.status == 403 and "was disabled" in answer.text
 
 
 async def test_administrators_act_without_a_password_that_nobody_has(

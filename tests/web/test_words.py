@@ -134,7 +134,7 @@ async def test_the_name_is_filled_in_after_the_sign_up(serve: Serve, visit: Visi
         (Reason.ENDED, "This device was logged out from another one."),
         (Reason.PASSWORD, "Your password was changed, and all other devices are"),
         (Reason.DELETED, "Your account has been deleted."),
-        (Reason.DISABLED, "Your account was switched off by whoever runs this site."),
+        (Reason.DISABLED, "Your account was disabled by whoever runs this site."),
         (Reason.EXPIRED, "You were logged out because this device had not been used"),
     ],
 )

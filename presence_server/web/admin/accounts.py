@@ -35,12 +35,12 @@ class _Act(NamedTuple):
 
 _ACTS = {
     "disable": _Act(
-        "switched off",
+        "disabled",
         lambda ends, user, now: users.disable(ends, user.id, now),
-        "{} is switched off and logged out.",
+        "{} is disabled and logged out.",
     ),
     "enable": _Act(
-        "switched on",
+        "enabled",
         lambda ends, user, now: users.enable(ends, user.id),
         "{} can log in again.",
     ),
@@ -52,7 +52,7 @@ _ACTS = {
     "delete": _Act(
         "deleted",
         lambda ends, user, now: users.delete(ends, user.id, now),
-        "The account {} is deleted.",
+        "The account {} has been deleted.",
     ),
     "promote": _Act(
         "made an administrator of",
@@ -62,7 +62,7 @@ _ACTS = {
     "demote": _Act(
         "took administration from",
         lambda ends, user, now: users.set_administrator(ends, user.id, False),
-        "{} is no administrator any more.",
+        "{} is no longer an administrator.",
     ),
 }
 
@@ -132,7 +132,7 @@ async def add(request: web.Request) -> web.Response:
     )
     return await show_link(
         request,
-        title=f"The account {user.username} is made",
+        title=f"The account {user.username} is ready",
         sentence=f"Give this link to {user.username}: it lets them choose a password, once, within "
         "a week.",
         path=f"/reset/{token}",
@@ -143,7 +143,7 @@ async def add(request: web.Request) -> web.Response:
 async def _make(request: web.Request, username: str, administrator: bool) -> User:
     if problem := username_problem(username):
         raise Refused(400, fields={"username": problem})
-    act = "made the administrator" if administrator else "made"
+    act = "added the administrator" if administrator else "added"
     try:
         return await users.create(
             audited(request, act, username),
@@ -153,7 +153,7 @@ async def _make(request: web.Request, username: str, administrator: bool) -> Use
             administrator=administrator,
         )
     except users.UsernameTaken as taken:
-        sentence = "There is an account of that name already."
+        sentence = "There is already an account of that name."
         raise Refused(400, fields={"username": sentence}) from taken
 
 
@@ -212,7 +212,7 @@ async def change(request: web.Request) -> web.Response:
 async def make_reset_link(request: web.Request) -> web.Response:
     user = await _user(request)
     if user.disabled:
-        raise Impossible(f"{user.username} is switched off: switch it on first.", _url(user))
+        raise Impossible(f"{user.username} is disabled: enable the account first.", _url(user))
     token = await links.reset(
         audited(request, "made a reset link for", user.username),
         user.id,
@@ -224,7 +224,7 @@ async def make_reset_link(request: web.Request) -> web.Response:
         request,
         title=f"A new password for {user.username}",
         sentence=f"Give this link to {user.username}: it lets them choose a new password, once, "
-        "within a day. Their old one goes on working until then.",
+        "within a day. Their old one works until then.",
         path=f"/reset/{token}",
         back=_url(user),
     )
@@ -233,7 +233,7 @@ async def make_reset_link(request: web.Request) -> web.Response:
 async def _user(request: web.Request) -> User:
     user = await users.by_id(request.app[DATABASE], _id(request))
     if user is None:
-        raise Impossible("This account has been deleted meanwhile.", _LIST)
+        raise Impossible("This account has been deleted in the meantime.", _LIST)
     return user
 
 

@@ -56,7 +56,7 @@ def _read_origins(text: str) -> tuple[str, ...]:
 
 def read_pattern(text: str) -> str:
     if not is_pattern(text):
-        raise ValueError("a room, or the beginning of names with a * behind it")
+        raise ValueError("a room, or the beginning of names followed by *")
     return text
 
 

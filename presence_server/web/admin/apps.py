@@ -46,17 +46,17 @@ _ACTS = {
     "drop": _Act(
         "dropped the previous key of",
         lambda ends, app: register.drop_previous(ends, app.id),
-        "The previous key of {} holds no more.",
+        "The previous key of {} no longer works.",
     ),
     "resync": _Act(
-        "told again who is here",
+        "sent again who is here to",
         lambda ends, app: register.resync(ends, app.id),
-        "{} is told again who is here.",
+        "{} is being told again who is here.",
     ),
     "delete": _Act(
         "deleted the app",
         lambda ends, app: register.delete(ends, app.id),
-        "The app {} is deleted.",
+        "The app {} has been deleted.",
     ),
 }
 
@@ -76,19 +76,19 @@ async def add(request: web.Request) -> web.Response:
     try:
         name = read_field(typed, "name", read_name)
         made = await register.add(
-            audited(request, "made the app", name),
+            audited(request, "added the app", name),
             request.app[KEYRING],
             name,
             read_settings(typed),
             int(time.time()),
         )
     except register.NameTaken:
-        refusal = Refused(400, fields={"name": "There is an app of that name already."})
+        refusal = Refused(400, fields={"name": "There is already an app of that name."})
         return await _list_page(request, refusal, typed)
     except Refused as refusal:
         return await _list_page(request, refusal, typed)
     await request.app[APPS].read()
-    return await _show_secrets(request, f"The app {name} is made", made, _LIST)
+    return await _show_secrets(request, f"The app {name} is ready", made, _LIST)
 
 
 async def _list_page(
@@ -126,14 +126,14 @@ async def change_settings(request: web.Request) -> web.Response:
     except Refused as refusal:
         return await _app_page(request, app, refusal, typed)
     await register.change(audited(request, "changed the app", app.name), app.id, settings)
-    return await _done(request, f"{app.name} is changed.", _url(app))
+    return await _done(request, f"The settings of {app.name} are saved.", _url(app))
 
 
 async def rotate(request: web.Request) -> web.Response:
     app = await _app(request)
     if (await read_form(request)).get("key") != app.keys[0].id:
         # Once more, and the key that its backend uses would hold no longer.
-        raise Impossible("A new key has been made meanwhile.", _url(app))
+        raise Impossible("A new key has been made in the meantime.", _url(app))
     writer = audited(request, "made a new key for", app.name)
     made = await register.rotate(writer, request.app[KEYRING], app.id, int(time.time()))
     await request.app[APPS].read()
@@ -163,14 +163,14 @@ async def make_token(request: web.Request) -> web.Response:
     except Refused as refusal:
         return await _app_page(request, app, refusal, said(app) | typed)
     except Unreadable:
-        raise Impossible("Its key cannot be read any more: make a new one.", _url(app)) from None
+        raise Impossible("Its key can no longer be read: create a new one.", _url(app)) from None
     await record(request, f"made a token for {ascii(user)[1:-1]} of", app.name)
     key = SigningKey(app.id, made.key, made.secret)
     token = tokens.make_token(key, user, rooms, int(time.time()), _TRIED_FOR, None)
     return await show_secrets(
         request,
         f"A token for {user}",
-        "It holds for ten minutes. Put it where a page of the app would get one from its backend.",
+        "Valid for ten minutes. Put it where a page of the app would get one from its backend.",
         {"Token": token},
         _url(app),
     )
@@ -207,7 +207,7 @@ async def _find(request: web.Request) -> App | None:
 async def _app(request: web.Request) -> App:
     app = await _find(request)
     if app is None:
-        raise Impossible("This app has been deleted meanwhile.", _LIST)
+        raise Impossible("This app has been deleted in the meantime.", _LIST)
     return app
 
 

@@ -19,7 +19,7 @@ from presence_server.web.rendering import render
 
 # What is shown of long lists.
 _SHOWN = 50
-_CHANGED = "The accounts have changed meanwhile: nothing was made. This would happen now."
+_CHANGED = "The accounts have changed in the meantime, so nothing was added. This would happen now."
 _PAGE = "/admin/import/"
 # Of a form with a file. The library for mail would go as deep as parts are nested, and takes half a
 # minute for a head that is a mebibyte of semicolons.
@@ -54,7 +54,7 @@ async def make(request: web.Request) -> web.Response:
         if planned.known or planned.wrong:
             raise ChangedMeanwhile
         people = f"{len(planned.new)} account{'' if len(planned.new) == 1 else 's'}"
-        writer = audited(request, f"made {people} from a table", "")
+        writer = audited(request, f"added {people} from a table", "")
         made_by, now = request[IDENTITY].user, int(time.time())
         tokens = await importing.make(writer, planned.new, made_by, now)
     except BadTable as error:

@@ -45,7 +45,7 @@ async def add(request: web.Request) -> web.Response:
         request,
         title="The invitation is ready",
         sentence=f"With this link {people} can sign up, within {span}. Whoever has it can use it: "
-        "send it to those it is meant for.",
+        "send it only to those it is meant for.",
         path=f"/invite/{token}",
         back=_PAGE,
     )
@@ -56,7 +56,7 @@ async def end(request: web.Request) -> web.Response:
     known = await links.invitations(request.app[DATABASE], int(time.time()))
     if any(invitation.key == key for invitation in known):
         await links.end_invitation(audited(request, "ended an invitation", ""), key)
-    return await done(request, "The invitation is ended.", _PAGE)
+    return await done(request, "The invitation has been revoked.", _PAGE)
 
 
 async def _context(request: web.Request) -> dict[str, object]:
@@ -67,7 +67,7 @@ async def _context(request: web.Request) -> dict[str, object]:
 def _whole(typed: dict[str, str], name: str, most: int) -> int:
     text = typed[name]
     if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= most):
-        raise Refused(400, fields={name: f"A whole number from 1 to {most}."})
+        raise Refused(400, fields={name: f"Enter a whole number from 1 to {most}."})
     return int(text)
 
 

@@ -394,7 +394,7 @@ async def test_a_card_says_on_what_somebody_is_who_allows_it(
     await bob.page.goto(f"{bob.url}/account/")
     section = bob.page.get_by_role("region", name="Computer or phone")
     await section.get_by_role("button", name="Tell others").click()
-    await expect(section).to_contain_text("others see whether it is on a computer")
+    await expect(section).to_contain_text("others see whether you are on a computer")
     await expect(card).to_contain_text("On a computer")
     await section.get_by_role("button", name="Tell nobody").click()
     await expect(card.locator(".card-devices")).to_be_hidden()

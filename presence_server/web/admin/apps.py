@@ -188,7 +188,7 @@ async def _show_secrets(
 ) -> web.Response:
     words = {"key": "Key id", "secret": "Secret", "webhook_secret": "Webhook secret"}
     secrets = {words[name]: text for name, text in asdict(made).items()}
-    sentence = "This goes into the settings of its backend, and nowhere else."
+    sentence = "Put these into the settings of its backend, and nowhere else."
     return await show_secrets(request, title, sentence, secrets, back)
 
 

@@ -7,13 +7,16 @@ materials, and the hashes of all of them. What strangers would meet is tried bef
 import argparse
 import asyncio
 import hashlib
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
+from typing import Any
 
 from presence_server import __version__
 from presence_server.resources import ROOT
@@ -130,7 +133,24 @@ def bill_of_materials(folder: Path) -> None:
         *(_TOOLS / "cyclonedx-py", "environment", "--output-reproducible", "--of", "JSON"),
         *("--pyproject", ROOT / "pyproject.toml", "--mc-type", "application", prefix),
     )
-    (DIST / f"presence_server-{__version__}.cdx.json").write_text(f"{told}\n")
+    bill = completed(json.loads(told))
+    (DIST / f"presence_server-{__version__}.cdx.json").write_text(f"{json.dumps(bill, indent=2)}\n")
+
+
+def completed(bill: dict[str, Any]) -> dict[str, Any]:
+    """With what its maker does not read in setup.cfg: our version, and what we ask for."""
+    ourselves = bill["metadata"]["component"]
+    ourselves["version"] = __version__
+    refs = {_plain(each["name"]): each["bom-ref"] for each in bill["components"]}
+    asked = [line for line in requires("presence-server") or () if "extra ==" not in line]
+    needed = sorted(refs[_plain(re.split(r"[^\w.-]", line)[0])] for line in asked)
+    others = [each for each in bill["dependencies"] if each["ref"] != ourselves["bom-ref"]]
+    bill["dependencies"] = [{"ref": ourselves["bom-ref"], "dependsOn": needed}, *others]
+    return bill
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def write_hashes() -> None:

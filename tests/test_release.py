@@ -49,6 +49,19 @@ def test_the_versions_of_python_are_those_that_are_promised() -> None:
     assert tuple(re.findall(r":: (3\.\d+)$", setup, re.MULTILINE)) == release.PYTHONS
 
 
+def test_the_bill_of_materials_says_what_it_is_of_and_what_that_asks_for() -> None:
+    names = [requirement.name for requirement in declared()[""]]
+    found = release.completed(
+        {
+            "metadata": {"component": {"bom-ref": "root", "name": "presence-server"}},
+            "components": [{"name": name.title(), "bom-ref": name} for name in [*names, "other"]],
+            "dependencies": [{"ref": "root"}, {"ref": "other"}],
+        }
+    )
+    assert found["metadata"]["component"]["version"] == __version__
+    assert found["dependencies"] == [{"ref": "root", "dependsOn": sorted(names)}, {"ref": "other"}]
+
+
 def test_the_hashes_are_such_as_sha256sum_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--visits",
         dest="app_visits",
         metavar="DAYS",
-        help="how long a record of who was here is kept; 0: none is",
+        help="days for which visits are kept; 0 = none are",
     )
 
 

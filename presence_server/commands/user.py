@@ -60,7 +60,7 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
     named["name"].add_argument(
         "shown", type=typed, metavar="SHOWN", help=f"{_SHOWN}; empty for nothing"
     )
-    named["add"].add_argument("--admin", action="store_true", help="who may run the site")
+    named["add"].add_argument("--admin", action="store_true", help="let the user run the site")
     named["admin"].add_argument("switch", choices=["on", "off"])
     invite = actions.add_parser("invite", help="print a link with which people can sign up")
     invite.add_argument(

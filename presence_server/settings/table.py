@@ -41,7 +41,7 @@ SETTINGS = (
         "secret_key_file",
         values.path,
         "the path of a file",
-        "keys of the cookies, one a line: the first encrypts, all decrypt; made on first start "
+        "keys for the cookies, one a line: the first encrypts, all decrypt; made on first start "
         "(default: the name of the SQLite file with .key added)",
         "FILE",
     ),
@@ -100,51 +100,51 @@ SETTINGS = (
         "trusted_user_header",
         values.header,
         "the name of a header such as Remote-User, of letters, digits and dashes",
-        "single sign-on: the header in which a proxy of --trusted-proxies, which must be named, "
-        "names whom it has let in; accounts are made at first sight, and log-in forms are off",
+        "single sign-on: the header in which a proxy named in --trusted-proxies says who the user "
+        "is; accounts are made at first sight, and log-in forms are off",
         "NAME",
     ),
     Setting(
         "log_out_url",
         values.web_address,
         "a URL such as https://example.com/oauth2/sign_out",
-        "where a log-out leads with --trusted-user-header",
+        "where logging out leads, with --trusted-user-header",
         "URL",
     ),
     Setting(
         "max_sockets_per_user",
         values.whole(0),
         "a whole number, 0 or more",
-        "open pages a user may have; 0 = no limit",
+        "how many open pages a user may have; 0 = no limit",
         "N",
     ),
     Setting(
         "max_sockets_per_address",
         values.whole(0),
         "a whole number, 0 or more",
-        "open pages an address may have; 0 = no limit",
+        "how many open pages an address may have; 0 = no limit",
         "N",
     ),
     Setting(
         "max_people_per_room",
         values.whole(1),
         "a whole number, 1 or more",
-        "people that may be in one room of an app",
+        "how many people may be in one room of an app",
         "N",
     ),
     Setting(
         "max_people_placed",
         values.whole(1),
         "a whole number, 1 or more",
-        "people without a line that an app's backend may have in its rooms, at one process",
+        "how many people an app's backend may place in its rooms, at one process",
         "N",
     ),
     Setting(
         "processes",
         values.whole(1, 256),
         "a whole number from 1 to 256",
-        "so many processes share the port under a parent, which starts again one that ends and "
-        "replaces them one by one at SIGHUP; without --redis-url it starts a Redis for them",
+        "how many processes share the port; a parent restarts one that ends and replaces them one "
+        "by one at SIGHUP; without --redis-url it starts a Redis for them",
         "N",
     ),
     Setting(
@@ -157,7 +157,7 @@ SETTINGS = (
         "visits",
         values.whole(0, 3650),
         "a whole number of days, 0 to 3650",
-        "how long a record of who was here is kept, for this server's own accounts; 0 = none is",
+        "days for which visits of this server's own accounts are kept; 0 = none are",
         "DAYS",
     ),
     Setting(
@@ -191,7 +191,7 @@ SETTINGS = (
         "log_format",
         values.one_of("text", "json"),
         "text or json",
-        "form of the log",
+        "format of the log",
         "text|json",
     ),
     Setting(

@@ -149,8 +149,8 @@ export class Room extends EventTarget {
 
   #query(speaks) {
     const { wanted } = this.#roster;
-    const query = {};
-    if (this.#status !== "online") query.status = this.#status;
+    // Whoever says nothing goes on as they were before, which may be away.
+    const query = { status: this.#status };
     // Events bring all; some are shown.
     this.#isBlank = speaks && wanted;
     if (this.#isBlank) query.watch = "some";

@@ -18,8 +18,8 @@ from presence_server.web.upgrade import asks_for_upgrade, check_upgrade
 
 _RETRY_SEAT = "10"
 
-# How a connection may begin that is not simply online.
-_STATUSES: dict[str | None, Status] = {"away": "away", "busy": "busy"}
+# How a connection may say that it begins.
+_STATUSES: dict[str | None, Status] = {"online": "online", "away": "away", "busy": "busy"}
 
 
 async def live(request: web.Request) -> web.StreamResponse:

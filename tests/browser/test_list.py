@@ -480,10 +480,10 @@ async def test_what_the_system_knows_of_input_counts_where_it_may(
         await socket.sees("alice", "away")
 
 
-async def test_one_who_is_away_comes_back_away(
+async def test_one_who_is_away_comes_back_away_and_is_not_by_loading_a_page(
     serve: Serve, visit: Visit, window: OpenWindow
 ) -> None:
-    server = await serve(grace=0.2, heartbeat=QUIET)
+    server = await serve(grace=1, heartbeat=QUIET)
     alice, bob = await visit(server, "alice"), await window(server, "bob")
     await bob.page.clock.install()
     await bob.page.reload()
@@ -498,6 +498,10 @@ async def test_one_who_is_away_comes_back_away(
         await bob.page.evaluate("dispatchEvent(new Event('pageshow'))")
         await of_alice.sees("bob", "away")
         assert not [message for message in of_alice.received[seen:] if message.get("online")]
+        # Whoever loads a page is there.
+        await bob.page.reload()
+        await bob.page.clock.run_for(1_000)
+        await of_alice.sees("bob", "online")
 
 
 async def show(page: Page, state: str) -> None:

@@ -143,6 +143,21 @@ async def test_a_connection_begins_as_it_says(serve: Serve, visit: Visit, status
         await watching.sees("alice", "online")
 
 
+async def test_who_comes_back_goes_on_as_they_were_unless_they_say_otherwise(
+    serve: Serve, visit: Visit
+) -> None:
+    server = await serve(grace=60)
+    alice, bob = await visit(server, "alice"), await visit(server, "bob")
+    async with bob.live() as watching:
+        async with alice.live(query="status=away"):
+            await watching.sees("alice", "away")
+        for query, status in ("", "away"), ("status=online", "online"):
+            async with alice.live(query=query) as page:
+                await page.first()
+                assert page.people["alice"] == status
+        await watching.sees("alice", "online")
+
+
 DEEP = "[" * 2000 + "]" * 2000
 BAD_MESSAGES = [
     ("not json", 1007),

@@ -141,7 +141,7 @@ test("a new line is told again what is of lines, and not what is of users", asyn
   room.setData({ row: 1 });
   await world.ends();
   await world.pass(1);
-  assert.equal(world.socket.url.searchParams.get("status"), null);
+  assert.equal(world.socket.url.searchParams.get("status"), "online");
   await world.accept();
   assert.deepEqual(world.socket.sent, [{ type: "data", data: { row: 1 } }]);
 });

@@ -126,19 +126,22 @@ class Roster(People):
                 self._describe_gone(user, *self._left_behind(user))
             return
         status = status_of(entries, choice)
-        if choice is not None and choice.status is not None and status != merged_status(entries):
-            # Else their lines say since when they are so, and all nodes name the same second.
-            since = max(since, choice.since)
         about = about_of(entries, choice, self._profile_of(user))
         here = lone.began if lone is not None else max(entry.began for entry in entries)
         if person is None and came:
             here = came
-        elif person is not None and here > person.here:
+        chosen_since = 0
+        if choice is not None and choice.status is not None and status != merged_status(entries):
+            # Else their lines say since when they are so, and all nodes name the same second.
+            since = chosen_since = max(choice.since, min(entry.began for entry in entries))
+        if person is not None and here > person.here:
             # Who came meanwhile to nodes that knew nothing of each other.
             person = self._here[user] = person._replace(here=here)
         # Of several lines that are so all name the second of the newest, in whichever order they
         # came to know of them.
-        newest = max((entry.since for entry in entries if entry.status == status), default=0)
+        newest = chosen_since or max(
+            (entry.since for entry in entries if entry.status == status), default=0
+        )
         if person is None or person.status != status:
             self._arrive(user, status, max(since, newest), about, here)
         elif person.about != about:

@@ -29,8 +29,9 @@ class Table:
         session: str = "",
         account: int = 1,
         left: float | None = None,
+        came: int = 0,
     ) -> None:
-        entry = Entry(user, account, status, since, left)
+        entry = Entry(user, account, status, since, left, came=came)
         self.roster.place(Source(node, "", session or f"{user} at {node}"), entry)
 
     def remove(self, node: str, user: str, since: int, *, session: str = "") -> None:
@@ -375,6 +376,29 @@ def test_a_change_of_status_leaves_the_about_as_it_was() -> None:
 
 
 # Choices
+
+
+def test_a_node_that_starts_names_the_same_second_of_a_choice() -> None:
+    # Whoever opens the list again has a line that is newer than the choice, and an older stay.
+    known, new = Table(), Table()
+    known.place(A, "alice", "online", 100)
+    for table in known, new:
+        table.choose("alice", Choice(1, 105_000, "busy", since=105))
+        table.place(A, "alice", "online", 110, came=100)
+        assert table.told() == {"alice": ("busy", 105)}
+        # Whoever comes after it has been so since then.
+        table.remove(A, "alice", 120)
+        table.place(A, "alice", "online", 130, came=130)
+        assert table.told() == {"alice": ("busy", 130)}
+
+
+def test_lines_that_differ_from_a_choice_take_nothing_from_its_second() -> None:
+    known, new = Table(), Table()
+    known.place(A, "alice", "away", 100)
+    for table in known, new:
+        table.choose("alice", Choice(1, 105_000, "away", since=105))
+        table.place(A, "alice", "online", 110, came=90)
+        assert table.told() == {"alice": ("away", 105)}
 
 
 def test_a_choice_holds_against_connections() -> None:

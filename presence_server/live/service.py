@@ -72,6 +72,7 @@ class PresenceService:
             hide_last_seen=hide_last_seen,
             cover=cover,
         )
+        self.node.begin_untold()
         self.hub = Hub(heartbeat)
         self.feeds = Feeds(self.node.rooms)
         self._arrivals = Arrivals(self.node.knows)
@@ -314,7 +315,7 @@ class PresenceService:
 
     async def meet(self) -> None:
         """Wait until all is known of those, too, who were found since, and what any node has taken
-        over by now; bounded."""
+        over by now; bounded. Then people are let in."""
         began = moment()
         self.carry_out(self.node.inquire(began))
         try:
@@ -323,6 +324,7 @@ class PresenceService:
                     await asyncio.sleep(TICK)
         except TimeoutError:
             log.warning("some other nodes neither answer nor write; starting without their people")
+        self.node.let_in()
 
     async def stop(self) -> None:
         """Say goodbye to everybody here, and when all are gone to the other nodes; bounded."""

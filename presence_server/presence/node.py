@@ -318,6 +318,15 @@ class Node:
         found.observers -= 1
         self.rooms.touch(found)
 
+    def begin_untold(self) -> None:
+        """Before anything is known: nobody is let in yet, so that what is heard first, and may be
+        old, binds nobody."""
+        self.versions.untold = True
+
+    def let_in(self) -> None:
+        """Observers may come from now on."""
+        self.versions.untold = False
+
     # Time, letters, notes
 
     def receive(self, text: str, now: Moment) -> list[Command]:

@@ -117,12 +117,12 @@ class Others:
             peer.heard = now.elapsed
         self.note_told(letter.node, peer)
         hears = self._hearing.contact is Contact.HEARS and not self._hearing.is_reading
+        sent_after = self._sent_after(letter)
         if hears and isinstance(letter, (Beat, Batch, Part)):
-            peer.note_clock(letter.unix, now)
+            peer.note_clock(letter.unix, sent_after, now)
         match letter:
             case Beat():
-                sent_at = self._hearing.sent_at(letter.heard.get(self._me, 0))
-                peer.hear_beat(letter, sent_at)
+                peer.hear_beat(letter, sent_after)
                 peer.note_version(letter.mark, self._hearing.said_version, now)
             case Batch() if peer.hear_batch(letter):
                 states, late = letter.people.states, peer.lateness(letter.unix, now)
@@ -133,13 +133,20 @@ class Others:
             case Part():
                 answer = peer.hear_part(letter, self._me)
                 if answer is not None:
-                    self._hear_part(answer, letter, peer, now)
+                    self._hear_part(answer, letter, peer, sent_after, now)
                     return letter.people.choices
             case Goodbye():
                 self.leave(letter.node, peer, now)
         return {}
 
-    def _hear_part(self, answer: Answer, part: Part, peer: Peer, now: Moment) -> None:
+    def _sent_after(self, letter: Letter) -> float | None:
+        """When the newest mark was sent that its sender had heard; None: not known."""
+        heard = letter.heard if isinstance(letter, (Beat, Part)) else {}
+        return self._hearing.sent_at(heard.get(self._me, 0))
+
+    def _hear_part(
+        self, answer: Answer, part: Part, peer: Peer, sent_after: float | None, now: Moment
+    ) -> None:
         if answer.parts == 1:
             shown = self._rooms.view(part.node)
             answer.unnamed = {(source.room, source.tag) for source, _ in shown}
@@ -148,10 +155,9 @@ class Others:
         states, late = answer.name(part.people.states), peer.lateness(part.unix, now)
         if answer.is_whole:
             # What was read meanwhile may be newer than an answer that was on its way for long.
-            sent_at = self._hearing.sent_at(part.heard.get(self._me, 0))
-            is_new = peer.believed_at <= (-math.inf if sent_at is None else sent_at)
-            if sent_at is not None:
-                peer.confirmed_at = max(peer.confirmed_at, sent_at)
+            is_new = peer.believed_at <= (-math.inf if sent_after is None else sent_after)
+            if sent_after is not None:
+                peer.confirmed_at = max(peer.confirmed_at, sent_after)
             why = Why.TOLD if is_new else Why.UNNAMED
             for room, tag in answer.unnamed:
                 source = Source(part.node, room, tag)

@@ -103,6 +103,8 @@ class Peer:
         self.versions: deque[tuple[int, int, float]] = deque(maxlen=_MARKS)
         # By how much the clocks seemed apart when its last letters were read.
         self._clocks: deque[int] = deque(maxlen=8)
+        # So much its clock is surely behind, by letters that cannot have been late for longer.
+        self._behind_by = -math.inf
         # Whether it has ever said that somebody has a line there.
         self.had_lines = False
         # Whether it has not spoken since an outage.
@@ -135,9 +137,11 @@ class Peer:
 
     @property
     def clock(self) -> int:
-        """Seconds to add to its Unix seconds. A letter may be read late, and never early."""
+        """Seconds to add to its Unix seconds. A letter may be read late, and never early; how late
+        is known only of those that answer."""
         apart = min(self._clocks, default=0)
-        return apart if abs(apart) > 2 else 0
+        is_sure = apart < 0 or self._behind_by >= 2
+        return apart if abs(apart) > 2 and is_sure else 0
 
     def lateness(self, unix: int, now: Moment) -> int:
         """For how many seconds at least a letter was on its way: of whole seconds, by two clocks
@@ -149,11 +153,15 @@ class Peer:
     def last_sign(self) -> float:
         return max(self.heard, self.wrote)
 
-    def note_clock(self, unix: int, now: Moment) -> None:
-        """It said so what time it is."""
-        if self._clocks and abs(now.unix - unix - self._clocks[-1]) > CLOCK_SET:
+    def note_clock(self, unix: int, sent_after: float | None, now: Moment) -> None:
+        """It said what time it was; after which instant, if that is known."""
+        apart = now.unix - unix
+        if self._clocks and abs(apart - self._clocks[-1]) > CLOCK_SET:
             self._clocks.clear()
-        self._clocks.append(now.unix - unix)
+            self._behind_by = -math.inf
+        self._clocks.append(apart)
+        if sent_after is not None:
+            self._behind_by = max(self._behind_by, apart - (now.elapsed - sent_after))
 
     def hear_beat(self, beat: Beat, sent_at: float | None) -> None:
         if self.life is Life.CURRENT and beat.sequence != self.sequence:

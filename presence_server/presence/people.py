@@ -18,6 +18,8 @@ class Versions:
 
     def __init__(self) -> None:
         self.newest = 0
+        # Whether nobody has been told anything yet.
+        self.untold = False
         self._changed: set[str] = set()
 
     def next(self, room: str) -> int:
@@ -168,7 +170,7 @@ class People:
         # Who has been told that somebody went may have dropped what was beside their status.
         if about == (NOTHING if before is None else before.about) and (was_here or not about):
             about_version = 0 if before is None else before.about_version
-        since = _later(since, before)
+        since = self._later(since, before)
         here = before.here if before is not None and was_here else min(here, since)
         self._here[user] = Person(
             status, since, version, came, about, about_version, here=here
@@ -189,7 +191,8 @@ class People:
         # Who has not been told that they went still knows what was beside their status.
         known = about or (before is not None and before.about)
         about_version = 0 if before is None else version if known else before.about_version
-        gone = Person(state, _later(since, before), version, version, about, about_version, hides)
+        since = self._later(since, before)
+        gone = Person(state, since, version, version, about, about_version, hides)
         self._keep_gone(user, gone)
         self._note(user, before, gone)
 
@@ -238,15 +241,16 @@ class People:
         self._counts[person.status] -= 1
         return person
 
+    def _later(self, since: int, before: Person | None) -> int:
+        # Clocks differ, but what an observer is told never runs backwards.
+        if before is None or self._versions.untold:
+            return since
+        return max(since, before.since)
+
     def _note(self, user: str, before: Person | None, now: Person) -> None:
         """Who has been told of them within one second is told nothing anew."""
         if before is not None:
             self._own_past().note_told(user, before, now)
-
-
-def _later(since: int, before: Person | None) -> int:
-    # Clocks differ, but what an observer is told never runs backwards.
-    return since if before is None else max(since, before.since)
 
 
 def _changed_after(people: dict[str, Person], version: int) -> Iterator[tuple[str, Person]]:

@@ -441,4 +441,28 @@ FOUND = {
         ("bounce_redis", {"seconds": 9}),
         _at("kill", 1),
     ),
+    "a letter that was late is no clock that is behind": _run(
+        _wait(0.5),
+        _cut(2, keeps=True),
+        _wait(3),
+        _connect(2, "alice", "away"),
+        ("crash_loop", {"slot": 0, "times": 3, "seconds": 0.4}),
+    ),
+    "a node that lets nobody in yet reads first what is newer": _run(
+        _connect(2, "bob", "online"),
+        _at("stop", 0),
+        _wait(5),
+        _connect(1, "bob", "away"),
+        _at("start", 0),
+        ("bounce_redis", {"seconds": 9}),
+    ),
+    "others never knew of a line beside a claim": _run(
+        _connect(1, "dave", "online"),
+        _at("put", 0, user="dave", room="7/b", status="away", seconds=60),
+        _at("cut_database", 1, works=False),
+        _cut(1, back=False),
+        _wait(2),
+        _DROP,
+        _wait(12),
+    ),
 }

@@ -140,6 +140,8 @@ class Judge:
         self._estranged: dict[tuple[Host, Host], float] = {}
         # When the first last had a way to the second while that lived.
         self._met_alive: dict[tuple[Host, Host], float] = {}
+        # Of whose lines some host did ever not know for so long.
+        self._were_estranged: set[str] = set()
         # When anything was last wrong anywhere, and at each host.
         self.trouble = LONG_AGO
         self.was_troubled = False
@@ -192,6 +194,7 @@ class Judge:
         """All faults have ended: after lease, grace and a few beats all nodes know the truth."""
         self.world.wait(2 * self.world.lease + self.world.grace + 2 * self._beat + 4)
         witness = self.world.witness
+        self._were_estranged |= set(self._find_estranged())
         witness.homes.clear()
         users = {line.subject for line in witness.lines.values()}
         users |= witness.placements.keys()
@@ -220,8 +223,9 @@ class Judge:
             wrong = any(host.clock for _, host in self._alive())
             if username in witness.hasty or (wrong and self.was_troubled):
                 continue
-            if self._were_estranged(username):
-                # Where they were told to be offline no earlier second can follow.
+            if username in self._were_estranged:
+                # Where they were told to be offline, or of a line of which others never knew, no
+                # earlier second can follow.
                 continue
             since = [self._since(slot, username) for slot, _ in self._alive()]
             # A difference of two seconds is not told from a letter that is late.
@@ -431,12 +435,14 @@ class Judge:
         met = self._met_alive.get((host, placed.host), LONG_AGO)
         return met < min(placed.at + LAST_SIGN, lived_until)
 
-    def _were_estranged(self, username: str) -> bool:
-        """Whether some host could ever not know of a user's lines for most of a lease."""
-        lines = self.world.witness.lines.values()
-        homes = {line.host for line in lines if line.subject == username}
-        homes |= self.world.witness.homes.get(username, set())
-        return any((host, home) in self._estranged for _, host in self._alive() for home in homes)
+    def _find_estranged(self) -> Iterator[str]:
+        """Of whose lines some host could ever not know for most of a lease."""
+        witness = self.world.witness
+        for username in witness.acts:
+            homes = {line.host for line in witness.lines.values() if line.subject == username}
+            homes |= witness.homes.get(username, set())
+            if any((host, home) in self._estranged for _, host in self._alive() for home in homes):
+                yield username
 
     def _is_fresh(self, host: Host) -> bool:
         return self.world.now - host.began < BACK_IN_TOUCH + 4 * self.slowest

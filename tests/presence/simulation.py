@@ -111,6 +111,7 @@ class Host:
         # Seconds by which its wall clock is wrong.
         self.clock = clock
         self.node = world.make_node(f"{number:016x}", self.now)
+        self.node.begin_untold()
         self.attendant = Attendant(self.node, world.database.book, world.rooms_with_visits)
         self.alive = True
         self.paused = False
@@ -472,6 +473,7 @@ class Host:
 
     def _finish_settling(self) -> None:
         self.lets_in = True
+        self.node.let_in()
         if self._reached:
             self.world.unlocked -= self._surely_ended
         self._let_in()

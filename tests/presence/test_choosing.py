@@ -8,7 +8,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.records import OWN, Chosen, Notes
 from presence_server.presence.states import Status
 from presence_server.presence.writing import encode_letter
-from tests.presence.test_own_sessions import LINE, OTHER, Seat
+from tests.presence.test_own_sessions import LINE, ME, OTHER, Seat
 
 AT = 1_000_000
 
@@ -28,7 +28,8 @@ class Chooser(Seat):
     def hear_choice(self, choice: Choice, app: int = 0, behind: int = 0) -> None:
         self.number += 1
         people = People({}, {app: {"alice": choice}})
-        letter = Part(OTHER, 0, self.number, 0, 1, self.now.unix - behind, people)
+        heard = {ME: self.node.hearing.next_mark - 1}
+        letter = Part(OTHER, 0, self.number, 0, 1, self.now.unix - behind, people, heard)
         self.do(self.node.receive(encode_letter(letter), self.now))
 
     def otherwise(self, version: int) -> list[str]:

@@ -234,14 +234,14 @@ def test_a_clock_is_as_far_off_as_its_quickest_letter_says_if_that_is_more_than_
     peer = Peer(Life.NEW, at(0))
     assert peer.clock == 0 and peer.lateness(990, at(0)) == 0
     for behind, clock in ((5, 5), (4, 4), (9, 4), (2, 0), (3, 0)):
-        peer.note_clock(1_000 - behind, at(0))
+        peer.note_clock(1_000 - behind, 0, at(0))
         assert peer.clock == clock
     # Eight letters are remembered.
     for clock in (0, 0, 0, 0, 0, 0, 3, 20):
-        peer.note_clock(980, at(0))
+        peer.note_clock(980, 0, at(0))
         assert peer.clock == clock
     peer = Peer(Life.NEW, at(0))
-    peer.note_clock(1_003, at(0))
+    peer.note_clock(1_003, 0, at(0))
     assert peer.clock == -3
     # Of a letter that was longer on its way the rest is known.
     assert peer.lateness(1_000, at(0)) == 1 and peer.lateness(1_001, at(0)) == 0
@@ -249,16 +249,28 @@ def test_a_clock_is_as_far_off_as_its_quickest_letter_says_if_that_is_more_than_
 
 def test_one_that_was_set_is_believed_at_once() -> None:
     peer = Peer(Life.NEW, at(0))
-    peer.note_clock(1_000, at(0))
-    peer.note_clock(1_000 - CLOCK_SET, at(0))
+    peer.note_clock(1_000, 0, at(0))
+    peer.note_clock(1_000 - CLOCK_SET, 0, at(0))
     assert peer.clock == 0
     late = Peer(Life.NEW, at(0))
     for behind in (CLOCK_SET - 2, CLOCK_SET - 1):
-        late.note_clock(1_000 - behind, at(0))
+        late.note_clock(1_000 - behind, 0, at(0))
     assert late.clock == CLOCK_SET - 2, "between two letters it was not set"
-    peer.note_clock(1_000, at(0))
-    peer.note_clock(1_000 - CLOCK_SET - 1, at(0))
+    peer.note_clock(1_000, 0, at(0))
+    peer.note_clock(1_000 - CLOCK_SET - 1, 0, at(0))
     assert peer.clock == CLOCK_SET + 1
+
+
+def test_a_clock_is_behind_only_if_a_letter_says_so_that_was_just_asked_for() -> None:
+    peer = Peer(Life.NEW, at(0))
+    for sent_after, clock in ((None, 0), (-4.5, 0), (-3, 5), (None, 5)):
+        peer.note_clock(995, sent_after, at(0))
+        assert peer.clock == clock
+    peer.note_clock(995 - 2 * CLOCK_SET, None, at(0))
+    assert peer.clock == 0, "it may have been on its way for that long"
+    ahead = Peer(Life.NEW, at(0))
+    ahead.note_clock(1_005, None, at(0))
+    assert ahead.clock == -5, "no letter comes before it was sent"
 
 
 # All of them

@@ -273,3 +273,7 @@ CREATE TABLE gone (
 );
 
 ALTER TABLE nodes ADD COLUMN traced_from BIGINT;
+
+-- step 12
+
+ALTER TABLE choices ADD COLUMN since BIGINT NOT NULL DEFAULT 0;

@@ -351,3 +351,9 @@ CREATE TABLE gone (
 
 -- All that changed behind this counter can be told by it; NULL: nothing can.
 ALTER TABLE nodes ADD COLUMN traced_from INTEGER;
+
+-- step 12
+
+-- Since when its status holds, also of a choice that only says other words beside it; 0: since it
+-- was made.
+ALTER TABLE choices ADD COLUMN since INTEGER NOT NULL DEFAULT 0;

@@ -198,13 +198,13 @@ async def make_app(transaction: Transaction) -> None:
 @pytest.mark.both_databases
 async def test_a_later_choice_holds_and_a_later_account_comes_before_it(db: Database) -> None:
     one, two = Running(db, "one"), Running(db, "two")
-    busy = Chosen(0, "mia", 3, "busy", "lunch", None, NOW)
+    busy = Chosen(0, "mia", 3, "busy", "lunch", None, NOW, since=NOW - 9)
     one.node.choose(busy)
     await one.store.write()
     two.node.choose(busy._replace(status="away", at=NOW - 1))
     await two.store.write()
     assert await written.choices(db) == [busy]
-    ended = busy._replace(status=None, text="", at=NOW + 1)
+    ended = busy._replace(status=None, text="", at=NOW + 1, since=NOW)
     two.node.choose(ended)
     await two.store.write()
     assert await written.choices(db) == [ended]

@@ -166,11 +166,12 @@ async def _write_choices(transaction: Transaction, change: Change) -> None:
     # Who has the same name later is somebody else: a later account comes before a later choice.
     await transaction.execute_many(
         f"INSERT INTO choices ({CHOICE}, node, counter)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
         " ON CONFLICT (app, username) DO UPDATE SET account = excluded.account,"
         " status = excluded.status, text = excluded.text, held_until = excluded.held_until,"
         " chosen_at = excluded.chosen_at, seen_text = excluded.seen_text,"
-        " seen_until = excluded.seen_until, node = excluded.node, counter = excluded.counter"
+        " seen_until = excluded.seen_until, since = excluded.since,"
+        " node = excluded.node, counter = excluded.counter"
         " WHERE excluded.account > choices.account OR (excluded.account = choices.account"
         " AND excluded.chosen_at > choices.chosen_at)",
         [(*choice, change.node, change.counter) for choice in change.record.choices],

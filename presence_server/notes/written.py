@@ -11,7 +11,9 @@ from presence_server.presence.states import PRECEDENCE
 from presence_server.storage.database import Database, Row
 
 STAY = "room, session, username, account, status, since, about"
-CHOICE = "app, username, account, status, text, held_until, chosen_at, seen_text, seen_until"
+CHOICE = (
+    "app, username, account, status, text, held_until, chosen_at, seen_text, seen_until, since"
+)
 
 
 class Written(NamedTuple):

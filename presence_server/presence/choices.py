@@ -29,7 +29,7 @@ class Choice(NamedTuple):
     until: int | None = None
     seen_text: str = ""
     seen_until: int | None = None
-    # The second of it by the clock of whoever has it.
+    # Since when the status holds, by the clock of whoever has it.
     since: int = 0
 
     @property

@@ -57,7 +57,8 @@ class Choosing:
         account = account if known is None else max(account, known.account)
         at = self._choices.next_at(app, user, now.unix)
         seen = before.left_behind if before is not None and chosen == "invisible" else ("", None)
-        choice = Choice(account, at, chosen, text, until, *seen, since=now.unix)
+        since = self._since(app, user, chosen, now)
+        choice = Choice(account, at, chosen, text, until, *seen, since)
         self._put(app, user, choice, now)
         self._outbox.note_choice(app, user, choice)
         self._recorder.touch_choice(app, user)
@@ -79,6 +80,7 @@ class Choosing:
                 chosen.until,
                 chosen.seen_text,
                 chosen.seen_until,
+                chosen.since,
             )
             self._put(chosen.app, chosen.user, choice, now)
 
@@ -94,6 +96,13 @@ class Choosing:
             self._cursors.note_conclusion(now)
             # Wherever they are shown their end goes with it, which is a change.
             self._settle(app, user, now.unix, disputed=False)
+
+    def _since(self, app: int, user: str, chosen: ChosenStatus | None, now: Moment) -> int:
+        """Since when a user is as they choose: who is so already goes on being so."""
+        rooms = self._rooms.of_user(app, user)
+        shown = [here for room in rooms if (here := room.roster.here.get(user)) is not None]
+        is_so = bool(shown) and all(person.status == chosen for person in shown)
+        return min(person.since for person in shown) if is_so else now.unix
 
     def _put(self, app: int, user: str, choice: Choice, now: Moment) -> None:
         since = min(choice.since or choice.at // 1000, now.unix)

@@ -79,4 +79,5 @@ class Recorder:
             choice.at,
             choice.seen_text,
             choice.seen_until,
+            choice.since,
         )

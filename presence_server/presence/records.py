@@ -44,7 +44,8 @@ class Chosen(NamedTuple):
 
     Without a status and text it says that a choice has ended. Of two the one with the greater
     `(account, at)` holds. `until` is a Unix second, None: until changed. `seen_text` is what others
-    still read of somebody who is invisible, until `seen_until`.
+    still read of somebody who is invisible, until `seen_until`. `since` is since when the status
+    holds, by the clock of who wrote it; 0: since it was chosen.
     """
 
     app: int
@@ -56,6 +57,7 @@ class Chosen(NamedTuple):
     at: int
     seen_text: str = ""
     seen_until: int | None = None
+    since: int = 0
 
 
 class Record(NamedTuple):

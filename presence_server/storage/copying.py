@@ -87,6 +87,7 @@ _TABLES = (
             "counter",
             "seen_text",
             "seen_until",
+            "since",
         ),
     ),
     _Table(

@@ -33,6 +33,10 @@ def _put(slot: int, user: str, room: str, status: str, seconds: float) -> tuple[
     return "put", values
 
 
+def _choose(status: str, text: str = "") -> tuple[str, Any]:
+    return "choose", {"pick": 0, "status": status, "text": text, "lasts": 0}
+
+
 def _wait(seconds: float) -> tuple[str, Any]:
     return "wait", {"seconds": seconds}
 
@@ -464,5 +468,27 @@ FOUND = {
         _wait(2),
         _DROP,
         _wait(12),
+    ),
+    "who goes on being busy with other words is so since the first": _run(
+        _connect(2, "bob", "online"),
+        _wait(3),
+        _choose("busy"),
+        _wait(5),
+        _choose("busy", "lunch"),
+        _wait(5),
+        _at("stop", 0),
+        _wait(5),
+        _at("start", 0),
+    ),
+    "what lines say under a choice is not since when it holds": _run(
+        _connect(2, "bob", "online"),
+        _wait(3),
+        _choose("busy"),
+        _wait(5),
+        ("say", {"pick": 0, "status": "away"}),
+        _wait(5),
+        _at("stop", 0),
+        _wait(5),
+        _at("start", 0),
     ),
 }

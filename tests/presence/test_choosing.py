@@ -52,6 +52,23 @@ def test_it_holds_since_it_was_chosen_by_the_clock_of_who_has_it() -> None:
     assert seat.node.rooms.own.roster.here["alice"].since == 1_010
 
 
+def test_who_is_as_they_choose_goes_on_being_so_since_then() -> None:
+    seat = Chooser("away")
+    choices: list[tuple[ChosenStatus, str, int]] = [
+        ("away", "", 1_000),
+        ("busy", "", 1_006),
+        ("busy", "lunch", 1_006),
+        ("invisible", "", 1_012),
+        ("busy", "", 1_015),
+    ]
+    for status, text, since in choices:
+        seat.wait(3)
+        seat.choose(status, text)
+        assert [choice.since for choice in seat.record().choices] == [since]
+        shown = seat.node.rooms.own.roster.here.get("alice")
+        assert shown is None or shown.since == since
+
+
 def test_a_choice_of_what_was_so_may_have_been_seen_otherwise_elsewhere() -> None:
     seat = Chooser("away")
     version = seat.version

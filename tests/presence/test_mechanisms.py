@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from presence_server.presence.choosing import Choosing
 from presence_server.presence.hearing import Hearing
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
@@ -160,6 +161,18 @@ MUTANTS = {
         "changed_since",
         lambda self, version: dict(self.changes_since(version) or ()),
         run("a name is somebody else's before anybody looked"),
+    ),
+    "before a node lets people in what it reads last holds": Mutant(
+        Node,
+        "begin_untold",
+        nothing,
+        run("a node that lets nobody in yet reads first what is newer"),
+    ),
+    "a choice of what is so already says since when it is so": Mutant(
+        Choosing,
+        "_since",
+        lambda self, app, user, chosen, now: now.unix,
+        run("who goes on being busy with other words is so since the first"),
     ),
     "the visit of another account is another": Mutant(
         Visits,

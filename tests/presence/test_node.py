@@ -326,9 +326,12 @@ def test_a_grace_is_written_down_and_its_end_too() -> None:
 def test_choices_are_written_down() -> None:
     desk = Desk()
     desk.do(desk.node.choose(0, "alice", "busy", desk.now, text="lunch", until=1010, account=7))
-    assert desk.record().choices == [Chosen(0, "alice", 7, "busy", "lunch", 1010, 1_000_000)]
+    assert desk.record().choices == [
+        Chosen(0, "alice", 7, "busy", "lunch", 1010, 1_000_000, since=1_000)
+    ]
     desk.choose("online")
-    assert desk.record().choices == [Chosen(0, "alice", 7, None, "", None, 1_000_001)]
+    ended = Chosen(0, "alice", 7, None, "", None, 1_000_001, since=1_000)
+    assert desk.record().choices == [ended]
     assert desk.record() == NOTHING
     assert len(desk.record(whole=True).choices) == 1
 

@@ -60,8 +60,8 @@ def test_a_choice_is_written_as_it_is_now() -> None:
     one.choose(7, "bob", "busy", at(1), text="lunch")
     chosen = sorted(one.take_record(at(1)).choices)
     assert chosen == [
-        Chosen(0, "alice", 3, "invisible", "mine", 1_900, 1_001_000),
-        Chosen(7, "bob", 0, "busy", "lunch", None, 1_001_000),
+        Chosen(0, "alice", 3, "invisible", "mine", 1_900, 1_001_000, since=1_001),
+        Chosen(7, "bob", 0, "busy", "lunch", None, 1_001_000, since=1_001),
     ]
     assert one.take_record(at(1)) == NOTHING
     assert sorted(one.take_record(at(1), whole=True).choices) == chosen

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from presence_server.presence.choices import Choice
 from presence_server.presence.entries import Entry, Source
 from presence_server.presence.people import Versions
@@ -422,6 +424,16 @@ def test_a_choice_says_since_when_only_if_lines_do_not() -> None:
     assert table.told() == {
         "alice": ("away", 105), "bob": ("busy", 100), "carol": ("away", 100), "dora": ("away", 100)
     }
+
+
+@pytest.mark.parametrize(("came", "since"), [(5, 10), (20, 20)])
+def test_who_chose_is_so_since_then_or_since_they_came_whatever_lines_say(
+    came: int, since: int
+) -> None:
+    table = Table()
+    table.choices["alice"] = Choice(1, 1, "busy", since=10)
+    table.roster.place(Source("one", "", "a"), Entry("alice", 1, "away", 30, came=came))
+    assert table.told() == {"alice": ("busy", since)}
 
 
 def test_who_becomes_visible_comes_then() -> None:

@@ -163,6 +163,7 @@ class Room:
             source = Source(self._node, self.key, tag)
             if entry is None:
                 self.drop(source, user, since)
+                self.follow(user)
             else:
                 self.put(source, entry)
         return is_news

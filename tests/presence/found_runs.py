@@ -491,4 +491,15 @@ FOUND = {
         _wait(5),
         _at("start", 0),
     ),
+    "who stays says since when the user is so whose other session went": _run(
+        _connect(2, "bob", "away"),
+        _wait(3),
+        _connect(2, "bob", "online", phone=True),
+        _wait(4),
+        ("drop", {"pick": 1}),
+        _wait(5),
+        _at("stop", 0),
+        _wait(5),
+        _at("start", 0),
+    ),
 }

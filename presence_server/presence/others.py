@@ -323,7 +323,11 @@ class Others:
         self._revoked.pop(source, None)
         # Its grace may have begun while it waited to go.
         self._departures.forget(source)
-        self._rooms.drop(source, departure.since)
+        since, peer = departure.since, self._peers.get(source.node)
+        if departure.why is Why.GRACE and (peer is None or not peer.lives):
+            roster = self._rooms.open(source.room).roster
+            since = roster.said_without(source, self._entry(source).user, since)
+        self._rooms.drop(source, since)
 
     def overdue(self, source: Source, now: Moment) -> Departure:
         """The departure of somebody whose grace is over."""

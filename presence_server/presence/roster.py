@@ -19,6 +19,9 @@ from presence_server.presence.states import NOTHING
 
 # So many people who left are remembered for those who missed it; an older cursor gets a snapshot.
 REMEMBERED = 20_000
+# By so many seconds the last sign of a node may be another to each of the others: beats, and what
+# is written, are that far apart.
+_SIGNS_APART = 2
 
 
 def no_choice_of(user: str) -> Choice | None:
@@ -162,6 +165,17 @@ class Roster(People):
         self._entries.recede(unix)
         if self._left is not None:
             self._left = {user: min(second, unix) for user, second in self._left.items()}
+
+    def said_without(self, source: Source, user: str, since: int) -> int:
+        """Since when a user is as they will be without what a node says that fell silent at about
+        the second `since`: another node may have said so already, which saw its last sign earlier.
+        """
+        left = {other: entry for other, entry in self.entries(user).items() if other != source}
+        if not left:
+            return since
+        status = status_of(counted(left), self._choice_of(user))
+        newest = max((entry.since for entry in left.values() if entry.status == status), default=0)
+        return newest if since - _SIGNS_APART <= newest else since
 
     # What other nodes may show
 

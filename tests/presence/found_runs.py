@@ -502,4 +502,11 @@ FOUND = {
         _wait(5),
         _at("start", 0),
     ),
+    "all who let somebody of a dead node go name one second": _run(
+        _connect(1, "bob", "away", phone=True),
+        _wait(2),
+        _connect(0, "bob", "online"),
+        _wait(3),
+        ("crash_loop", {"slot": 0, "times": 1, "seconds": 1.0}),
+    ),
 }

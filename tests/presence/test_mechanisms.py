@@ -138,6 +138,12 @@ MUTANTS = {
         begin_graces_as_if_heard,
         others.test_who_was_at_a_silent_node_left_when_it_was_heard_last,
     ),
+    "of whom a dead node had all say the second that was said first": Mutant(
+        Roster,
+        "said_without",
+        lambda self, source, user, since: since,
+        run("all who let somebody of a dead node go name one second"),
+    ),
     "who becomes visible comes then": Mutant(
         Roster,
         "settle",

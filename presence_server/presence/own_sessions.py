@@ -131,9 +131,10 @@ class OwnSessions:
             self._say(room, member.who, now.unix)
 
     def set_all_online(self, room: Room, user: str, since: int, now: Moment) -> None:
-        """All that was said until a second, of which this node may have come to know late."""
-        for member in list(room.members.of_user(user).values()):
-            if member.said <= since:
+        """All that was said on lines until a second, of which this node may have come to know late.
+        What a backend said of its user is not theirs to say."""
+        for tag, member in list(room.members.of_user(user).items()):
+            if member.said <= since and not is_claim(tag):
                 member.resting = "online"
                 member.connections = dict.fromkeys(member.connections, "online")
                 self._say(room, member.who, now.unix)

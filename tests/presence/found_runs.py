@@ -509,4 +509,12 @@ FOUND = {
         _wait(3),
         ("crash_loop", {"slot": 0, "times": 1, "seconds": 1.0}),
     ),
+    "who chooses to be online is away where a backend said so": _run(
+        _enter(0, "carol", "7/b", 900),
+        _put(1, "carol", "7/a", "away", 5),
+        _wait(3),
+        _put(1, "carol", "7/a", "away", 60),
+        _wait(3),
+        _choose("online"),
+    ),
 }

@@ -280,7 +280,7 @@ class Others:
         for name, peer in list(self._peers):
             if peer.lives:
                 continue
-            is_empty = next(self._rooms.view(name), None) is None
+            is_empty = not self._rooms.shows_some_of(name)
             if is_empty and not peer.is_empty:
                 self._dropped.add(name)
             peer.is_empty = is_empty

@@ -149,6 +149,10 @@ class Rooms:
         room.hide(source, since)
         self.touch(room)
 
+    def shows_some_of(self, node: str) -> bool:
+        """Whether anybody is shown by what another node says."""
+        return any(node in room.views for room in self._rooms.values())
+
     def view(self, node: str) -> Iterator[tuple[Source, Entry]]:
         """All that is shown of another node's people."""
         for room in self:

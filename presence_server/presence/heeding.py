@@ -12,6 +12,7 @@ from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.records import Notes, Stay
 from presence_server.presence.room import left_second, tag_of
+from presence_server.presence.states import NOTHING
 from presence_server.presence.timing import PATIENCE, Timing
 
 
@@ -138,7 +139,7 @@ class Heeding:
                 stay.resting,
                 0 if stay.resting is None else left_second(stay, grace, now),
                 0,
-                json.loads(stay.about),
+                NOTHING if stay.about == "{}" else json.loads(stay.about),
                 stay.came,
             )
             states.setdefault(stay.room, {})[tag_of(stay.room, stay.session)] = said

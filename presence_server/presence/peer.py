@@ -119,6 +119,8 @@ class Peer:
         # of which that will be so once it is confirmed what the node knew when that was read.
         self.noted_to: int | None = None
         self._next_noted: tuple[float, int] | None = None
+        # As `noted_to`, without what waits.
+        self._known_to: int | None = None
 
     @property
     def lives(self) -> bool:
@@ -237,7 +239,8 @@ class Peer:
     def hear_instead(self, counter: int, read_at: float) -> None:
         """Its counter was read, and what it wrote down was not, for it is heard."""
         if self.noted is not None:
-            self.forget_notes()
+            # What was known before is known still: the rest comes by letters.
+            self.noted, self.noted_to = None, self._known_to
         if self._next_noted is None:
             self._next_noted = read_at, counter
         elif self.life is Life.CURRENT and self.confirmed_at >= self._next_noted[0]:
@@ -246,6 +249,7 @@ class Peer:
 
     def note_stays(self, counter: int, stays: Iterable[Stay]) -> None:
         """All was read that it has written down."""
+        self._keep_known()
         self.noted = Noted({(stay.room, stay.session): stay for stay in stays}, whole=True)
         self.noted_to = counter
 
@@ -253,6 +257,7 @@ class Peer:
         """It was read what it has written behind `noted_to`, if anything."""
         if self.noted_to is None:
             return
+        self._keep_known()
         self.noted_to = counter
         if changes is not None:
             self.noted = self.noted or Noted({}, whole=False)
@@ -261,4 +266,8 @@ class Peer:
 
     def forget_notes(self) -> None:
         """What it has written is not what is known."""
-        self.noted = self.noted_to = self._next_noted = None
+        self.noted = self.noted_to = self._known_to = self._next_noted = None
+
+    def _keep_known(self) -> None:
+        if self.noted is None:
+            self._known_to = self.noted_to

@@ -22,6 +22,8 @@ from testing.swarm import Address, Client, Swarm
 
 _HERE = ("online", "away")
 _SUBPROTOCOL = "presence.v1"
+# As the list page comes: it says how its user is.
+_PATH = "/users/?watch=some&status=online"
 # Seconds before the end of a run in which nobody does anything any more; and after its begin, until
 # all processes have begun.
 _QUIET = 5.0
@@ -101,7 +103,7 @@ class _Part:
         self.place = place
         self.numbers = numbers
         self.cookies = dict(zip(numbers, cookies, strict=True))
-        self.swarm = Swarm(place.address, _SUBPROTOCOL, self._read, "/users/?watch=some")
+        self.swarm = Swarm(place.address, _SUBPROTOCOL, self._read, _PATH)
         self.swarm.on_open = self._opened
         self.swarm.on_close = self._lost
         self.statuses = dict.fromkeys(numbers, "online")

@@ -103,6 +103,23 @@ async def test_visits_of_an_app(app: AppClient, server: TestServer, add_app: Add
     assert await db.read("SELECT * FROM visits") == []
 
 
+async def test_who_was_here_before_visits_were_kept_came_before(
+    server: TestServer, add_app: AddApp
+) -> None:
+    app = await add_app(str(server.make_url("")).rstrip("/"))
+    await server.app[APPS].read()
+    await app.put("doc", "bot", status="online", ttl=60)
+    came = int(time.time())
+    while int(time.time()) <= came:
+        await asyncio.sleep(0.05)
+    await app.put("doc", "bot", status="away", ttl=60)
+    (known,) = await register.listed(server.app[DATABASE])
+    await register.change(server.app[DATABASE], known.id, AppSettings(visits=1))
+    await server.app[APPS].read()
+    (visit,) = await until(app, lambda found: len(found) == 1)
+    assert visit["came"] <= came
+
+
 async def test_the_invisible_visit_nobody(app: AppClient) -> None:
     choose = {"type": "status", "scope": "user", "status": "invisible"}
     async with app.line("alice", token=app.token("alice", invisible=True)) as alice:

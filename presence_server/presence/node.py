@@ -326,6 +326,8 @@ class Node:
     def let_in(self) -> None:
         """Observers may come from now on."""
         self.versions.untold = False
+        # Whose grace was over before is known by that alone: other nodes may still show them.
+        self.peers.forget_versions()
 
     # Time, letters, notes
 

@@ -90,8 +90,9 @@ class Attendance:
     def _see(self, news: News, now: int) -> None:
         room, roster = news.room, news.roster
         if news.changed is None:
+            # Their stays began before they changed last.
             here = {
-                user: (roster.account(user), person.since) for user, person in roster.here.items()
+                user: (roster.account(user), person.here) for user, person in roster.here.items()
             }
             self._visits.see_all(room, here, roster.left_since(0), now)
             return

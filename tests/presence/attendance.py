@@ -110,7 +110,7 @@ class Attendant:
             self._versions[key] = roster.version
             changed = None if version is None else roster.changed_since(version)
             if changed is None:
-                here = {user: (roster.account(user), p.since) for user, p in roster.here.items()}
+                here = {user: (roster.account(user), p.here) for user, p in roster.here.items()}
                 self._following.see_all(key, here, roster.left_since(0), now.unix)
             for user, p in (changed or {}).items():
                 account = roster.account(user)

@@ -517,4 +517,21 @@ FOUND = {
         _wait(3),
         _choose("online"),
     ),
+    "who comes as of then from a node that goes on showing whom one never knew": _run(
+        _connect(2, "bob", "away", phone=True),
+        _move(1, 2.5),
+        _at("open_page", 2, user="alice"),
+        _travel(0, 0, 0.5),
+        _move(1, 0.5),
+        ("crash_loop", {"slot": 1, "times": 2, "seconds": 2.0}),
+        _travel(1, 2, 0.1),
+        _wait(12),
+        _travel(1, 1, 0.1),
+    ),
+    "who writes visits began after somebody had come, and changed since": _run(
+        _connect(1, "carol", "away"),
+        _at("enter", 1, user="carol", room="7/a", status="online", seconds=3),
+        ("crash_loop", {"slot": 2, "times": 4, "seconds": 1.0}),
+        locks=True,
+    ),
 }

@@ -181,7 +181,8 @@ class Host:
                     self.backlog.append((text, to))
                 case Tell(rooms):
                     self.told |= rooms
-                    self.attendant.look(self.now)
+                    if self.lets_in:
+                        self.attendant.look(self.now)
                 case TickSoon():
                     self._tick_at = min(self._tick_at, self.world.now + STEP)
                 case Resubscribe():

@@ -534,4 +534,12 @@ FOUND = {
         ("crash_loop", {"slot": 2, "times": 4, "seconds": 1.0}),
         locks=True,
     ),
+    "a node begins while another stands still for more than a lease": _run(
+        _connect(2, "carol", "away", phone=True),
+        _at("pause", 0),
+        _wait(5),
+        _at("pause", 2),
+        ("crash_loop", {"slot": 1, "times": 4, "seconds": 2.0}),
+        locks=True,
+    ),
 }

@@ -296,8 +296,8 @@ class Judge:
                 self.unsubscribed[host] = now
             if host.paused:
                 self.paused[host] = now
-                since = self._paused_since.setdefault(host, now)
-                if now - since > self.world.lease - 1:
+                self._paused_since.setdefault(host, now)
+                if self._is_outwaited(host):
                     self.outwaited = now
             else:
                 self._paused_since.pop(host, None)
@@ -326,6 +326,10 @@ class Judge:
                 long = now - self._common.setdefault(pair, now) > 0.7 * self.world.lease
                 if long or (silent and other.paused):
                     self._estranged[pair] = now
+
+    def _is_outwaited(self, host: Host) -> bool:
+        """Whether it stands still for so long that others may have let its people go."""
+        return self.world.now - self._paused_since.get(host, math.inf) > self.world.lease - 1
 
     def _has_way(self, one: Host, other: Host) -> bool:
         redis = self.world.redis.serves and one.in_touch and other.in_touch
@@ -458,6 +462,10 @@ class Judge:
         if now - self.gone_at.get(username, LONG_AGO) <= self._lag:
             return
         if self._is_estranged(host, username):
+            return
+        homes = {line.host for line in map(witness.lines.__getitem__, lines)}
+        if all(self._is_outwaited(home) for home in homes):
+            # Also one that began since has not heard of her line.
             return
         log_out = now - max(witness.sent_away_at(username), witness.narrowed.get(username, 0.0))
         if not self._is_calm and log_out < ENDED_WAITS_UNHEARD + DELIVERY:

@@ -542,4 +542,12 @@ FOUND = {
         ("crash_loop", {"slot": 1, "times": 4, "seconds": 2.0}),
         locks=True,
     ),
+    "who was revoked is back, and leaves before her node reads of it": _run(
+        _at("revoke", 2, user="carol"),
+        _at("cut_database", 0, works=False),
+        _wait(10),
+        _connect(0, "carol", "away"),
+        _wait(1.5),
+        _DROP,
+    ),
 }

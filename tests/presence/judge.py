@@ -156,6 +156,7 @@ class Judge:
         # at such a one, or one that stood still, or a claim held there: there it stays so, whoever
         # has ended it.
         self.blind: dict[Host, float] = {}
+        self._blind_since: dict[Host, float] = {}
         self.open_until: dict[str, float] = {}
         self.redis_troubled = LONG_AGO
         self.stranded = LONG_AGO
@@ -303,6 +304,9 @@ class Judge:
                 self._paused_since.pop(host, None)
             if not (database.works and host.database):
                 self.blind[host] = now
+                self._blind_since.setdefault(host, now)
+            elif not self.is_blind(host):
+                self._blind_since.pop(host, None)
             if self.is_blind(host) or host.paused:
                 for connection in host.connections.values():
                     self.open_until[connection.subject] = now
@@ -488,9 +492,19 @@ class Judge:
             or now - self.outwaited < self._lag
             or self._is_fresh(host)
             or self._is_estranged(host, username)
+            or self._is_revoked_late(username)
         )
         assert excused, (
             f"I2: {username} is told to be offline {now - since:.1f} s after the last socket"
+        )
+
+    def _is_revoked_late(self, username: str) -> bool:
+        """Whether their node may read only now that they were revoked, who have come back since and
+        are in a grace: of whom it knows no longer by what they came."""
+        revoked = self.world.witness.revoked_before(username, math.inf)
+        return any(
+            revoked >= self._blind_since.get(home, math.inf) - ENDINGS
+            for home in self.world.witness.homes.get(username, ())
         )
 
     @property

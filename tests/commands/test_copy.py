@@ -108,7 +108,7 @@ async def fill(db: Database, number: int) -> None:
         )
         await transaction.execute(
             "INSERT INTO choices VALUES"
-            " (0, 'User0', 1, 'invisible', '', NULL, $1, 'node', 1, 'lunch', $1)",
+            " (0, 'User0', 1, 'invisible', '', NULL, $1, 'node', 1, 'lunch', $1, 0)",
             NOW,
         )
 

@@ -550,4 +550,7 @@ FOUND = {
         _wait(1.5),
         _DROP,
     ),
+    "it is judged just when one of two tokens of a user ends": _run(
+        _enter(0, "carol", "7/a", 20), _wait(1), _connect(2, "carol", "away")
+    ),
 }

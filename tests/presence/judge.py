@@ -242,6 +242,8 @@ class Judge:
         placed_until = witness.placed_until(username)
         return (
             witness.in_grace(username, now - self.world.grace - DELIVERY)
+            # Of a session that has another line there is no grace.
+            or now - witness.acts.get(username, LONG_AGO) < DELIVERY
             or -DELIVERY < now - placed_until < DELIVERY + 2
         )
 

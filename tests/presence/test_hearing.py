@@ -49,6 +49,25 @@ def test_what_comes_back_says_until_when_all_has_been_read() -> None:
     assert (one.read_until, one.said_version, one.echoed_mark) == (102, 7, second)
 
 
+def test_what_keeps_a_process_for_less_than_a_pause_is_no_silence() -> None:
+    """What came in meanwhile is read only now: among ten thousand who come at once a collection of
+    garbage takes half a second."""
+    one, clock = hearing(), [100.0]
+
+    def pass_by(until: float, step: float = 0.1) -> Contact:
+        while clock[0] < until - 0.01:
+            clock[0] += step
+            now = at(clock[0])
+            one.notice(now, tick=True)
+            one.tick(now)
+        return contact(one)
+
+    assert pass_by(102.8) is Contact.HEARS
+    assert pass_by(103.7, step=0.9) is Contact.HEARS, "it was not read meanwhile"
+    assert pass_by(103.8) is Contact.HEARS
+    assert pass_by(104.1) is Contact.DEAF
+
+
 def test_the_first_mark_after_a_moment() -> None:
     one = hearing()
     for second in (101, 102, 103):

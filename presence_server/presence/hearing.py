@@ -10,7 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from presence_server.presence.moment import Moment
-from presence_server.presence.timing import LATE, NOTES, PAUSE, WRITES_WITHIN, Timing
+from presence_server.presence.timing import LATE, NOTES, PAUSE, TICK, WRITES_WITHIN, Timing
 
 
 class Contact(Enum):
@@ -130,7 +130,7 @@ class Hearing:
         if pause < PAUSE:
             if tick and pause > LATE:
                 # What came in meanwhile, its own words among it, is read only now.
-                self._kept_for = min(self._kept_for + pause, PAUSE)
+                self._kept_for = min(self._kept_for + pause - TICK, PAUSE)
             return 0.0
         self._ticked = self._echoed = self.awake_since = now.elapsed
         self._kept_for = 0.0

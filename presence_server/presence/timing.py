@@ -8,8 +8,8 @@ TICK = 0.1
 BATCHING = 0.025
 # A clock that went on so much without a tick means that this process stood still.
 PAUSE = 1.1
-# One that went on so much without a tick was kept by something, such as a collection of garbage.
-LATE = 0.3
+# One that went on so much without a tick was kept by something, such as a crowd who come in.
+LATE = 0.15
 # A wall clock that goes back further has been wrong: what it said of times to come gives way.
 CLOCK_WRONG = 5
 # The clocks of nodes may be so far apart: what is later than this is by a clock that is wrong.

@@ -197,9 +197,9 @@ def test_a_cursor_of_another_node_is_good_a_lease_after_that_was_heard_first() -
 
 def test_one_that_hears_nothing_wants_another_subscription() -> None:
     one = opened()
-    seconds = [quarter / 4 for quarter in range(1, 25)]
+    seconds = [tenth / 10 for tenth in range(1, 60)]
     wanted = [second for second in seconds if Resubscribe() in one.tick(at(second))]
-    assert wanted == [3.25], "three tenths of a lease without a beat of its own"
+    assert wanted == [3.1], "three tenths of a lease without a beat of its own"
     assert one.degraded
     assert one.lost() == [] and one.degraded
 

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from presence_server.presence.moment import Moment
-from presence_server.presence.timing import LATE, NOTES, PAUSE, TICK, WRITES_WITHIN, Timing
+from presence_server.presence.timing import NOTES, PAUSE, WRITES_WITHIN, Timing
 
 
 class Contact(Enum):
@@ -36,8 +36,6 @@ class Hearing:
         self._beaten = now.elapsed - timing.lease
         # Silence counts from here.
         self._echoed = now.elapsed
-        # For how long since then something kept this process for less than a pause.
-        self._kept_for = 0.0
         self._resubscribed = now.elapsed
         # All that was published before this instant has been read; what this node itself knew at
         # the version has been said to all before it.
@@ -86,7 +84,6 @@ class Hearing:
         if sent is None or mark <= self.echoed_mark:
             return False
         self._echoed = max(self._echoed, sent.elapsed)
-        self._kept_for = 0.0
         if self.contact is Contact.DEAF:
             if now.elapsed - sent.elapsed > self._timing.deaf:
                 return False
@@ -110,7 +107,7 @@ class Hearing:
         """See what is due by the clock; True if a new subscription is needed."""
         if self.contact is Contact.CATCHES_UP and now.elapsed >= self._caught_up_at:
             self.contact = Contact.HEARS
-        if now.elapsed - self._echoed <= self._timing.deaf + self._kept_for:
+        if now.elapsed - self._echoed <= self._timing.deaf:
             return False
         self.silences += self.contact is not Contact.DEAF
         self.lost()
@@ -120,6 +117,10 @@ class Hearing:
         return True
 
     def is_beat_due(self, every: float, now: Moment) -> bool:
+        """Whether it is time for a beat, one `every` so many seconds. While one is on its way for
+        long, as where a crowd comes in, more follow: only the newest says that all is heard."""
+        if self._mark > self.echoed_mark and self.contact is not Contact.DEAF:
+            every = min(every, self._timing.beat / 4)
         return now.elapsed - self._beaten >= every
 
     def notice(self, now: Moment, *, tick: bool = False) -> float:
@@ -128,12 +129,8 @@ class Hearing:
         if tick:
             self._ticked = now.elapsed
         if pause < PAUSE:
-            if tick and pause > LATE:
-                # What came in meanwhile, its own words among it, is read only now.
-                self._kept_for = min(self._kept_for + pause - TICK, PAUSE)
             return 0.0
         self._ticked = self._echoed = self.awake_since = now.elapsed
-        self._kept_for = 0.0
         self.paused_for = pause + (self.paused_for if self.is_waking else 0.0)
         self.is_waking = True
         return pause

@@ -8,8 +8,6 @@ TICK = 0.1
 BATCHING = 0.025
 # A clock that went on so much without a tick means that this process stood still.
 PAUSE = 1.1
-# One that went on so much without a tick was kept by something, such as a crowd who come in.
-LATE = 0.15
 # A wall clock that goes back further has been wrong: what it said of times to come gives way.
 CLOCK_WRONG = 5
 # The clocks of nodes may be so far apart: what is later than this is by a clock that is wrong.
@@ -45,7 +43,6 @@ DEAF = 0.3
 
 # A late tick is no pause, and a pause is noticed before anybody could be missed for it.
 assert 4 * (TICK + BATCHING) < PAUSE
-assert TICK + BATCHING < LATE < PAUSE
 # A node hears itself more than once before it takes itself for deaf.
 assert BEAT < DEAF
 # A question and its answer fit in before the end of a session is told without it.

@@ -35,7 +35,25 @@ def test_a_beat_is_due_at_once_and_then_after_its_time() -> None:
     one = hearing()
     assert one.is_beat_due(2.0, at(100)) and one.next_mark == 1
     assert one.beat(0, at(100)) == 1 and one.next_mark == 2
+    one.echo(1, at(100.1))
     assert not one.is_beat_due(2.0, at(101.9)) and one.is_beat_due(2.0, at(102))
+
+
+def test_more_beats_follow_one_that_is_long_on_its_way_until_nothing_comes_back() -> None:
+    """Where a crowd comes in, each takes seconds: by the newest a node is not deaf for all that."""
+    one = hearing()
+    one.beat(0, at(100))
+    assert not one.is_beat_due(2.0, at(100.4)) and one.is_beat_due(2.0, at(100.5))
+    second = 100.0
+    while second < 110:
+        second += 0.5
+        assert one.is_beat_due(2.0, at(second))
+        mark = one.beat(0, at(second))
+        one.echo(mark - 4, at(second))
+        one.tick(at(second))
+        assert contact(one) is Contact.HEARS, "two seconds there and back"
+    one.tick(at(second + DEAF))
+    assert contact(one) is Contact.DEAF and not one.is_beat_due(2.0, at(second + 1.9))
 
 
 def test_what_comes_back_says_until_when_all_has_been_read() -> None:
@@ -47,26 +65,6 @@ def test_what_comes_back_says_until_when_all_has_been_read() -> None:
     assert (one.read_until, one.said_version, one.echoed_mark) == (102, 7, second)
     assert not one.echo(first, at(102.6)) and not one.echo(9, at(102.6))
     assert (one.read_until, one.said_version, one.echoed_mark) == (102, 7, second)
-
-
-def test_what_keeps_a_process_for_less_than_a_pause_is_no_silence() -> None:
-    """What came in meanwhile is read only now: where ten thousand come at once, turns are long. But
-    who does nothing but that hears nothing, too."""
-    one, clock = hearing(), [100.0]
-
-    def pass_by(until: float, step: float = 0.1) -> Contact:
-        while clock[0] < until - 0.01:
-            clock[0] += step
-            now = at(clock[0])
-            one.notice(now, tick=True)
-            one.tick(now)
-        return contact(one)
-
-    assert pass_by(102.8) is Contact.HEARS
-    assert pass_by(103.7, step=0.9) is Contact.HEARS, "it was not read meanwhile"
-    assert pass_by(103.8) is Contact.HEARS and pass_by(104.1) is Contact.DEAF
-    one, clock = hearing(), [100.0]
-    assert pass_by(104.0, step=0.2) is Contact.HEARS and pass_by(104.8, step=0.2) is Contact.DEAF
 
 
 def test_the_first_mark_after_a_moment() -> None:

@@ -13,7 +13,7 @@ from presence_server.presence.peers import Peers
 from presence_server.presence.records import Notes, Stay
 from presence_server.presence.room import left_second, tag_of
 from presence_server.presence.states import NOTHING
-from presence_server.presence.timing import PATIENCE, Timing
+from presence_server.presence.timing import Timing
 
 
 class Heeding:
@@ -38,13 +38,9 @@ class Heeding:
         )
 
     def well_heard(self, now: Moment) -> frozenset[str]:
-        """The nodes whose notes do not matter, for all that they say is heard, or about to be."""
+        """The nodes whose notes do not matter, for all that they say is heard."""
         living = self._peers.living()
-        return frozenset(
-            name
-            for name, peer in living
-            if self._hears(peer, now) or self._is_answering(peer, now)
-        )
+        return frozenset(name for name, peer in living if self._hears(peer, now))
 
     def noted(self) -> dict[str, int | None]:
         """Of each node that lives, the counter up to which all is known that it has written."""
@@ -110,22 +106,11 @@ class Heeding:
         if peer.noted is None and peer.noted_to is not None:
             peer.believed_at = peer.written_at
 
-    def _is_answering(self, peer: Peer, now: Moment) -> bool:
-        """Whether a node that is heard has begun to tell all that it knows, or has had no time to:
-        what it wrote down would be read, and taken in, twice."""
-        if not self._hears_lately(peer, now):
-            return False
-        if peer.answer is None:
-            return peer.life is Life.NEW and now.elapsed - peer.began <= PATIENCE
-        return peer.asked is not None and now.elapsed - peer.asked <= self._timing.deaf
-
     def _hears(self, peer: Peer, now: Moment) -> bool:
         """Whether all that it says is heard."""
-        return self._hears_lately(peer, now) and peer.life is Life.CURRENT
-
-    def _hears_lately(self, peer: Peer, now: Moment) -> bool:
         heard_lately = now.elapsed - peer.heard <= self._timing.deaf
-        return self._hearing.contact is Contact.HEARS and heard_lately
+        hears = self._hearing.contact is Contact.HEARS and heard_lately
+        return hears and peer.life is Life.CURRENT
 
     def _states(self, stays: Iterable[Stay], now: Moment) -> States:
         states: States = {}

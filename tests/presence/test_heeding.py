@@ -69,19 +69,6 @@ def test_of_one_that_does_not_answer_is_shown_what_it_wrote() -> None:
     assert "7/doc" not in {room.key for room in one.rooms}, "what it says is newer"
 
 
-def test_what_a_node_wrote_is_not_read_while_it_is_telling_just_that() -> None:
-    """Among a hundred thousand people both would be taken in by every node at once."""
-    one, none = node(), People({}, {})
-    one.subscribed(at(0))
-    one.receive(encode_letter(Beat(ME, 0, 1, 1_000, False, {})), at(0))
-    one.receive(encode_letter(Beat(ONE, 5, 7, 1_000, False, {})), at(0))
-    one.tick(at(0.1))
-    well_heard = one.heeding.well_heard
-    assert well_heard(at(0.9)) == {ONE} and not well_heard(at(1.1)), "it has had no time"
-    one.receive(encode_letter(Part(ONE, 5, 1, 0, 0, 1_001, none, {ME: 9})), at(1.2))
-    assert well_heard(at(4.1)) == {ONE} and not well_heard(at(4.3)), "it went on no more"
-
-
 def test_one_that_is_gone_from_what_is_read_is_not_waited_for() -> None:
     one = node()
     tell_all(one, at(0))

@@ -603,6 +603,29 @@ async def test_others_write_that_a_node_spoke_when_it_could_not_write(
 
 
 @pytest.mark.both_databases
+@pytest.mark.parametrize(("hears", "resting"), [(True, 14), (False, 0)])
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_others_have_gone_on_that_could_not_write(
+    db: Database, stopped: bool, hears: bool, resting: float
+) -> None:
+    """As one finds out who hears them."""
+    one, two, three = [Running(db, name) for name in ("one", "two", "three")]
+    one.node.put(here())
+    await one.store.write()
+    if stopped:
+        await one.store.close()
+    await three.store.write()
+    await age(db, "one", 14 if stopped else 14 + LEASE)
+    await age(db, "three", 60)
+    await two.store.open({"one"})
+    if hears:
+        two.node.peers = {"three"}
+    await two.store.take_over_dead()
+    (stay,) = two.node.adopted
+    assert stay.resting == pytest.approx(resting, abs=1)
+
+
+@pytest.mark.both_databases
 async def test_a_living_node_keeps_its_own(db: Database) -> None:
     """Whether it is heard or only seen to write."""
     heard, silent, new = [Running(db, name) for name in ("heard", "silent", "new")]

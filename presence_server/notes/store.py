@@ -80,26 +80,32 @@ class Store:
         self._is_last = False
         # Nodes that are gone and whose rows are still there.
         self._dropped: set[str] = set()
+        # Nodes that had ended when this one began; and others, which had not written lately.
+        self._ended: set[str] = set()
+        self._silent: set[str] = set()
         self._others = OthersNotes(database, presence, self._writes)
 
     async def open(self, surely_ended: Collection[str] = ()) -> None:
         """Before anybody is let in: take over from nodes that stopped, and from those of which it
-        is known otherwise that they have ended."""
+        is known otherwise that they have ended. If no other node writes, it is first to be heard
+        whether some have gone on nevertheless."""
         began = time.monotonic()
         chosen = await written.choices(self._database)
         self._presence.heed(Notes({}, None, chosen), began)
         found = await written.nodes(self._database, but=self._presence.name)
         stopped = {name for name, node in found.items() if node.stopped or self._alone}
-        ended = stopped | (found.keys() & set(surely_ended))
-        others = any(found[name].age < WRITES_WITHIN for name in found.keys() - ended)
-        await self._take_over(Left(ended, self._lease, others, surely=True))
+        self._ended = stopped | (found.keys() & set(surely_ended))
+        self._silent = found.keys() - self._ended
+        others = any(found[name].age < WRITES_WITHIN for name in self._silent)
+        if others or not self._silent:
+            await self._take_over_ended(others=others)
 
     async def take_over_dead(self) -> None:
         """Take over from nodes that neither speak nor write; when the others have been heard."""
         counters: dict[str, int] = {}
         while True:
             found = await written.nodes(self._database, but=self._presence.name)
-            silent = found.keys() - self._presence.peers
+            silent = found.keys() - self._presence.peers - self._ended
             dead = {name for name in silent if found[name].age >= WRITES_WITHIN}
             moving = {
                 name
@@ -109,8 +115,9 @@ class Store:
             if silent == dead | moving:
                 break
             await asyncio.sleep(_LOOK_AGAIN)
-        others = bool(self._presence.peers or moving)
-        await self._take_over(Left(dead, self._lease, others))
+        others = {*self._presence.peers, *moving}
+        await self._take_over_ended(others=not others.isdisjoint(self._silent))
+        await self._take_over(Left(dead, self._lease, bool(others)))
         if moving:
             # Whoever opens the node waits for these: so they have to be known by name.
             await self.read()
@@ -181,6 +188,10 @@ class Store:
             if not self._alone:
                 await self._database.attempt(self.read())
             await self._database.attempt(self.forget_dropped())
+
+    async def _take_over_ended(self, *, others: bool) -> None:
+        await self._take_over(Left(self._ended, self._lease, others, surely=True))
+        self._ended = set()
 
     async def _take_over(self, left: Left) -> None:
         if not left.nodes:

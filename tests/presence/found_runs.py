@@ -553,4 +553,27 @@ FOUND = {
     "it is judged just when one of two tokens of a user ends": _run(
         _enter(0, "carol", "7/a", 20), _wait(1), _connect(2, "carol", "away")
     ),
+    "a node begins while two others live that cannot write": _run(
+        _connect(2, "alice", "away"),
+        _at("cut_database", 2, works=False),
+        _move(1, 0.5),
+        _at("stop", 1),
+        _connect(0, "bob", "away", phone=True),
+        _at("pause", 0),
+        ("move", {"pick": 29, "slot": 0, "seconds": 2.5}),
+        _wait(10),
+        _at("start", 1),
+    ),
+    "a node begins anew before others write to a database that was held": _run(
+        _connect(2, "bob", "online"),
+        _travel(0, 2, 4.0),
+        _at("kill", 2),
+        _connect(0, "dave", "away"),
+        _HOLD,
+        _wait(12),
+        _move(2, 2.5),
+        ("mend_all", {}),
+        ("crash_loop", {"slot": 2, "times": 1, "seconds": 0.4}),
+        locks=True,
+    ),
 }

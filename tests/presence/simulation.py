@@ -425,10 +425,17 @@ class Host:
         database = self.world.database
         choices = list(database.choices.values())
         self.carry_out(self.node.heed(Notes({}, None, choices), self.now.elapsed, self.now))
-        ended = {n for n, row in database.nodes.items() if row.stopped or self.world.alone}
+        stopped = {n for n, row in database.nodes.items() if row.stopped or self.world.alone}
         self._surely_ended = set(self.world.unlocked)
         self._unsaid_ended = set(self._surely_ended)
-        self._take_over(ended | (database.nodes.keys() & self._surely_ended), surely=True)
+        self._ended = stopped | (database.nodes.keys() & self._surely_ended)
+        self._silent = database.nodes.keys() - self._ended
+        others = any(
+            self.world.now - database.nodes[name].wrote_at < WRITES_WITHIN
+            for name in self._silent
+        )
+        if others or not self._silent:
+            self._take_over_ended(others=others)
         self._reached = self._reaches_redis()
         if not self._reached:
             self.carry_out(self.node.lost())
@@ -458,7 +465,7 @@ class Host:
     def _take_over_dead(self) -> None:
         """Once it is known of each other node whether it is dead, for it goes on writing."""
         nodes, now = self.world.database.nodes, self.world.now
-        silent = nodes.keys() - self.node.peers.names - {self.node.name}
+        silent = nodes.keys() - self.node.peers.names - {self.node.name} - self._ended
         dead = {name for name in silent if now - nodes[name].wrote_at >= WRITES_WITHIN}
         for name in silent - dead:
             self._first_counters.setdefault(name, nodes[name].counter)
@@ -466,7 +473,9 @@ class Host:
         if self._database_works and silent != dead | moving:
             return
         if self._database_works:
-            self._take_over(dead)
+            others = self.node.peers.heard | moving
+            self._take_over_ended(others=not others.isdisjoint(self._silent))
+            self._take_over(dead, others=bool(others))
             if moving:
                 self._read_notes()
         self._met_at = now
@@ -479,15 +488,14 @@ class Host:
             self.world.unlocked -= self._surely_ended
         self._let_in()
 
-    def _take_over(self, names: set[str], *, surely: bool = False) -> None:
+    def _take_over_ended(self, *, others: bool) -> None:
+        self._take_over(self._ended, others=others, surely=True)
+        self._ended = set()
+
+    def _take_over(self, names: set[str], *, others: bool, surely: bool = False) -> None:
         database, now = self.world.database, self.world.now
-        writing = any(
-            now - row.wrote_at < WRITES_WITHIN and not row.stopped
-            for name, row in database.nodes.items()
-            if name not in names and name != self.node.name
-        )
-        others = not self.world.alone and (writing or bool(self.node.peers.names))
         lease = 0.0 if self.world.alone else self.world.lease
+        names = names & database.nodes.keys()
         stays = database.take_over(
             self.node.name, names, lease, now, others=others, surely=surely
         )

@@ -576,4 +576,15 @@ FOUND = {
         ("crash_loop", {"slot": 2, "times": 1, "seconds": 0.4}),
         locks=True,
     ),
+    "somebody comes to a node that none has reached for a lease, and another begins": _run(
+        _at("cut_database", 2, works=False),
+        _FREEZE,
+        _connect(1, "bob", "online"),
+        ("move", {"pick": 10, "slot": 0, "seconds": 2.5}),
+        _wait(10),
+        ("move", {"pick": 48, "slot": 2, "seconds": 0.5}),
+        ("crash_loop", {"slot": 0, "times": 1, "seconds": 0.4}),
+        _wait(5),
+        locks=True,
+    ),
 }

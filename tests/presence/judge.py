@@ -6,7 +6,8 @@ What it lets pass is what docs/faults.md and docs/design.md say cannot be known:
 - *silent ends*: a node ended before it could tell anybody, or write, what was done there.
 - *estranged* hosts had no way to each other, by relay or database, for so long that the last sign
   of one may have been a lease old for the other; what follows takes effect for a while. So is one
-  that falls silent as soon as it began: nobody waits for it.
+  that falls silent as soon as it began: nobody waits for it; and one that no other has reached
+  for a lease, to a host that begins.
 - *outwaited*: a pause of a lease or more; the others have let the node's people go.
 - *unsure*: two choices of a user at two nodes of which the second did not know the first, where
   clocks differ or within two seconds; so is what was said at one node and chosen at another; claims
@@ -329,9 +330,18 @@ class Judge:
                     if other.alive:
                         self._met_alive[pair] = now
                 silent = self._paused_since.get(other, now) - other.began < SHORT_LIFE
-                long = now - self._common.setdefault(pair, now) > 0.7 * self.world.lease
+                if pair not in self._common:
+                    # One that begins can know nothing of it that is not known to those who run.
+                    lost = now - self._last_reached(other) > self.world.lease
+                    self._common[pair] = LONG_AGO if lost else now
+                long = now - self._common[pair] > 0.7 * self.world.lease
                 if long or (silent and other.paused):
                     self._estranged[pair] = now
+
+    def _last_reached(self, host: Host) -> float:
+        """When any other last had a way to it."""
+        ways = (at for (one, home), at in self._common.items() if home is host is not one)
+        return max(ways, default=self.world.now)
 
     def _is_outwaited(self, host: Host) -> bool:
         """Whether it stands still for so long that others may have let its people go."""

@@ -16,9 +16,12 @@ class Arrivals:
         # By the nodes from which they come, the first first: when a node is killed, all its people
         # come at once, and each look costs one question and those who may go on.
         self._waiting: dict[frozenset[str], deque[tuple[float, asyncio.Future[None]]]] = {}
+        self._ended = False
 
     async def wait(self, nodes: Collection[str], at: float) -> None:
         """Until a look finds that it is known, for a second at most."""
+        if self._ended:
+            return
         known: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(frozenset(nodes), deque()).append((at, known))
         try:
@@ -30,9 +33,20 @@ class Arrivals:
     def look(self) -> None:
         """Something was heard, or time has passed: whoever waited for that goes on."""
         for nodes, waiting in list(self._waiting.items()):
-            while waiting and (waiting[0][1].done() or self._knows(nodes, waiting[0][0])):
+            while waiting and self._may_go_on(nodes, *waiting[0]):
                 _, known = waiting.popleft()
                 if not known.done():
                     known.set_result(None)
             if not waiting:
                 del self._waiting[nodes]
+
+    def end(self) -> None:
+        """The server stops: nobody waits any more, for whoever comes is sent away before that is
+        said to other nodes."""
+        self._ended = True
+        self.look()
+
+    def _may_go_on(
+        self, nodes: Collection[str], at: float, known: asyncio.Future[None]
+    ) -> bool:
+        return self._ended or known.done() or self._knows(nodes, at)

@@ -35,6 +35,8 @@ class Hub:
         self._lagging = Lagging()
         self._closing: dict[Observer, asyncio.TimerHandle] = {}
         self._all_closed = asyncio.Event()
+        # The server stops, and sends everybody away for up to so many seconds.
+        self._spread: float | None = None
         # So many observers have been dismissed, by their close code.
         self.dismissed: Counter[int] = Counter()
         self.flushing = Flushing(self.heartbeat, self._lagging, self._update, self.dismiss)
@@ -73,6 +75,8 @@ class Hub:
         audience.add(observer)
         self._sessions.setdefault(observer.session, []).append(observer)
         self.flushing.add(audience)
+        if self._spread is not None:
+            self._send_away(observer, self._spread)
 
     def remove(self, observer: Observer) -> None:
         """Forget an observer whose line is gone."""
@@ -154,10 +158,12 @@ class Hub:
         self._all_closed.clear()
 
     async def dismiss_all(self, spread: float) -> None:
-        """Tell everyone that the server restarts and when to come back; wait for all to close."""
+        """Tell everyone that the server restarts and when to come back, also those who were just
+        coming; wait for all to close."""
+        self._spread = spread
         for audience in list(self._audiences.values()):
             for observer in audience.everybody():
-                self.dismiss(observer, RESTARTING, random.uniform(0, spread))
+                self._send_away(observer, spread)
         if self._closing:
             await self._all_closed.wait()
 
@@ -166,6 +172,9 @@ class Hub:
         async with Background() as tasks:
             tasks.start("flush", self.flushing.run())
             tasks.start("rounds", self._rounds.run())
+
+    def _send_away(self, observer: Observer, spread: float) -> None:
+        self.dismiss(observer, RESTARTING, random.uniform(0, spread))
 
     def _audience_of(self, observer: Observer) -> Audience | None:
         audience = self._audiences.get(observer.room.key)

@@ -328,6 +328,9 @@ class PresenceService:
 
     async def stop(self) -> None:
         """Say goodbye to everybody here, and when all are gone to the other nodes; bounded."""
+        self._arrivals.end()
+        # They come in now.
+        await asyncio.sleep(0)
         await self.hub.dismiss_all(spread=min(_SPREAD, self._grace / 2))
         self.carry_out(self.node.say_goodbye(moment()))
         await self.relay.flush(timeout=1.0)

@@ -52,3 +52,15 @@ async def test_nobody_waits_for_long_for_a_node_that_says_nothing(
         await coming.wait(["one"], 0)
     coming.look()
     assert asked == 0, "nobody waits any more"
+
+
+async def test_nobody_waits_at_a_server_that_stops() -> None:
+    coming = Arrivals(lambda nodes, at: False)
+    waits = [asyncio.create_task(coming.wait([node], 0)) for node in ("one", "two")]
+    await asyncio.sleep(0)
+    coming.end()
+    await asyncio.sleep(0)
+    assert all(wait.done() for wait in waits)
+    late = asyncio.create_task(coming.wait(["one"], 0))
+    await asyncio.sleep(0)
+    assert late.done()

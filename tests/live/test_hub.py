@@ -271,6 +271,9 @@ async def test_everybody_is_told_of_a_restart_and_waited_for() -> None:
         hub.add(line)
     stopping = asyncio.create_task(hub.dismiss_all(spread=2.0))
     await asyncio.sleep(0)
+    # Somebody was let in just then.
+    lines.append(observer(rooms[0]))
+    hub.add(lines[-1][0])
     for line, wire in lines:
         assert wire.closed_with == [RESTARTING]
         assert not stopping.done()

@@ -587,4 +587,10 @@ FOUND = {
         _wait(5),
         locks=True,
     ),
+    "what Redis had answered comes when it answers no more": _run(
+        _at("pause", 2),
+        _at("resume", 2, timers_first=True, late=1.0),
+        _FREEZE,
+        ("crash_loop", {"slot": 1, "times": 2, "seconds": 1.0}),
+    ),
 }

@@ -148,6 +148,8 @@ class Judge:
         self.was_troubled = False
         self.troubled: dict[Host, float] = {}
         self.unsubscribed: dict[Host, float] = {}
+        # When Redis last answered what a host said, and the newest answer that has reached it.
+        self._answered: dict[Host, float] = {}
         self.reachable: dict[Host, float] = {}
         self.paused: dict[Host, float] = {}
         # When a host was last paused for so long that others had let its people go.
@@ -316,8 +318,12 @@ class Judge:
                 for name, placed in self.world.witness.revoked_placements.items():
                     if placed.host is host:
                         self.open_until[name] = min(now, placed.until)
-            if (redis.serves and host.out and host.back) or host not in self.reachable:
-                self.reachable[host] = now
+            if (redis.serves and host.out) or host not in self._answered:
+                self._answered[host] = now
+            listens = redis.serves or host in redis.subscriptions
+            if (host.back and listens) or host not in self.reachable:
+                # What was held back comes then, also if Redis is no more.
+                self.reachable[host] = self._answered[host]
         self._note_ways(now)
 
     def _note_ways(self, now: float) -> None:

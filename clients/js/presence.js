@@ -149,7 +149,6 @@ export class Room extends EventTarget {
 
   #query(speaks) {
     const { wanted } = this.#roster;
-    // Whoever says nothing goes on as they were before, which may be away.
     const query = { status: this.#status };
     // Events bring all; some are shown.
     this.#isBlank = speaks && wanted;

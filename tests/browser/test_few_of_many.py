@@ -8,6 +8,7 @@ from playwright.async_api import expect
 
 from presence_server.accounts import users
 from presence_server.keys import DATABASE, PRESENCE
+from presence_server.live.farewells import RESTARTING
 from presence_server.presence.members import Who
 from presence_server.presence.records import OWN
 from presence_server.web import people
@@ -144,7 +145,9 @@ async def test_it_goes_on_after_the_line_was_lost(server: TestServer, window: Op
     await scroll_to(michael, "online", 50)
     await michael.sees("user098", "Online")
     hub = server.app[PRESENCE].hub
-    await hub.dismiss_all(0)
+    for audience in list(hub._audiences.values()):
+        for observer in audience.everybody():
+            hub.dismiss(observer, RESTARTING, 0.0)
     leave(server, "user098")
     await michael.is_in_state("waiting|reconnecting|connecting")
     await expect(michael.page.locator("#here-count")).to_have_text("201")

@@ -635,7 +635,7 @@ async def test_what_is_typed_before_the_script_is_ready_is_found(
         await ready.wait()
         socket.connect_to_server()
 
-    await alice.page.route_web_socket("**/users/", connect_when_ready)
+    await alice.page.route_web_socket("**/users/*", connect_when_ready)
     await alice.goto("/?q=b")
     assert await alice.names() == ["bob"]
     await alice.page.get_by_role("searchbox").fill("a")

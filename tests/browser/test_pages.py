@@ -88,7 +88,7 @@ async def test_everything_works_without_scripts_or_while_the_socket_does_not_ope
     alice = await window(server, java_script_enabled=missing != "scripts")
     if missing == "socket":
         # One that is opened and never says a word.
-        await alice.page.route_web_socket("**/users/", lambda _: None)
+        await alice.page.route_web_socket("**/users/*", lambda _: None)
     await alice.enter("alice")
     rows = alice.page.locator("#people li")
     await expect(rows).to_have_count(80)

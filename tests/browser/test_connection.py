@@ -385,7 +385,7 @@ async def test_changing_the_password_logs_out_the_other_devices(
     await alice.page.get_by_role("button", name="Change password").click()
     changed = "Your password has been changed. You are logged out everywhere else."
     await expect(alice.page.get_by_role("status")).to_have_text(changed)
-    await expect(alice.page).to_have_title(re.compile("^Your password is changed"))
+    await expect(alice.page).to_have_title(re.compile("^Your password has been changed"))
     await alice.page.reload()
     await expect(alice.page.get_by_text(changed)).to_have_count(0)
     await expect(phone.page).to_have_url(phone.url + "/log_in/")

@@ -117,10 +117,6 @@ class Hearing:
         return True
 
     def is_beat_due(self, every: float, now: Moment) -> bool:
-        """Whether it is time for a beat, one `every` so many seconds. While one is on its way for
-        long, as where a crowd comes in, more follow: only the newest says that all is heard."""
-        if self._mark > self.echoed_mark and self.contact is not Contact.DEAF:
-            every = min(every, self._timing.beat / 4)
         return now.elapsed - self._beaten >= every
 
     def notice(self, now: Moment, *, tick: bool = False) -> float:

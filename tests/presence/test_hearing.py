@@ -39,23 +39,6 @@ def test_a_beat_is_due_at_once_and_then_after_its_time() -> None:
     assert not one.is_beat_due(2.0, at(101.9)) and one.is_beat_due(2.0, at(102))
 
 
-def test_more_beats_follow_one_that_is_long_on_its_way_until_nothing_comes_back() -> None:
-    """Where a crowd comes in, each takes seconds: by the newest a node is not deaf for all that."""
-    one = hearing()
-    one.beat(0, at(100))
-    assert not one.is_beat_due(2.0, at(100.4)) and one.is_beat_due(2.0, at(100.5))
-    second = 100.0
-    while second < 110:
-        second += 0.5
-        assert one.is_beat_due(2.0, at(second))
-        mark = one.beat(0, at(second))
-        one.echo(mark - 4, at(second))
-        one.tick(at(second))
-        assert contact(one) is Contact.HEARS, "two seconds there and back"
-    one.tick(at(second + DEAF))
-    assert contact(one) is Contact.DEAF and not one.is_beat_due(2.0, at(second + 1.9))
-
-
 def test_what_comes_back_says_until_when_all_has_been_read() -> None:
     one = hearing()
     first, second = one.beat(5, at(101)), one.beat(7, at(102))

@@ -51,9 +51,11 @@ class _Selector(selectors.EpollSelector):
         return list(found.values())
 
     def _find_awaited(self) -> dict[int, tuple[selectors.SelectorKey, int]]:
-        keys = [self.get_map().get(connection.fileno()) for connection in self._awaited]
+        # One that is closed has no descriptor, and one that is not read at present is not heard.
+        known = self.get_map()
+        descriptors = {connection.fileno() for connection in self._awaited} - {-1}
         with selectors.PollSelector() as now:
-            for key in filter(None, keys):
+            for key in filter(None, map(known.get, descriptors)):
                 now.register(key.fd, key.events, key)
             return {ready.fd: (ready.data, events) for ready, events in now.select(0)}
 

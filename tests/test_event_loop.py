@@ -67,6 +67,9 @@ def test_what_was_opened_from_here_is_heard_in_every_turn_of_a_crowd() -> None:
                 for _ in range(TURNS):
                     await asyncio.sleep(0)
                 loop.remove_reader(opened)
+                await asyncio.sleep(0)
+                opened.close()
+                await asyncio.sleep(0)
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(hear())

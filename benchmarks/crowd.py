@@ -5,6 +5,7 @@ Everybody has a number; the next `watched` in the circle of numbers are whom one
 each is watched by as many. All processes of a machine read the same monotonic clock.
 """
 
+import heapq
 import json
 import multiprocessing
 import random
@@ -110,6 +111,7 @@ class _Part:
         self.turns = self._changers()
         self.waiting: set[int] = set()
         self.failures: dict[int, int] = {}
+        # By when they return.
         self.returning: list[tuple[float, int]] = []
         self.comes_back = False
         self.everybody = False
@@ -206,15 +208,12 @@ class _Part:
             # As pages do: at random, later each time.
             tries = self.failures[number] = self.failures.get(number, -1) + 1
             pause = random.uniform(0, min(30, 0.5 * 2**tries))
-            self.returning.append((time.monotonic() + pause, number))
+            heapq.heappush(self.returning, (time.monotonic() + pause, number))
             self.waiting.add(number)
 
     def _come_back(self, now: float) -> None:
-        if not self.returning:
-            return
-        due = [number for at, number in self.returning if at <= now]
-        self.returning = [(at, number) for at, number in self.returning if at > now]
-        for number in due:
+        while self.returning and self.returning[0][0] <= now:
+            _, number = heapq.heappop(self.returning)
             self.swarm.connect(number, self.cookies[number])
 
     def _read(self, number: int, payload: bytes | None, now: float) -> None:
@@ -263,10 +262,10 @@ class Crowd:
             seen.add(part)
         return seen
 
-    def begin(self, seconds: float) -> None:
-        """As `act`, without changes, while the caller does something else; see `ended`."""
+    def begin(self, seconds: float, changes: float = 0.0) -> None:
+        """As `act`, while the caller does something else; see `ended`."""
         for pipe in self._pipes:
-            pipe.send(("act", seconds, 0.0))
+            pipe.send(("act", seconds, changes / len(self._pipes)))
 
     def ended(self) -> Seen:
         seen = Seen()

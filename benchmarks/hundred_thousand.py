@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,11 +53,13 @@ class Size:
     seconds: float = 30.0
     seconds_of_smaller: float = 12.0
     connected_within: float = 240.0
+    outage: float = 6.0
+    over_within: float = 15.0
     back_within: float = 45.0
 
 
 WHOLE = Size()
-SHORT = Size(600, 2, 2, (300,), 7.0, 7.0, 30.0, 20.0)
+SHORT = Size(600, 2, 2, (300,), 7.0, 7.0, 30.0, back_within=20.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +98,16 @@ class Site:
         one = next(child for child in self.processes[1:] if "python" in child.name())
         os.kill(one.pid, signal.SIGKILL)
 
+    @contextmanager
+    def without_redis(self) -> Iterator[None]:
+        """It stands still, as one whose machine is out of reach: nobody is told that it is gone."""
+        redis = next(child for child in self.processes[1:] if "-server" in child.name())
+        os.kill(redis.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(redis.pid, signal.SIGCONT)
+
     def get(self, path: str, cookie: str) -> tuple[float, int, bytes]:
         """Seconds, status and body of a page."""
         began = time.monotonic()
@@ -107,11 +119,17 @@ class Site:
         return time.monotonic() - began, answer.status, body
 
     def is_ready(self) -> bool:
+        return bool(self._readiness()["ready"])
+
+    def is_cut_off(self) -> bool:
+        return bool(self._readiness()["degraded"])
+
+    def _readiness(self) -> dict[str, Any]:
         connection = http.client.HTTPConnection(*self.admin, timeout=30)
         connection.request("GET", "/readyz")
-        status = connection.getresponse().status
+        answer: dict[str, Any] = json.load(connection.getresponse())
         connection.close()
-        return status == 200
+        return answer
 
 
 @contextmanager
@@ -210,6 +228,7 @@ class Run:
                 yield at_most(1000, "ms", "from a change to who watches (p99)", point.p99_ms, delay)
                 yield at_most(0, "lost", "changes", point.lost)
                 yield from self._pages(server, people, newcomers)
+                yield from self._outage(server, people)
                 yield from self._restart(server, people)
 
     def _pages(self, server: Site, people: Crowd, cookies: Sequence[str]) -> Iterator[Verdict]:
@@ -229,15 +248,36 @@ class Run:
             yield at_most(50, "ms", f"{name}, median", seconds, f"statuses {statuses}")
             yield at_most(most, "KB", f"{name}, size", largest)
 
+    def _outage(self, server: Site, people: Crowd) -> Iterator[Verdict]:
+        people.begin(self.size.outage + self.size.over_within + 2 * _SETTLED, CHANGES)
+        time.sleep(_SETTLED)
+        with server.without_redis():
+            time.sleep(self.size.outage)
+            noticed = server.is_cut_off()
+        began = time.monotonic()
+        over = _wait(lambda: not server.is_cut_off(), began + self.size.over_within)
+        took = time.monotonic() - began
+        seen = people.ended()
+        what = f"Redis stood still for {self.size.outage:.0f} s: no process is cut off any more"
+        if noticed and over:
+            yield at_most(10, "s", what, took)
+        else:
+            measured = f"noticed {noticed}, over {over}"
+            yield Verdict(what, measured, "at most 10 s", False)
+        how = str(dict(seen.broken))
+        yield at_most(0, "lines", "that broke around it", seen.broken.total(), how)
+        delays = seen.delays() or [float("inf")]
+        latest = f"{len(seen.done):,} changes; the latest was read {delays[-1]:.1f} s after it"
+        yield at_most(0, "lost", "changes around it", seen.lost(WATCHED), latest)
+        yield at_most(0, "times", "somebody was shown offline around it", seen.shown_offline)
+
     def _restart(self, server: Site, people: Crowd) -> Iterator[Verdict]:
         people.come_back_from_now_on()
         people.begin(self.size.back_within)
         killed = time.monotonic()
         server.kill_one()
         time.sleep(0.5)
-        limit = killed + self.size.back_within
-        while not (ready := server.is_ready()) and time.monotonic() < limit:
-            time.sleep(0.2)
+        ready = _wait(server.is_ready, killed + self.size.back_within)
         took = time.monotonic() - killed
         seen = people.ended()
         what = "one process killed: another is ready"
@@ -251,6 +291,12 @@ class Run:
         back += f"; clients busy {seen.busy:.0%}"
         yield Verdict("their people are back", back, "all", seen.lines == self.size.people)
         yield at_most(0, "times", "somebody was shown offline meanwhile", seen.shown_offline)
+
+
+def _wait(is_so: Callable[[], bool], limit: float) -> bool:
+    while not (so := is_so()) and time.monotonic() < limit:
+        time.sleep(0.2)
+    return so
 
 
 def cheaper_from(points: Sequence[Point]) -> int | None:

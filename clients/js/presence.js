@@ -56,7 +56,7 @@ export class Room extends EventTarget {
   #changes = new Changes();
   #status; // of this line
   #data;
-  #choice = null; // of the user, not said yet
+  #choice = null; // of the user, not confirmed yet
   #said; // what the server knows of these from this line
   #isBlank; // at first
   #planned = false;
@@ -72,6 +72,7 @@ export class Room extends EventTarget {
       onLive: () => this.#begin(),
       onMessage: (message) => this.#hear(message),
       onState: () => this.#say(),
+      onRefused: () => (this.#choice = null),
     });
   }
 
@@ -170,14 +171,13 @@ export class Room extends EventTarget {
     if (this.state !== "live") return;
     const [line, said] = [this.#line, this.#said];
     const { wanted } = this.#roster;
-    this.#said = { status: this.#status, data: this.#data, wanted };
+    this.#said = { status: this.#status, data: this.#data, wanted, choice: this.#choice };
     if (wanted !== said.wanted && line.speaks) {
       line.say({ type: "watch", users: wanted && [...wanted] });
     }
     if (this.#data !== said.data) line.say({ type: "data", data: this.#data });
     if (this.#status !== said.status) line.say({ type: "status", status: this.#status });
-    if (this.#choice) line.say(this.#choice);
-    this.#choice = null;
+    if (this.#choice && this.#choice !== said.choice) line.say(this.#choice);
   }
 
   #hear(message) {
@@ -190,8 +190,11 @@ export class Room extends EventTarget {
     else if (type === "degraded") this.#roster.setDegraded(message.value);
     else if (type === "own") this.#roster.confirm(message.usernames);
     else if (type === "count" && (wanted || this.above)) this.counts = message;
-    else if (type === "choice") this.choice = chosen(message);
-    else return;
+    else if (type === "choice") {
+      this.choice = chosen(message);
+      // A line begins with none, if nothing is chosen.
+      if (!this.choice || isSame(this.choice, chosen(this.#choice ?? {}))) this.#choice = null;
+    } else return;
     this.#plan();
   }
 
@@ -207,14 +210,19 @@ export class Room extends EventTarget {
   }
 }
 
-function chosen({ status, text, until }) {
-  return status || text ? { status: status ?? "online", text, until } : null;
+function chosen({ status = "online", text, until }) {
+  if (status === "online" && !text) return null;
+  return { status, text: text || undefined, until: until || undefined };
 }
 
 function watchable(users) {
   const wanted = users && new Set(users);
   if (wanted?.size > MOST_WATCHED) throw new RangeError(`at most ${MOST_WATCHED} can be watched`);
   return wanted;
+}
+
+function isSame(one, other) {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function isSameSet(one, other) {
@@ -301,7 +309,7 @@ class Roster {
   #put(id, person, changes) {
     this.#confirmed.add(id);
     const before = this.all.get(id);
-    if (before && JSON.stringify(before) === JSON.stringify(person)) return;
+    if (isSame(before, person)) return;
     this.all.set(id, person);
     if (this.wanted && !this.wanted.has(id)) return;
     this.people.set(id, person);
@@ -348,6 +356,7 @@ class Line {
   #apart = clocksApart();
   #timer = null;
   #renewal = null;
+  #looking = null;
 
   constructor({ address, probe, token }) {
     this.#address = address;
@@ -366,17 +375,15 @@ class Line {
 
   open(on) {
     this.#on = on;
-    const every = setInterval(() => this.#look(), LOOK_EVERY);
-    this.#ender.signal.addEventListener("abort", () => clearInterval(every));
+    this.#looking = setInterval(() => this.#look(), LOOK_EVERY);
     const { document } = globalThis;
-    const show = () => document.visibilityState === "visible" && this.tryNow();
     this.#listen(globalThis, "online", () => this.tryNow());
     this.#listen(globalThis, "offline", () => this.#check());
     this.#listen(globalThis, "pagehide", () => this.#hide());
     this.#listen(globalThis, "pageshow", () => this.tryNow());
     this.#listen(document, "freeze", () => this.#hide());
     this.#listen(document, "resume", () => this.tryNow());
-    this.#listen(document, "visibilitychange", show);
+    this.#listen(document, "visibilitychange", () => document.hidden || this.tryNow());
     this.#try();
   }
 
@@ -401,6 +408,7 @@ class Line {
     if (this.state === "closed") return;
     this.#drop();
     this.#ender.abort();
+    clearInterval(this.#looking);
     this.#token?.close();
     this.reason = reason;
     this.#tell(state);
@@ -422,11 +430,10 @@ class Line {
     if (this.#token) query.line = this.#name;
     const target = new URL(this.#address);
     for (const name in query) if (query[name] !== null) target.searchParams.set(name, query[name]);
-    const ifCurrent = (act) => (value) => wire === this.#wire && act(value);
-    const [hear, lose] = [(message) => this.#hear(message), (ending) => this.#lose(ending)];
     const Wire = this.#usesEvents ? EventsWire : SocketWire;
-    const wire = new Wire(target, token, ifCurrent(hear), ifCurrent(lose));
-    this.#wire = wire;
+    const hear = (message) => wire === this.#wire && this.#hear(message);
+    const lose = (ending) => wire === this.#wire && this.#lose(ending);
+    const wire = (this.#wire = new Wire(target, token, hear, lose));
     this.#openedAt = this.#heardAt = now();
     if (token) this.#renewIn(this.#token.life * RENEW_AT);
   }
@@ -461,6 +468,8 @@ class Line {
     const lived = this.#lived;
     const failedOpen = this.speaks && !lived && !this.#bye && !(ending.code > 4000);
     this.#count();
+    // It would be wrong again.
+    if ([1007, 1009].includes(ending.code)) this.#on.onRefused();
     ending.reason ??= error ? reasonOf(error) : this.#bye;
     if (TOKEN_OVER.includes(ending.reason)) ending.code = 4401;
     this.#drop();
@@ -587,12 +596,12 @@ class Line {
   }
 
   async #post({ type, ...fields }) {
-    const said = type === "leave" ? { leave: true } : fields;
+    if (type === "leave") fields.leave = true;
     try {
       const response = await fetch(`${this.#address}/me`, {
         method: "POST",
         headers: { ...this.#headers, "Content-Type": "application/json" },
-        body: JSON.stringify({ ...said, line: this.#name }),
+        body: JSON.stringify({ ...fields, line: this.#name }),
         keepalive: true,
       });
       if (!response.ok) console.warn(`presence: ${response.status} for ${type}`);
@@ -754,9 +763,9 @@ class EventsWire {
 }
 
 async function answerOf(response) {
-  const problem = response.ok ? null : parse(await response.text());
+  const reason = response.ok ? null : parse(await response.text())?.code;
   const retryAfter = Number(response.headers.get("Retry-After"));
-  return { status: response.status, reason: problem?.code, retryAfter };
+  return { status: response.status, reason, retryAfter };
 }
 
 function parse(text) {
@@ -957,9 +966,9 @@ function elementOf(makePainter) {
         this.#box.append(make("slot"));
       }
       // A property set before this class was there hides that of the class.
-      const early = Object.getOwnPropertyDescriptor(this, "getToken");
-      if (early && delete this.getToken) this.getToken = early.value;
-      this.#join();
+      const { getToken } = this;
+      delete this.getToken;
+      this.getToken = getToken;
     }
 
     disconnectedCallback() {
@@ -1125,7 +1134,7 @@ function digestTo(box) {
   const place = make("p", "unseen");
   place.role = "status";
   box.append(place);
-  let [last, told, timer] = [null, null, null];
+  let last, told, timer;
   return (room, words) => {
     if (room !== last || room.count > LARGE / 2) [last, told] = [room, new Map(room.people)];
     timer ??= setTimeout(() => {

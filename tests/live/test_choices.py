@@ -38,6 +38,10 @@ async def test_a_choice_is_told_to_others_and_to_all_of_ones_own_pages(
             await socket.until(lambda: socket.choice == {"status": "busy", **words})
         row = await row_of(bob, "alice")
         assert (row["status"], row["text"], row["until"]) == ("busy", *words.values())
+        # Who repeats it may have lost the answer.
+        phone.choice.clear()
+        await choose(phone, "busy", **words)
+        await phone.until(lambda: phone.choice == {"status": "busy", **words})
         async with alice.live() as late:
             await late.until(lambda: bool(late.choice))
             assert [message["type"] for message in late.received] == ["snapshot", "choice"]

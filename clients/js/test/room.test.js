@@ -138,12 +138,78 @@ test("a new line is told again what is of lines, and not what is of users", asyn
   assert.deepEqual(world.socket.sent, []);
   room.setStatus("online");
   room.setStatus("busy");
+  await world.says({ type: "choice", status: "busy" });
   room.setData({ row: 1 });
   await world.ends();
   await world.pass(1);
   assert.equal(world.socket.url.searchParams.get("status"), "online");
   await world.accept();
   assert.deepEqual(world.socket.sent, [{ type: "data", data: { row: 1 } }]);
+});
+
+const choices = () => world.socket.sent.filter(({ scope }) => scope === "user");
+
+/** The line ends, and the next one begins with a message. */
+async function another(room, begins = null, code = 1006) {
+  await world.ends(code);
+  await world.pass(room.nextTry / 1000);
+  await world.accept();
+  if (begins) await world.says({ type: "choice", ...begins });
+}
+
+test("a choice is said over each new line until the server has confirmed it", async () => {
+  const room = await world.room();
+  await world.accept();
+  room.setStatus("busy", { text: "lunch", until: 9 });
+  const said = { type: "status", status: "busy", scope: "user", text: "lunch", until: 9 };
+  assert.deepEqual(choices(), [said]);
+  room.setData({ row: 1 });
+  assert.deepEqual(choices(), [said]);
+  // What was chosen before is no answer.
+  await another(room, { status: "away" });
+  assert.deepEqual(choices(), [said]);
+  await another(room, { status: "away" });
+  assert.deepEqual(choices(), [said]);
+  await world.says({ type: "choice", status: "busy", text: "lunch", until: 9 });
+  // On another device something else is chosen.
+  await world.says({ type: "choice", status: "invisible" });
+  await another(room, { status: "invisible" });
+  assert.deepEqual(choices(), []);
+  assert.deepEqual(room.choice.status, "invisible");
+});
+
+test("of two choices only the newest is said again", async () => {
+  const room = await world.room();
+  await world.accept();
+  room.setStatus("busy");
+  room.setStatus("away", { text: "", scope: "user" });
+  await world.says({ type: "choice", status: "busy" });
+  await another(room);
+  assert.deepEqual(choices().map(({ status }) => status), ["away"]);
+  await world.says({ type: "choice", status: "away" });
+  await another(room);
+  assert.deepEqual(choices(), []);
+});
+
+test("a choice that is over, or of nothing, is confirmed by nothing", async () => {
+  const room = await world.room();
+  await world.accept();
+  for (const status of ["busy", "online"]) {
+    room.setStatus(status, { scope: "user", until: 9 });
+    await world.says({ type: "choice" });
+    await another(room);
+    assert.deepEqual(choices(), []);
+  }
+});
+
+test("a choice that the server refuses is not said again", async () => {
+  const room = await world.room();
+  await world.accept();
+  for (const code of [1007, 1009]) {
+    room.setStatus("busy", { text: "x".repeat(101) });
+    await another(room, null, code);
+    assert.deepEqual(choices(), []);
+  }
 });
 
 test("data that the server would refuse is refused here", async () => {

@@ -40,7 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     # First of all: what is wrong with the rest is said in this form, too.
     logs.set_up(_log_format(given))
     args = _parse(given)
-    args.given = given
     try:
         config = read_config(_flags(args), os.environ)
         for sentence in unknown_variables(os.environ):
@@ -123,7 +122,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
             nearest = get_close_matches(flag, known, n=1)
             hint = f"; did you mean {nearest[0]}" if nearest else ""
             parser.error(f"there is no {flag}{hint}")
-    return parser.parse_args(arguments)
+    return parser.parse_args(arguments, argparse.Namespace(given=arguments))
 
 
 def _flags_of(parser: argparse.ArgumentParser) -> Iterator[str]:

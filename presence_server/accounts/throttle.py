@@ -57,7 +57,10 @@ class Attempt:
     """A try to log in: refused for `wait` seconds, or admitted if that is 0."""
 
     wait: float
-    right: bool = False
+    was_right: bool = False
+
+    def succeed(self) -> None:
+        self.was_right = True
 
 
 class Throttle:
@@ -74,7 +77,7 @@ class Throttle:
     async def log_in(
         self, address: str, username: str, device: str | None = None, who: Waiter = ANYBODY
     ) -> AsyncIterator[Attempt]:
-        """Hold a try while its password is checked: say `right`, or it counts as a guess.
+        """Hold a try while its password is checked: unless it does `succeed` it counts as a guess.
 
         An error that leaves the block is no guess either. Too many who wait, or one who waits too
         long, get PasswordsBusy. `device` names a device on which this
@@ -93,7 +96,7 @@ class Throttle:
         was_guess = False
         try:
             yield attempt
-            was_guess = not attempt.right
+            was_guess = not attempt.was_right
         except Exception:
             self._count(troubles)
             raise

@@ -119,8 +119,7 @@ class AppRooms:
     def observe(self, observer: Observer, cursor: str | None) -> None:
         """Tell an observer of its room."""
         if observer.room is not BLIND:
-            room = self._node.watch(observer.room.key)
-            observer.room = room
+            observer.enter(self._node.watch(observer.room.key))
             if cursor:
                 observer.resume(cursor, _now())
         self._presence.hub.add(observer)
@@ -128,7 +127,7 @@ class AppRooms:
     def observe_instead(self, observer: Observer, key: str | None) -> None:
         """Tell it of this room from now on; of none if there is no key."""
         before = observer.room
-        observer.room = BLIND if key is None else self._node.watch(key)
+        observer.enter(BLIND if key is None else self._node.watch(key))
         self._presence.hub.move(observer, before)
         self._unwatch(before.key)
 

@@ -35,8 +35,8 @@ class Hub:
         self._lagging = Lagging()
         self._closing: dict[Observer, asyncio.TimerHandle] = {}
         self._all_closed = asyncio.Event()
-        # The server stops, and sends everybody away for up to so many seconds.
-        self._spread: float | None = None
+        # Once the server stops: they come back at random within so many seconds.
+        self._come_back_within: float | None = None
         # So many observers have been dismissed, by their close code.
         self.dismissed: Counter[int] = Counter()
         self.flushing = Flushing(self.heartbeat, self._lagging, self._update, self.dismiss)
@@ -75,8 +75,8 @@ class Hub:
         audience.add(observer)
         self._sessions.setdefault(observer.session, []).append(observer)
         self.flushing.add(audience)
-        if self._spread is not None:
-            self._send_away(observer, self._spread)
+        if self._come_back_within is not None:
+            self._send_away(observer, self._come_back_within)
 
     def remove(self, observer: Observer) -> None:
         """Forget an observer whose line is gone."""
@@ -157,13 +157,13 @@ class Hub:
         self._closing[observer] = timer
         self._all_closed.clear()
 
-    async def dismiss_all(self, spread: float) -> None:
-        """Tell everyone that the server restarts and when to come back, also those who were just
-        coming; wait for all to close."""
-        self._spread = spread
+    async def dismiss_all(self, come_back_within: float) -> None:
+        """Tell everyone that the server restarts and when to come back, at random within so many
+        seconds, also those who are yet to come; wait for all to close."""
+        self._come_back_within = come_back_within
         for audience in list(self._audiences.values()):
             for observer in audience.everybody():
-                self._send_away(observer, spread)
+                self._send_away(observer, come_back_within)
         if self._closing:
             await self._all_closed.wait()
 
@@ -173,8 +173,8 @@ class Hub:
             tasks.start("flush", self.flushing.run())
             tasks.start("rounds", self._rounds.run())
 
-    def _send_away(self, observer: Observer, spread: float) -> None:
-        self.dismiss(observer, RESTARTING, random.uniform(0, spread))
+    def _send_away(self, observer: Observer, come_back_within: float) -> None:
+        self.dismiss(observer, RESTARTING, random.uniform(0, come_back_within))
 
     def _audience_of(self, observer: Observer) -> Audience | None:
         audience = self._audiences.get(observer.room.key)

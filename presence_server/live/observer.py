@@ -82,6 +82,14 @@ class Observer:
         # Once it has been sent a close, nothing else may follow.
         self.dismissed = False
 
+    def connect(self, number: int) -> None:
+        """It is one of this node's connections from now on."""
+        self.connection = number
+
+    def enter(self, room: Room) -> None:
+        """It is told of this room from now on."""
+        self.room = room
+
     def resume(self, cursor: str, now: Moment) -> None:
         """Go on from what it was told last, here or at another node."""
         self.version = self.room.resume(cursor, now)

@@ -40,7 +40,7 @@ from presence_server.relay import Relay
 _FIRST_ANSWERS = 0.3
 _LONGEST_SETTLING = 3.0
 # Clients come back after a restart within this time, and well within the grace.
-_SPREAD = 3.0
+_COME_BACK_WITHIN = 3.0
 # Ended sessions are remembered so long, for upgrades that were under way; in seconds.
 _ENDED_MEMORY = 60.0
 
@@ -160,7 +160,7 @@ class PresenceService:
         if who.session in self._ended:
             return False
         self._opened += 1
-        observer.connection = self._opened
+        observer.connect(self._opened)
         key = observer.room.key
         self.node.watch(key)
         if cursor and observer.dialect.resumes:
@@ -331,7 +331,7 @@ class PresenceService:
         self._arrivals.end()
         # They come in now.
         await asyncio.sleep(0)
-        await self.hub.dismiss_all(spread=min(_SPREAD, self._grace / 2))
+        await self.hub.dismiss_all(min(_COME_BACK_WITHIN, self._grace / 2))
         self.carry_out(self.node.say_goodbye(moment()))
         await self.relay.flush(timeout=1.0)
 

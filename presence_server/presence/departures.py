@@ -58,8 +58,7 @@ class Departures:
         self._inquired_at = -math.inf
         # From when on somebody may have come here who has not been let in yet.
         self._crowd_since = math.inf
-        # The newest mark that all had confirmed who were let go after it.
-        self.confirmed_mark = 0
+        self._confirmed_mark = 0
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -113,8 +112,17 @@ class Departures:
                 found += self._pending.take(cause)
                 if cause.why is Why.GRACE:
                     mark = self._hearing.first_mark_after(cause.at)
-                    self.confirmed_mark = max(self.confirmed_mark, mark)
+                    self._confirmed_mark = max(self._confirmed_mark, mark)
         return found
+
+    @property
+    def confirmed_mark(self) -> int:
+        """The newest mark that all had confirmed who were let go after it."""
+        return self._confirmed_mark
+
+    def await_next_mark(self) -> None:
+        """What was done last is not to be told before the next mark is confirmed."""
+        self._confirmed_mark = self._hearing.next_mark
 
     def asks(self, now: Moment) -> bool:
         """Whether a mark has to be confirmed that is yet to be sent."""

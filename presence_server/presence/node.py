@@ -310,22 +310,22 @@ class Node:
     def watch(self, room: str) -> Room:
         """The room, which stays for as long as somebody looks."""
         found = self.rooms.open(room)
-        found.observers += 1
+        found.watch()
         return found
 
     def unwatch(self, room: str) -> None:
         found = self.rooms.open(room)
-        found.observers -= 1
+        found.unwatch()
         self.rooms.touch(found)
 
     def begin_untold(self) -> None:
         """Before anything is known: nobody is let in yet, so that what is heard first, and may be
         old, binds nobody."""
-        self.versions.untold = True
+        self.versions.begin_untold()
 
     def let_in(self) -> None:
         """Observers may come from now on."""
-        self.versions.untold = False
+        self.versions.end_untold()
         # Whose grace was over before is known by that alone: other nodes may still show them.
         self.peers.forget_versions()
 
@@ -348,7 +348,7 @@ class Node:
         self._choosing.heed(notes.choices, now)
         if self._supersede(now):
             # Who only hears this node has not read the same.
-            self._departures.confirmed_mark = self.hearing.next_mark
+            self._departures.await_next_mark()
         self._let_go(now)
         return self._take_commands()
 

@@ -33,6 +33,10 @@ class Noted:
     stays: dict[tuple[str, str], Stay | None]
     whole: bool
 
+    def take_in(self, changes: Changes) -> None:
+        self.stays |= {(stay.room, stay.session): stay for stay in changes.here}
+        self.stays |= dict.fromkeys(changes.gone)
+
 
 @dataclass
 class Answer:
@@ -261,8 +265,7 @@ class Peer:
         self.noted_to = counter
         if changes is not None:
             self.noted = self.noted or Noted({}, whole=False)
-            self.noted.stays |= {(stay.room, stay.session): stay for stay in changes.here}
-            self.noted.stays |= dict.fromkeys(changes.gone)
+            self.noted.take_in(changes)
 
     def forget_notes(self) -> None:
         """What it has written is not what is known."""

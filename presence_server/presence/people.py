@@ -18,9 +18,19 @@ class Versions:
 
     def __init__(self) -> None:
         self.newest = 0
-        # Whether nobody has been told anything yet.
-        self.untold = False
+        self._untold = False
         self._changed: set[str] = set()
+
+    @property
+    def untold(self) -> bool:
+        """Whether nobody has been told anything yet."""
+        return self._untold
+
+    def begin_untold(self) -> None:
+        self._untold = True
+
+    def end_untold(self) -> None:
+        self._untold = False
 
     def next(self, room: str) -> int:
         self.newest += 1

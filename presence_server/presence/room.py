@@ -65,7 +65,7 @@ def left_second(stay: Stay, grace: float, now: Moment) -> int:
 class Room:
     """A room of this node; see records.OWN for its key.
 
-    `observers` counts who is told of it: it goes when nobody is in it and nobody looks.
+    It goes when nobody is in it and nobody looks.
     """
 
     __slots__ = (
@@ -73,7 +73,7 @@ class Room:
         "app",
         "roster",
         "views",
-        "observers",
+        "_observers",
         "_part",
         "_ordered",
         "_choice_of",
@@ -99,7 +99,7 @@ class Room:
         self.roster = Roster(key, versions, choice_of, profile_of=profile_of)
         # What other nodes say, by their names.
         self.views: Mapping[str, dict[str, Entry]] = _NO_VIEWS
-        self.observers = 0
+        self._observers = 0
         # Most rooms of a node may have people of other nodes only, or none.
         self._part: OwnPart | None = None
         self._ordered: Ordered | None = None
@@ -132,11 +132,18 @@ class Room:
 
     @property
     def is_idle(self) -> bool:
-        return not (self.observers or self.has_unsaid) and self.roster.is_empty
+        return not (self._observers or self.has_unsaid) and self.roster.is_empty
 
     @property
     def has_unsaid(self) -> bool:
         return self._part is not None and self._part.has_unsaid
+
+    def watch(self) -> None:
+        """One more is told of it."""
+        self._observers += 1
+
+    def unwatch(self) -> None:
+        self._observers -= 1
 
     def cursor(self, version: int, now: Moment) -> str:
         """What an observer who has a version comes back with."""

@@ -68,7 +68,7 @@ class Rooms:
             lobby = None if name is None else self.open(name)
             if lobby is not None:
                 # It stays for as long as there is a room whose people it shows.
-                lobby.observers += 1
+                lobby.watch()
             room = self._rooms[key] = Room(
                 key,
                 self._node,
@@ -124,7 +124,7 @@ class Rooms:
         self._keys.remove(room.key)
         lobby = lobby_of(room.key)
         if lobby is not None:
-            self._rooms[lobby].observers -= 1
+            self._rooms[lobby].unwatch()
             self._perhaps_idle.add(lobby)
 
     def of_user(self, app: int, user: str) -> list[Room]:

@@ -57,8 +57,9 @@ class Backlog:
             batch.append(self._pop())
         return batch
 
-    def clear(self) -> None:
-        self.dropped += len(self._messages)
+    def clear(self, on_their_way: int) -> None:
+        """Drop all, and count with it what was taken and did not arrive."""
+        self.dropped += on_their_way + len(self._messages)
         self._messages.clear()
         self._characters = 0
 

@@ -65,9 +65,8 @@ class Publisher:
                 # What is queued is dropped, not kept: others find the gap by its sequence number
                 # and ask for a snapshot, which is smaller and newer than an old queue, and a
                 # batch that may or may not have arrived cannot be sent twice.
-                self._backlog.dropped += self._on_its_way
+                self._backlog.clear(self._on_its_way)
                 self._on_its_way = 0
-                self._backlog.clear()
                 self._idle.set()
                 self._contact.lost("publishing", failure)
             await pause.wait()

@@ -92,6 +92,22 @@ class Database:
         self._unexpected = Seldom(log, _UNEXPECTED_EVERY)
         self._tell: Callable[[str, float], None] = lambda kind, seconds: None
 
+    async def identify(self, *, unfinished: bool) -> None:
+        """Read which database it is. Raises DatabaseUnusable."""
+        try:
+            rows = await self.read("SELECT name, value FROM about")
+        except DatabaseUnavailable as error:
+            raise DatabaseUnusable(str(error)) from error
+        about: dict[str, str] = dict(rows)
+        if UNFINISHED in about and not unfinished:
+            raise DatabaseUnusable(
+                f"The database {self.name} is an unfinished copy of another: copy it again."
+            )
+        if "identity" not in about:
+            raise DatabaseUnusable(f"The database {self.name} is damaged: it has no identity.")
+        self.identity = about["identity"]
+        self.site = about.get(SITE, self.identity)
+
     def tell(self, told: Callable[[str, float], None]) -> None:
         """From now on the kind and the seconds of each read and write are told."""
         self._tell = told
@@ -225,19 +241,7 @@ async def open_database(
         engine = await stack.enter_async_context(_opened(place, create))
         database = Database(str(place), engine)
         stack.callback(database.close)
-        try:
-            rows = await database.read("SELECT name, value FROM about")
-        except DatabaseUnavailable as error:
-            raise DatabaseUnusable(str(error)) from error
-        about: dict[str, str] = dict(rows)
-        if UNFINISHED in about and not unfinished:
-            raise DatabaseUnusable(
-                f"The database {place} is an unfinished copy of another: copy it again."
-            )
-        if "identity" not in about:
-            raise DatabaseUnusable(f"The database {place} is damaged: it has no identity.")
-        database.identity = about["identity"]
-        database.site = about.get(SITE, database.identity)
+        await database.identify(unfinished=unfinished)
         yield database
 
 

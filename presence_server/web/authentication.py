@@ -28,7 +28,8 @@ async def authenticate(
             metrics.throttled.labels("log_in").inc()
             raise too_often(attempt.wait)
         found = await _checked(request, username, password, who, device is not None)
-        attempt.right = found is not None
+        if found is not None:
+            attempt.succeed()
     metrics.log_ins.labels("wrong" if found is None else "welcome").inc()
     return found
 

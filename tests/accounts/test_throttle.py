@@ -45,7 +45,8 @@ async def log_in(
 ) -> float:
     """Try once; the seconds for which that is refused."""
     async with throttle.log_in(address, username, device) as attempt:
-        attempt.right = right
+        if right:
+            attempt.succeed()
         return attempt.wait
 
 
@@ -89,7 +90,7 @@ async def test_right_passwords_at_once_all_pass(throttle: Throttle) -> None:
     async def enter() -> float:
         async with throttle.log_in(HOME, "alice") as attempt:
             await asyncio.sleep(0)
-            attempt.right = True
+            attempt.succeed()
             return attempt.wait
 
     assert set(await asyncio.gather(*(enter() for _ in range(50)))) == {0}
@@ -156,7 +157,7 @@ async def test_those_who_wait_for_others_are_not_without_number(throttle: Thrott
     async def slow(gone: asyncio.Future[None] | None = None) -> None:
         async with throttle.log_in(HOME, "alice", who=Waiter(gone=gone)) as attempt:
             await checked.wait()
-            attempt.right = True
+            attempt.succeed()
 
     async with asyncio.timeout(5):
         gone = asyncio.get_running_loop().create_future()

@@ -269,7 +269,7 @@ async def test_everybody_is_told_of_a_restart_and_waited_for() -> None:
     lines = [observer(room) for room in rooms]
     for line, _ in lines:
         hub.add(line)
-    stopping = asyncio.create_task(hub.dismiss_all(spread=2.0))
+    stopping = asyncio.create_task(hub.dismiss_all(2.0))
     await asyncio.sleep(0)
     # Somebody was let in just then.
     lines.append(observer(rooms[0]))

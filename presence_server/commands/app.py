@@ -21,7 +21,13 @@ from presence_server.commands.app_flags import (
     read_ttl,
 )
 from presence_server.commands.app_output import print_app, print_secrets, public
-from presence_server.commands.database import Refused, minute, printable, run_on_database
+from presence_server.commands.database import (
+    Refused,
+    audited,
+    minute,
+    printable,
+    run_on_database,
+)
 from presence_server.config import Config
 from presence_server.storage.database import Database
 
@@ -92,7 +98,8 @@ async def _add(db: Database, config: Config, args: argparse.Namespace) -> None:
     name = read(read_name, args.name, "The name of an app")
     settings, keyring = read_settings(args, AppSettings()), open_keyring(config.key_file)
     try:
-        made = await register.add(db, keyring, name, settings, int(time.time()))
+        writer = audited(db, "added the app", name)
+        made = await register.add(writer, keyring, name, settings, int(time.time()))
     except register.NameTaken as taken:
         raise Refused(f"There is already an app {name}.") from taken
     print_secrets(name, made, as_json=args.json)
@@ -119,10 +126,10 @@ async def _set(db: Database, args: argparse.Namespace) -> None:
     settings = read_settings(args, app.settings)
     if settings == app.settings and args.webhook is None and not args.drop_previous:
         raise Refused("Say what to change: --origin, --webhook, --grace, --visits.")
-    await register.change(db, app.id, settings)
+    await register.change(audited(db, "changed the app", app.name), app.id, settings)
     if args.webhook and (await webhooks.state(db, app.id)).off_at is not None:
         # It was gone, and is said to be there again.
-        await register.resync(db, app.id)
+        await register.resync(audited(db, "sent again who is here to", app.name), app.id)
     print(f"Changed {app.name}.")
     if args.drop_previous:
         await _drop_previous(db, app, as_json=False)
@@ -134,13 +141,14 @@ async def _rotate(db: Database, config: Config, args: argparse.Namespace) -> Non
         await _drop_previous(db, app, as_json=args.json)
         return
     keyring = open_keyring(config.key_file, create=False)
-    print_secrets(
-        app.name, await register.rotate(db, keyring, app.id, int(time.time())), as_json=args.json
-    )
+    writer = audited(db, "made a new key for", app.name)
+    made = await register.rotate(writer, keyring, app.id, int(time.time()))
+    print_secrets(app.name, made, as_json=args.json)
 
 
 async def _drop_previous(db: Database, app: App, *, as_json: bool) -> None:
-    dropped = await register.drop_previous(db, app.id)
+    writer = audited(db, "dropped the previous key of", app.name)
+    dropped = await register.drop_previous(writer, app.id)
     if as_json:
         print(json.dumps({"name": app.name, "dropped": dropped}))
     else:
@@ -149,7 +157,7 @@ async def _drop_previous(db: Database, app: App, *, as_json: bool) -> None:
 
 async def _delete(db: Database, name: str) -> None:
     app = await _named(db, name)
-    await register.delete(db, app.id)
+    await register.delete(audited(db, "deleted the app", app.name), app.id)
     print(f"Deleted the app {app.name}.")
 
 
@@ -157,7 +165,7 @@ async def _resync(db: Database, name: str) -> None:
     app = await _named(db, name)
     if app.settings.webhook is None:
         raise Refused(f"{app.name} has no webhook: `app set {app.name} --webhook URL`.")
-    await register.resync(db, app.id)
+    await register.resync(audited(db, "sent again who is here to", app.name), app.id)
     print(f"{app.name} is being told again who is here.")
 
 

@@ -3,15 +3,20 @@
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from presence_server.accounts import users
-from presence_server.storage import database
-from presence_server.storage.database import Database, open_database
+from presence_server.accounts.audit import Actor, Audited
 from presence_server.accounts.users import User
 from presence_server.config import Config
+from presence_server.endings import Endings
+from presence_server.storage import database
+from presence_server.storage.database import Database, open_database
+
+_MACHINE = Actor()
 
 
 class Refused(Exception):
@@ -52,6 +57,11 @@ async def named_user(db: Database, name: str) -> User:
     if user is None:
         raise Refused(f"There is no user {printable(name)}.")
     return user
+
+
+def audited(db: Database, act: str, whom: str = "") -> Audited:
+    """The way to write for a command: `act` is what stands in the administrators' log."""
+    return Audited(Endings(db), _MACHINE, act, whom, int(time.time()))
 
 
 def printable(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from presence_server.accounts import sessions
 from presence_server.storage.database import Database
 from presence_server.commands.database import (
+    audited,
     counted,
     minute,
     named_user,
@@ -15,7 +16,6 @@ from presence_server.commands.database import (
     run_on_database,
 )
 from presence_server.config import Config
-from presence_server.endings import Endings
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if args.action == "list":
             await _list(db, user.id, as_json=args.json)
         else:
-            ended = await sessions.end_all(Endings(db), user.id, int(time.time()))
+            writer = audited(db, "ended the sessions of", user.username)
+            ended = await sessions.end_all(writer, user.id, int(time.time()))
             print(f"Ended {counted(ended, 'session')} of {user.username}.")
 
     return run_on_database(config, work)

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from presence_server.accounts import links, profiles, users
-from presence_server.accounts.audit import Actor, Audited
 from presence_server.accounts.names import name_problem, tidy
 from presence_server.accounts.usernames import username_problem
 from presence_server.accounts.users import User
@@ -18,6 +17,7 @@ from presence_server.storage.database import Database
 from presence_server.accounts.passwords import Passwords, password_problem
 from presence_server.commands.database import (
     Refused,
+    audited,
     counted,
     minute,
     named_user,
@@ -25,7 +25,6 @@ from presence_server.commands.database import (
     run_on_database,
 )
 from presence_server.config import Config
-from presence_server.endings import Endings
 from presence_server.settings.values import typed
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ _ACTIONS = {
     "delete": "delete the account and everything that belongs to it",
     "reset": "print a link with which the user chooses a new password, once, within a day",
 }
-_MACHINE = Actor()
 _SHOWN = "the name that others see beside the username"
 _PAGE = 500
 
@@ -125,7 +123,12 @@ async def _add(
     password_hash = await _hash_new_password(name, bcrypt_cost)
     try:
         await users.create(
-            db, name, password_hash, int(time.time()), administrator=administrator, name=shown
+            audited(db, "added the administrator" if administrator else "added", name),
+            name,
+            password_hash,
+            int(time.time()),
+            administrator=administrator,
+            name=shown,
         )
     except users.UsernameTaken as taken:
         raise Refused(f"The name {name} is not available.") from taken
@@ -152,7 +155,8 @@ def _line(user: User) -> str:
 
 async def _rename(db: Database, name: str, shown: str) -> None:
     user, shown = await named_user(db, name), _tidy(shown)
-    await profiles.set_name(Endings(db), user.id, shown, int(time.time()))
+    writer = audited(db, "named", user.username)
+    await profiles.set_name(writer, user.id, shown, int(time.time()))
     print(f"Others see {user.username}" + (f" as {shown} now." if shown else " by that only now."))
 
 
@@ -166,14 +170,15 @@ def _tidy(shown: str) -> str:
 async def _change_password(db: Database, name: str, bcrypt_cost: int) -> None:
     user = await named_user(db, name)
     password_hash = await _hash_new_password(user.username, bcrypt_cost)
-    await users.change_password(Endings(db), user.id, password_hash, int(time.time()))
+    writer = audited(db, "changed the password of", user.username)
+    await users.change_password(writer, user.id, password_hash, int(time.time()))
     print(f"Changed the password of {user.username} and ended all sessions.")
 
 
 async def _set_administrator(db: Database, name: str, administrator: bool) -> None:
     user = await named_user(db, name)
-    act = "made an administrator of" if administrator else "took administration from"
-    await users.set_administrator(_audited(db, act, user.username), user.id, administrator)
+    act = "gave administrator rights to" if administrator else "took administrator rights from"
+    await users.set_administrator(audited(db, act, user.username), user.id, administrator)
     now = "may run the site now" if administrator else "may not run the site any more"
     print(f"{user.username} {now}.")
 
@@ -182,37 +187,33 @@ async def _reset(db: Database, name: str, config: Config) -> None:
     user = await named_user(db, name)
     if user.disabled:
         raise Refused(f"{user.username} is disabled: enable the account first.")
-    writer = _audited(db, "made a reset link for", user.username)
+    writer = audited(db, "made a reset link for", user.username)
     token = await links.reset(writer, user.id, "", int(time.time()), links.RESET_HOLDS)
     print(f"{config.site_url}/reset/{token}")
 
 
 async def _invite(db: Database, days: int, uses: int, config: Config) -> None:
-    people, span = counted(uses, "person"), counted(days, "day")
-    writer = _audited(db, f"invited {people} for {span}", "")
+    people = "1 person" if uses == 1 else f"{uses} people"
+    writer = audited(db, f"invited {people} for {counted(days, 'day')}")
     token = await links.invite(writer, "", int(time.time()), days * links.DAY, uses)
     print(f"{config.site_url}/invite/{token}")
 
 
-def _audited(db: Database, act: str, whom: str) -> Audited:
-    return Audited(Endings(db), _MACHINE, act, whom, int(time.time()))
-
-
 async def _disable(db: Database, name: str) -> None:
     user = await named_user(db, name)
-    await users.disable(Endings(db), user.id, int(time.time()))
+    await users.disable(audited(db, "disabled", user.username), user.id, int(time.time()))
     print(f"Disabled {user.username} and ended all sessions.")
 
 
 async def _enable(db: Database, name: str) -> None:
     user = await named_user(db, name)
-    await users.enable(db, user.id)
+    await users.enable(audited(db, "enabled", user.username), user.id)
     print(f"Enabled {user.username}.")
 
 
 async def _delete(db: Database, name: str) -> None:
     user = await named_user(db, name)
-    await users.delete(Endings(db), user.id, int(time.time()))
+    await users.delete(audited(db, "deleted", user.username), user.id, int(time.time()))
     print(f"Deleted the account {user.username}.")
 
 

@@ -176,7 +176,7 @@ async def test_each_act_is_done_seen_by_its_person_and_logged(
     assert (await bob.get("/")).location == "/log_in/"
     acts = [
         "ended the sessions of", "disabled", "enabled", "disabled", "enabled",
-        "made an administrator of", "took administration from", "deleted",
+        "gave administrator rights to", "took administrator rights from", "deleted",
     ]
     assert await log_of(server) == [("alice", act, "bob") for act in acts]
     page = (await alice.get("/admin/log/?whom=bob")).text
@@ -450,7 +450,7 @@ async def test_formulas_are_written_out_as_text(
     for line in ("'=1+1,", "'+1,", "'-1,", "'@SUM(1),", "'\t=1,", '"a""b",', '"a,b",'):
         assert f"\r\n{line}" in answer.text
     assert "alice,'=HYPERLINK(1)," in answer.text
-    assert (await log_of(server))[1:] == [("alice", "wrote out all accounts", "")]
+    assert (await log_of(server))[1:] == [("alice", "exported all accounts", "")]
 
 
 FOUND = {

@@ -104,6 +104,11 @@ async def test_who_was_in_the_room_of_an_app_when(
         "<u2>,2026-11-23 01:00:00,2026-11-23 01:00:00",
         "u3,2026-11-23 23:59:59,2026-11-23 23:59:59",
     ]
+    # Who comes back within minutes is not there twice, nor with whoever comes after them.
+    often = [("u4", DAY + start, DAY + start + 60) for start in (0, 120, 240)]
+    await write(server, *often, ("u5", DAY + 300, DAY + 400), room=key_of(1, "often"))
+    day = (await alice.get("/admin/visits/?app=wiki&room=often&day=2026-11-23")).text
+    assert "Up to 1 at once" in day
     # The page of the own list leads to that of a room.
     assert "<option>wiki</option>" in (await alice.get("/admin/visits/")).text
 

@@ -127,18 +127,43 @@ def test_names_are_given_listed_and_taken_away(command: Command) -> None:
     assert command("user", "name", "nobody", "x")[2].endswith("There is no user nobody.\n")
 
 
-def test_administrators_are_made_and_unmade(command: Command, path: Path) -> None:
+def test_administrators_are_made_and_unmade(command: Command) -> None:
     said = command("user", "add", "alice", "--admin", given=b"johnson123\n")
     assert said[1] == "Added the account alice, who may run the site.\n"
     assert command("user", "list")[1].endswith("administrator\n")
     assert command("user", "admin", "Alice", "off")[1] == "alice may not run the site any more.\n"
     assert "administrator" not in command("user", "list")[1]
     assert command("user", "admin", "alice", "on")[1] == "alice may run the site now.\n"
+
+
+def test_every_command_that_changes_something_leaves_a_line_for_administrators(
+    command: Command, path: Path
+) -> None:
+    acts = {
+        "user add alice --admin": "added the administrator alice",
+        "user admin alice off": "took administrator rights from alice",
+        "user admin alice on": "gave administrator rights to alice",
+        "user name alice Ali": "named alice",
+        "user passwd alice": "changed the password of alice",
+        "user disable alice": "disabled alice",
+        "user enable alice": "enabled alice",
+        "user reset alice": "made a reset link for alice",
+        "user invite --uses 2": "invited 2 people for 7 days ",
+        "sessions end alice": "ended the sessions of alice",
+        "user delete alice": "deleted alice",
+        "app add wiki": "added the app wiki",
+        "app set wiki --webhook https://wiki.example": "changed the app wiki",
+        "app resync wiki": "sent again who is here to wiki",
+        "app rotate wiki": "made a new key for wiki",
+        "app rotate wiki --drop-previous": "dropped the previous key of wiki",
+        "app delete wiki": "deleted the app wiki",
+    }
+    for line in [*acts, "user list", "app list"]:
+        assert command(*line.split(), given=b"johnson123\n")[0] == 0, line
     with closing(sqlite3.connect(path)) as db:
         log = db.execute("SELECT administrator, act, whom FROM audit").fetchall()
-    assert log == [
-        (None, "took administration from", "alice"),
-        (None, "made an administrator of", "alice"),
+    assert [(who, f"{act} {whom}") for who, act, whom in log] == [
+        (None, line) for line in acts.values()
     ]
 
 

@@ -55,12 +55,12 @@ _ACTS = {
         "The account {} has been deleted.",
     ),
     "promote": _Act(
-        "made an administrator of",
+        "gave administrator rights to",
         lambda ends, user, now: users.set_administrator(ends, user.id, True),
         "{} is an administrator now.",
     ),
     "demote": _Act(
-        "took administration from",
+        "took administrator rights from",
         lambda ends, user, now: users.set_administrator(ends, user.id, False),
         "{} is no longer an administrator.",
     ),

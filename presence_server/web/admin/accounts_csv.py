@@ -15,7 +15,7 @@ _COLUMNS = ("username", "name", "joined", "last_seen", "disabled", "administrato
 
 async def export(request: web.Request) -> web.StreamResponse:
     """All accounts as CSV."""
-    await record(request, "wrote out all accounts", "")
+    await record(request, "exported all accounts", "")
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/csv; charset=utf-8",

@@ -3,9 +3,8 @@
 Days and times are those of UTC: the server knows no others.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import accumulate
 from typing import NamedTuple
 
 from aiohttp import web
@@ -124,13 +123,21 @@ def _bar(begin: float, minutes: float) -> tuple[float, float]:
     return min(begin, _DAY / 60 - shown), shown
 
 
-def _numbers(stays: Iterable[tuple[int, int]], begin: int) -> list[int]:
-    """How many stays there are in each part of the day."""
-    changes = [0] * (_DAY // _STEP + 1)
-    for came, left in stays:
-        changes[(came - begin) // _STEP] += 1
-        changes[min((left - begin) // _STEP + 1, len(changes) - 1)] -= 1
-    return list(accumulate(changes[:-1]))
+def _numbers(stays: Sequence[tuple[int, int]], begin: int) -> list[int]:
+    """How many were here at once, at most, in each part of the day."""
+    most = [0] * (_DAY // _STEP)
+    here = before = 0
+    for second, change in _comings_and_goings(stays, begin):
+        for part in range(before // _STEP, min(-(-second // _STEP), len(most))):
+            most[part] = max(most[part], here)
+        here, before = here + change, second
+    return most
+
+
+def _comings_and_goings(stays: Sequence[tuple[int, int]], begin: int) -> list[tuple[int, int]]:
+    """In their order; who came and left in the same second was here for it."""
+    comings = [(came - begin, 1) for came, _ in stays]
+    return sorted(comings + [(max(left, came + 1) - begin, -1) for came, left in stays])
 
 
 def _curve(numbers: Sequence[int], most: int) -> str:
@@ -146,7 +153,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     place, user = _place(request), request.query.get("user") or None
     begin = _second(_day(request.query.get("day", "")))
     asked = Asked(place.key, user=user) if user else Asked(place.key, begin, begin + _DAY - 1)
-    await record(request, "wrote out visits of", user or (place.app.name if place.app else ""))
+    await record(request, "exported visits of", user or (place.app.name if place.app else ""))
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/csv; charset=utf-8",

@@ -88,7 +88,7 @@ class Config:
             object.__setattr__(self, "trusted_proxies", _LOOPBACK if self.public_url else ())
         if self.reuse_port and UNIX in self.host:
             raise ConfigError(
-                "--reuse-port (PRESENCE_REUSE_PORT) cannot be had with unix: in --host: "
+                "--reuse-port (PRESENCE_REUSE_PORT) cannot be used with unix: in --host: "
                 "each process needs a socket file of its own."
             )
         if self.reuse_port and self.redis_url is None:

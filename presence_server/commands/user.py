@@ -157,7 +157,8 @@ async def _rename(db: Database, name: str, shown: str) -> None:
     user, shown = await named_user(db, name), _tidy(shown)
     writer = audited(db, "named", user.username)
     await profiles.set_name(writer, user.id, shown, int(time.time()))
-    print(f"Others see {user.username}" + (f" as {shown} now." if shown else " by that only now."))
+    seen = f"{user.username} as {shown}" if shown else f"only the username {user.username}"
+    print(f"Others see {seen} now.")
 
 
 def _tidy(shown: str) -> str:

@@ -78,7 +78,7 @@ def _after(request: web.Request) -> tuple[int, int] | None:
         return None
     found = re.fullmatch(r"([0-9]{1,15})\.([0-9]{1,15})", text)
     if found is None:
-        raise bad_request("after must be what stood at next.")
+        raise bad_request("after must be the next of an earlier answer.")
     return int(found[1]), int(found[2])
 
 
@@ -156,5 +156,5 @@ def _about(body: dict[str, Any]) -> dict[str, Any]:
         if "data" in about:
             check_data(about["data"])
     except MessageError as error:
-        raise bad_request(f"The body cannot be: {error}.") from None
+        raise bad_request(f"The body is not valid: {error}.") from None
     return about

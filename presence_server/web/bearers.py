@@ -34,7 +34,7 @@ def identify(request: web.Request) -> Token | App:
     else:
         wait = rates.user(asking.app, asking.user)
     if wait:
-        raise Problem(429, "too_many", "That was asked too often.", wait)
+        raise Problem(429, "too_many", "Too many requests. Please slow down.", wait)
     return asking
 
 
@@ -48,7 +48,7 @@ def _identify(request: web.Request) -> Token | App:
     if _is_key(text):
         app = request.app[APPS].of_key(text)
         if app is None:
-            raise _invalid("This is the key of no app, or not with its secret.")
+            raise _invalid("There is no app with this key, or the secret is wrong.")
         request[BACKEND] = app
         return app
     try:
@@ -100,7 +100,7 @@ def _credentials(request: web.Request) -> str:
     if wants_events(request):
         found += request.query.getall("token", ())
     if not found:
-        raise _invalid("No token and no key was sent.")
+        raise _invalid("Neither a token nor a key was sent.")
     if len(found) > 1:
         raise _invalid("More than one token or key was sent.")
     return found[0]

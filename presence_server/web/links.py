@@ -108,8 +108,8 @@ async def _reset_page(
 async def _over_page(request: web.Request) -> web.Response:
     context = {
         "status": 404,
-        "title": "This link is over",
-        "sentence": "It was used already, or has become too old. Ask for a new one.",
+        "title": "This link no longer works",
+        "sentence": "It has already been used, or has expired. Ask for a new one.",
     }
     return await render(request, "error.html", context, status=404)
 

@@ -51,7 +51,7 @@ _ERRORS = {
     404: _Words("Nothing here", "There is nothing at this address."),
     405: _Words("This is no page", "This address cannot be used like that."),
     408: _Words("This took too long", "Your browser took too long to send the request."),
-    413: _Words("This is too much", "That is more than this site accepts."),
+    413: _Words("This is too large", "You sent more than this site accepts."),
     415: _Words("This was not understood", "This site does not accept data of that kind."),
     421: _Words("No such site", "There is no site of that name here."),
     426: _Words(

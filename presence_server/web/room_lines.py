@@ -161,7 +161,7 @@ def permission_in(request: web.Request, token: Token, room: str) -> Permission:
     if permission is None:
         raise Problem(403, "not_allowed", "The token does not open this room.")
     if request.app[APPS].is_revoked(token, room):
-        raise Problem(401, "revoked", "The user was sent from this room after it was issued.")
+        raise Problem(401, "revoked", "The user was removed from this room after it was issued.")
     return permission
 
 

@@ -43,7 +43,7 @@ async def say(request: web.Request) -> web.Response:
     try:
         said = read_said(body, int(time.time()))
     except MessageError as error:
-        raise bad_request(f"The body cannot be: {error}.") from None
+        raise bad_request(f"The body is not valid: {error}.") from None
     choice = said.choice
     if choice is not None and choice.status == "invisible" and not token.may_be_invisible:
         raise Problem(403, "not_allowed", "The token does not let its user be invisible.")

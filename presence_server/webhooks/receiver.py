@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 
 
 class PrivateAddress(OSError):
-    """An address that is not of the open internet."""
+    """An address that is not on the public internet."""
 
 
 class Receivers:
@@ -117,7 +117,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "no such host"
     if isinstance(error, aiohttp.ClientSSLError):
-        return "its certificate does not hold"
+        return "its certificate is not valid"
     if isinstance(error, aiohttp.ClientConnectorError):
         return "no connection"
     if isinstance(error, aiohttp.ServerDisconnectedError):
@@ -128,7 +128,7 @@ def _reason(error: Exception) -> str:
 def _public_socket(address: tuple[Any, ...]) -> socket.socket:
     family, kind, protocol, _, (host, *_) = address
     if not is_public(host):
-        raise PrivateAddress(f"{host} is not of the open internet")
+        raise PrivateAddress(f"{host} is not on the public internet")
     return socket.socket(family, kind, protocol)
 
 

@@ -128,7 +128,7 @@ async def test_an_account_is_made_and_its_owner_chooses_the_password(
     assert (await bob.log_in("bob", NEW)).status == 303
     # Once.
     again = await bob.get(link)
-    assert (again.status, "This link is over" in again.text) == (404, True)
+    assert (again.status, "This link no longer works" in again.text) == (404, True)
     assert await log_of(server) == [("alice", "added", "bob"), ("alice", "made a link for", "bob")]
     rows = await server.app[DATABASE].read("SELECT key FROM links")
     assert rows == []

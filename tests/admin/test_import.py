@@ -45,7 +45,7 @@ async def test_a_table_becomes_accounts_whose_owners_choose_their_passwords(
     lines = ["Class;Username;Name", "7b;bob;Bob Brün", '7b;"Carol"', ";", "7c;ALICE", ""]
     table = "\r\n".join(lines).encode("utf-8-sig")
     shown = await upload(alice, table)
-    assert "2 accounts would be added" in shown.text and "1 account is known already" in shown.text
+    assert "2 accounts would be added" in shown.text and "1 account already exists" in shown.text
     assert await number_of_accounts(server) == 1
     made = await make(alice, shown)
     assert "2 accounts added" in made.text

@@ -159,7 +159,7 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     file: FilePayload = {"name": "class.csv", "mimeType": "text/csv", "buffer": table}
     await page.get_by_label("Table", exact=True).set_input_files(file)
     await press(alice, "Preview")
-    await expect(page.get_by_text("1 account is known already")).to_be_visible()
+    await expect(page.get_by_text("1 account already exists")).to_be_visible()
     assert await violations(page) == []
     await press(alice, "Add 2 accounts")
     links = await page.get_by_label("The links, as a table").input_value()

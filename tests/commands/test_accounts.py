@@ -116,7 +116,7 @@ def test_names_are_given_listed_and_taken_away(command: Command) -> None:
     assert command("user", "name", "MIA", "山田")[1] == "Others see mia as 山田 now.\n"
     (line,) = command("user", "list", "--json")[1].splitlines()
     assert json.loads(line).items() >= {"username": "mia", "name": "山田", "last_seen": None}.items()
-    assert command("user", "name", "mia", "")[1] == "Others see mia by that only now.\n"
+    assert command("user", "name", "mia", "")[1] == "Others see only the username mia now.\n"
     # As it comes in where the locale is not UTF-8.
     given = command("user", "name", "mia", "Zo\udcc3\udcab")
     assert given[1] == "Others see mia as Zoë now.\n"

@@ -223,4 +223,4 @@ async def test_nothing_of_the_librarys_own_words_is_shown(serve: Serve, visit: V
     alice = await visit(await serve())
     page = await alice.post("/log_in/", {"username": "a" * 100_000})
     assert page.status == 413
-    assert "That is more than this site accepts." in page.text and "Maximum" not in page.text
+    assert "You sent more than this site accepts." in page.text and "Maximum" not in page.text

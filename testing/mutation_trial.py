@@ -103,8 +103,8 @@ def _make_changes(names: list[str]) -> Iterator[SourceFileMutationData]:
     for path in _BESIDE:
         if not (CHANGED / path.name).exists():
             (CHANGED / path.name).symlink_to(path)
-    shutil.copytree("testing", CHANGED / "testing", dirs_exist_ok=True)
-    shutil.copytree("tests", CHANGED / "tests", dirs_exist_ok=True)
+    for name in ("testing", "drill", "tests"):
+        shutil.copytree(name, CHANGED / name, dirs_exist_ok=True)
 
 
 def _is_asked_for(source: Path, names: list[str]) -> bool:

@@ -32,6 +32,8 @@ _TOGETHER = 1.0
 
 _context = multiprocessing.get_context("spawn")
 
+_SNAPSHOT, _CHANGES = b'{"type":"snapshot"', b'{"type":"changes"'
+
 # Whose state it is, and which.
 Change = tuple[int, str]
 
@@ -110,6 +112,8 @@ class _Part:
         self.statuses = dict.fromkeys(numbers, "online")
         self.turns = self._changers()
         self.waiting: set[int] = set()
+        # What each was told last of their few. As pages do, who comes back asks for what is newer.
+        self.told: dict[int, bytes] = {}
         self.failures: dict[int, int] = {}
         # By when they return.
         self.returning: list[tuple[float, int]] = []
@@ -191,11 +195,14 @@ class _Part:
 
     def _opened(self, number: int, now: float) -> None:
         self.failures.pop(number, None)
-        self._ask(number)
+        told = self.told.pop(number, None)
+        about = {} if told is None else {"cursor": json.loads(told)["cursor"]}
+        self._ask(number, **about)
 
-    def _ask(self, number: int) -> None:
+    def _ask(self, number: int, **about: str) -> None:
         users = None if self.everybody else self._watched_by(number)
-        self.swarm.send(number, json.dumps({"type": "watch", "users": users}).encode())
+        wish = {"type": "watch", "users": users, **about}
+        self.swarm.send(number, json.dumps(wish).encode())
 
     def _watched_by(self, number: int) -> list[str]:
         people = self.place.people
@@ -217,10 +224,13 @@ class _Part:
             self.swarm.connect(number, self.cookies[number])
 
     def _read(self, number: int, payload: bytes | None, now: float) -> None:
-        if payload is None or payload.startswith(b'{"type":"snapshot"'):
+        if payload is None or payload.startswith((_SNAPSHOT, _CHANGES)):
             self.waiting.discard(number)
-            return
-        if not payload.startswith(b'{"type":"changes"'):
+        if payload is None or self.everybody:
+            self.told.pop(number, None)
+        elif b'"cursor":' in payload:
+            self.told[number] = payload
+        if payload is None or not payload.startswith(_CHANGES):
             return
         changes = self.known.get(payload)
         if changes is None:

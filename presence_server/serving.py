@@ -87,19 +87,19 @@ async def _serve(
     app = create_app(config)
     furnish(app)
     async with AsyncExitStack() as runners:
+        # Before all that other nodes say of their people comes in.
+        runners.enter_context(short_collections(loop.call_soon_threadsafe))
         # When a background task fails, its TaskGroup in the app cancels this task, wherever it is.
         try:
             runner = await _start(runners, app)
             if inherited is None:
                 lines = await _listen(runners, runner, app)
-                runners.enter_context(short_collections())
                 print("\n".join(filter(None, [*lines, invitation])), flush=True)
                 tell_manager("READY=1")
             else:
                 await serve_on(runner, inherited.pages, app[CROWD])
                 admin = await _start(runners, create_admin_app(app))
                 await serve_on(admin, [inherited.operators])
-                runners.enter_context(short_collections())
                 inherited.tell_ready(gone=stop.set)
             await stop.wait()
             log.info("stopping")

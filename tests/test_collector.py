@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Callable
 
 import pytest
 
@@ -16,30 +17,60 @@ class Thing:
         self.itself = self
 
 
-def test_what_survives_a_full_collection_is_set_aside() -> None:
-    with short_collections():
+class Later:
+    """Holds back what is to be done soon."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Callable[[], None]] = []
+
+    def __call__(self, act: Callable[[], None]) -> None:
+        self._waiting.append(act)
+
+    def do(self) -> int:
+        acts, self._waiting = self._waiting, []
+        for act in acts:
+            act()
+        return len(acts)
+
+
+@pytest.mark.parametrize("generation", [0, 2])
+def test_what_survives_a_collection_is_set_aside(generation: int) -> None:
+    later = Later()
+    with short_collections(later):
         things = [Thing() for _ in range(1000)]
-        gc.collect()
+        gc.collect(generation)
         assert not any(isinstance(thing, Thing) for thing in gc.get_objects())
         gone = weakref.ref(Thing())
-        gc.collect()
+        gc.collect(generation)
         assert gone() is None
     assert sum(isinstance(thing, Thing) for thing in gc.get_objects()) == len(things)
+    assert later.do() == 0
+
+
+def test_new_objects_are_looked_at_as_they_gather() -> None:
+    with short_collections(Later()):
+        gone = weakref.ref(Thing())
+        things = [Thing() for _ in range(10_000)]
+        assert gone() is None
+    assert things
 
 
 def test_once_in_a_while_everything_is_looked_at() -> None:
-    with short_collections(everything_every=0):
+    later = Later()
+    with short_collections(later, everything_every=0):
         thing = Thing()
         gc.collect()
         gone = weakref.ref(thing)
         del thing
         gc.collect()
+        assert gone() is not None
+        assert later.do() == 1
         assert gone() is None
 
 
 def test_afterwards_all_is_as_before() -> None:
     before = gc.get_threshold(), len(gc.callbacks)
-    with short_collections():
+    with short_collections(Later()):
         assert gc.get_threshold() != before[0]
     assert (gc.get_threshold(), len(gc.callbacks)) == before
     assert gc.get_freeze_count() == 0
@@ -47,16 +78,19 @@ def test_afterwards_all_is_as_before() -> None:
 
 def test_a_process_that_grows_looks_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever was set aside and has died in a cycle since is found before there is much of it."""
-    monkeypatch.setattr(collector, "_GROWN_BY", 1000)
+    monkeypatch.setattr(collector, "_GROWN_BY", 2000)
     monkeypatch.setattr(collector, "_GROWN", 1.0)
-    with short_collections():
-        things = [Thing() for _ in range(1000)]
+    later = Later()
+    with short_collections(later):
+        things = [Thing() for _ in range(100)]
         gc.collect()
         gone = weakref.ref(things[0])
         things.clear()
         gc.collect()
+        assert later.do() == 0
         assert gone() is not None
-        more = [Thing() for _ in range(1000)]
+        more = [Thing() for _ in range(5000)]
         gc.collect()
+        assert later.do() == 1
         assert gone() is None
         assert more

@@ -50,8 +50,7 @@ async def stays_of(db: Database, node: str, after: int = -1) -> list[Stay]:
         node,
         after,
     )
-    stays = [stay_in(row) for row in rows]
-    return [stay._replace(resting=_seconds(stay.resting)) for stay in stays]
+    return [stay_in((*row[:7], _seconds(row[7]), *row[8:])) for row in rows]
 
 
 async def changes_of(db: Database, node: str, after: int) -> Changes:

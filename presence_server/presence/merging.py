@@ -21,8 +21,8 @@ _UNTOLD = frozenset((ISSUED, DEVICE))
 
 def counted(entries: Mapping[Source, Entry]) -> list[Entry]:
     """Those that count: of a session its open lines on any node, or else where it left last."""
-    if len(entries) < 2:
-        return list(entries.values())
+    if len({source.tag for source in entries}) < 2:
+        return list(_of_session([*entries.values()])) if entries else []
     sessions: dict[str, list[Entry]] = {}
     for source, entry in entries.items():
         sessions.setdefault(source.tag, []).append(entry)
@@ -74,7 +74,14 @@ def left_behind(choice: Choice | None, profile: Profile) -> Mapping[str, Any]:
     return about or NOTHING
 
 
-def seen(entry: Entry, profile: Profile) -> tuple[Status, Mapping[str, Any]]:
+def look_alike(one: Entry, other: Entry, profile: Profile) -> bool:
+    """Whether others are told the same of both."""
+    if one.status != other.status:
+        return False
+    return one.about is other.about or _seen(one, profile) == _seen(other, profile)
+
+
+def _seen(entry: Entry, profile: Profile) -> tuple[Status, Mapping[str, Any]]:
     """Of what is said of a session, what others can be told."""
     if profile.shows_devices or DEVICE not in entry.about:
         return entry.status, entry.about

@@ -174,13 +174,14 @@ class Others:
         now: Moment,
         mark: float = NO_MARK,
     ) -> None:
+        clock = peer.clock
         for room, some in states.items():
             for tag, said in some.items():
                 source = Source(node, room, tag)
                 if isinstance(said, Said):
-                    self._place(source, peer, said, late, now)
+                    self._place(source, peer, said, clock, late, now)
                 else:
-                    since = min(said + peer.clock, now.unix)
+                    since = min(said + clock, now.unix)
                     self._remove(source, Departure(Why.TOLD, now.elapsed, since, mark))
 
     def replace(
@@ -213,13 +214,14 @@ class Others:
         since = min(entry.left_second or now.unix, now.unix)
         self._remove(source, Departure(why, now.elapsed, since))
 
-    def _place(self, source: Source, peer: Peer, said: Said, late: int, now: Moment) -> None:
+    def _place(
+        self, source: Source, peer: Peer, said: Said, clock: int, late: int, now: Moment
+    ) -> None:
+        """`clock` is to be added to the seconds of the peer's clock."""
         if source.room == OWN and source.tag in self._ended:
-            self._rooms.own.roster.refuse(said.user, min(said.since + peer.clock, now.unix))
+            self._rooms.own.roster.refuse(said.user, min(said.since + clock, now.unix))
             return
-        grace = self._timing.grace_in(source.room)
-        is_over = said.resting is not None and said.resting >= grace
-        if is_over and not self._shows(source):
+        if self._is_over(source, said) and not self._shows(source):
             # It is about to be let go, and only waits for what cannot be heard.
             return
         left = None if said.resting is None else now.elapsed - said.resting
@@ -227,9 +229,9 @@ class Others:
             # It ends when its backend said, however late that is read. Of a grace it is surer that
             # it is not over before its time.
             left -= late
-        since = _second(min(said.since + peer.clock, now.unix + 1))
+        since = _second(min(said.since + clock, now.unix + 1))
         # Of a claim it is the second of its end.
-        left_second = said.left + peer.clock if said.left else 0
+        left_second = said.left + clock if said.left else 0
         if not is_claim(source.tag):
             left_second = min(left_second, now.unix)
         entry = Entry(
@@ -241,7 +243,7 @@ class Others:
             left_second,
             said.order,
             said.about,
-            min(said.came + peer.clock, since) if said.came else 0,
+            min(said.came + clock, since) if said.came else 0,
         )
         self._departures.cancel(source)
         revoked = self._revoked.get(source)
@@ -252,6 +254,11 @@ class Others:
             self.note_opened(source)
         if left is None or is_claim(source.tag) or entry.is_arriving:
             peer.had_lines = True
+
+    def _is_over(self, source: Source, said: Said) -> bool:
+        return (
+            said.resting is not None and said.resting >= self._timing.grace_in(source.room)
+        )
 
     def _remove(self, source: Source, departure: Departure) -> None:
         if self._shows(source):

@@ -59,7 +59,7 @@ class Recorder:
             who.account,
             member.status,
             said.since,
-            json.dumps(dict(member.about)),
+            json.dumps(dict(member.about)) if member.about else "{}",
             None if member.is_open or member.is_arriving else now.elapsed - member.left.elapsed,
             who.until,
             said.came,

@@ -9,8 +9,8 @@ from presence_server.presence.merging import (
     about_of,
     counted,
     left_behind,
+    look_alike,
     merged_status,
-    seen,
     status_of,
 )
 from presence_server.presence.people import People, Versions
@@ -211,7 +211,7 @@ class Roster(People):
         if lone is before:
             return
         said = self._entries.of(user).values() if lone is None else (lone,)
-        if any(seen(entry, profile) != seen(before, profile) for entry in said):
+        if not all(look_alike(entry, before, profile) for entry in said):
             self.dispute(user)
 
     def _hides(self, user: str) -> bool:

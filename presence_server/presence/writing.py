@@ -9,7 +9,8 @@ from presence_server.presence.letters import LONGEST_LETTER, Letter, People, Sai
 
 # Behind this many characters nothing more is put into a letter.
 _FULL = LONGEST_LETTER * 3 // 4
-# Numbers, a status and what stands between them take no more characters than this.
+# Numbers, a status and what stands between them take no more characters than this; nor do the
+# numbers of somebody without a line.
 _NUMBERS = 64
 
 
@@ -47,8 +48,9 @@ def _size(room: str, tag: str, said: Said | int) -> int:
     """Characters that it takes at most."""
     if isinstance(said, int):
         return len(room) + len(_encode(tag)) + _NUMBERS
-    if _is_plain(said):
-        return len(room) + len(_encode(tag)) + len(_encode(said.user)) + _NUMBERS
+    if not said.about:
+        numbers = _NUMBERS if _is_plain(said) else 2 * _NUMBERS
+        return len(room) + len(_encode(tag)) + len(_encode(said.user)) + numbers
     return len(_encode([room, tag, _bare_said(said)]))
 
 

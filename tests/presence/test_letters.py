@@ -102,9 +102,17 @@ def test_pieces_are_as_full_as_they_may_be_and_no_letter_is_too_long() -> None:
     text = "y" * (384 - len(json.dumps([7, names[0], bare], separators=(",", ":"))))
     gone = [(room + "r" * 32, name, 1_000) for name in names]
     here = [(room, name, Said(name, 0, "online", 1_000)) for name in names]
+    largest = 2**53 - 1
+    rests = Said(
+        "", largest, "online", largest - 1, -999_999_999.99, largest, largest, came=largest
+    )
+    resting = [(room, name, rests._replace(user=name)) for name in names]
     chosen = [(7, name, bare._replace(text=text)) for name in names]
     for pieces, number in (
-        (list(cut(gone, [])), 128), (list(cut(here, [])), 96), (list(cut([], chosen)), 128)
+        (list(cut(gone, [])), 128),
+        (list(cut(here, [])), 96),
+        (list(cut(resting, [])), 86),
+        (list(cut([], chosen)), 128),
     ):
         counts = [
             sum(map(len, piece.states.values())) + sum(map(len, piece.choices.values()))

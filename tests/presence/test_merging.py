@@ -4,7 +4,7 @@ from typing import Any
 
 from presence_server.presence.choices import Choice
 from presence_server.presence.entries import ARRIVING, Entry, Source
-from presence_server.presence.merging import about_of, counted, left_behind, seen, status_of
+from presence_server.presence.merging import about_of, counted, left_behind, look_alike, status_of
 from presence_server.presence.profiles import NO_PROFILE, Profile
 
 
@@ -82,8 +82,12 @@ def test_what_is_left_beside_somebody_who_is_offline() -> None:
     assert left_behind(hidden, Profile("A")) == {"name": "A", "text": "in", "until": 250}
 
 
-def test_others_see_of_a_session_what_they_can_be_told() -> None:
-    said = entry("away", text="in", device="phone")
-    assert seen(said, NO_PROFILE) == ("away", {"text": "in"})
-    assert seen(said, Profile(shows_devices=True)) == ("away", said.about)
-    assert seen(entry("busy", text="in"), NO_PROFILE) == ("busy", {"text": "in"})
+def test_two_sessions_look_alike_if_others_can_be_told_the_same_of_both() -> None:
+    phone, shows = entry("away", text="in", device="phone"), Profile(shows_devices=True)
+    computer = entry("away", text="in", device="computer")
+    assert look_alike(phone, phone, shows)
+    assert look_alike(phone, computer, NO_PROFILE)
+    assert not look_alike(phone, computer, shows)
+    assert look_alike(phone, entry("away", text="in"), NO_PROFILE)
+    assert not look_alike(phone, entry("away", text="out"), NO_PROFILE)
+    assert not look_alike(phone, phone._replace(status="busy"), NO_PROFILE)

@@ -4,8 +4,9 @@ The formats are described in docs/protocol.md. Everything here is text; framing 
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from json.encoder import encode_basestring_ascii as _quote
 from typing import Any
 
 from presence_server.presence.choices import Choice, words_of
@@ -87,42 +88,41 @@ def encode_tutorial(username: str, is_logged_in: bool) -> str:
 
 def _encode_with_people(
     head: Mapping[str, Any],
-    people: Collection[tuple[str, Person]],
+    people: Iterable[tuple[str, Person]],
     about: Mapping[str, Mapping[str, Any]],
 ) -> str:
     fields = [_encode(head)[1:-1]]
-    for status, members in _by_status(people).items():
-        fields.append('"%s":{%s}' % (status, ",".join(_encode_members(members))))
-    if began := _began(people):
-        fields.append('"here":{%s}' % ",".join(_encode_members(began)))
+    statuses, began = _encode_people(people)
+    fields += ['"%s":{%s}' % (status, ",".join(members)) for status, members in statuses.items()]
+    if began:
+        fields.append('"here":{%s}' % ",".join(began))
     if about:
         known = {user: dict(fields) for user, fields in about.items()}
         fields.append('"about":{%s}' % ",".join(_encode_members(known)))
     return "{%s}" % ",".join(fields)
 
 
-def _began(people: Iterable[tuple[str, Person]]) -> dict[str, int]:
-    """When those came who are here for longer than how they are."""
-    return {
-        user: person.here
-        for user, person in people
-        if 0 < person.here < person.since and person.status in _HERE
-    }
+def _encode_people(
+    people: Iterable[tuple[str, Person]],
+) -> tuple[Mapping[str, Sequence[str]], Sequence[str]]:
+    """Since when they are how they are, by status; and when those came who are here for longer."""
+    # Called with all who are here whenever somebody comes: they are looked at once.
+    statuses: dict[str, list[str]] = {}
+    began = []
+    for user, person in people:
+        since = person.since
+        if since:
+            member = f"{_quote(user)}:{0 if person.hides_since else since}"
+            statuses.setdefault(person.status, []).append(member)
+        if 0 < person.here < since and person.status in _HERE:
+            began.append(f"{_quote(user)}:{person.here}")
+    return statuses, began
 
 
 def _encode_members(members: Mapping[str, Any]) -> Iterator[str]:
     entries = iter(members.items())
     while chunk := dict(islice(entries, _AT_ONCE)):
         yield _encode(chunk)[1:-1]
-
-
-def _by_status(people: Iterable[tuple[str, Person]]) -> dict[str, dict[str, int]]:
-    fields: dict[str, dict[str, int]] = {}
-    for username, person in people:
-        if person.since:
-            since = 0 if person.hides_since else person.since
-            fields.setdefault(person.status, {})[username] = since
-    return fields
 
 
 _encode: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":")).encode

@@ -7,11 +7,11 @@ _MOST = 6.0
 # Seconds of the longest pause, unless the flush itself took longer: to ten thousand, a hundred
 # changes a second are then told within some 0.6 s.
 _LONGEST = 0.3
-# Seconds of CPU time of a flush that is costly: of such it is one every so many seconds at most,
-# while changes come so fast that flushes have to wait. To two thousand, a hundred changes a second
-# are then told within some 0.12 s for a third of the CPU time less.
+# While changes come so fast that flushes have to wait, one that takes more seconds of CPU time than
+# this is followed by a pause of at least so many: to two thousand, a hundred changes a second are
+# then told within some 0.13 s, and flushes take an eighth of the time.
 _COSTLY = 0.008
-_STEADY = 0.08
+_STEADY = 0.09
 # Seconds of pauses that may be put off: changes come at random, and some at once. To two thousand
 # eight changes a second are then told as they happen also where a write takes 8 µs.
 _CREDIT = 1.0

@@ -20,7 +20,8 @@ RUN_BY_OTHERS = {"README.md", "CONTRIBUTING.md", "docs/operations.md"}
 # By how they begin.
 NOT_RUN = {
     "apt-get install": "by `make fresh`, which has what it names and nothing else",
-    ".venv/bin/python -m presence_server app": "the same from a checkout",
+    ".venv/bin/python -m presence_server": "the same from a checkout",
+    "python backend.py": "by tests/api/test_guide.py",
     ".venv/bin/mutmut": "hours later: it shows what `make mutants` found",
     "git tag": "of whoever releases",
     "sha256sum --check": "of whoever has downloaded a release",

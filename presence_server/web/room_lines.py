@@ -161,7 +161,8 @@ def permission_in(request: web.Request, token: Token, room: str) -> Permission:
     if permission is None:
         raise Problem(403, "not_allowed", "The token does not open this room.")
     if request.app[APPS].is_revoked(token, room):
-        raise Problem(401, "revoked", "The user was removed from this room after it was issued.")
+        sentence = "The user was removed from this room after the token was issued."
+        raise Problem(401, "revoked", sentence)
     return permission
 
 

@@ -16,7 +16,7 @@ from testing.guide import code
 from testing.install_node_packages import MISSING, are_installed, run_in_node
 
 KEY = SigningKey(1, "key_1", "the secret of an app, as long as it must be")
-USER, NAME = "u-17", "Zoë"
+USER, NAME, ROOM = "u-17", "Zoë", "doc:42"
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def in_python(folder: Path) -> str:
-    script = f"{code('Tokens', 'python')}\nprint(presence_token('{USER}', '{NAME}'))\n"
+    script = f"{code('Tokens', 'python')}\nprint(presence_token('{USER}', '{NAME}', '{ROOM}'))\n"
     return subprocess.run(
         [sys.executable, "-X", "utf8", "-c", script], check=True, stdout=subprocess.PIPE, text=True
     ).stdout
@@ -35,7 +35,8 @@ def in_python(folder: Path) -> str:
 def in_javascript(folder: Path) -> str:
     if not are_installed() and "CI" not in os.environ:
         pytest.skip(MISSING)
-    script = f"{code('Tokens', 'js')}\nconsole.log(await presenceToken('{USER}', '{NAME}'));\n"
+    made = f"await presenceToken('{USER}', '{NAME}', '{ROOM}')"
+    script = f"{code('Tokens', 'js')}\nconsole.log({made});\n"
     return run_in_node(script)
 
 
@@ -44,7 +45,7 @@ def in_php(folder: Path) -> str:
     (folder / "vendor").mkdir()
     (folder / "vendor" / "autoload.php").write_text(PHP_JWT, "utf-8")
     (folder / "token.php").write_text(
-        f"{code('Tokens', 'php')}\necho presence_token('{USER}', '{NAME}');\n", "utf-8"
+        f"{code('Tokens', 'php')}\necho presence_token('{USER}', '{NAME}', '{ROOM}');\n", "utf-8"
     )
     return output("php", "token.php", cwd=folder)
 
@@ -52,7 +53,7 @@ def in_php(folder: Path) -> str:
 def in_ruby(folder: Path) -> str:
     if not succeeds("ruby", "-rjwt", "-e", ""):
         pytest.skip("Ruby's jwt is not at hand.")
-    script = f"{code('Tokens', 'ruby')}\nputs presence_token('{USER}', '{NAME}')\n"
+    script = f"{code('Tokens', 'ruby')}\nputs presence_token('{USER}', '{NAME}', '{ROOM}')\n"
     return output("ruby", "-Ku", "-e", script, cwd=folder)
 
 
@@ -89,7 +90,7 @@ import (
 )
 
 func main() {{
-    token, err := presence.Token("{USER}", "{NAME}")
+    token, err := presence.Token("{USER}", "{NAME}", "{ROOM}")
     if err != nil {{
         panic(err)
     }}
@@ -119,8 +120,36 @@ def succeeds(*command: str, cwd: Path | None = None, **environment: str) -> bool
 def test_what_it_makes_is_a_token(make: Callable[[Path], str], tmp_path: Path) -> None:
     token = read_token(make(tmp_path).strip(), {KEY.id: KEY}.get, time.time())
     assert (token.user, token.info) == (USER, {"name": NAME})
-    assert token.permissions.of("doc:42") is Permission.JOIN
+    assert token.permissions.of(ROOM) is Permission.JOIN
     assert token.expires_at - token.issued_at == 600
+
+
+def test_a_site_in_django_gives_it_to_whoever_is_logged_in(tmp_path: Path) -> None:
+    parts = [code("Tokens", "python"), code("Where pages get them", "python"), IN_DJANGO]
+    script = tmp_path / "backend.py"
+    script.write_text("\n".join(parts), "utf-8")
+    said = output(sys.executable, "-X", "utf8", script.name, cwd=tmp_path)
+    refused, closed, status, cached, given = said.split()
+    assert (refused, closed, status) == ("401", "403", "200") and "no-store" in cached
+    assert read_token(given, {KEY.id: KEY}.get, time.time()).user == USER
+
+
+IN_DJANGO = f"""
+from types import SimpleNamespace
+from django.conf import settings
+from django.test import RequestFactory
+
+settings.configure()
+may_read = lambda user, room: room == "{ROOM}"
+zoe = SimpleNamespace(is_authenticated=True, pk="{USER}", get_username=lambda: "{NAME}")
+nobody = SimpleNamespace(is_authenticated=False)
+for user, room in ((nobody, "{ROOM}"), (zoe, "other"), (zoe, "{ROOM}")):
+    request = RequestFactory().get("/presence-token", {{"room": room}})
+    request.user = user
+    answer = presence_token_for_page(request)
+    print(answer.status_code)
+print(answer["Cache-Control"].replace(" ", ""), answer.content.decode())
+"""
 
 
 @pytest.mark.parametrize("language", ["php", "ruby", "go"])

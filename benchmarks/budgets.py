@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import client, telling
+from benchmarks.figures import CROWD_CONNECTS, CROWD_MEMORY, CROWD_P99, PAGE_MEDIAN, PAGE_SIZE
 from benchmarks.fanout import Audience, Load, Result, Stage, audience, run, table
 from benchmarks.flush import flush_cost
 from benchmarks.load import Connected
@@ -107,7 +108,7 @@ class Bench:
         name = f"{load.observers:,} observers"
         with audience(self.stage, CROWDED, load.observers) as crowd:
             yield _all(f"{name} connect, 256 at a time", load.observers, crowd.connect())
-            yield at_most(16, "KiB", f"RSS per connection, {name}", crowd.kib_each())
+            yield at_most(CROWD_MEMORY, "KiB", f"RSS per connection, {name}", crowd.kib_each())
             quiet = self._read_page(crowd, load.seconds)
             answers: list[Visits] = []
             window = crowd.watch(
@@ -120,7 +121,7 @@ class Bench:
             share = 100 * window.server_cpu / window.seconds
             more = f"p50 {report.percentile(0.5):.0f}, max {report.percentile(1):.0f} ms"
             more += f"; {cost:.2f} µs a delivery, {share:.0f} % of a core"
-            yield at_most(800, "ms", f"p99, {at_rate}", report.percentile(0.99), more)
+            yield at_most(CROWD_P99, "ms", f"p99, {at_rate}", report.percentile(0.99), more)
             later = busy.percentile(0.99) - quiet.percentile(0.5)
             more = f"median {quiet.percentile(0.5):.0f} ms when quiet,"
             more += f" {busy.percentile(0.5):.0f} then, at most {busy.percentile(1):.0f}"
@@ -199,8 +200,8 @@ class Bench:
                     )
             name = f"GET / with {number:,} accounts"
             more = f"p99 {pages.percentile(0.99):.0f} ms, statuses {dict(pages.statuses)}"
-            yield at_most(30, "ms", f"{name}, median", pages.percentile(0.5), more)
-            yield at_most(150, "KB", f"{name}, size", pages.largest / 1000)
+            yield at_most(PAGE_MEDIAN, "ms", f"{name}, median", pages.percentile(0.5), more)
+            yield at_most(PAGE_SIZE, "KB", f"{name}, size", pages.largest / 1000)
 
     def webhooks(self) -> Iterator[Verdict]:
         """Who is told of in a room is told of in the lobby, too: two changes."""
@@ -316,7 +317,7 @@ def _others() -> Iterator[Server]:
                 yield from peer.servers
 
 
-def _all(what: str, wanted: int, connected: Connected, within: float = 12) -> Verdict:
+def _all(what: str, wanted: int, connected: Connected, within: float = CROWD_CONNECTS) -> Verdict:
     met = connected.count == wanted and connected.seconds <= within
     measured = f"{connected.count:,} in {connected.seconds:.1f} s"
     if connected.failures:

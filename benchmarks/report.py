@@ -247,7 +247,8 @@ def _observers(
         points = sorted((r.observers, 100 * r.cpu_share) for r in ours if r.changes == rate)
         series.append(Series(f"{rate:g} changes/s", points, fitted=True))
         slope, _ = fit(points)
-        words.append(f"{1000 * slope:.1f} % of a core at {rate:g} changes a second")
+        more = f"{1000 * slope:.1f} % of a core" if slope > 0 else "no more"
+        words.append(f"{more} at {rate:g} changes a second")
     top = max(rates)
     bare = sorted(
         (limit.observers, 100 * limit.cpu_seconds / limit.seconds)

@@ -73,6 +73,17 @@ def test_the_readme_repeats_what_the_run_found() -> None:
     assert figures.filled(text) == text
 
 
+def test_the_readme_names_the_budgets_of_the_benchmarks() -> None:
+    text = figures.README.read_text()
+    for budget in (
+        f"within {figures.CROWD_P99} ms",
+        f"at most {figures.CROWD_MEMORY} KiB",
+        f"within {figures.CROWD_CONNECTS} s",
+        f"at most {figures.PAGE_MEDIAN} ms",
+    ):
+        assert text.count(budget) == 1
+
+
 def blocks() -> dict[str, str]:
     """What a run wrote into a page, by the words of its mark."""
     found: dict[str, str] = {}
@@ -99,5 +110,6 @@ def test_a_budget_that_is_missed_is_missed_where_the_figure_stands() -> None:
     content = json.loads(report.encode(Comparison(cells=[Cell.of(slow)])))
     assert figures.in_words("crowd-p99", content) == "1,200 ms, **missed**"
     assert figures.in_words("crowd-lost", content) == "3 of 1,000,000, **missed**"
-    assert figures.in_words("crowd-memory", content) == "19 KiB"
+    assert figures.in_words("crowd-memory", content) == "19 KiB, **missed**"
+    assert figures.in_words("crowd-connect", content) == "5.0 s"
     assert figures.in_words("run", content).startswith(__version__)

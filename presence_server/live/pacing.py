@@ -7,10 +7,11 @@ _MOST = 6.0
 # Seconds of the longest pause, unless the flush itself took longer: to ten thousand, a hundred
 # changes a second are then told within some 0.6 s.
 _LONGEST = 0.3
-# While changes come so fast that flushes have to wait, the pause grows with the cube of what one
-# takes beyond this, up to so many seconds, if it is not longer as above. To two thousand, a hundred
-# changes a second are then told within some 0.13 s, and flushes take an eighth of the time.
-_COSTLY = 0.0045
+# While changes come so fast that flushes have to wait, the pause grows with the fourth power of
+# what one takes beyond this, up to so many seconds, if it is not longer as above: a thousand notice
+# nothing of it. To two thousand, a hundred changes a second are then told within some 0.13 s, and
+# flushes take an eighth of the time.
+_COSTLY = 0.0058
 _STEADY = 0.09
 # Seconds of pauses that may be put off: changes come at random, and some at once. To two thousand
 # eight changes a second are then told as they happen also where a write takes 8 µs.
@@ -34,7 +35,7 @@ class Budget:
         """A flush took so much CPU time."""
         pause = max(seconds, min(seconds * min(seconds / _CHEAP, _MOST), _LONGEST))
         if self._waits:
-            pause = max(pause, min(seconds * (seconds / _COSTLY) ** 3, _STEADY))
+            pause = max(pause, min(seconds * (seconds / _COSTLY) ** 4, _STEADY))
         self._paid_at = max(self._paid_at, now - seconds) + seconds + pause
 
     def wait(self, now: float) -> float:

@@ -125,3 +125,8 @@ def _tutorial(user: str, is_here: bool) -> Message:
 
 PRESENCE_V1 = PresenceV1()
 TUTORIAL = Tutorial()
+# By the subprotocol of a socket; None: its client asked for none.
+BY_SUBPROTOCOL: dict[str | None, Dialect] = {
+    None: TUTORIAL,
+    messages.SUBPROTOCOL: PRESENCE_V1,
+}

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from presence_server.identity import Identity
 from presence_server.keys import CONFIG, IDENTITY, METRICS, PRESENCE, SEATS
-from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
+from presence_server.live.dialects import BY_SUBPROTOCOL
 from presence_server.live.farewells import SESSION_ENDED
 from presence_server.live.observer import Observer
 from presence_server.presence.client_messages import ClientMessage, StatusMessage, WatchMessage
@@ -49,7 +49,7 @@ async def live(request: web.Request) -> web.StreamResponse:
 async def _serve(request: web.Request, identity: Identity) -> web.WebSocketResponse:
     ws, wire = await open_web_socket(request)
     presence = request.app[PRESENCE]
-    dialect: Dialect = TUTORIAL if ws.ws_protocol is None else PRESENCE_V1
+    dialect = BY_SUBPROTOCOL[ws.ws_protocol]
     begins_with_nobody = dialect.resumes and request.query.get("watch") == "some"
     observer = Observer(
         session=identity.session,

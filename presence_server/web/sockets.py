@@ -10,12 +10,12 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from presence_server.collector import untie
 from presence_server.keys import PRESENCE, SESSION
+from presence_server.live.dialects import BY_SUBPROTOCOL
 from presence_server.live.farewells import BINARY, NO_MESSAGE, TOO_MUCH
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
 from presence_server.live.wire import WebSocketWire
 from presence_server.presence.client_messages import ClientMessage, parse_client_message
-from presence_server.presence.messages import SUBPROTOCOL
 from presence_server.presence.objects import MessageError
 from presence_server.web.arrivals import Arrivals
 from presence_server.web.connection import Connection
@@ -117,7 +117,7 @@ def _response() -> web.WebSocketResponse:
         # A context for deflate takes 100 KiB a connection, for messages of some ten bytes.
         compress=False,
         max_msg_size=_TOO_BIG,
-        protocols=(SUBPROTOCOL,),
+        protocols=tuple(filter(None, BY_SUBPROTOCOL)),
         timeout=_CLOSING,
         # Each ping costs a pong: they are counted first.
         autoping=False,

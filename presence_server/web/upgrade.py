@@ -8,7 +8,7 @@ import re
 
 from aiohttp import HttpVersion11, web
 
-from presence_server.presence.messages import SUBPROTOCOL
+from presence_server.live.dialects import BY_SUBPROTOCOL
 
 _VERSION = "13"
 # 16 bytes in base64.
@@ -44,7 +44,9 @@ def check_upgrade(request: web.Request) -> None:
 def _is_subprotocol_spoken(request: web.Request) -> bool:
     offers = request.headers.getall("Sec-WebSocket-Protocol", ())
     # aiohttp reads the first line only.
-    return not offers or (len(offers) == 1 and SUBPROTOCOL in _tokens(offers[0]))
+    return not offers or (
+        len(offers) == 1 and not BY_SUBPROTOCOL.keys().isdisjoint(_tokens(offers[0]))
+    )
 
 
 def _has_body(request: web.Request) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from presence_server.live.dialects import BY_SUBPROTOCOL, Tutorial
 from tests.conftest import Serve, Visit
 from testing.visitor import Visitor
 
@@ -111,3 +112,12 @@ async def test_a_cursor_of_the_future_gives_a_beginning_in_both_dialects(
         ) as tutorial:
             async with asyncio.timeout(5):
                 assert await tutorial.receive_json() == {"username": "alice", "is_logged_in": True}
+
+
+async def test_a_dialect_more_needs_nothing_but_its_name(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BY_SUBPROTOCOL, "third.v1", Tutorial())
+    alice = await visit(await serve(), "alice")
+    async with alice.tutorial(protocols=("third.v1",)) as socket:
+        await socket.sees("alice", True)

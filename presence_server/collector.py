@@ -5,8 +5,8 @@ with 10,000 sockets. What has survived one look is therefore set aside, and the 
 what is new: where thousands come at once nearly all that is new stays, and three looks at each
 would take a tenth of the processor time. But whatever is set aside and dies later in a cycle stays
 for good, and at each moment some connection is under way. So connections leave no cycles behind,
-however they end; and should something else do so, all is looked at again before half as much again
-has gathered.
+however they end; and should something else do so, all is looked at again before as much again has
+gathered.
 """
 
 import gc
@@ -20,9 +20,9 @@ from typing import Any
 # looked at in the other generations.
 _THRESHOLDS = (5_000, 0, 0)
 _EVERYTHING_EVERY = 6 * 3600.0  # seconds
-# Blocks of memory by which a process may grow between two looks at everything: by half, and by
-# some 20 MiB besides.
-_GROWN, _GROWN_BY = 1.5, 200_000
+# Blocks of memory by which a process may grow between two looks at everything: to twice as many,
+# and by some 20 MiB besides.
+_GROWN, _GROWN_BY = 2.0, 200_000
 
 
 @contextmanager

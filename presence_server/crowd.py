@@ -12,18 +12,28 @@ class Crowd:
     """Moments are of the monotonic clock."""
 
     def __init__(self) -> None:
-        self._since = self._noted = -math.inf
+        self._since = self._until = -math.inf
 
     def note(self, since: float, now: float) -> None:
         """Somebody is let in now who may have waited since then."""
         if now - since < _NOTICED:
             return
-        if self.since(now) is None:
-            self._since = since
-        self._noted = now
+        self._begin(since, now)
+        # Who finds no room in the kernel's queue tries again after as long as they have tried.
+        self._last(now + max(_KNOWN_WITHIN, now - self._since))
+
+    def send_away(self, now: float, retry_after: float) -> None:
+        """Somebody finds no place now, and comes again within so many seconds."""
+        self._begin(now, now)
+        self._last(now + retry_after + _KNOWN_WITHIN)
 
     def since(self, now: float) -> float | None:
         """From when on somebody may have come of whom it is not known yet; None: nobody waits."""
-        # Who finds no room in the kernel's queue tries again after as long as they have tried.
-        lasts = max(_KNOWN_WITHIN, self._noted - self._since)
-        return self._since if now - self._noted <= lasts else None
+        return self._since if now <= self._until else None
+
+    def _begin(self, since: float, now: float) -> None:
+        if self.since(now) is None:
+            self._since = since
+
+    def _last(self, until: float) -> None:
+        self._until = max(self._until, until)

@@ -21,3 +21,14 @@ def test_who_found_no_room_in_the_queue_comes_as_much_later() -> None:
     for second in range(1, 8):
         crowd.note(0, second)
     assert crowd.since(14) == 0 and crowd.since(14.1) is None
+
+
+def test_who_is_sent_away_is_waited_for_until_they_can_have_come_again() -> None:
+    crowd = Crowd()
+    crowd.send_away(5, 10)
+    crowd.send_away(7, 10)
+    crowd.note(6, 7)
+    assert crowd.since(17 + _KNOWN_WITHIN) == 5
+    assert crowd.since(17.1 + _KNOWN_WITHIN) is None
+    crowd.send_away(30, 10)
+    assert crowd.since(30) == 30

@@ -169,6 +169,12 @@ class PresenceService:
         self.hub.add(observer)
         return True
 
+    def send_away(self, room: str, who: Who, retry_after: float) -> None:
+        """Somebody finds no place at this process. Whoever was here comes again within so many
+        seconds, and is not taken for gone meanwhile; bounded, as for a crowd that waits."""
+        if self.node.may_return(room, who):
+            self._crowd.send_away(moment().elapsed, retry_after)
+
     def appear(self, room: str, who: Who, status: Status | None = None) -> int:
         """Let somebody be seen who is told of nothing: the number of their connection."""
         self._opened += 1

@@ -288,6 +288,16 @@ class Node:
         entries = () if found is None else found.roster.entries(who.user)
         return frozenset(source.node for source in entries if source.tag == tag) - {self.name}
 
+    def may_return(self, room: str, who: Who) -> bool:
+        """Whether a session is shown in a room that has no line at this node: it may be in its
+        grace."""
+        found, tag = self.rooms.get(room), tag_of(room, who.session)
+        member = None if found is None else found.members.get(tag)
+        if found is None or (member is not None and member.is_open):
+            return False
+        sources = found.roster.entries(who.user)
+        return any(source.tag == tag and source.room == room for source in sources)
+
     def knows(self, nodes: Collection[str], at: float) -> bool:
         """Whether all is known that those of the nodes that live knew at a moment."""
         return all(peer.known_until >= at for name, peer in self.peers.living() if name in nodes)

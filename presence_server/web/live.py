@@ -16,7 +16,7 @@ from presence_server.web.proxies import client_address
 from presence_server.web.sockets import end_socket, open_web_socket, read_messages
 from presence_server.web.upgrade import asks_for_upgrade, check_upgrade
 
-_RETRY_SEAT = "10"
+_RETRY_SEAT = 10  # seconds
 
 # How a connection may say that it begins.
 _STATUSES: dict[str | None, Status] = {"online": "online", "away": "away", "busy": "busy"}
@@ -37,8 +37,11 @@ async def live(request: web.Request) -> web.StreamResponse:
     seats = request.app[SEATS]
     if (limit := seats.refusal(identity.user, address)) is not None:
         request.app[METRICS].refused_sockets.labels(limit).inc()
+        if limit == "process":
+            presence = request.app[PRESENCE]
+            presence.send_away(presence.room.key, identity.who, _RETRY_SEAT)
         refusal = web.HTTPServiceUnavailable if limit == "process" else web.HTTPTooManyRequests
-        raise refusal(headers={"Retry-After": _RETRY_SEAT})
+        raise refusal(headers={"Retry-After": str(_RETRY_SEAT)})
     seats.take(identity.user, address)
     try:
         return await _serve(request, identity)

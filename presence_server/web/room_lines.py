@@ -9,7 +9,7 @@ from aiohttp import web
 from presence_server.apps.line import Line
 from presence_server.apps.lines import REFUSALS
 from presence_server.apps.permissions import Permission
-from presence_server.apps.rooms import BLIND
+from presence_server.apps.rooms import BLIND, key_of
 from presence_server.apps.saying import LONGEST_LINE_NAME, is_line_name
 from presence_server.apps.tokens import Token
 from presence_server.keys import APPS, APP_LINES, CONFIG, LINES, METRICS, PRESENCE, ROOMS, SEATS
@@ -18,6 +18,7 @@ from presence_server.live.farewells import FULL, NOT_ALLOWED, Farewell
 from presence_server.live.observer import Observer
 from presence_server.live.wire import Wire
 from presence_server.presence.client_messages import ClientMessage
+from presence_server.presence.members import Who
 from presence_server.presence.room import session_of
 from presence_server.presence.states import Status
 from presence_server.web.bearers import identify_line
@@ -57,7 +58,7 @@ async def open_socket(request: web.Request) -> web.StreamResponse:
         if problem.close_code is None:
             raise
         return await _refuse(request, problem)
-    with _seated(request, session_of(asked.token.app, asked.token.user), asked.token.app):
+    with _seated(request, session_of(asked.token.app, asked.token.user), asked):
         ws, wire = await open_web_socket(request)
         lines, line = request.app[LINES], _line(request, asked, wire)
         await _hear_of(request, asked, line)
@@ -77,7 +78,7 @@ async def open_socket(request: web.Request) -> web.StreamResponse:
 
 async def open_events(request: web.Request) -> web.StreamResponse:
     asked = _ask(request)
-    with _seated(request, session_of(asked.token.app, asked.token.user), asked.token.app):
+    with _seated(request, session_of(asked.token.app, asked.token.user), asked):
         response, wire = await open_event_stream(request)
         lines, line = request.app[LINES], _line(request, asked, wire)
         await _hear_of(request, asked, line)
@@ -192,14 +193,18 @@ def _line(request: web.Request, asked: _Asked, wire: Wire) -> Line:
 
 
 @contextmanager
-def _seated(request: web.Request, user: str, app: int | None = None) -> Iterator[None]:
+def _seated(request: web.Request, user: str, asked: _Asked | None = None) -> Iterator[None]:
     """Hold a seat while a line is open. Raises Problem when there is none."""
     seats, of_app, address = request.app[SEATS], request.app[APP_LINES], client_address(request)
+    app = None if asked is None else asked.token.app
     limit: str | None = seats.refusal(user, address)
     if limit is None and app is not None and of_app.is_full(app):
         limit = "app"
     if limit is not None:
         request.app[METRICS].refused_sockets.labels(limit).inc()
+        if limit == "process" and asked is not None:
+            room = key_of(asked.token.app, asked.room)
+            request.app[PRESENCE].send_away(room, Who(user, asked.token.user), _RETRY_SEAT)
         status, code = (503, "busy") if limit == "process" else (429, "too_many")
         raise Problem(status, code, f"Too many lines of this {limit} are open.", _RETRY_SEAT)
     seats.take(user, address)

@@ -1,5 +1,6 @@
 """What is bounded: the last value that is good, the first that is not; a server that is full."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ from aiohttp.test_utils import TestServer
 from presence_server.keys import APPS, DATABASE, ROOMS
 from presence_server.storage.database import DatabaseUnavailable
 from testing.app_client import AppClient, Answer
+from testing.waiting import first_answer
 from tests.api.conftest import AddApp
 from tests.api.test_rooms import is_problem
 
@@ -51,10 +53,10 @@ async def test_a_message_has_16_kib_at_most_and_is_text(app: AppClient) -> None:
         assert await bob.closed() == 1003
 
 
-async def _upgrade(app: AppClient) -> tuple[int, str | None]:
+async def _upgrade(app: AppClient, user: str = "alice") -> tuple[int, str | None]:
     """How the upgrade is answered, and when to come back."""
     with pytest.raises(WSServerHandshakeError) as refused:
-        async with app.line("alice"):
+        async with app.line(user):
             pass
     assert refused.value.headers is not None
     return refused.value.status, refused.value.headers.get("Retry-After")
@@ -70,6 +72,28 @@ async def test_a_process_that_is_full_says_so_before_the_upgrade(
     assert is_problem(answer, 503, "busy") and answer.headers["Retry-After"] == "10"
     # What needs no line is served.
     assert await app.here() == {}
+
+
+async def test_who_finds_no_place_again_is_not_taken_for_gone(
+    app: AppClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with app.line("alice") as alice:
+        await alice.first()
+    monkeypatch.setattr("presence_server.live.seats.capacity", lambda: 0)
+    assert await _upgrade(app, "alice") == (503, "10")
+    # Two graces.
+    await asyncio.sleep(1.0)
+    assert list(await app.here()) == ["alice"]
+
+
+async def test_nobody_stays_for_the_sake_of_strangers_who_find_no_place(
+    app: AppClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with app.line("alice") as alice:
+        await alice.first()
+    monkeypatch.setattr("presence_server.live.seats.capacity", lambda: 0)
+    assert await _upgrade(app, "stranger") == (503, "10")
+    await first_answer(app.here, lambda here: not here, within=4)
 
 
 @pytest.fixture

@@ -536,7 +536,12 @@ class Host:
             noted=self.node.heeding.noted(),
         )
         self.carry_out(self.node.heed(notes, began, self.now))
-        database.forget(self.node.others.take_dropped() - self.node.peers.heard)
+        dropped = self.node.others.take_dropped() - self.node.peers.heard
+        claims = database.claims_left(dropped, self.world.now)
+        if claims:
+            self.carry_out(self.node.adopt(claims, self.now))
+            self._write()
+        database.forget(dropped)
 
     def _write(self, *, stopped: bool = False) -> None:
         database, now = self.world.database, self.world.now

@@ -105,7 +105,7 @@ def _parser() -> Parser:
     parser.add_argument("--version", action="version", version=__version__)
     parser.set_defaults(run=serve.run)
     subparsers = parser.add_subparsers(
-        title="commands", metavar="COMMAND", parser_class=Parser
+        title="commands", metavar="COMMAND", parser_class=Parser, prog=parser.prog
     )
     for command in COMMANDS:
         command.add_parser(subparsers).set_defaults(run=command.run)

@@ -120,6 +120,7 @@ def test_help_of_a_command_has_no_empty_parts(
         cli.main([*command.split(), "--help"])
     out = capsys.readouterr().out
     assert "settings:" not in out and "All flags of" in out
+    assert f"usage: presence-server {command} " in out
 
 
 def test_who_stops_reading_is_no_error_of_ours(tmp_path: Path) -> None:

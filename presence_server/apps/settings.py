@@ -15,7 +15,7 @@ _LONGEST_VISITS = 3650  # days
 def read_name(text: str) -> str:
     if _NAME.fullmatch(text) is None:
         raise ValueError(
-            "1 to 64 letters, digits, dots, dashes and underscores, the first no sign"
+            "1 to 64 letters, digits, dots, dashes and underscores, a letter or digit first"
         )
     return text
 

@@ -77,6 +77,8 @@ def _print(roster: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(people))
         return
+    if not people:
+        print("Nobody is here.", file=sys.stderr)
     width = max(map(len, people), default=0)
     for username, person in people.items():
         since = second(person["since"])

@@ -186,8 +186,10 @@ async def until_ready(server: ServerProcess, status: int) -> None:
 
 async def test_who_lists_who_is_here(server_process: ServerProcesses, visit: Visit) -> None:
     server = await server_process(admin_port=0)
-    alice = await visit(server, "alice")
     port = server.admin_url.rpartition(":")[2]
+    nobody = await asyncio.to_thread(who, server, "--admin-port", port)
+    assert (nobody.returncode, nobody.stdout, nobody.stderr) == (0, "", "Nobody is here.\n")
+    alice = await visit(server, "alice")
     # Here for as long as it takes, however busy the machine is.
     async with alice.live() as socket:
         await socket.sees("alice", "online")

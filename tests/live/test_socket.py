@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from presence_server.keys import PRESENCE
 from tests.conftest import Serve, ServerProcesses, Visit
 from testing.raw_peer import RawPeer
 from testing.visitor import Visitor
@@ -37,6 +38,20 @@ async def test_a_copied_cookie_is_worthless_after_the_log_out(
         await socket.first()
     await alice.log_out()
     assert await refusal(thief) == 401
+
+
+async def test_who_finds_no_place_again_is_not_taken_for_gone(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve(grace=0.5)
+    alice = await visit(server, "alice")
+    async with alice.live() as socket:
+        await socket.first()
+    monkeypatch.setattr("presence_server.live.seats.capacity", lambda: 0)
+    assert await refusal(alice) == 503
+    # Two graces.
+    await asyncio.sleep(1.0)
+    assert "alice" in server.app[PRESENCE].here
 
 
 @pytest.mark.parametrize(

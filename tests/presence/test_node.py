@@ -609,3 +609,14 @@ def test_what_closed_in_a_pause_that_others_outwaited_is_gone_at_once() -> None:
     assert desk.told() == ["online", "offline"]
     desk.wait(7.8)
     assert desk.told("bob") == ["online"], "that was after it"
+
+
+def test_who_is_shown_and_has_no_line_here_may_return() -> None:
+    desk, alice = Desk(), Who("a" * 64, "alice", 1)
+    node = desk.node
+    assert not node.may_return(OWN, alice) and not node.may_return("7/doc", alice)
+    desk.do(node.open(OWN, alice, 1, desk.now))
+    assert not node.may_return(OWN, alice)
+    desk.do(node.close(OWN, alice.session, 1, desk.now))
+    assert node.may_return(OWN, alice)
+    assert not node.may_return(OWN, alice._replace(session="b" * 64))

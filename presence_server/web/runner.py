@@ -5,6 +5,7 @@ import math
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from presence_server.crowd import Crowd
 from presence_server.keys import CONFIG, SEATS, SITE
 from presence_server.web.access_log import AccessLogger
 from presence_server.web.connection import Connection
@@ -34,9 +35,12 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         server = await super()._make_server()
-        site = self.app[SITE] if SITE in self.app else self.app
+        for_operators = SITE in self.app
+        site = self.app[SITE] if for_operators else self.app
         waiting = Waiting(self.app[CONFIG], site[SEATS].room)
-        return _Server(server, site[TURNSTILE], waiting)
+        # Who asks whether the process is ready must not stand in the line of a crowd.
+        turnstile = Turnstile(Crowd()) if for_operators else site[TURNSTILE]
+        return _Server(server, turnstile, waiting)
 
 
 class _Server(web.Server):

@@ -3,15 +3,21 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession, ClientTimeout, web
 
 from presence_server.accounts import users
+from presence_server.app import create_admin_app, create_app
+from presence_server.config import Config
 from presence_server.crowd import Crowd
 from presence_server.keys import PRESENCE
-from presence_server.web.turnstile import _GONE_IN_ONE_TURN, _IN_ONE_TURN, Turnstile
+from presence_server.web.runner import Runner
+from presence_server.web.turnstile import _GONE_IN_ONE_TURN, _IN_ONE_TURN, TURNSTILE, Turnstile
 from testing.waiting import until
 from tests.conftest import Serve, Visit
 
@@ -122,3 +128,36 @@ async def test_lists_for_programs_are_made_by_turns(
         await asyncio.sleep(0)
     assert {task.result().status for task in crowd} == {200}
     assert made_in.total() == len(crowd) and max(made_in.values()) <= _IN_ONE_TURN
+
+
+async def test_operators_do_not_stand_in_the_line_of_a_crowd(
+    config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_over = asyncio.Event()
+
+    async def enter(_: object) -> None:
+        await is_over.wait()
+
+    app = create_app(config())
+    monkeypatch.setattr(app[TURNSTILE], "enter", enter)
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(ClientSession(timeout=ClientTimeout(10)))
+        pages, operators = [
+            await _listen(stack, Runner(each, keepalive_timeout=15, shutdown_timeout=1))
+            for each in (app, create_admin_app(app))
+        ]
+        waiting = asyncio.create_task(http.get(f"{pages}/readyz"))
+        async with http.get(f"{operators}/readyz") as answer:
+            assert answer.status == 200
+        assert not waiting.done()
+        is_over.set()
+        async with await waiting as answer:
+            assert answer.status == 200
+
+
+async def _listen(stack: AsyncExitStack, runner: Runner) -> str:
+    stack.push_async_callback(runner.cleanup)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    return f"http://{host}:{port}"

@@ -24,9 +24,9 @@ from presence_server.live.wire import WebSocketWire
 from presence_server.presence.letters import Part, Said
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import session_of
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
-from presence_server.presence.room import session_of
 from presence_server.presence.writing import cut, encode_letter
 from presence_server.relay.memory import MemoryRelay
 

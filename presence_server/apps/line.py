@@ -6,7 +6,7 @@ from presence_server.apps.permissions import Permission
 from presence_server.apps.rooms import key_of
 from presence_server.apps.tokens import Token
 from presence_server.live.observer import Observer
-from presence_server.presence.room import session_of
+from presence_server.presence.names import session_of
 
 
 class Line:

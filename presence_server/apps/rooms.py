@@ -14,8 +14,9 @@ from presence_server.presence.commands import Command
 from presence_server.presence.members import Who
 from presence_server.presence.merging import ISSUED, newest_about
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import CLAIM, LOBBY
 from presence_server.presence.records import OWN
-from presence_server.presence.room import CLAIM, LOBBY, Room
+from presence_server.presence.room import Room
 from presence_server.presence.roster import Roster
 from presence_server.presence.states import NOTHING, Person, Status
 

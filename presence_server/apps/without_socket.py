@@ -11,8 +11,8 @@ from presence_server.apps.rooms import AppRooms, key_of
 from presence_server.apps.saying import Said, read_said, words_of
 from presence_server.apps.tokens import Token
 from presence_server.live.wire import EventStreamWire
+from presence_server.presence.names import session_of
 from presence_server.presence.objects import MessageError
-from presence_server.presence.room import session_of
 
 log = logging.getLogger(__name__)
 

@@ -27,11 +27,12 @@ from presence_server.presence.commands import (
 from presence_server.presence.cursors import Cover
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import app_of
 from presence_server.presence.node import Node
 from presence_server.presence.objects import MessageError
 from presence_server.presence.profiles import Profile
 from presence_server.presence.records import Notes, Record, Stay
-from presence_server.presence.room import Room, app_of
+from presence_server.presence.room import Room
 from presence_server.presence.states import Person, Status
 from presence_server.presence.timing import TICK
 from presence_server.relay import Relay

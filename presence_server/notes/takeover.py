@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from presence_server.accounts import sessions
 from presence_server.notes import writing, written
+from presence_server.presence.names import is_claim, tag_of
 from presence_server.presence.records import OWN, Stay
-from presence_server.presence.room import is_claim, tag_of
 from presence_server.storage.database import Database, Read, Transaction
 
 _PERHAPS_CLAIMS = "AND session LIKE '%.%'"

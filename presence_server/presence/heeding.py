@@ -7,12 +7,13 @@ from presence_server.presence.departures import Departures
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.letters import Said, States
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import tag_of
 from presence_server.presence.others import Others
 from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.records import Notes, Stay
-from presence_server.presence.room import left_second, tag_of
 from presence_server.presence.states import NOTHING
+from presence_server.presence.stays import left_second
 from presence_server.presence.timing import Timing
 
 

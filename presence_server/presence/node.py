@@ -27,6 +27,7 @@ from presence_server.presence.heeding import Heeding
 from presence_server.presence.letters import Ask, Beat, Ended, Goodbye, Letter, Words
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import is_claim, session_of, tag_of
 from presence_server.presence.others import Others
 from presence_server.presence.outbox import Outbox
 from presence_server.presence.own_sessions import OwnSessions
@@ -37,7 +38,7 @@ from presence_server.presence.profiles import NO_PROFILE, Profile, Profiles
 from presence_server.presence.reading import parse_letter
 from presence_server.presence.recorder import Recorder
 from presence_server.presence.records import OWN, Notes, Record, Stay
-from presence_server.presence.room import Room, is_claim, session_of, tag_of
+from presence_server.presence.room import Room
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.speech import Speech
 from presence_server.presence.states import Status

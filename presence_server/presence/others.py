@@ -19,11 +19,11 @@ from presence_server.presence.letters import (
     States,
 )
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import is_claim, tag_of
 from presence_server.presence.peer import Answer, Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.pending import Departure, NO_MARK, Why
 from presence_server.presence.records import OWN
-from presence_server.presence.room import is_claim, tag_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.timing import Timing
 

@@ -12,12 +12,14 @@ from presence_server.presence.hearing import Hearing
 from presence_server.presence.members import Member, Who
 from presence_server.presence.merging import counted, merged_status
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import is_claim, tag_of
 from presence_server.presence.pending import Departure, Why
 from presence_server.presence.records import Stay
 from presence_server.presence.recorder import Recorder
-from presence_server.presence.room import Room, is_claim, left_second, tag_of
+from presence_server.presence.room import Room
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.states import Status
+from presence_server.presence.stays import left_second
 from presence_server.presence.timing import ARRIVAL_WAITS, Timing
 
 

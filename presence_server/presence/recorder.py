@@ -4,8 +4,8 @@ import json
 
 from presence_server.presence.choices import Choices
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import app_of, tag_of
 from presence_server.presence.records import OWN, Chosen, Record, Stay
-from presence_server.presence.room import app_of, tag_of
 from presence_server.presence.rooms import Rooms
 
 

@@ -9,57 +9,16 @@ from presence_server.presence.entries import Entry, Source
 from presence_server.presence.letters import Said
 from presence_server.presence.members import Members
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import app_of
 from presence_server.presence.ordered import Ordered, folded
 from presence_server.presence.people import Versions
 from presence_server.presence.own_part import OwnPart
 from presence_server.presence.profiles import Profiles
-from presence_server.presence.records import OWN, Stay
+from presence_server.presence.records import OWN
 from presence_server.presence.roster import Roster, no_profile_of
 
-LOBBY = "lobby"
-# Behind the number of an app, before a user: what they are here by.
-LINE, CLAIM = ":", "."
-# Of the key of a session's row so much is enough to tell it from all others.
-_TAG = 20
 # Of rooms in which no other node has anybody.
 _NO_VIEWS: Mapping[str, dict[str, Entry]] = MappingProxyType({})
-
-
-def app_of(room: str) -> int:
-    """The app whose room it is; 0 for that of the own accounts."""
-    return int(room.partition("/")[0]) if room else 0
-
-
-def lobby_of(room: str) -> str | None:
-    """The room in which everybody in this room is shown, too."""
-    app, _, name = room.partition("/")
-    return None if room == OWN or name == LOBBY else f"{app}/{LOBBY}"
-
-
-def tag_of(room: str, session: str) -> str:
-    """What a session is called between nodes."""
-    # In an app it is the user, behind a sign that tells lines from claims.
-    return session[:_TAG] if room == OWN else session.lstrip("0123456789")
-
-
-def session_of(app: int, user: str) -> str:
-    """To an app the session is the user."""
-    return f"{app}{LINE}{user}"
-
-
-def is_claim(tag: str) -> bool:
-    """Whether a user of an app is here by it without a line."""
-    return tag.startswith(CLAIM)
-
-
-def left_second(stay: Stay, grace: float, now: Moment) -> int:
-    """The Unix second in which the last line closed of a stay that was written down, or in which
-    a claim ends."""
-    unseen = (stay.resting or 0.0) if stay.unseen is None else stay.unseen
-    if is_claim(tag_of(stay.room, stay.session)):
-        # Only its last grace counts as rest.
-        return now.unix - int(unseen - grace)
-    return now.unix - int(max(0.0, unseen))
 
 
 class Room:

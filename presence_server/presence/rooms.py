@@ -9,10 +9,11 @@ from presence_server.presence.cursors import Cursors
 from presence_server.presence.deadlines import Deadlines
 from presence_server.presence.entries import Entry, Source
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import app_of, lobby_of
 from presence_server.presence.people import Versions
 from presence_server.presence.profiles import Profiles
 from presence_server.presence.records import OWN
-from presence_server.presence.room import Room, app_of, lobby_of
+from presence_server.presence.room import Room
 
 
 # Seconds for which it is known who has left a room in which nobody is.

@@ -8,7 +8,7 @@ from typing import Protocol
 from presence_server.background import Background
 from presence_server.live.feed import Feed, Feeds, News
 from presence_server.nodes.duty import Duty, Term
-from presence_server.presence.room import app_of
+from presence_server.presence.names import app_of
 from presence_server.presence.timing import CLOCK_WRONG
 from presence_server.presence.visits import Visits
 from presence_server.storage.database import Database

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from presence_server.nodes import duty
 from presence_server.nodes.duty import Term
+from presence_server.presence.names import app_of
 from presence_server.presence.records import OWN
-from presence_server.presence.room import app_of
 from presence_server.presence.timing import CLOCKS_DIFFER
 from presence_server.presence.visits import Visit
 from presence_server.storage.database import Database, Row, Transaction, Value

@@ -5,7 +5,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from presence_server.apps.permissions import is_room
 from presence_server.keys import APPS, METRICS, PRESENCE, ROOMS, SITE
-from presence_server.presence.room import LOBBY
+from presence_server.presence.names import LOBBY
 from presence_server.web.access_log import printable
 from presence_server.web.operations import reasons_not_ready
 

@@ -19,7 +19,7 @@ from presence_server.live.observer import Observer
 from presence_server.live.wire import Wire
 from presence_server.presence.client_messages import ClientMessage
 from presence_server.presence.members import Who
-from presence_server.presence.room import session_of
+from presence_server.presence.names import session_of
 from presence_server.presence.states import Status
 from presence_server.web.bearers import identify_line
 from presence_server.web.connection import Connection

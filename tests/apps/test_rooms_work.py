@@ -17,7 +17,7 @@ from presence_server.live.pacing import Budget
 from presence_server.live.service import PresenceService
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
-from presence_server.presence.room import session_of
+from presence_server.presence.names import session_of
 from presence_server.relay.memory import MemoryRelay
 from tests.live.silent_wire import SilentWire, flushed
 

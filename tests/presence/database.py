@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from presence_server.presence.names import is_claim, tag_of
 from presence_server.presence.records import Changes, Chosen, Notes, Record, Stay
-from presence_server.presence.room import is_claim, tag_of
 from tests.presence.attendance import Book
 
 # For so many writes it is known who has gone: few, so that some nodes come too late for that.

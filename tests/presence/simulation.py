@@ -23,9 +23,9 @@ from presence_server.presence.commands import (
 )
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import app_of
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN, Notes
-from presence_server.presence.room import app_of
 from presence_server.presence.states import Person, Status
 from presence_server.presence.timing import ARRIVAL_WAITS, NOTES, NOTES_UNHEARD, WRITES_WITHIN
 from tests.presence.attendance import Attendant

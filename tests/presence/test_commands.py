@@ -27,11 +27,11 @@ from presence_server.presence.letters import (
 )
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import tag_of
 from presence_server.presence.node import Node
 from presence_server.presence.profiles import Profile
 from presence_server.presence.reading import parse_letter
 from presence_server.presence.records import OWN, Stay
-from presence_server.presence.room import tag_of
 from presence_server.presence.writing import encode_letter
 
 ME, OTHER, THIRD, FOURTH = (f"{number:016x}" for number in (1, 2, 3, 4))

@@ -7,11 +7,11 @@ from presence_server.presence.entries import Source
 from presence_server.presence.letters import Batch, Part, People, Said
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import app_of, is_claim, lobby_of, session_of, tag_of
 from presence_server.presence.node import Node
 from presence_server.presence.own_part import said_of
 from presence_server.presence.profiles import Profile
 from presence_server.presence.records import OWN
-from presence_server.presence.room import app_of, is_claim, lobby_of, session_of, tag_of
 from presence_server.presence.writing import encode_letter
 
 ME, OTHER = "0" * 16, "1" * 16

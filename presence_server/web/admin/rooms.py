@@ -6,7 +6,7 @@ from aiohttp import web
 
 from presence_server.apps.permissions import is_room
 from presence_server.keys import APPS, PRESENCE, ROOMS
-from presence_server.presence.room import LOBBY
+from presence_server.presence.names import LOBBY
 from presence_server.web.admin.gate import show as show_page
 
 # So many are shown; the counts are of all.

@@ -1,0 +1,36 @@
+"""What rooms and sessions are called: what their keys and tags say."""
+
+from presence_server.presence.records import OWN
+
+LOBBY = "lobby"
+# Behind the number of an app, before a user: what they are here by.
+LINE, CLAIM = ":", "."
+# Of the key of a session's row so much is enough to tell it from all others.
+_TAG = 20
+
+
+def app_of(room: str) -> int:
+    """The app whose room it is; 0 for that of the own accounts."""
+    return int(room.partition("/")[0]) if room else 0
+
+
+def lobby_of(room: str) -> str | None:
+    """The room in which everybody in this room is shown, too."""
+    app, _, name = room.partition("/")
+    return None if room == OWN or name == LOBBY else f"{app}/{LOBBY}"
+
+
+def tag_of(room: str, session: str) -> str:
+    """What a session is called between nodes."""
+    # In an app it is the user, behind a sign that tells lines from claims.
+    return session[:_TAG] if room == OWN else session.lstrip("0123456789")
+
+
+def session_of(app: int, user: str) -> str:
+    """To an app the session is the user."""
+    return f"{app}{LINE}{user}"
+
+
+def is_claim(tag: str) -> bool:
+    """Whether a user of an app is here by it without a line."""
+    return tag.startswith(CLAIM)

@@ -20,6 +20,7 @@ from presence_server.presence.states import Status
 from presence_server.storage.database import Database, DatabaseUnavailable, Row, Transaction, Value
 from presence_server.storage.engine import Engine
 from testing.waiting import first_answer, until
+from tests.last_seen import last_seen_of
 from tests.storage.programs import lock_of_another_program
 
 NOW = 1_795_420_800
@@ -184,7 +185,7 @@ async def test_the_last_time_somebody_was_seen_is_written_with_their_going(db: D
     await one.store.write()
     one.node.drop(mia, NOW + 5)
     await one.store.write()
-    assert await users.last_seen_of(db, ["mia"]) == {"mia": NOW + 5}
+    assert await last_seen_of(db, "mia") == NOW + 5
     assert await one.stays() == []
 
 
@@ -663,9 +664,8 @@ async def test_what_dropped_nodes_wrote_is_forgotten(db: Database) -> None:
     await asyncio.wait([task])
     assert await one.stays() == []
     # But for when they were last seen: the others did not see them go.
-    seen = await users.last_seen_of(db, ["mia", "leo"])
-    ago = [time.time() - (seen[name] or 0) for name in ("mia", "leo")]
-    assert ago[0] < 15 and 3 < ago[1] - ago[0] < 7, seen
+    ago = [time.time() - (await last_seen_of(db, name) or 0) for name in ("mia", "leo")]
+    assert ago[0] < 15 and 3 < ago[1] - ago[0] < 7, ago
 
 
 # While the database cannot serve
@@ -754,7 +754,7 @@ async def test_what_cannot_be_written_is_written_later(
         "olga": ("online", True),
         "pia": ("online", False),
     }
-    assert await users.last_seen_of(db, ["Mia"]) == {"Mia": NOW + 5}
+    assert await last_seen_of(db, "Mia") == NOW + 5
     assert [choice.status for choice in await written.choices(db)] == ["away"]
 
 

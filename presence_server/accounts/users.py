@@ -1,6 +1,6 @@
 """Accounts: the SQL for users."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from presence_server import endings
@@ -13,8 +13,6 @@ from presence_server.storage.database import Database, Row, TakenBack, Transacti
 
 # These sort before and after every character that a name may have.
 _FIRST, _LAST = "\x01", "\x7f"
-# Some databases refuse more values than this in one statement.
-_VALUES = 500
 COLUMNS = (
     "id, username, created_at, disabled_at, last_seen, administrator, name, hides_last_seen,"
     " shows_devices"
@@ -141,21 +139,6 @@ async def listed(db: Database, after: int, limit: int) -> list[User]:
         f"SELECT {COLUMNS} FROM users WHERE id > $1 ORDER BY id LIMIT $2", after, limit
     )
     return [in_row(row) for row in rows]
-
-
-async def last_seen_of(db: Database, usernames: Sequence[str]) -> dict[str, int | None]:
-    """When each of those who have an account was last seen, under the names as asked for."""
-    asked = {username.lower(): username for username in usernames if _could_be_stored(username)}
-    names = list(asked)
-    found: dict[str, int | None] = {}
-    for start in range(0, len(names), _VALUES):
-        some = names[start : start + _VALUES]
-        places = ", ".join(f"${number}" for number in range(1, len(some) + 1))
-        for name, last_seen in await db.read(
-            f"SELECT lower_name, last_seen FROM users WHERE lower_name IN ({places})", *some
-        ):
-            found[asked[name]] = last_seen
-    return found
 
 
 async def record_last_seen(db: Database, last_seen: Mapping[str, int], now: int) -> None:

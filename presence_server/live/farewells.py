@@ -21,7 +21,6 @@ TOO_SLOW = Farewell(1013, "you read too slowly", "too_slow", returns=True)
 # Nothing is said to a peer that does not hear; the code stands in our own figures only.
 SILENT = Farewell(1006, "the peer has fallen silent", returns=True)
 
-PROTOCOL = Farewell(1002, "not the WebSocket protocol")
 BINARY = Farewell(1003, "messages are text")
 NO_MESSAGE = Farewell(1007, "not a message of this protocol")
 TOO_MUCH = Farewell(1008, "too many messages, or too many bytes")

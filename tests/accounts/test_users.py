@@ -15,6 +15,7 @@ from presence_server.accounts.usernames import is_reserved, username_problem
 from presence_server.accounts.users import UsernameTaken
 from presence_server.config import PostgresUrl
 from presence_server.endings import Endings, Reason
+from tests.last_seen import last_seen_of
 
 pytestmark = pytest.mark.both_databases
 
@@ -130,7 +131,6 @@ async def test_t32_any_text_may_be_asked_for(db: Database, name: str) -> None:
     await make(db, "alice")
     assert await users.find(db, name) is None
     assert await users.password_hash(db, name) is None
-    assert await users.last_seen_of(db, [name]) == {}
     await users.page(db, name, "", 10)
     assert await names(db, prefix=name) == ([] if name else ["alice"])
 
@@ -197,7 +197,6 @@ async def test_a_page_costs_the_same_wherever_it_begins(
     await users.page(db, "m", "", 50)
     await users.page(db, "m", "mi", 50)
     await users.find(db, "michael")
-    await users.last_seen_of(db, ["michael", "bob"])
     await sessions.find(db, "secret", NOW)
     await sessions.of_user(db, 1)
     await endings.after(db, 5)
@@ -226,7 +225,8 @@ async def test_last_seen_never_goes_back(db: Database) -> None:
     await make(db, "Alice", "bob")
     await users.record_last_seen(db, {"Alice": NOW, "nobody": NOW}, NOW)
     await users.record_last_seen(db, {"alice": NOW - 1}, NOW)
-    assert await users.last_seen_of(db, ["ALICE", "bob", "nobody"]) == {"ALICE": NOW, "bob": None}
+    seen = [await last_seen_of(db, username) for username in ("ALICE", "bob")]
+    assert seen == [NOW, None]
     await users.record_last_seen(db, {"alice": NOW + 1}, NOW)
     assert await users.page(db, None, "", 1) == [("Alice", NOW + 1)]
 
@@ -235,22 +235,7 @@ async def test_a_time_to_come_gives_way_to_one_that_has_been(db: Database) -> No
     await make(db, "alice")
     await users.record_last_seen(db, {"alice": NOW + 5 * sessions.DAY}, NOW)
     await users.record_last_seen(db, {"alice": NOW}, NOW)
-    assert await users.last_seen_of(db, ["alice"]) == {"alice": NOW}
-
-
-async def test_last_seen_of_many(db: Database) -> None:
-    many = [f"user{number:04}" for number in range(1200)]
-
-    async def fill(transaction: Transaction) -> None:
-        await transaction.execute_many(
-            "INSERT INTO users (username, lower_name, password_hash, created_at, last_seen)"
-            " VALUES ($1, $1, '', 0, $2)",
-            [(name, NOW) for name in many],
-        )
-
-    await db.write(fill)
-    assert await users.last_seen_of(db, many) == dict.fromkeys(many, NOW)
-    assert await users.count(db) == 1200
+    assert await last_seen_of(db, "alice") == NOW
 
 
 async def test_a_new_password_ends_all_sessions_but_one(db: Database) -> None:

@@ -23,6 +23,7 @@ from presence_server.storage.database import (
 from presence_server.storage.engine import WRITE_PATIENCE
 from presence_server.config import PostgresUrl
 from presence_server.storage.sqlite import Sqlite
+from tests.last_seen import last_seen_of
 from tests.storage.callers import cancel_at_any_turn
 from tests.storage.programs import lock_of_another_program, run
 
@@ -150,7 +151,7 @@ async def test_q3_two_processes_that_read_and_then_write_do_not_collide(
         await users.create(one, "alice", "hash", NOW)
         await users.record_last_seen(two, {"alice": 0}, NOW)
         await asyncio.gather(count_up(one), count_up(two))
-        assert await users.last_seen_of(one, ["alice"]) == {"alice": 100}
+        assert await last_seen_of(one, "alice") == 100
 
 
 async def test_f16_while_another_program_holds_the_lock_writes_are_refused_in_time(
@@ -273,7 +274,7 @@ async def test_what_needs_no_room_is_no_sign_of_room(
         with pytest.raises(DatabaseUnavailable):
             await db.check_writable()
         await users.record_last_seen(db, {"alice": NOW + 1}, NOW)
-        assert await users.last_seen_of(db, ["alice"]) == {"alice": NOW + 1}
+        assert await last_seen_of(db, "alice") == NOW + 1
         assert len(caplog.records) == 1
     await write_until_told(db, caplog, 2)
     (again,) = caplog.records[1:]

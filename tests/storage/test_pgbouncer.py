@@ -15,6 +15,7 @@ from presence_server.storage.database import (
     open_database,
 )
 from testing.pgbouncer import pooled
+from tests.last_seen import last_seen_of
 
 NOW = 1_795_420_800
 
@@ -36,7 +37,7 @@ async def test_by_session_everything_works(postgresql: PostgresUrl) -> None:
                 secret, session = await sessions.start(Endings(one), alice.id, "::1", "", NOW)
                 await users.record_last_seen(two, {"alice": 0}, 0)
                 await asyncio.gather(count_up(one), count_up(two))
-                assert await users.last_seen_of(two, ["alice"]) == {"alice": 50}
+                assert await last_seen_of(two, "alice") == 50
                 assert await sessions.find(two, secret, NOW) == session
                 with pytest.raises(DatabaseUnavailable):
                     await one.read("DELETE FROM users RETURNING id")

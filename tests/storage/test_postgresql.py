@@ -31,6 +31,7 @@ from presence_server.storage.postgresql_connections import ANSWER_PATIENCE
 from presence_server.config import ConfigError, PostgresUrl
 from presence_server.endings import Endings
 from presence_server.resources import MIGRATIONS, POSTGRESQL_MIGRATIONS
+from tests.last_seen import last_seen_of
 from tests.storage.callers import cancel_at_any_turn
 from tests.storage.programs import run_at_once
 from testing.certificate import Certificate
@@ -248,7 +249,7 @@ async def test_transactions_see_what_was_committed_whatever_is_usual_at_the_serv
             await users.create(one, "alice", "hash", NOW)
             await users.record_last_seen(two, {"alice": 0}, 0)
             await asyncio.gather(count_up(one), count_up(two))
-            assert await users.last_seen_of(one, ["alice"]) == {"alice": 50}
+            assert await last_seen_of(one, "alice") == 50
             assert await one.read("SHOW transaction_isolation") == [("read committed",)]
 
 

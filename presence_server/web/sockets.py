@@ -17,7 +17,7 @@ from presence_server.live.observer import Observer
 from presence_server.live.wire import WebSocketWire
 from presence_server.presence.client_messages import ClientMessage, parse_client_message
 from presence_server.presence.objects import MessageError
-from presence_server.web.arrivals import Arrivals
+from presence_server.web.allowance import Allowance
 from presence_server.web.connection import Connection
 
 # aiohttp refuses a message of this size by itself.
@@ -89,17 +89,17 @@ def end_socket(request: web.Request, ws: web.WebSocketResponse, *, dismissed: bo
 class _Reads:
     """What comes on one socket, before it is parsed: frames of no meaning are seen nowhere else."""
 
-    __slots__ = ("_ws", "_observer", "_hub", "_arrivals")
+    __slots__ = ("_ws", "_observer", "_hub", "_allowance")
 
     def __init__(self, ws: web.WebSocketResponse, observer: Observer, hub: Hub) -> None:
         self._ws = ws
         self._observer = observer
         self._hub = hub
-        self._arrivals = Arrivals(time.monotonic())
+        self._allowance = Allowance(time.monotonic())
 
     def take(self, size: int) -> int:
         """How many bytes of a read are to be parsed."""
-        parsed = self._arrivals.take(size, time.monotonic())
+        parsed = self._allowance.take(size, time.monotonic())
         if parsed < size:
             # A turn later: what is parsed may end the socket for a better reason.
             loop = asyncio.get_running_loop()

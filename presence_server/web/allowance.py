@@ -1,4 +1,4 @@
-"""What arrives on a line, counted by bytes and reads before it is parsed.
+"""How much may come over a line, by bytes and reads, before it is parsed.
 
 Messages are counted after that; but a message may be without end, and come in frames of no bytes.
 """
@@ -10,7 +10,7 @@ _PER_SECOND = _BURST / 10
 _READ = 256
 
 
-class Arrivals:
+class Allowance:
     __slots__ = ("_left", "_at")
 
     def __init__(self, now: float) -> None:

@@ -20,6 +20,7 @@ from presence_server.resources import ROOT
 from testing.redis_server import free_port
 from testing.release import take_what_is_committed
 from testing.visitor import Visitor
+from testing.waiting import says_it_listens
 
 # The images are Debian's stable with a Python, and slim ones the same with less.
 SUITE = "trixie"
@@ -151,10 +152,7 @@ async def serves(stage: Stage) -> None:
         *stage.command(*stage.entry), stdout=asyncio.subprocess.PIPE
     )
     try:
-        assert server.stdout is not None
-        async with asyncio.timeout(_ENDS_WITHIN):
-            while not (line := await server.stdout.readline()).startswith(b"Listening on "):
-                assert line, "it ended"
+        await says_it_listens(server, _ENDS_WITHIN)
         subprocess.run(stage.command(*health), check=True)
         async with Visitor.at(f"http://127.0.0.1:{port}") as visitor:
             await visitor.enter("alice")

@@ -14,6 +14,7 @@ from presence_server.resources import ROOT
 from testing.container import DEBIAN, Stage, end, make_debian, missing, new_root
 from testing.redis_server import free_port
 from testing.visitor import Visitor
+from testing.waiting import says_it_listens
 
 README = (ROOT / "README.md").read_text()
 # Everything is downloaded.
@@ -50,10 +51,7 @@ async def until_it_listens(machine: Stage, name: str) -> float:
         *machine.command("make", "run"), stdout=asyncio.subprocess.PIPE
     )
     try:
-        assert server.stdout is not None
-        async with asyncio.timeout(_LISTENS_WITHIN):
-            while not (line := await server.stdout.readline()).startswith(b"Listening on "):
-                assert line, "it ended"
+        await says_it_listens(server, _LISTENS_WITHIN)
         async with Visitor.at(f"http://127.0.0.1:{port}") as visitor:
             await visitor.enter(name.replace(" ", "-"))
         return time.monotonic() - begun

@@ -48,3 +48,11 @@ async def listening(port: int, within: float = 20) -> None:
             else:
                 writer.close()
                 return
+
+
+async def says_it_listens(server: asyncio.subprocess.Process, within: float) -> None:
+    """A server whose output is read by nobody else."""
+    assert server.stdout is not None
+    async with asyncio.timeout(within):
+        while not (line := await server.stdout.readline()).startswith(b"Listening on "):
+            assert line, "it ended"

@@ -12,6 +12,7 @@ import pytest
 
 from presence_server.resources import ROOT
 from testing.redis_server import RedisServer, free_port
+from testing.waiting import says_it_listens
 
 PAGES = ("README.md", "CONTRIBUTING.md", "docs/operations.md")
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -69,10 +70,7 @@ async def test_it_serves(command: str, tmp_path: Path, redis_server: RedisServer
         start_new_session=True,
     )
     try:
-        assert process.stdout is not None
-        async with asyncio.timeout(LISTENS_WITHIN):
-            while not (line := await process.stdout.readline()).startswith(b"Listening on http://"):
-                assert line, "it ended"
+        await says_it_listens(process, LISTENS_WITHIN)
     finally:
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGTERM)

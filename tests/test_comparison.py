@@ -84,6 +84,20 @@ def test_the_readme_names_the_budgets_of_the_benchmarks() -> None:
         assert text.count(budget) == 1
 
 
+def test_the_readme_says_of_faults_what_the_drill_found() -> None:
+    text = figures.README.read_text()
+    faults = json.loads((ROOT / "docs" / "faults.json").read_text())["faults"]
+    # Random ones have the number of a seed.
+    assert "fifty faults" in text and sum("/" not in fault["name"] for fault in faults) >= 50
+    # What broke a promise is named beside it.
+    assert [fault["name"] for fault in faults if fault["broken"] and fault["name"] not in text] == []
+    (killed,) = (fault for fault in faults if fault["name"] == "F29")
+    servers, backend = re.findall(r"(\d+) times", killed["done"])
+    assert f"were killed {int(servers) + int(backend)} times" in text
+    drifted = [killed["measured"][what][0] for what in ("states that drifted", "older than before")]
+    assert drifted == [0, 0]
+
+
 def blocks() -> dict[str, str]:
     """What a run wrote into a page, by the words of its mark."""
     found: dict[str, str] = {}

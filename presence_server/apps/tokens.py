@@ -142,7 +142,7 @@ def _claims(text: str, key: SigningKey) -> dict[str, Any]:
     except (MessageError, UnicodeDecodeError) as error:
         raise _invalid("holds no JSON object") from error
     except InvalidTokenError as error:
-        raise _invalid(f"is not signed by its key with {ALGORITHM}") from error
+        raise _invalid(f"is not signed with {ALGORITHM} and the secret of its key") from error
 
 
 def _second(claims: Mapping[str, Any], name: str) -> float:

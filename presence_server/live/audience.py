@@ -101,7 +101,7 @@ class Audience:
 
     def brought_to(self, observer: Observer, version: int) -> None:
         """It has been told all that concerns it until then."""
-        observer.version, observer.elsewhere = version, False
+        observer.version, observer.resumed, observer.elsewhere = version, False, False
         if (version, observer.degraded) != self.told:
             self._late[observer] = None
             return

@@ -47,6 +47,7 @@ class Observer:
         "wire",
         "connection",
         "version",
+        "resumed",
         "elsewhere",
         "greeted",
         "degraded",
@@ -75,8 +76,8 @@ class Observer:
         # None until the peer has had a first message, unless it came with a cursor. Of one that has
         # a view its audience knows better.
         self.version: int | None = None
-        # Whether it was another node that told it what was so until then.
-        self.elsewhere = False
+        # Whether it was told by an earlier line, perhaps of another node, what was so until then.
+        self.resumed = self.elsewhere = False
         self.greeted = False
         self.degraded = False
         # Once it has been sent a close, nothing else may follow.
@@ -93,4 +94,5 @@ class Observer:
     def resume(self, cursor: str, now: Moment) -> None:
         """Go on from what it was told last, here or at another node."""
         self.version = self.room.resume(cursor, now)
+        self.resumed = True
         self.elsewhere = self.room.is_of_elsewhere(cursor)

@@ -88,7 +88,8 @@ class Update:
 
     def _made_for(self, observer: Observer) -> tuple[bytes, int]:
         greeted = observer.greeted
-        key = (observer.dialect, observer.wire.frame, observer.version, observer.elsewhere, greeted)
+        came = observer.resumed, observer.elsewhere
+        key = (observer.dialect, observer.wire.frame, observer.version, came, greeted)
         if key not in self._made:
             changes, newest = self._news(observer)
             is_nothing = changes is not None and not changes and greeted
@@ -105,7 +106,8 @@ class Update:
         concerned: object = view
         if changes is not None:
             concerned = tuple(user for user, _ in changes)
-        key = (observer.dialect, observer.wire.frame, version, observer.elsewhere, concerned)
+        came = observer.resumed, observer.elsewhere
+        key = (observer.dialect, observer.wire.frame, version, came, concerned)
         if key not in self._made:
             self._made[key] = self._make(observer, changes, newest), newest
         data, observer.version = self._made[key]
@@ -129,14 +131,15 @@ class Update:
 
     def _changes(self, observer: Observer, version: int) -> Changes | None:
         """Of some it costs as much as there are changes, or as many as it watches: the fewer."""
-        roster, view, elsewhere = self._room.roster, observer.view, observer.elsewhere
+        roster, view = self._room.roster, observer.view
+        resumed, elsewhere = observer.resumed, observer.elsewhere
         if view is None:
-            return roster.changes_since(version, elsewhere=elsewhere)
-        if version == self.audience.before.version and not elsewhere:
+            return roster.changes_since(version, resumed=resumed, elsewhere=elsewhere)
+        if version == self.audience.before.version and not resumed:
             changes = self.audience.changes()
             if changes is not None and len(changes) <= len(view):
                 return [change for change in changes if change[0] in view]
-        return roster.changes_of(view, version, elsewhere=elsewhere)
+        return roster.changes_of(view, version, resumed=resumed, elsewhere=elsewhere)
 
     def _make(self, observer: Observer, changes: Changes | None, newest: int) -> bytes:
         dialect, version = observer.dialect, observer.version

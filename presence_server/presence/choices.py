@@ -29,8 +29,10 @@ class Choice(NamedTuple):
     until: int | None = None
     seen_text: str = ""
     seen_until: int | None = None
-    # Since when the status holds, by the clock of whoever has it.
+    # Since when the status holds, by the clock of whoever has it; and whether that is known, and
+    # not only what somebody's clock said that is not.
     since: int = 0
+    is_dated: bool = True
 
     @property
     def ended(self) -> bool:
@@ -111,6 +113,17 @@ class Choices:
         self._ended.pop(key, None)
         self._ends.drop(key)
         self._keep(key, choice, unix)
+        return True
+
+    def date(self, app: int, user: str, choice: Choice, unix: int) -> bool:
+        """Whether it is the one that holds, of which only now it is known since when."""
+        known = self._choices.get((app, user))
+        if known is None or known.is_dated or not choice.is_dated:
+            return False
+        if _order(known) != _order(choice.as_of(unix)):
+            return False
+        since = min(choice.since, unix)
+        self._choices[app, user] = known._replace(since=since, is_dated=True)
         return True
 
     def end_due(self, unix: int) -> Iterator[tuple[int, str]]:

@@ -63,11 +63,14 @@ class Choosing:
         self._outbox.note_choice(app, user, choice)
         self._recorder.touch_choice(app, user)
 
-    def hear(self, chosen: ChosenByApp, clock: int, now: Moment) -> None:
-        """Another node says what was chosen there; its clock is so many seconds behind."""
+    def hear(self, chosen: ChosenByApp, clock: int | None, now: Moment) -> None:
+        """Another node says what was chosen; its clock is so many seconds behind, if that is known.
+        """
         for app, choices in chosen.items():
             for user, choice in choices.items():
-                self._put(app, user, choice._replace(since=choice.since + clock), now)
+                dated = choice.since > 0 and clock is not None
+                since = (choice.since or choice.at // 1000) + (clock or 0)
+                self._put(app, user, choice._replace(since=since, is_dated=dated), now)
 
     def heed(self, written: Iterable[Chosen], now: Moment) -> None:
         """Take in what was written down."""
@@ -81,6 +84,7 @@ class Choosing:
                 chosen.seen_text,
                 chosen.seen_until,
                 chosen.since,
+                is_dated=False,
             )
             self._put(chosen.app, chosen.user, choice, now)
 
@@ -108,6 +112,8 @@ class Choosing:
         since = min(choice.since or choice.at // 1000, now.unix)
         if choice.hides and app == 0 and user in self._rooms.own.roster.here:
             self._recorder.note_last_seen(OWN, user, since)
+        if self._choices.date(app, user, choice, now.unix):
+            self._show(app, user, since, disputed=False)
         hid = self._hides(app, user)
         if not self._choices.put(app, user, choice, now.unix):
             return
@@ -118,6 +124,9 @@ class Choosing:
 
     def _settle(self, app: int, user: str, since: int, *, disputed: bool) -> None:
         self._changed.append((app, user))
+        self._show(app, user, since, disputed=disputed)
+
+    def _show(self, app: int, user: str, since: int, *, disputed: bool) -> None:
         for room in self._rooms.of_user(app, user):
             room.settle(user, since, disputed=disputed)
             self._rooms.touch(room)

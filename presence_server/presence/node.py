@@ -393,6 +393,8 @@ class Node:
         self._choosing.end_due(now)
         self._see_graces(now)
         self._speech.say_what_is_due(now)
+        if self.settled:
+            self.rooms.go_back(now)
         self.rooms.close_idle(now)
         return self._take_commands()
 
@@ -458,7 +460,7 @@ class Node:
     def _read(self, letter: Letter, now: Moment) -> None:
         chosen = self.others.hear(letter, now)
         if chosen:
-            self._choosing.hear(chosen, self.peers.clock_of(letter.node), now)
+            self._choosing.hear(chosen, self.peers.date(letter.node), now)
         if isinstance(letter, Ask):
             self._outbox.note_asker(letter.node)
             for name in self._ended:

@@ -120,6 +120,7 @@ class Others:
         sent_after = self._sent_after(letter)
         if hears and isinstance(letter, (Beat, Batch, Part)):
             peer.note_clock(letter.unix, sent_after, now)
+            peer.check_dates()
         match letter:
             case Beat():
                 peer.hear_beat(letter, sent_after)
@@ -174,7 +175,7 @@ class Others:
         now: Moment,
         mark: float = NO_MARK,
     ) -> None:
-        clock = peer.clock
+        clock = peer.date() if states else 0
         for room, some in states.items():
             for tag, said in some.items():
                 source = Source(node, room, tag)
@@ -230,6 +231,8 @@ class Others:
             # it is not over before its time.
             left -= late
         since = _second(min(said.since + clock, now.unix + 1))
+        if clock:
+            since = self._rooms.open(source.room).own_word(said.user, said.status, since)
         # Of a claim it is the second of its end.
         left_second = said.left + clock if said.left else 0
         if not is_claim(source.tag):

@@ -7,6 +7,7 @@ from presence_server.presence.letters import Said
 from presence_server.presence.members import Member, Members
 from presence_server.presence.moment import Moment
 from presence_server.presence.states import Person, Status
+from presence_server.presence.timing import CLOCKS_ALIKE
 
 # By tag, what is to be said to all; a second: since then somebody is gone.
 Sayings = Iterator[tuple[str, Said | int]]
@@ -65,6 +66,13 @@ class OwnPart:
                 self._unsaid[tag] = since
                 self._followed.add(member.who.session)
                 yield tag, self._said[tag]
+
+    def own_word(self, user: str, status: Status, since: int) -> int:
+        """What this node says of a user who is so, if that is what another clock means by a second:
+        else two nodes would follow what each makes of the other's word, later and later."""
+        entries = (self._said[tag] for tag in self.members.of_user(user))
+        own = [entry.since for entry in entries if entry.status == status]
+        return next((one for one in own if abs(one - since) <= CLOCKS_ALIKE), since)
 
     def take_followed(self) -> set[str]:
         """The sessions of which something else is said than before."""

@@ -16,7 +16,7 @@ class Past:
     Cursors older than the version `forgotten` may have missed somebody who is forgotten by now.
     """
 
-    __slots__ = ("gone", "forgotten", "_remembered", "_deleted", "_told", "_disputed")
+    __slots__ = ("gone", "forgotten", "_remembered", "_deleted", "_told", "_disputed", "_redated")
 
     def __init__(self, remembered: int) -> None:
         self._remembered = remembered
@@ -30,6 +30,9 @@ class Past:
         # What was said of these did not agree, by the version that was the newest then: another
         # node, to which not all of it had come, may have shown them otherwise.
         self._disputed: dict[str, int] = {}
+        # Of these another second is known than was told, by the version that was the newest then;
+        # and the latest second that was told.
+        self._redated: dict[str, tuple[int, int]] = {}
 
     def keep(self, user: str, person: Person) -> None:
         """Somebody is gone since now."""
@@ -61,6 +64,31 @@ class Past:
                 break
             found.add(user)
         return found
+
+    def redate(self, user: str, version: int, told: int) -> None:
+        """Without a word another second is known of somebody."""
+        _, before = self._redated.pop(user, (0, 0))
+        self._redated[user] = version, max(told, before)
+        if len(self._redated) > self._remembered:
+            version, _ = self._redated.pop(next(iter(self._redated)))
+            self.forgotten = max(self.forgotten, version)
+
+    def redated_since(self, version: int) -> set[str]:
+        found = set()
+        for user, (at, _) in reversed(self._redated.items()):
+            if at < version:
+                break
+            found.add(user)
+        return found
+
+    def take_redated(self, user: str) -> int:
+        """All are told of somebody: what was the latest second that was, if another is known."""
+        return self._redated.pop(user, (0, 0))[1]
+
+    def recede(self, unix: int) -> None:
+        """No later second was told: a clock was wrong."""
+        for user, (version, told) in self._redated.items():
+            self._redated[user] = version, min(told, unix)
 
     def note_told(self, user: str, before: Person, now: Person) -> None:
         """Remember what was told within one second: to tell it again would be no news."""

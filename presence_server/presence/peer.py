@@ -9,7 +9,7 @@ from enum import Enum
 from presence_server.presence.letters import Batch, Beat, Part, States
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import Changes, Stay
-from presence_server.presence.timing import CLOCK_SET
+from presence_server.presence.timing import CLOCK_SET, CLOCKS_ALIKE
 
 # Marks whose place among the letters is known; the least time between two, in seconds.
 _MARKS = 120
@@ -46,6 +46,8 @@ class Answer:
     number: int
     # Whether something was known of the node before.
     replaces: bool
+    # Whether it is what was asked for when the clock became known.
+    dates: bool = False
     parts: int = 0
     is_whole: bool = False
     # Who was shown before it and is not named yet: they are gone if they are in no part.
@@ -109,6 +111,10 @@ class Peer:
         self._clocks: deque[int] = deque(maxlen=8)
         # So much its clock is surely behind, by letters that cannot have been late for longer.
         self._behind_by = -math.inf
+        # By which clocks what is known of its people was told: the least and the greatest.
+        self._dated_by: tuple[int, int] | None = None
+        # Whether it has to say all of it once more, for its clock is another.
+        self.is_misdated = False
         # Whether it has ever said that somebody has a line there.
         self.had_lines = False
         # Whether it has not spoken since an outage.
@@ -146,8 +152,24 @@ class Peer:
         """Seconds to add to its Unix seconds. A letter may be read late, and never early; how late
         is known only of those that answer."""
         apart = min(self._clocks, default=0)
-        is_sure = apart < 0 or self._behind_by >= 2
-        return apart if abs(apart) > 2 and is_sure else 0
+        return apart if abs(apart) > CLOCKS_ALIKE and self.is_clock_known else 0
+
+    @property
+    def is_clock_known(self) -> bool:
+        apart = min(self._clocks, default=math.inf)
+        return apart <= CLOCKS_ALIKE or self._behind_by >= CLOCKS_ALIKE
+
+    def date(self) -> int:
+        """Its clock, by which something is taken in that it says of its people."""
+        least, greatest = self._dated_by or (self.clock, self.clock)
+        self._dated_by = min(least, self.clock), max(greatest, self.clock)
+        return self.clock
+
+    def check_dates(self) -> None:
+        """See whether its clock is another than that by which its words were taken in."""
+        least, greatest = self._dated_by or (self.clock, self.clock)
+        if self.is_clock_known and max(self.clock - least, greatest - self.clock) > CLOCKS_ALIKE:
+            self.is_misdated, self._dated_by = True, None
 
     def lateness(self, unix: int, now: Moment) -> int:
         """For how many seconds at least a letter was on its way: of whole seconds, by two clocks
@@ -200,7 +222,8 @@ class Peer:
         if part.heard.get(me, 0) < self.asked_mark:
             return None
         if part.part == 0 and part.sequence >= self.sequence:
-            self.answer = Answer(part.number, replaces=self.life is not Life.NEW)
+            replaces = self.life is not Life.NEW
+            self.answer = Answer(part.number, replaces, self.is_misdated)
             self.fall_behind(part.sequence)
         answer = self.answer
         if answer is None or (part.number, part.part) != (answer.number, answer.parts):
@@ -211,6 +234,7 @@ class Peer:
         if answer.is_whole:
             self.answer, self.life, self.unconfirmed = None, Life.CURRENT, False
             self.asked, self.asked_mark = None, 0
+            self.is_misdated = self.is_misdated and not answer.dates
         elif self.asked is not None:
             # The rest of it is on its way.
             self.asked = self.heard

@@ -33,10 +33,13 @@ class Peers:
     def get(self, name: str) -> Peer | None:
         return self._peers.get(name)
 
-    def clock_of(self, name: str) -> int:
-        """Seconds to add to the Unix seconds of a node."""
+    def date(self, name: str) -> int | None:
+        """Seconds to add to Unix seconds of a node that are taken in; None: not known yet."""
         peer = self._peers.get(name)
-        return 0 if peer is None else peer.clock
+        if peer is None:
+            return None
+        clock = peer.date()
+        return clock if peer.is_clock_known else None
 
     @property
     def names(self) -> frozenset[str]:
@@ -143,7 +146,8 @@ class Peers:
     def take_asks(self, now: Moment) -> Iterator[str]:
         """Those to be asked for all that they know."""
         for name, peer in self._peers.items():
-            waits = peer.life not in (Life.CURRENT, Life.LEFT)
+            waits = peer.is_misdated or peer.life is not Life.CURRENT
+            waits = waits and peer.life is not Life.LEFT
             heard = now.elapsed - peer.heard < self._lease
             if waits and heard and (peer.asked is None or now.elapsed - peer.asked >= PATIENCE):
                 # Of several questions the answer to the first will do.
@@ -168,6 +172,9 @@ class Peers:
         something may be shown here that has long been told at that node, or the reverse."""
         peer = self._peers.get(name)
         if peer is None or peer.sequence < sequence or now.elapsed - peer.began < self._lease:
+            return None
+        if peer.clock:
+            # An observer would hold seconds by two clocks.
             return None
         if any(not self._is_steady(other, now) for other in self._peers.values() if other != peer):
             return None

@@ -113,10 +113,11 @@ class People:
         return dict((*_changed_after(self._here, version), *_changed_after(gone, version)))
 
     def changes_since(
-        self, version: int, *, elsewhere: bool = False
+        self, version: int, *, resumed: bool = False, elsewhere: bool = False
     ) -> list[tuple[str, Person]] | None:
         """What to tell an observer of those who changed after `version`; None if not known.
 
+        Who has `resumed` is told the same seconds as somebody who comes anew.
         Who is told nothing new by it is left out: somebody who turned away and back in a second.
         Somebody who was told `elsewhere` what was so until then may have been told what never was
         so here: for them those are added who may have been shown otherwise.
@@ -125,31 +126,38 @@ class People:
         if changed is None:
             return None
         if elsewhere:
-            disputed = self._past.disputed_since(version) - changed.keys()
-            return [*changed.items(), *self._states(disputed)]
+            disputed = self._past.disputed_since(version) | self._past.redated_since(version)
+            return [*changed.items(), *self._states(disputed - changed.keys())]
+        redated = self._past.redated_since(version) if resumed else set()
         return [
-            (user, person)
-            for user, person in changed.items()
-            if not self._past.is_known(user, person, version)
+            *self._states(redated - changed.keys()),
+            *(
+                (user, person)
+                for user, person in changed.items()
+                if user in redated or not self._past.is_known(user, person, version)
+            ),
         ]
 
     def changes_of(
-        self, users: Iterable[str], version: int, *, elsewhere: bool = False
+        self,
+        users: Iterable[str],
+        version: int,
+        *,
+        resumed: bool = False,
+        elsewhere: bool = False,
     ) -> list[tuple[str, Person]] | None:
         """The same of some users only, at the cost of their number."""
         if not self.remembers(version):
             return None
+        more = self._past.redated_since(version) if resumed or elsewhere else set()
         if elsewhere:
-            disputed = self._past.disputed_since(version)
-            return [
-                (user, person)
-                for user, person in self._states(users)
-                if person.version > version or user in disputed
-            ]
+            more |= self._past.disputed_since(version)
         return [
             (user, person)
             for user, person in self._states(users)
-            if person.version > version and not self._past.is_known(user, person, version)
+            if user in more
+            or person.version > version
+            and (elsewhere or not self._past.is_known(user, person, version))
         ]
 
     def note_dispute(self, user: str) -> None:
@@ -163,6 +171,7 @@ class People:
                 if person.since > unix or person.here > unix:
                     since, here = min(person.since, unix), min(person.here, unix)
                     people[user] = person._replace(since=since, here=here)
+        self._past.recede(unix)
 
     # For those who decide
 
@@ -180,17 +189,27 @@ class People:
         # Who has been told that somebody went may have dropped what was beside their status.
         if about == (NOTHING if before is None else before.about) and (was_here or not about):
             about_version = 0 if before is None else before.about_version
-        since = self._later(since, before)
+        since = self._later(user, since, before)
         here = before.here if before is not None and was_here else min(here, since)
         self._here[user] = Person(
             status, since, version, came, about, about_version, here=here
         )
         self._note(user, before, self._here[user])
 
+    def _redate(self, user: str, since: int, here: int) -> None:
+        """Somebody who is here is so since another second than was told. Nobody is told a word."""
+        person = self._here[user]
+        if (since, here) != (person.since, person.here):
+            self._own_past().redate(user, self._versions.newest, person.since)
+            self._here[user] = person._replace(since=since, here=here)
+
     def _describe(self, user: str, before: Person, about: Mapping[str, Any]) -> None:
         del self._here[user]
         self.version = version = self._versions.next(self._room)
-        self._here[user] = before._replace(version=version, about=about, about_version=version)
+        since = self._later(user, before.since, before)
+        self._here[user] = before._replace(
+            since=since, version=version, about=about, about_version=version
+        )
         self._note(user, before, self._here[user])
 
     def _leave(
@@ -201,7 +220,7 @@ class People:
         # Who has not been told that they went still knows what was beside their status.
         known = about or (before is not None and before.about)
         about_version = 0 if before is None else version if known else before.about_version
-        since = self._later(since, before)
+        since = self._later(user, since, before)
         gone = Person(state, since, version, version, about, about_version, hides)
         self._keep_gone(user, gone)
         self._note(user, before, gone)
@@ -251,11 +270,12 @@ class People:
         self._counts[person.status] -= 1
         return person
 
-    def _later(self, since: int, before: Person | None) -> int:
+    def _later(self, user: str, since: int, before: Person | None) -> int:
         # Clocks differ, but what an observer is told never runs backwards.
+        told = self._past.take_redated(user)
         if before is None or self._versions.untold:
             return since
-        return max(since, before.since)
+        return max(since, before.since, told)
 
     def _note(self, user: str, before: Person | None, now: Person) -> None:
         """Who has been told of them within one second is told nothing anew."""

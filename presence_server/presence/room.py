@@ -16,6 +16,7 @@ from presence_server.presence.own_part import OwnPart
 from presence_server.presence.profiles import Profiles
 from presence_server.presence.records import OWN
 from presence_server.presence.roster import Roster, no_profile_of
+from presence_server.presence.states import Status
 
 # Of rooms in which no other node has anybody.
 _NO_VIEWS: Mapping[str, dict[str, Entry]] = MappingProxyType({})
@@ -55,7 +56,8 @@ class Room:
         self.app = app_of(key)
         self._choice_of = choice_of
         profile_of = profiles.of if key == OWN else no_profile_of
-        self.roster = Roster(key, versions, choice_of, profile_of=profile_of)
+        gathers = key.endswith(f"/{LOBBY}")
+        self.roster = Roster(key, versions, choice_of, profile_of=profile_of, gathers=gathers)
         # What other nodes say, by their names.
         self.views: Mapping[str, dict[str, Entry]] = _NO_VIEWS
         self._observers = 0
@@ -120,6 +122,11 @@ class Room:
     def said(self, tag: str) -> Entry | None:
         """What this node says of a session of its own."""
         return None if self._part is None else self._part.said(tag)
+
+    def own_word(self, user: str, status: Status, since: int) -> int:
+        """What this node says of a user who is so, if that is what another clock means by a second.
+        """
+        return since if self._part is None else self._part.own_word(user, status, since)
 
     def say(self, tag: str, user: str, since: int) -> bool:
         """Say how a session of this node is now, which changed at `since`; False if as before."""

@@ -16,6 +16,8 @@ from presence_server.presence.records import OWN
 from presence_server.presence.room import Room
 
 
+# Seconds after which a node has said what follows from what others know as well.
+_SAID_WITHIN = 3.0
 # Seconds for which it is known who has left a room in which nobody is.
 _REMEMBERED_FOR = 60.0
 
@@ -40,6 +42,9 @@ class Rooms:
         self._unsaid: set[str] = set()
         self._perhaps_idle: set[str] = set()
         self._followed: set[tuple[str, str]] = set()
+        # Who may be so since an earlier second, by room and user; and when that is looked at.
+        self._ahead: set[tuple[str, str]] = set()
+        self._going_back: Deadlines[tuple[str, str]] = Deadlines()
         self._closing: Deadlines[str] = Deadlines()
         self.own = self.open(OWN)
 
@@ -89,11 +94,23 @@ class Rooms:
             self._unsaid.add(room.key)
         self._perhaps_idle.add(room.key)
         self._followed |= room.take_followed()
+        self._ahead.update((room.key, user) for user in room.roster.take_ahead())
 
     def take_followed(self) -> set[tuple[str, str]]:
         """The sessions of which this node says something else than it did, by room and session."""
         followed, self._followed = self._followed, set()
         return followed
+
+    def go_back(self, now: Moment) -> None:
+        """Let people be so since when their own nodes say, as soon as these must have said it.
+        Nodes that came to know of it at other times then name the same second."""
+        for key in list(self._going_back.take(now.elapsed)):
+            room = self._rooms.get(key[0])
+            if room is not None:
+                room.roster.go_back(key[1])
+        ahead, self._ahead = self._ahead, set()
+        for key in ahead:
+            self._going_back.put(key, now.elapsed + _SAID_WITHIN)
 
     def take_unsaid(self) -> list[Room]:
         unsaid, self._unsaid = self._unsaid, set()

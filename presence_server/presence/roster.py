@@ -15,7 +15,7 @@ from presence_server.presence.merging import (
 )
 from presence_server.presence.people import People, Versions
 from presence_server.presence.profiles import NO_PROFILE, Profile
-from presence_server.presence.states import NOTHING
+from presence_server.presence.states import NOTHING, Status
 
 # So many people who left are remembered for those who missed it; an older cursor gets a snapshot.
 REMEMBERED = 20_000
@@ -41,7 +41,7 @@ class Roster(People):
     came by it.
     """
 
-    __slots__ = ("_choice_of", "_profile_of", "_entries", "_left")
+    __slots__ = ("_choice_of", "_profile_of", "_entries", "_left", "_gathers", "_ahead")
 
     def __init__(
         self,
@@ -50,11 +50,16 @@ class Roster(People):
         choice_of: Callable[[str], Choice | None] = no_choice_of,
         remembered: int = REMEMBERED,
         profile_of: Callable[[str], Profile] = no_profile_of,
+        *,
+        gathers: bool = False,
     ) -> None:
         super().__init__(room, versions or Versions(), remembered)
         self._choice_of = choice_of
         self._profile_of = profile_of
         self._entries = Entries()
+        # Whether it shows people of several rooms: each says since when they are so there.
+        self._gathers = gathers
+        self._ahead: set[str] | None = None
         # Of those who have gone from one node and not from all: their last second at any such.
         self._left: dict[str, int] | None = None
 
@@ -133,24 +138,44 @@ class Roster(People):
         here = lone.began if lone is not None else max(entry.began for entry in entries)
         if person is None and came:
             here = came
-        chosen_since = 0
-        if choice is not None and choice.status is not None and status != merged_status(entries):
-            # Else their lines say since when they are so, and all nodes name the same second.
-            since = chosen_since = max(choice.since, min(entry.began for entry in entries))
+        newest = self._said_since(entries, choice, status)
+        if status != merged_status(entries):
+            since = newest
         if person is not None and here > person.here:
             # Who came meanwhile to nodes that knew nothing of each other.
-            person = self._here[user] = person._replace(here=here)
-        # Of several lines that are so all name the second of the newest, in whichever order they
-        # came to know of them.
-        newest = chosen_since or max(
-            (entry.since for entry in entries if entry.status == status), default=0
-        )
+            self._redate(user, person.since, here)
         if person is None or person.status != status:
             self._arrive(user, status, max(since, newest), about, here)
-        elif person.about != about:
-            self._describe(user, person, about)
-        elif newest > person.since:
-            self._here[user] = person._replace(since=newest)
+        else:
+            self._redate(user, max(newest, person.since), max(here, person.here))
+            if person.about != about:
+                self._describe(user, self._here[user], about)
+        if self._here[user].since > newest and not self._gathers:
+            self._ahead = self._ahead or set()
+            self._ahead.add(user)
+
+    def take_ahead(self) -> set[str]:
+        """Who is shown to be so since a later second than is said of them: by nodes that have yet
+        to say what this one knows already, or because this one came to know it late."""
+        ahead, self._ahead = self._ahead or set(), None
+        return ahead
+
+    def go_back(self, user: str) -> None:
+        """All has been said: the second of a user is that which nodes say."""
+        person = self._here.get(user)
+        if person is not None:
+            entries, choice = counted(self._entries.of(user)), self._choice_of(user)
+            since = self._said_since(entries, choice, status_of(entries, choice))
+            self._redate(user, min(since, person.since), person.here)
+
+    @staticmethod
+    def _said_since(entries: list[Entry], choice: Choice | None, status: Status) -> int:
+        """Since when a user of whom these count is so. Where their lines are not, their choice says
+        it; else of several lines that are so the newest, in whichever order they came to be known.
+        """
+        if choice is not None and choice.status is not None and status != merged_status(entries):
+            return max(choice.since, min(entry.began for entry in entries))
+        return max(entry.since for entry in entries if entry.status == status)
 
     def introduce(self, user: str, since: int) -> None:
         """What a user shows of themself is another; it is told also of who was never here."""

@@ -12,6 +12,8 @@ PAUSE = 1.1
 CLOCK_WRONG = 5
 # The clocks of nodes may be so far apart: what is later than this is by a clock that is wrong.
 CLOCKS_DIFFER = 60
+# So far apart they are not told from clocks that agree: a letter may be that late.
+CLOCKS_ALIKE = 2
 # No letter is on its way for so long: the clock of its sender, or one's own, has been set.
 CLOCK_SET = 300
 # Marks that other nodes are asked to confirm lie so far apart at least.

@@ -69,10 +69,15 @@ def _bare(people: People) -> Any:
             for room, states in people.states.items()
         },
         {
-            app: {user: list(choice) for user, choice in choices.items()}
+            app: {user: _bare_choice(choice) for user, choice in choices.items()}
             for app, choices in people.choices.items()
         },
     ]
+
+
+def _bare_choice(choice: Choice) -> list[Any]:
+    *fields, since, is_dated = choice
+    return [*fields, since if is_dated else 0]
 
 
 def _bare_said(said: Said) -> list[Any]:

@@ -315,7 +315,11 @@ class Traveller:
         version = room.resume(self.cursor, host.now)
         elsewhere = room.is_of_elsewhere(self.cursor)
         roster = room.roster
-        changes = None if version is None else roster.changes_since(version, elsewhere=elsewhere)
+        changes = (
+            None
+            if version is None
+            else roster.changes_since(version, resumed=True, elsewhere=elsewhere)
+        )
         if changes is None:
             self.people.clear()
             changes = list(room.roster.here.items())
@@ -330,6 +334,9 @@ class Traveller:
         here = {user: person.status for user, person in room.roster.here.items()}
         differ = {user for user, _ in told.items() ^ here.items()}
         assert differ <= {*sent_away}, f"with a cursor one believes {told}, the roster says {here}"
+        for user, (_, since) in self.people.items():
+            true = roster.here[user].since if user in roster.here else since
+            assert since == true, f"with a cursor {user} is so since {since} and not {true}"
 
 
 # How often each step is drawn, and with what.

@@ -12,7 +12,6 @@ What it lets pass is what docs/faults.md and docs/design.md say cannot be known:
 - *unsure*: two choices of a user at two nodes of which the second did not know the first, where
   clocks differ or within two seconds; so is what was said at one node and chosen at another; claims
   made at two nodes that did not hear of each other.
-- *hasty*: two acts within a second, which a node may have seen in another order: only for `since`.
 - *blind*: a host that cannot read the database does not know of ends.
 - *fresh*: a host that has just begun may not know everybody yet.
 """
@@ -141,11 +140,8 @@ class Judge:
         self._estranged: dict[tuple[Host, Host], float] = {}
         # When the first last had a way to the second while that lived.
         self._met_alive: dict[tuple[Host, Host], float] = {}
-        # Of whose lines some host did ever not know for so long.
-        self._were_estranged: set[str] = set()
         # When anything was last wrong anywhere, and at each host.
         self.trouble = LONG_AGO
-        self.was_troubled = False
         self.troubled: dict[Host, float] = {}
         self.unsubscribed: dict[Host, float] = {}
         # When Redis last answered what a host said, and the newest answer that has reached it.
@@ -198,7 +194,6 @@ class Judge:
         """All faults have ended: after lease, grace and a few beats all nodes know the truth."""
         self.world.wait(2 * self.world.lease + self.world.grace + 2 * self._beat + 4)
         witness = self.world.witness
-        self._were_estranged |= set(self._find_estranged())
         witness.homes.clear()
         users = {line.subject for line in witness.lines.values()}
         users |= witness.placements.keys()
@@ -218,18 +213,11 @@ class Judge:
             assert shown == sure, f"rule 10: {view} is shown, {truth} is so"
         self._check_visits(truth, unsure)
         for username in truth.keys() - unsure:
-            # What is written down is told by the clock of who wrote it.
-            wrong = any(host.clock for _, host in self._alive())
-            if username in witness.hasty or (wrong and self.was_troubled):
-                continue
-            if username in self._were_estranged:
-                # Where they were told to be offline, or of a line of which others never knew, no
-                # earlier second can follow.
-                continue
             since = [self._since(slot, username) for slot, _ in self._alive()]
-            # A difference of two seconds is not told from a letter that is late.
+            # Of a clock that is wrong two seconds are not told from a letter that is late.
+            wrong = any(host.clock for _, host in self._alive())
             apart = max(since, default=0) - min(since, default=0)
-            assert apart <= (4 if wrong else 0), f"rule 11: {username} is so since {since}"
+            assert apart <= (2 if wrong else 0), f"rule 11: {username} is so since {since}"
         for _, host in self._alive():
             assert not host.node.degraded, "degraded although all is well"
 
@@ -290,7 +278,6 @@ class Judge:
             well = host.in_touch and redis.serves and database.works and host.database and not slow
             if not well or host not in self.troubled or now - host.lost_at < 2 * STEP:
                 self.trouble = now
-                self.was_troubled = self.was_troubled or self.world.step > 2
             if not host.in_touch or host not in self.troubled or host.late_back or host.late_out:
                 self.troubled[host] = now
             if host not in redis.subscriptions:
@@ -455,15 +442,6 @@ class Judge:
         lived_until = self._met_alive[placed.host, placed.host]
         met = self._met_alive.get((host, placed.host), LONG_AGO)
         return met < min(placed.at + LAST_SIGN, lived_until)
-
-    def _find_estranged(self) -> Iterator[str]:
-        """Of whose lines some host could ever not know for most of a lease."""
-        witness = self.world.witness
-        for username in witness.acts:
-            homes = {line.host for line in witness.lines.values() if line.subject == username}
-            homes |= witness.homes.get(username, set())
-            if any((host, home) in self._estranged for _, host in self._alive() for home in homes):
-                yield username
 
     def _is_fresh(self, host: Host) -> bool:
         return self.world.now - host.began < BACK_IN_TOUCH + 4 * self.slowest

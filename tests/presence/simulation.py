@@ -1023,8 +1023,6 @@ class Witness:
         self.unsure: set[str] = set()
         # When anything was last wrong, as far as somebody notes that.
         self.troubled_at = -100.0
-        # Who did two things at once: nodes may have seen them in another order, or one not at all.
-        self.hasty: set[str] = set()
         self.deletions: dict[str, float] = {}
         self.revocations: list[tuple[float, Ending]] = []
         # The hosts on which somebody has had a line since they were last settled.
@@ -1078,8 +1076,6 @@ class Witness:
     ) -> None:
         name, who = connection.subject, connection.who
         begins = status or self.session_status((connection.room, who.session))
-        if now - self.acts.get(name, -100.0) < 1:
-            self.hasty.add(name)
         self._said_beside_a_choice(who.user, host, now)
         self.lines[connection.number] = Line(
             who, host, begins, connection.room, connection.token
@@ -1090,8 +1086,6 @@ class Witness:
         line = self.lines.get(number)
         if line is None:
             return
-        if now - self.acts[line.subject] < 1 or line.host.paused:
-            self.hasty.add(line.subject)
         status = self.session_status(line.place)
         self.homes.setdefault(line.subject, set()).add(line.host)
         del self.lines[number]

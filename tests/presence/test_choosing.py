@@ -38,6 +38,10 @@ class Chooser(Seat):
         return [user for user, _ in changes]
 
     @property
+    def shown_since(self) -> int:
+        return self.node.rooms.own.roster.here["alice"].since
+
+    @property
     def version(self) -> int:
         return self.node.versions.newest
 
@@ -50,6 +54,23 @@ def test_it_holds_since_it_was_chosen_by_the_clock_of_who_has_it() -> None:
     assert (person.status, person.since) == ("busy", 1_005)
     seat.hear_choice(Choice(1, AT + 1, "away", since=1_090), behind=5)
     assert seat.node.rooms.own.roster.here["alice"].since == 1_010
+
+
+def test_what_was_read_holds_since_when_one_says_whose_clock_is_known() -> None:
+    seat = Chooser()
+    seat.wait(10)
+    written = Chosen(0, "alice", 1, "busy", "", None, AT, since=1_009)
+    seat.do(seat.node.heed(Notes({}, None, [written]), seat.second, seat.now))
+    assert seat.shown_since == 1_009
+    told = seat.version
+    unknown, known = Choice(1, AT, "busy"), Choice(1, AT, "busy", since=1_000)
+    for choice, since in ((unknown, 1_009), (known, 1_005), (known._replace(since=1_002), 1_005)):
+        seat.hear_choice(choice, behind=5)
+        seat.wait(4)
+        assert seat.shown_since == since
+    assert seat.version == told, "nobody who knows what holds need know"
+    holding = seat.node.choices.holding(0, "alice")
+    assert holding is not None and (holding.since, holding.is_dated) == (1_005, True)
 
 
 def test_who_is_as_they_choose_goes_on_being_so_since_then() -> None:

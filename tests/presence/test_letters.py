@@ -62,6 +62,12 @@ def test_what_is_written_is_read(letter: Letter) -> None:
     assert parse_letter(encode_letter(letter)) == letter
 
 
+def test_a_second_by_a_clock_that_is_not_known_is_not_said() -> None:
+    chosen = {0: {"bob": Choice(2, 105, "busy", since=7, is_dated=False)}}
+    read = parse_letter(encode_letter(Batch(NODE, 7, 12, 1800000000, People({}, chosen))))
+    assert isinstance(read, Batch) and read.people.choices[0]["bob"] == Choice(2, 105, "busy")
+
+
 def test_people_are_cut_by_their_bytes() -> None:
     about = {"name": "ü" * 500, "data": {"x": "y" * 500}}
     states = [

@@ -9,17 +9,21 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from presence_server.presence.choices import Choices
 from presence_server.presence.choosing import Choosing
 from presence_server.presence.hearing import Hearing
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.others import Others
+from presence_server.presence.past import Past
 from presence_server.presence.peer import Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.people import People
+from presence_server.presence.room import Room
 from presence_server.presence.roster import Roster
 from presence_server.presence.visits import Visits
 from tests.presence import (
+    test_choosing as choosing,
     test_commands as commands,
     test_compound as compound,
     test_conclusions as conclusions,
@@ -142,7 +146,7 @@ MUTANTS = {
         Roster,
         "said_without",
         lambda self, source, user, since: since,
-        run("all who let somebody of a dead node go name one second"),
+        roster.test_of_whom_two_nodes_saw_go_at_about_the_same_time_the_first_word_holds,
     ),
     "who becomes visible comes then": Mutant(
         Roster,
@@ -172,13 +176,43 @@ MUTANTS = {
         Node,
         "begin_untold",
         nothing,
-        run("a node that lets nobody in yet reads first what is newer"),
+        others.test_before_anybody_is_let_in_what_is_read_last_holds,
+    ),
+    "of whom one node knew more late all name one second": Mutant(
+        Roster,
+        "go_back",
+        nothing,
+        run("who moved while nodes began is so since the same second for all"),
+    ),
+    "what was said by a clock that was not known is said anew": Mutant(
+        Peer,
+        "check_dates",
+        nothing,
+        run("the seconds of a node that was heard before its clock was known"),
+    ),
+    "of what was only read, who knows says since when it holds": Mutant(
+        Choices,
+        "date",
+        lambda *_: False,
+        choosing.test_what_was_read_holds_since_when_one_says_whose_clock_is_known,
+    ),
+    "ones own word is known where it comes back": Mutant(
+        Room,
+        "own_word",
+        lambda self, user, status, since: since,
+        others.test_ones_own_word_comes_back_from_another_clock_as_it_was,
+    ),
+    "who comes back is told another second": Mutant(
+        Past,
+        "redated_since",
+        lambda *_: set(),
+        roster.test_who_was_let_go_late_leaves_others_the_second_that_their_nodes_say,
     ),
     "a choice of what is so already says since when it is so": Mutant(
         Choosing,
         "_since",
         lambda self, app, user, chosen, now: now.unix,
-        run("who goes on being busy with other words is so since the first"),
+        choosing.test_who_is_as_they_choose_goes_on_being_so_since_then,
     ),
     "the visit of another account is another": Mutant(
         Visits,

@@ -141,6 +141,46 @@ def test_clocks_are_read_only_of_letters_that_are_surely_new() -> None:
     assert talk.peer(ONE).clock == 0
 
 
+def test_what_was_read_before_a_clock_was_known_is_told_anew_by_it() -> None:
+    talk = Talk(ONE)
+    talk.pass_by(9, ONE)
+    talk.fall_deaf()
+    line = Stay(OWN, "laptop", "alice", 1, "online", EPOCH + 605)
+    for number in range(3):
+        talk.second += 0.5
+        talk.read_notes({ONE: [line]} if number == 0 else {})
+    assert talk.entry().since >= EPOCH + 10, "the present, at most"
+    talk.relay = True
+    talk.do(talk.node.subscribed(talk.now))
+    for _ in range(4):
+        talk.pass_by(1)
+        talk.all_of(ONE, behind=-600, laptop=ALICE._replace(since=EPOCH + 605))
+    assert talk.entry().since == EPOCH + 5
+    talk.pass_by(5)
+    assert talk.node.rooms.own.roster.here["alice"].since == EPOCH + 5
+
+
+def test_before_anybody_is_let_in_what_is_read_last_holds() -> None:
+    talk = Talk()
+    talk.pass_by(9)
+    talk.node.begin_untold()
+    talk.all_of(ONE, laptop=ALICE._replace(status="away", since=EPOCH + 8))
+    talk.all_of(ONE, laptop=ALICE._replace(since=EPOCH + 3))
+    person = talk.node.rooms.own.roster.here["alice"]
+    assert (person.status, person.since) == ("online", EPOCH + 3)
+
+
+def test_ones_own_word_comes_back_from_another_clock_as_it_was() -> None:
+    """Else two nodes would say a later second again and again."""
+    talk = Talk(ONE)
+    talk.pass_by(20, ONE)
+    talk.open()
+    for since, shown in ((EPOCH + 21, 20), (EPOCH + 22, 20), (EPOCH + 19, 20), (EPOCH + 23, 23)):
+        talk.pass_by(2)
+        talk.all_of(ONE, behind=-600, phone=ALICE._replace(since=since + 600))
+        assert talk.node.rooms.own.roster.here["alice"].since == EPOCH + shown
+
+
 def test_a_beat_that_has_heard_nothing_confirms_nothing() -> None:
     talk = Talk(ONE)
     talk.pass_by(2)

@@ -401,6 +401,35 @@ def test_nobody_is_asked_who_was_not_heard_for_a_lease() -> None:
         assert list(peers.take_asks(at(second))) == asks
 
 
+def test_it_tells_all_once_more_whose_clock_was_not_known_before() -> None:
+    peers = Peers(LEASE)
+    peer = current(peers, ONE)
+    assert (peers.date(ONE), peer.is_clock_known) == (None, False)
+    for unix, asked in ((1_000, []), (1_002, []), (1_600, [ONE]), (1_601, [])):
+        peer.note_clock(unix, None, at(0))
+        peer.check_dates()
+        assert (list(peers.take_asks(at(0))), life(peer)) == (asked, Life.CURRENT)
+    assert peers.date(ONE) == peer.clock == -601
+    peer.asked = None
+    assert peer.hear_part(part(parts=0, number=2), ME) is not None
+    assert list(peers.take_asks(at(0))) == [ONE] and peer.is_misdated
+    assert peer.hear_part(part(part=1, parts=2, number=2), ME) is not None
+    assert list(peers.take_asks(at(9))) == [] and not peer.is_misdated
+
+
+def test_an_answer_that_began_before_the_clock_was_known_does_not_do() -> None:
+    peers = Peers(LEASE)
+    peer = current(peers, ONE)
+    peers.date(ONE)
+    assert peer.hear_part(part(parts=0, number=2), ME) is not None
+    peer.note_clock(1_600, None, at(0))
+    peer.check_dates()
+    assert peer.hear_part(part(part=1, parts=2, number=2), ME) is not None
+    assert list(peers.take_asks(at(0))) == [ONE]
+    peers.leave(ONE, peer)
+    assert list(peers.take_asks(at(LEASE - 1))) == []
+
+
 def test_an_answer_has_heard_the_question() -> None:
     peer = Peer(Life.NEW, at(0))
     peer.asked_mark = 1
@@ -427,7 +456,7 @@ def test_the_newest_marks_of_those_that_were_heard() -> None:
     current(peers, ONE).hear_beat(beat(mark=7), None)
     current(peers, TWO)
     assert peers.marks == {ONE: 7}
-    assert peers.clock_of(ONE) == 0 == peers.clock_of("nobody")
+    assert peers.date(ONE) is peers.date("nobody") is None
 
 
 # Cursors of other nodes

@@ -115,12 +115,12 @@ def test_choices_that_were_written_hold_and_unknown_ones_are_none() -> None:
     ]
     one.heed(Notes({}, None, written), 1.0, at(1))
     assert one.choices.holding(0, "alice") == Choice(
-        3, 1_000_500, "invisible", "mine", 1_900, "lunch", 1_800, 1_000
+        3, 1_000_500, "invisible", "mine", 1_900, "lunch", 1_800, 1_000, is_dated=False
     )
     bob = one.choices.holding(7, "bob")
     assert bob is not None and (bob.status, bob.text) == (None, "words")
     assert one.choices.holding(7, "carol") is None
-    assert one.choices.newest(7, "carol") == Choice(0, 1_000_500, since=1_000)
+    assert one.choices.newest(7, "carol") == Choice(0, 1_000_500, since=1_000, is_dated=False)
 
 
 def test_a_stay_is_shown_as_it_was_written() -> None:

@@ -46,12 +46,15 @@ class Table:
     def status(self, user: str) -> str:
         return self.roster.here[user].status
 
-    def told(self, version: int = 0, *, elsewhere: bool = False) -> dict[str, tuple[str, int]]:
+    def told(
+        self, version: int = 0, *, resumed: bool = False, elsewhere: bool = False
+    ) -> dict[str, tuple[str, int]]:
         """What an observer who has a version is told."""
-        changes = self.roster.changes_since(version, elsewhere=elsewhere)
+        how = {"resumed": resumed, "elsewhere": elsewhere}
+        changes = self.roster.changes_since(version, **how)
         assert changes is not None
         everybody = ["alice", "bob", "carol", "dora"]
-        of_some = self.roster.changes_of(everybody, version, elsewhere=elsewhere)
+        of_some = self.roster.changes_of(everybody, version, **how)
         assert sorted(of_some or ()) == sorted(changes)
         return {user: (person.status, person.since) for user, person in changes}
 
@@ -205,7 +208,7 @@ def test_who_was_told_elsewhere_is_told_of_those_of_whom_nodes_differed() -> Non
     assert table.told(version) == {"bob": ("away", 101)}
     table.roster.refuse("dora", 103)
     assert table.told(newest) == {}
-    otherwise = {"alice": ("online", 102), "dora": ("offline", 103)}
+    otherwise = {name: ("online", 102) for name in ("alice", "carol")} | {"dora": ("offline", 103)}
     assert table.told(newest, elsewhere=True) == otherwise
     table.roster.refuse("carol", 104)
     assert table.told(newest).keys() == set() and table.status("carol") == "online"
@@ -607,3 +610,59 @@ def test_a_name_that_is_somebody_elses_within_a_second_is_no_news_and_yet_a_chan
     assert table.told(version) == {}
     assert list(table.roster.changed_since(version) or ()) == ["alice"]
     assert table.roster.changed_since(table.roster.version + 1) is None
+
+
+# Seconds on which nodes agree
+
+
+def test_who_was_let_go_late_leaves_others_the_second_that_their_nodes_say() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.place(B, "alice", "away", 100)
+    assert table.roster.take_ahead() == set()
+    table.place(B, "alice", "away", 120)
+    table.remove(A, "alice", 130)
+    version = table.roster.version
+    assert table.told() == {"alice": ("away", 130)} and table.roster.take_ahead() == {"alice"}
+    table.roster.go_back("alice")
+    assert table.roster.here["alice"].since == 120 and table.roster.take_ahead() == set()
+    assert table.told(version) == {}, "nobody who knows how she is need know"
+    for who_comes_back in ({"resumed": True}, {"elsewhere": True}):
+        assert table.told(version, **who_comes_back) == {"alice": ("away", 120)}
+    table.place(B, "alice", "online", 125)
+    assert table.told(version) == {"alice": ("online", 130)}, "no earlier second than was told"
+    table.roster.go_back("alice")
+    table.roster.recede(110)
+    table.place(B, "alice", "away", 112)
+    assert table.told(version) == {"alice": ("away", 112)}
+    table.roster.go_back("nobody")
+
+
+def test_what_is_shown_beside_somebody_is_told_with_no_earlier_second_than_before() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.place(B, "alice", "away", 120)
+    table.remove(A, "alice", 130)
+    table.roster.go_back("alice")
+    version = table.roster.version
+    table.choose("alice", Choice(1, 125_000, text="lunch"))
+    assert table.told(version) == {"alice": ("away", 130)}
+    assert table.roster.take_ahead() == {"alice"}
+
+
+def test_where_people_of_several_rooms_are_shown_no_node_says_another_second() -> None:
+    table = Table()
+    table.roster = Roster("7/lobby", gathers=True)
+    table.place(A, "alice", "online", 100)
+    table.place(B, "alice", "away", 100)
+    table.remove(A, "alice", 130)
+    assert table.told() == {"alice": ("away", 130)} and table.roster.take_ahead() == set()
+
+
+def test_of_whom_two_nodes_saw_go_at_about_the_same_time_the_first_word_holds() -> None:
+    table = Table()
+    table.place(A, "alice", "online", 100)
+    table.place(B, "alice", "away", 120)
+    gone = Source(A, "", f"alice at {A}")
+    seconds = [table.roster.said_without(gone, "alice", since) for since in (119, 122, 123)]
+    assert seconds == [120, 120, 123]

@@ -9,7 +9,7 @@ from presence_server.presence.entries import Entry, Source
 from presence_server.presence.letters import Said
 from presence_server.presence.members import Members
 from presence_server.presence.moment import Moment
-from presence_server.presence.names import app_of
+from presence_server.presence.names import LOBBY, app_of
 from presence_server.presence.ordered import Ordered, folded
 from presence_server.presence.people import Versions
 from presence_server.presence.own_part import OwnPart

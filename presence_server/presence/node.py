@@ -60,46 +60,24 @@ class Node:
     ) -> None:
         self.name = name
         self.timing = timing = Timing(grace, lease)
-        self.versions = Versions()
-        self.choices = Choices()
+        self.versions = versions = Versions()
+        self.choices = choices = Choices()
         self.profiles = Profiles(hide_last_seen=hide_last_seen)
-        self.hearing = Hearing(timing, now)
-        self.peers = Peers(lease)
-        self._cursors = Cursors(
-            name,
-            self.versions,
-            self.hearing,
-            self.peers,
-            timing,
-            self._last_sequence,
-            cover or Uncovered(),
+        self.hearing = hearing = Hearing(timing, now)
+        self.peers = peers = Peers(lease)
+        self._cursors = cursors = Cursors(
+            name, versions, hearing, peers, timing, self._last_sequence, cover or Uncovered()
         )
-        self.rooms = Rooms(
-            name, self.versions, self._cursors, self.choices, self.profiles
-        )
-        self._departures = Departures(timing, self.hearing, self.peers, now)
-        self.others = Others(
-            name, timing, self.rooms, self.peers, self.hearing, self._departures
-        )
-        self.heeding = Heeding(timing, self.others, self.peers, self.hearing, self._departures)
-        self._outbox = Outbox(name)
-        self._recorder = Recorder(self.rooms, self.choices)
-        self.own = OwnSessions(
-            name, timing, self.rooms, self.hearing, self._departures, self._recorder
-        )
-        self._choosing = Choosing(
-            self.choices, self.rooms, self.own, self._cursors, self._outbox, self._recorder
-        )
+        self.rooms = rooms = Rooms(name, versions, cursors, choices, self.profiles)
+        self._departures = departures = Departures(timing, hearing, peers, now)
+        self.others = Others(name, timing, rooms, peers, hearing, departures)
+        self.heeding = Heeding(timing, self.others, peers, hearing, departures)
+        self._outbox = outbox = Outbox(name)
+        self._recorder = recorder = Recorder(rooms, choices)
+        self.own = OwnSessions(name, timing, rooms, hearing, departures, recorder)
+        self._choosing = Choosing(choices, rooms, self.own, cursors, outbox, recorder)
         self._speech = Speech(
-            name,
-            timing,
-            self.versions,
-            self.rooms,
-            self.choices,
-            self.hearing,
-            self.peers,
-            self._departures,
-            self._outbox,
+            name, timing, versions, rooms, choices, hearing, peers, departures, outbox
         )
         self._commands: list[Command] = []
         # Nodes in whose place this one has said goodbye.

@@ -139,7 +139,7 @@ class Roster(People):
         if person is None and came:
             here = came
         newest = self._said_since(entries, choice, status)
-        if status != merged_status(entries):
+        if choice is not None and status != merged_status(entries):
             since = newest
         if person is not None and here > person.here:
             # Who came meanwhile to nodes that knew nothing of each other.

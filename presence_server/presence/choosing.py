@@ -47,15 +47,17 @@ class Choosing:
         user: str,
         chosen: ChosenStatus | None,
         now: Moment,
+        ahead: int,
         *,
         text: str,
         until: int | None,
         account: int,
     ) -> None:
-        """A user chooses at this node, which tells the others."""
+        """A user chooses at this node, which tells the others. The clock of one is `ahead` by so
+        many seconds: what was chosen there without our knowledge is not later for that."""
         known, before = self._choices.newest(app, user), self._choices.holding(app, user)
         account = account if known is None else max(account, known.account)
-        at = self._choices.next_at(app, user, now.unix)
+        at = self._choices.next_at(app, user, now.unix + ahead)
         seen = before.left_behind if before is not None and chosen == "invisible" else ("", None)
         since = self._since(app, user, chosen, now)
         choice = Choice(account, at, chosen, text, until, *seen, since)

@@ -195,7 +195,9 @@ class Node:
         """Let a user's own choice hold for all of their connections, on all nodes, until it is
         changed or over; `online` or None ends it."""
         chosen = None if status == "online" else status
-        self._choosing.choose(app, user, chosen, now, text=text, until=until, account=account)
+        self._choosing.choose(
+            app, user, chosen, now, self.peers.ahead, text=text, until=until, account=account
+        )
         return self._take_commands()
 
     def introduce(self, user: str, profile: Profile, now: Moment) -> list[Command]:

@@ -42,6 +42,11 @@ class Peers:
         return clock if peer.is_clock_known else None
 
     @property
+    def ahead(self) -> int:
+        """Seconds by which the clock is ahead that is most ahead of those that are known."""
+        return max(0, max((-peer.clock for peer in self._peers.values()), default=0))
+
+    @property
     def names(self) -> frozenset[str]:
         return frozenset(self._peers)
 

@@ -446,6 +446,26 @@ def test_seconds_of_others_are_told_by_ones_own_clock(apart: float) -> None:
     judge.settle()
 
 
+@pytest.mark.parametrize("clocks", [(600.0, 0.0), (0.0, 600.0), (0.0, -600.0)])
+def test_the_later_of_two_choices_holds_whatever_the_clocks_say(clocks: tuple[float, ...]) -> None:
+    """Also where who chose it had not heard of the other."""
+    world, judge = short(clocks=(*clocks, 0.0))
+    world.connect(0, "alice")
+    world.connect(1, "alice")
+    world.wait(6)
+    world.take_redis_down()
+    world.database.works = False
+    world.wait(0.5)
+    world.choose(0, "alice", "invisible")
+    world.wait(4)
+    world.choose(1, "alice", "busy")
+    world.wait(1)
+    world.database.works = True
+    world.bring_redis_up()
+    judge.settle()
+    assert [world.here(slot)["alice"] for slot in range(3)] == ["busy"] * 3
+
+
 def test_people_of_a_node_that_speaks_again_do_not_flash_at_one_that_was_paused() -> None:
     world, judge = short()
     world.connect(0, "alice")

@@ -7,6 +7,7 @@ from presence_server.presence.states import Person, State
 
 # Of so many people it is known what was told of them within their last second.
 _WITHIN_A_SECOND = 1_000
+_NEVER = (0, 0)
 
 
 class Past:
@@ -67,7 +68,7 @@ class Past:
 
     def redate(self, user: str, version: int, told: int) -> None:
         """Without a word another second is known of somebody."""
-        _, before = self._redated.pop(user, (0, 0))
+        _, before = self._redated.pop(user, _NEVER)
         self._redated[user] = version, max(told, before)
         if len(self._redated) > self._remembered:
             version, _ = self._redated.pop(next(iter(self._redated)))
@@ -83,7 +84,7 @@ class Past:
 
     def take_redated(self, user: str) -> int:
         """All are told of somebody: what was the latest second that was, if another is known."""
-        return self._redated.pop(user, (0, 0))[1]
+        return self._redated.pop(user, _NEVER)[1]
 
     def recede(self, unix: int) -> None:
         """No later second was told: a clock was wrong."""

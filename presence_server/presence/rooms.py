@@ -94,7 +94,8 @@ class Rooms:
             self._unsaid.add(room.key)
         self._perhaps_idle.add(room.key)
         self._followed |= room.take_followed()
-        self._ahead.update((room.key, user) for user in room.roster.take_ahead())
+        if room.roster.ahead:
+            self._ahead.update((room.key, user) for user in room.roster.take_ahead())
 
     def take_followed(self) -> set[tuple[str, str]]:
         """The sessions of which this node says something else than it did, by room and session."""

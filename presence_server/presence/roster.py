@@ -41,7 +41,7 @@ class Roster(People):
     came by it.
     """
 
-    __slots__ = ("_choice_of", "_profile_of", "_entries", "_left", "_gathers", "_ahead")
+    __slots__ = ("_choice_of", "_profile_of", "_entries", "_left", "_gathers", "ahead")
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Roster(People):
         self._entries = Entries()
         # Whether it shows people of several rooms: each says since when they are so there.
         self._gathers = gathers
-        self._ahead: set[str] | None = None
+        self.ahead: set[str] | None = None
         # Of those who have gone from one node and not from all: their last second at any such.
         self._left: dict[str, int] | None = None
 
@@ -138,7 +138,10 @@ class Roster(People):
         here = lone.began if lone is not None else max(entry.began for entry in entries)
         if person is None and came:
             here = came
-        newest = self._said_since(entries, choice, status)
+        if lone is not None and choice is None:
+            newest = lone.since
+        else:
+            newest = self._said_since(entries, choice, status)
         if choice is not None and status != merged_status(entries):
             since = newest
         if person is not None and here > person.here:
@@ -151,13 +154,13 @@ class Roster(People):
             if person.about != about:
                 self._describe(user, self._here[user], about)
         if self._here[user].since > newest and not self._gathers:
-            self._ahead = self._ahead or set()
-            self._ahead.add(user)
+            self.ahead = self.ahead or set()
+            self.ahead.add(user)
 
     def take_ahead(self) -> set[str]:
         """Who is shown to be so since a later second than is said of them: by nodes that have yet
         to say what this one knows already, or because this one came to know it late."""
-        ahead, self._ahead = self._ahead or set(), None
+        ahead, self.ahead = self.ahead or set(), None
         return ahead
 
     def go_back(self, user: str) -> None:

@@ -214,10 +214,11 @@ class Judge:
         self._check_visits(truth, unsure)
         for username in truth.keys() - unsure:
             since = [self._since(slot, username) for slot, _ in self._alive()]
-            # Of a clock that is wrong two seconds are not told from a letter that is late.
+            # Of a clock that is wrong two seconds are not told from a letter that is late, and
+            # what two nodes make of the same clock may be another second apart.
             wrong = any(host.clock for _, host in self._alive())
             apart = max(since, default=0) - min(since, default=0)
-            assert apart <= (2 if wrong else 0), f"rule 11: {username} is so since {since}"
+            assert apart <= (3 if wrong else 0), f"rule 11: {username} is so since {since}"
         for _, host in self._alive():
             assert not host.node.degraded, "degraded although all is well"
 

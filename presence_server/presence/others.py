@@ -233,6 +233,8 @@ class Others:
         since = _second(min(said.since + clock, now.unix + 1))
         if clock:
             since = self._rooms.open(source.room).own_word(said.user, said.status, since)
+        elif not peer.is_dated:
+            since = self._known_second(source, peer, said, since)
         # Of a claim it is the second of its end.
         left_second = said.left + clock if said.left else 0
         if not is_claim(source.tag):
@@ -262,6 +264,16 @@ class Others:
         return (
             said.resting is not None and said.resting >= self._timing.grace_in(source.room)
         )
+
+    def _known_second(self, source: Source, peer: Peer, said: Said, since: int) -> int:
+        """By a clock that is not known yet a node says nothing better of a user than others do."""
+        roster = self._rooms.open(source.room).roster
+        person, entries = roster.here.get(said.user), roster.entries(said.user)
+        is_so = person is not None and person.status == said.status
+        if person is None or not is_so or entries.keys() <= {source}:
+            return since
+        peer.is_misdated = True
+        return person.since
 
     def _remove(self, source: Source, departure: Departure) -> None:
         if self._shows(source):

@@ -113,6 +113,8 @@ class Peer:
         self._behind_by = -math.inf
         # By which clocks what is known of its people was told: the least and the greatest.
         self._dated_by: tuple[int, int] | None = None
+        # Whether it was known when something was taken in last.
+        self.is_dated = False
         # Whether it has to say all of it once more, for its clock is another.
         self.is_misdated = False
         # Whether it has ever said that somebody has a line there.
@@ -163,6 +165,7 @@ class Peer:
         """Its clock, by which something is taken in that it says of its people."""
         least, greatest = self._dated_by or (self.clock, self.clock)
         self._dated_by = min(least, self.clock), max(greatest, self.clock)
+        self.is_dated = self.is_clock_known
         return self.clock
 
     def check_dates(self) -> None:

@@ -39,7 +39,7 @@ class Peers:
         if peer is None:
             return None
         clock = peer.date()
-        return clock if peer.is_clock_known else None
+        return clock if peer.is_dated else None
 
     @property
     def ahead(self) -> int:

@@ -141,7 +141,7 @@ class Roster(People):
         if lone is not None and choice is None:
             newest = lone.since
         else:
-            newest = self._said_since(entries, choice, status)
+            newest = self._said_since(user, entries, choice, status)
         if choice is not None and status != merged_status(entries):
             since = newest
         if person is not None and here > person.here:
@@ -168,17 +168,20 @@ class Roster(People):
         person = self._here.get(user)
         if person is not None:
             entries, choice = counted(self._entries.of(user)), self._choice_of(user)
-            since = self._said_since(entries, choice, status_of(entries, choice))
+            since = self._said_since(user, entries, choice, status_of(entries, choice))
             self._redate(user, min(since, person.since), person.here)
 
-    @staticmethod
-    def _said_since(entries: list[Entry], choice: Choice | None, status: Status) -> int:
+    def _said_since(
+        self, user: str, entries: list[Entry], choice: Choice | None, status: Status
+    ) -> int:
         """Since when a user of whom these count is so. Where their lines are not, their choice says
-        it; else of several lines that are so the newest, in whichever order they came to be known.
+        it; else of all that is said to be so the newest, in whichever order it came to be known:
+        what a node says that is gone may count, and another one know better.
         """
         if choice is not None and choice.status is not None and status != merged_status(entries):
             return max(choice.since, min(entry.began for entry in entries))
-        return max(entry.since for entry in entries if entry.status == status)
+        said = self._entries.of(user).values()
+        return max(entry.since for entry in said if entry.status == status)
 
     def introduce(self, user: str, since: int) -> None:
         """What a user shows of themself is another; it is told also of who was never here."""

@@ -515,6 +515,14 @@ FOUND = {
         ("bounce_redis", {"seconds": 0.3}),
         locks=True,
     ),
+    "who lives says since when, beside what others have left of a claim": _run(
+        _put(0, "dave", "7/b", "away", 60),
+        _connect(0, "dave", "online"),
+        _move(2, 1.0),
+        ("crash_loop", {"slot": 0, "times": 2, "seconds": 1.0}),
+        _DROP,
+        locks=True,
+    ),
     "the seconds of a node that was read before its clock was known": _run(
         _at("kill", 1),
         ("take_redis_down", {"frozen": False}),

@@ -188,6 +188,12 @@ MUTANTS = {
         Peer,
         "check_dates",
         nothing,
+        run("the seconds of a node that was read before its clock was known"),
+    ),
+    "what others say counts before a clock that is not known": Mutant(
+        Others,
+        "_known_second",
+        lambda self, source, peer, said, since: since,
         run("the seconds of a node that was heard before its clock was known"),
     ),
     "of what was only read, who knows says since when it holds": Mutant(

@@ -790,32 +790,6 @@ async def test_what_dropped_nodes_wrote_is_forgotten_when_that_can_be_written(
     assert list(await written.nodes(db, but="two")) == ["back"]
 
 
-@pytest.mark.both_databases
-async def test_whom_a_backend_put_at_a_dropped_node_goes_on_being_here(db: Database) -> None:
-    """Whoever forgets it may never have known of them."""
-    one, two = Running(db, "one"), Running(db, "two")
-
-    def claim(user: str, resting: float) -> Stay:
-        return here(user, resting=resting)._replace(session=f"7.{user}")
-
-    one.node.put(claim("bot", -60.0), claim("gone.soon", 1.0), claim("kicked", -60.0))
-    one.node.put(here("mia.m", resting=-60.0), here("noah"))
-    for running in (one, two):
-        await running.store.write()
-
-    async def revoke(transaction: Transaction) -> None:
-        ending = Ending(reason=Reason.REVOKED, app=7, username="kicked", ended_at=NOW)
-        await endings.record(transaction, [ending])
-
-    await db.write(revoke)
-    two.node.dropped = {"one"}
-    await two.store.forget_dropped()
-    assert sessions_of(two.node.adopted) == {"7.bot"}
-    (stay,) = await two.stays()
-    assert stay.resting == pytest.approx(-60, abs=1)
-    assert list(await written.nodes(db, but="nobody")) == ["two"]
-
-
 async def test_a_start_with_a_database_that_can_only_be_read_brings_everybody_back(
     db: Database, path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 from presence_server.background import Background
 from presence_server.notes import writing, written
 from presence_server.notes.others import OthersNotes, Reader
-from presence_server.notes.takeover import Left, claims_left, left_behind, take_over
+from presence_server.notes.takeover import Left, left_behind, take_over
 from presence_server.notes.unwritten import Unwritten
 from presence_server.presence.records import Notes, Record, Stay
 from presence_server.presence.timing import NOTES, NOTES_UNHEARD, WRITES_WITHIN
@@ -169,11 +169,6 @@ class Store:
         self._dropped -= set(self._presence.peers)
         if self._dropped and self._entered:
             forgotten = frozenset(self._dropped)
-            # Whom a backend put there this node may never have known.
-            claims = await claims_left(self._database, forgotten)
-            if claims:
-                self._presence.adopt(claims)
-                await self.write()
             await writing.forget(self._database, forgotten)
             self._dropped -= forgotten
 

@@ -13,8 +13,6 @@ from presence_server.presence.names import is_claim, tag_of
 from presence_server.presence.records import OWN, Stay
 from presence_server.storage.database import Database, Read, Transaction
 
-_PERHAPS_CLAIMS = "AND session LIKE '%.%'"
-
 
 class Left(NamedTuple):
     """What nodes have left behind, by their names.
@@ -59,7 +57,7 @@ async def take_over(db: Database, heir: writing.Change, left: Left) -> list[Stay
     return await db.write(work)
 
 
-async def left_behind(read: Read, clock: str, left: Left, condition: str = "") -> list[Stay]:
+async def left_behind(read: Read, clock: str, left: Left) -> list[Stay]:
     """What take_over() takes over; for reading it only."""
     revoked = [
         _Revoked(*row)
@@ -67,22 +65,12 @@ async def left_behind(read: Read, clock: str, left: Left, condition: str = "") -
     ]
     found: dict[tuple[str, str], Stay] = {}
     for node in await _nodes(read, clock, left):
-        for stay in await _stays(read, node, left, condition):
+        for stay in await _stays(read, node, left):
             known = found.get((stay.room, stay.session))
             if not _is_revoked(stay, node, revoked) and (known is None or _is_newer(stay, known)):
                 found[stay.room, stay.session] = stay
     ((now,),) = await read(f"SELECT {clock} / 1000")
     return await _living(read, found.values(), now)
-
-
-async def claims_left(db: Database, nodes: Collection[str]) -> list[Stay]:
-    """The claims, on nodes that are no more, that hold for longer than a grace from now."""
-    stays = await left_behind(db.read, db.clock, Left(nodes, 0.0, others=True), _PERHAPS_CLAIMS)
-    return [
-        stay
-        for stay in stays
-        if is_claim(tag_of(stay.room, stay.session)) and (stay.resting or 0.0) < 0
-    ]
 
 
 async def _nodes(read: Read, clock: str, left: Left) -> list[_Node]:
@@ -94,10 +82,9 @@ async def _nodes(read: Read, clock: str, left: Left) -> list[_Node]:
     ]
 
 
-async def _stays(read: Read, node: _Node, left: Left, condition: str) -> list[Stay]:
+async def _stays(read: Read, node: _Node, left: Left) -> list[Stay]:
     rows = await read(
-        f"SELECT {written.STAY}, left_at, held_until, came FROM here WHERE node = $1 {condition}",
-        node.name,
+        f"SELECT {written.STAY}, left_at, held_until, came FROM here WHERE node = $1", node.name
     )
     # Until then `resting` is when the last line closed.
     stays = [written.stay_in(row) for row in rows]

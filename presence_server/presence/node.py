@@ -157,8 +157,7 @@ class Node:
     def adopt(self, stays: Iterable[Stay], now: Moment) -> list[Command]:
         """Count sessions as here, for what is left of a grace, that were at a node that ended."""
         for stay in stays:
-            tag = tag_of(stay.room, stay.session)
-            if not (self.others.has_ended(tag) or self.others.have_claim(stay.room, tag)):
+            if not self.others.has_ended(tag_of(stay.room, stay.session)):
                 self.own.adopt(stay, now)
         return self._take_commands()
 

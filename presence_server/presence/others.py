@@ -378,13 +378,6 @@ class Others:
     def has_ended(self, tag: str) -> bool:
         return tag in self._ended
 
-    def have_claim(self, room: str, tag: str) -> bool:
-        """Whether a node that lives has a claim of the same user: that one is the newer."""
-        return is_claim(tag) and any(
-            (peer := self._peers.get(source.node)) is not None and peer.lives
-            for source in self._rooms.with_tag(room, tag)
-        )
-
 
 @lru_cache(maxsize=4096)
 def _second(unix: int) -> int:

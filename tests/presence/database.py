@@ -154,18 +154,6 @@ class Database:
         if ending.session is not None:
             self.ended.add(ending.session)
 
-    def claims_left(self, names: set[str], now: float) -> list[Stay]:
-        """The claims, on nodes that are no more, that hold for longer than a grace."""
-        stays = []
-        for node in [self.nodes[name] for name in names & self.nodes.keys()]:
-            ends = self.endings[node.heeded :]
-            for stay in node.stays_at(now):
-                is_revoked = any(ending.revokes(stay.room, stay.user) for ending in ends)
-                is_held = stay.resting is not None and stay.resting < 0
-                if is_held and is_claim(tag_of(stay.room, stay.session)) and not is_revoked:
-                    stays.append(stay)
-        return stays
-
     def forget(self, names: set[str]) -> None:
         for name in names:
             self.nodes.pop(name, None)

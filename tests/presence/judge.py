@@ -200,17 +200,22 @@ class Judge:
         now = self.world.now
         truth = {u: status for u in users if (status := witness.status(u, now)) is not None}
         unsure = {name for name in witness.acts if self._is_unsure(name) or self._ends(name)}
-        views = [self._shown(host) for _, host in self._alive()]
-        for view in views:
-            known = set(truth) - unsure
-            assert set(view) - unsure == known, f"I1: {view} are shown, {truth} are here"
-            differ = {u for u in {*view, *views[0]} if view.get(u) != views[0].get(u)}
+        views = {host: self._shown(host) for _, host in self._alive()}
+        missed = {host: {u for u in truth if self._never_knew(host, u)} for host in views}
+        missed_anywhere = set[str]().union(*missed.values())
+        first = next(iter(views.values()), {})
+        for host, view in views.items():
+            unknown = unsure | missed[host]
+            known = set(truth) - unknown
+            assert set(view) - unknown == known, f"I1: {view} are shown, {truth} are here"
+            differ = {u for u in {*view, *first} if view.get(u) != first.get(u)} - missed_anywhere
             assert not [u for u in differ if not (self._ends(u) or self._is_lost(u))], (
-                f"I1: one node says {view}, another {views[0]}"
+                f"I1: one node says {view}, another {first}"
             )
-            sure = {u: status for u, status in truth.items() if u not in unsure}
+            sure = {u: status for u, status in truth.items() if u not in unknown}
             shown = {u: status for u, status in view.items() if u in sure}
             assert shown == sure, f"rule 10: {view} is shown, {truth} is so"
+        unsure |= missed_anywhere
         self._check_visits(truth, unsure)
         for username in truth.keys() - unsure:
             since = [self._since(slot, username) for slot, _ in self._alive()]

@@ -536,12 +536,7 @@ class Host:
             noted=self.node.heeding.noted(),
         )
         self.carry_out(self.node.heed(notes, began, self.now))
-        dropped = self.node.others.take_dropped() - self.node.peers.heard
-        claims = database.claims_left(dropped, self.world.now)
-        if claims:
-            self.carry_out(self.node.adopt(claims, self.now))
-            self._write()
-        database.forget(dropped)
+        database.forget(self.node.others.take_dropped() - self.node.peers.heard)
 
     def _write(self, *, stopped: bool = False) -> None:
         database, now = self.world.database, self.world.now

@@ -473,21 +473,6 @@ def test_a_claim_whose_node_ends_it_is_no_longer_revoked() -> None:
     assert not talk.node.others._revoked
 
 
-def test_a_claim_that_a_node_left_behind_gives_way_to_that_of_a_living_one() -> None:
-    talk = Talk(ONE, TWO)
-    claim = CLAIM._replace(resting=-60.0, left=EPOCH + 70)
-    talk.all_of(ONE, DOC, _alice=claim, line_alice=ALICE._replace(account=0))
-    left = Stay(DOC, "7.alice", "alice", 0, "busy", EPOCH, resting=-60.0)
-    talk.do(talk.node.adopt([left, left._replace(session="7.bob", user="bob")], talk.now))
-    assert not talk.node.is_here(DOC, "7.alice") and talk.node.is_here(DOC, "7.bob")
-    # A line is another thing.
-    talk.do(talk.node.adopt([left._replace(session="7:alice", resting=0.0)], talk.now))
-    assert talk.node.is_here(DOC, "7:alice")
-    talk.hear(Goodbye(ONE))
-    talk.do(talk.node.adopt([left], talk.now))
-    assert talk.node.is_here(DOC, "7.alice")
-
-
 def test_lines_at_two_nodes_of_which_is_read_at_once_let_two_graces_go() -> None:
     talk = Talk(ONE, TWO)
     for session, user in (("laptop", "alice"), ("phone", "bob")):

@@ -262,7 +262,8 @@ class Run:
         if noticed and over:
             yield at_most(10, "s", what, took)
         else:
-            measured = f"noticed {noticed}, over {over}"
+            within = f"not within {self.size.over_within:.0f} s"
+            measured = within if noticed else "not noticed"
             yield Verdict(what, measured, "at most 10 s", False)
         how = str(dict(seen.broken))
         yield at_most(0, "lines", "that broke around it", seen.broken.total(), how)

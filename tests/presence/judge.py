@@ -323,7 +323,9 @@ class Judge:
                     self._common[pair] = now
                     if other.alive:
                         self._met_alive[pair] = now
-                silent = self._paused_since.get(other, now) - other.began < SHORT_LIFE
+                life = self._paused_since.get(other, now) - other.began
+                # Of its last sign others may know that it came so much sooner.
+                silent = life < SHORT_LIFE + BEAT * self.world.lease
                 if pair not in self._common:
                     # One that begins can know nothing of it that is not known to those who run.
                     lost = now - self._last_reached(other) > self.world.lease

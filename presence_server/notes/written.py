@@ -14,6 +14,8 @@ STAY = "room, session, username, account, status, since, about"
 CHOICE = (
     "app, username, account, status, text, held_until, chosen_at, seen_text, seen_until, since"
 )
+# Where a row has when the last line closed.
+_LEFT = STAY.count(",") + 1
 
 
 class Written(NamedTuple):
@@ -50,7 +52,8 @@ async def stays_of(db: Database, node: str, after: int = -1) -> list[Stay]:
         node,
         after,
     )
-    return [stay_in((*row[:7], _seconds(row[7]), *row[8:])) for row in rows]
+    # Not by way of a stay with other fields: they may be tens of thousands.
+    return [stay_in((*row[:_LEFT], _seconds(row[_LEFT]), *row[_LEFT + 1 :])) for row in rows]
 
 
 async def changes_of(db: Database, node: str, after: int) -> Changes:

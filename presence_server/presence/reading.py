@@ -147,7 +147,8 @@ def _read_choices(value: Any) -> dict[str, Choice]:
 
 
 def _read_choice(value: Any) -> Choice:
-    if not isinstance(value, list) or len(value) != 8:
+    # All but whether it is dated, which its second says.
+    if not isinstance(value, list) or len(value) != len(Choice._fields) - 1:
         raise MessageError("not a choice")
     account, at, status, text, until, seen_text, seen_until, since = value
     if status not in _CHOSEN or not isinstance(text, str) or not isinstance(seen_text, str):

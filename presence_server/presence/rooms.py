@@ -1,6 +1,7 @@
 """All rooms of a node: there while somebody is in them or looks."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from sortedcontainers import SortedList
 
@@ -15,9 +16,10 @@ from presence_server.presence.profiles import Profiles
 from presence_server.presence.records import OWN
 from presence_server.presence.room import Room
 
-
 # Seconds after which a node has said what follows from what others know as well.
 _SAID_WITHIN = 3.0
+# So many people go back to their own second in one tick: thousands at once would hold it up.
+_BACK_AT_ONCE = 500
 # Seconds for which it is known who has left a room in which nobody is.
 _REMEMBERED_FOR = 60.0
 
@@ -105,7 +107,7 @@ class Rooms:
     def go_back(self, now: Moment) -> None:
         """Let people be so since when their own nodes say, as soon as these must have said it.
         Nodes that came to know of it at other times then name the same second."""
-        for key in list(self._going_back.take(now.elapsed)):
+        for key in list(islice(self._going_back.take(now.elapsed), _BACK_AT_ONCE)):
             room = self._rooms.get(key[0])
             if room is not None:
                 room.roster.go_back(key[1])

@@ -74,24 +74,24 @@ async def test_a_process_that_is_full_says_so_before_the_upgrade(
     assert await app.here() == {}
 
 
-async def test_who_finds_no_place_again_is_not_taken_for_gone(
-    app: AppClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def full_behind_alice(app: AppClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """She has just left, and there is no place for anybody."""
     async with app.line("alice") as alice:
         await alice.first()
     monkeypatch.setattr("presence_server.live.seats.capacity", lambda: 0)
+
+
+@pytest.mark.usefixtures("full_behind_alice")
+async def test_who_finds_no_place_again_is_not_taken_for_gone(app: AppClient) -> None:
     assert await _upgrade(app, "alice") == (503, "10")
     # Two graces.
     await asyncio.sleep(1.0)
     assert list(await app.here()) == ["alice"]
 
 
-async def test_nobody_stays_for_the_sake_of_strangers_who_find_no_place(
-    app: AppClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with app.line("alice") as alice:
-        await alice.first()
-    monkeypatch.setattr("presence_server.live.seats.capacity", lambda: 0)
+@pytest.mark.usefixtures("full_behind_alice")
+async def test_nobody_stays_for_the_sake_of_strangers_who_find_no_place(app: AppClient) -> None:
     assert await _upgrade(app, "stranger") == (503, "10")
     await first_answer(app.here, lambda here: not here, within=4)
 

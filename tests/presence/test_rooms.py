@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+import pytest
+
+from presence_server.presence import rooms as rooms_module
 from presence_server.presence.commands import Command, Send, Tell
 from presence_server.presence.entries import Source
 from presence_server.presence.letters import Batch, Part, People, Said
@@ -12,6 +15,7 @@ from presence_server.presence.node import Node
 from presence_server.presence.own_part import said_of
 from presence_server.presence.profiles import Profile
 from presence_server.presence.records import OWN
+from presence_server.presence.roster import Roster
 from presence_server.presence.writing import encode_letter
 
 ME, OTHER = "0" * 16, "1" * 16
@@ -267,3 +271,19 @@ def test_of_a_batch_without_an_answer_nothing_is_believed() -> None:
     batch = Batch(OTHER, 1, 0, 1_000, People({"7/a": {":bob": Said("bob", 0, "online", 1)}}, {}))
     hall.do(hall.node.receive(encode_letter(batch), hall.now))
     assert len(hall.node.rooms) == 1 and hall.told == []
+
+
+def test_thousands_do_not_go_back_to_another_second_in_one_tick(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    back: list[str] = []
+    monkeypatch.setattr(rooms_module, "_BACK_AT_ONCE", 2)
+    monkeypatch.setattr(Roster, "go_back", lambda roster, user: back.append(user))
+    rooms = Hall().node.rooms
+    rooms.own.roster.ahead = {"alice", "bob", "carol"}
+    rooms.touch(rooms.own)
+    seen = []
+    for second in (0, 2, 4, 5, 6):
+        rooms.go_back(Moment(second, 1_000 + second))
+        seen.append(len(back))
+    assert seen == [0, 0, 2, 3, 3] and set(back) == {"alice", "bob", "carol"}

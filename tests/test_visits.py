@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from presence_server import cli
 from presence_server.apps import register
 from presence_server.apps.register import AppSettings
-from presence_server.keys import APPS, DATABASE
+from presence_server.keys import APPS, CONFIG, DATABASE
 from presence_server.live.feed import Feeds
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
@@ -65,7 +65,9 @@ async def app(server: TestServer, add_app: AddApp) -> AppClient:
     return client
 
 
-async def test_visits_of_an_app(app: AppClient, server: TestServer, add_app: AddApp) -> None:
+async def test_visits_of_an_app(
+    app: AppClient, server: TestServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     began = int(time.time())
     watching = app.token("watcher", {"doc": "watch"})
     async with app.line("watcher", token=watching), app.line("alice"):
@@ -94,6 +96,17 @@ async def test_visits_of_an_app(app: AppClient, server: TestServer, add_app: Add
     for query in ("?from=x", "?to=-1", "?after=5", "?limit=0", "?user=a&user=b"):
         answer = await app.ask("GET", f"/rooms/doc/visits{query}")
         assert is_problem(answer, 400, "bad_request")
+    # An administrator need not know of which app a room is.
+    database = f"--database={server.app[CONFIG].database}"
+    second = alice["came"]
+    then = [visit for visit in (alice, bob) if visit["came"] <= second < visit["left"]]
+    at = ["--at", str(datetime.fromtimestamp(second, UTC))]
+    for asked, expected in (([], [alice, bob]), (at, then)):
+        capsys.readouterr()
+        arguments = ["visits", "--json", "--room", "doc", *asked, database]
+        assert await asyncio.to_thread(cli.main, arguments) == 0
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [{**visit, "room": "doc"} for visit in expected] == lines
     # They go when they are no longer kept; and others keep none.
     db = server.app[DATABASE]
     (known,) = await register.listed(db)
@@ -277,11 +290,13 @@ def test_a_name_that_is_somebody_elses_within_a_second_is_followed() -> None:
 
 def test_times_that_cannot_be(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
     database = f"--database={tmp_path / 'presence.sqlite3'}"
-    cli.main(["user", "list", database])
+    cli.main(["app", "add", "wiki", database])
+    cli.main(["app", "delete", "wiki", database])
+    assert cli.main(["visits", "--room", "doc", database]) == 1
+    assert "there is no app" in capsys.readouterr().err
     assert cli.main(["app", "add", "wiki", database]) == 0
     for arguments, words in (
         (["--at", "noon"], "--at must be a time such as"),
-        (["--room", "doc"], "Name the app, too"),
         (["--app", "wiki"], "Name a room, too"),
         (["--app", "nobody"], "There is no app nobody"),
     ):

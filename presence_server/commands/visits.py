@@ -32,7 +32,7 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
         "--at", metavar="TIME", help="who was here at a time in UTC, such as '2026-11-25 14:03'"
     )
     parser.add_argument("--app", metavar="NAME", help="of an app")
-    parser.add_argument("--room", metavar="ROOM", help="in this room of the app")
+    parser.add_argument("--room", metavar="ROOM", help="in this room of the app, or of every app")
     parser.add_argument("--user", metavar="U", help="of one user only")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON, one visit a line")
@@ -42,26 +42,34 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     async def work(db: Database) -> None:
-        if args.room is not None and args.app is None:
-            raise Refused("Name the app, too: --app NAME --room ROOM.")
         at = None if args.at is None else _second(args.at)
-        app = None if args.app is None else await _named(db, args.app)
-        if app is not None and args.room is None and at is None:
+        apps = await _apps(db, args)
+        if args.app is not None and args.room is None and at is None:
             raise Refused("Name a room, too (--room ROOM), or a time (--at TIME).")
-        found = _at(db, app, args, at) if at is not None else _all(db, _key(app, args.room), args)
         write = _writer(args)
-        async for visit in found:
-            write(visit)
+        for start in [key_of(app.id, args.room or "") for app in apps] or [OWN]:
+            found = _all(db, start, args) if at is None else _at(db, start, args, at)
+            async for visit in found:
+                write(visit)
 
     return run_on_database(config, work)
 
 
+async def _apps(db: Database, args: argparse.Namespace) -> list[App]:
+    """Those that were asked for: a room without an app is that of every app."""
+    if args.app is not None:
+        return [await _named(db, args.app)]
+    apps = [] if args.room is None else await register.listed(db)
+    if args.room is not None and not apps:
+        raise Refused("Rooms have a name in apps only, and there is no app.")
+    return apps
+
+
 async def _at(
-    db: Database, app: App | None, args: argparse.Namespace, at: int
+    db: Database, start: str, args: argparse.Namespace, at: int
 ) -> AsyncIterator[Visit]:
-    start = _key(app, args.room)
-    for visit in await written.at(db, at, start or ""):
-        in_room = visit.room == start if args.room is not None or app is None else True
+    for visit in await written.at(db, at, start):
+        in_room = args.room is None or visit.room == start
         if in_room and args.user in (None, visit.user):
             yield visit
 
@@ -72,11 +80,6 @@ async def _all(db: Database, room: str, args: argparse.Namespace) -> AsyncIterat
         for kept in found:
             yield kept.visit
         asked = asked._replace(after=(found[-1].visit.came, found[-1].number))
-
-
-def _key(app: App | None, room: str | None) -> str:
-    """A room's, or what those of all rooms of an app begin with."""
-    return OWN if app is None else key_of(app.id, room or "")
 
 
 async def _named(db: Database, name: str) -> App:

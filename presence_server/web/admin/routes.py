@@ -25,8 +25,10 @@ from presence_server.web.single_sign_on import by_password
 def routes(once: Once) -> list[web.RouteDef]:
     account = "/admin/accounts/{account:[0-9]{1,15}}"
     app = "/admin/apps/{app:[0-9]{1,15}}"
+    lists = ("accounts", "apps", "import", "invitations", "log", "rooms", "visits")
+    without_slash = ("/admin", *(f"/admin/{name}" for name in lists))
     return [
-        web.get("/admin", page(add_slash)),
+        *(web.get(path, page(add_slash)) for path in without_slash),
         web.get("/admin/", page(now.show)),
         web.get("/admin/accounts/", page(accounts.show_list)),
         web.post("/admin/accounts/", by_password(once(act(accounts.add)))),

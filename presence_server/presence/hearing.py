@@ -43,7 +43,8 @@ class Hearing:
         self.said_version = 0
         # The newest own mark that came back.
         self.echoed_mark = 0
-        self._ticked = now.elapsed
+        # None: it does not run yet, for all that others left behind is read first.
+        self._ticked: float | None = None
         self.awake_since = now.elapsed
         self.is_waking = False
         self.paused_for = 0.0
@@ -121,9 +122,13 @@ class Hearing:
 
     def notice(self, now: Moment, *, tick: bool = False) -> float:
         """Seconds for which this process stood still, before anything that came in then counts."""
-        pause = now.elapsed - self._ticked
+        before = self._ticked
         if tick:
             self._ticked = now.elapsed
+        if before is None:
+            self._echoed = self._resubscribed = now.elapsed
+            return 0.0
+        pause = now.elapsed - before
         if pause < PAUSE:
             return 0.0
         self._ticked = self._echoed = self.awake_since = now.elapsed

@@ -415,7 +415,9 @@ class Node:
         """See whether this process stood still, before anything that came in meanwhile counts."""
         pause = self.hearing.notice(now, tick=tick)
         if pause:
-            self._departures.move_graces(pause, now)
+            if not self.versions.untold:
+                # Else nobody could come meanwhile: each start would begin their graces anew.
+                self._departures.move_graces(pause, now)
             self._commands.append(Breathe())
         if now.unix < self._newest_second - CLOCK_WRONG:
             self._recede(now)

@@ -27,6 +27,7 @@ class Desk:
     def __init__(self) -> None:
         timing = Timing(GRACE, LEASE)
         self.hearing = Hearing(timing, at(0))
+        self.hearing.notice(at(0), tick=True)
         self.versions = Versions()
         self.peers = Peers(LEASE)
         self.sequence = 0

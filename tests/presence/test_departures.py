@@ -39,6 +39,7 @@ class Desk:
     def __init__(self, *others: str, began: float = 0.0) -> None:
         self.timing = Timing(GRACE, LEASE)
         self.hearing = Hearing(self.timing, at(began))
+        self.hearing.notice(at(began), tick=True)
         self.peers = Peers(LEASE)
         self.departures = Departures(self.timing, self.hearing, self.peers, at(began))
         for other in others:

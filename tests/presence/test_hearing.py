@@ -16,7 +16,10 @@ def at(elapsed: float) -> Moment:
 
 
 def hearing(began: float = 100.0) -> Hearing:
-    return Hearing(Timing(grace=8, lease=10), at(began))
+    """Of a node that runs."""
+    one = Hearing(Timing(grace=8, lease=10), at(began))
+    one.notice(at(began), tick=True)
+    return one
 
 
 def contact(one: Hearing) -> Contact:
@@ -138,3 +141,12 @@ def test_after_a_pause_of_nearly_a_lease_notes_may_not_have_been_read_again() ->
 def test_a_pause_of_just_so_much_counts() -> None:
     one = hearing(0.0)
     assert one.notice(at(PAUSE)) == PAUSE and one.paused_for == PAUSE
+
+
+def test_a_start_that_takes_long_is_no_pause() -> None:
+    one = Hearing(Timing(grace=8, lease=10), at(100))
+    assert one.notice(at(104)) == 0 and one.notice(at(108), tick=True) == 0
+    assert not wakes(one) and not reads(one) and one.notes_unread_since(at(108)) == math.inf
+    assert not one.tick(at(108 + DEAF)), "nor has it heard nothing in all that time"
+    assert one.tick(at(108 + DEAF + 0.1)) and contact(one) is Contact.DEAF
+    assert one.notice(at(112)) == 4

@@ -278,6 +278,27 @@ def test_rule_9_what_is_written_down_brings_them_back_for_one_grace() -> None:
     assert anew.node.rooms.own.roster.left("bob") == 1005
 
 
+def test_no_start_prolongs_a_grace_however_long_it_takes() -> None:
+    desk = Desk()
+    desk.node.begin_untold()
+    desk.do(desk.node.adopt([stay("laptop", "alice", "online", 900, 4.0)], desk.now))
+    desk.second = 2.0
+    desk.tick()
+    desk.second = 3.5
+    desk.tick()
+    desk.node.let_in()
+    desk.wait(0.4)
+    assert list(desk.node.rooms.own.roster.here) == ["alice"]
+    desk.wait(0.2)
+    assert desk.told("alice") == ["online", "offline"]
+    desk.open(1)
+    desk.close(1)
+    desk.second += 3.0
+    desk.tick()
+    desk.wait(7.9)
+    assert desk.told("alice")[-1] == "online", "of one that runs a pause does not count"
+
+
 def test_a_grace_goes_on_where_it_stood() -> None:
     desk = Desk()
     stays = [

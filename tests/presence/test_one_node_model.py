@@ -178,6 +178,7 @@ class OneNodeModel(RuleBasedStateMachine):
         self.room.roster._remembered = REMEMBERED
         self.breathes = False
         self.do(self.node.subscribed(self.now))
+        self.tick()
         self.audience = Audience(self.room)
         self.truth = Truth(GRACE, lease=10.0)
         self.attendance = Attendance(self.room, self.truth)

@@ -15,8 +15,13 @@ const {
 const secret = new TextEncoder().encode(PRESENCE_SECRET);
 const webhook = new Webhook(PRESENCE_WEBHOOK_SECRET);
 
-/** Who is in which room, by room and id, as the presence server has told us. */
-export const readers = new Map();
+// What the presence server has told us last, by room and user.
+const newest = new Map();
+
+/** Who is in which room. */
+export function readers() {
+  return [...newest.values()].filter(({ status }) => status === "here");
+}
 
 function tokenFor(user, room) {
   return new SignJWT({ rooms: { [room]: "join" }, info: { name: user.name } })
@@ -28,10 +33,10 @@ function tokenFor(user, room) {
     .sign(secret);
 }
 
-// What is said is how it is now: it may come twice.
-function take({ room, user, status, since }) {
-  if (status === "here") readers.set(`${room} ${user}`, { room, user, since });
-  else readers.delete(`${room} ${user}`);
+// What is said is how it is now. It may come twice, and late: what was so earlier no longer counts.
+function take(change) {
+  const key = `${change.room} ${change.user}`;
+  if (change.since >= (newest.get(key) ?? change).since) newest.set(key, change);
 }
 
 /** `mayRead(user, room)`: whether a user may see who is in a room. */

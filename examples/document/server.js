@@ -78,7 +78,7 @@ app.get("/documents/:id", onlyUsers, (request, response) => {
 
 // From what our backend was told, for whatever a backend does with it.
 app.get("/readers", onlyUsers, (request, response) => {
-  const rows = [...readers.values()].map(({ room, user, since }) => ({
+  const rows = readers().map(({ room, user, since }) => ({
     title: rooms.get(room) ?? room,
     name: nameOf(user),
     since: new Date(since * 1000).toISOString(),

@@ -6,15 +6,19 @@ import shutil
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import jwt
+import psutil  # type: ignore[import-untyped]  # it has no types
 import pytest
 from playwright.async_api import Locator, expect
 
+from presence_server.presence.told import Change, Told
 from presence_server.resources import ROOT
+from presence_server.webhooks import messages
 from testing.install_node_packages import FOLDER, MISSING, are_installed
 from testing.redis_server import free_port
 from testing.waiting import first_answer, listening
@@ -32,8 +36,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @asynccontextmanager
-async def example(name: str, folder: Path) -> AsyncIterator[str]:
-    """Its address; what it needs is here already."""
+async def example(name: str, folder: Path) -> AsyncIterator[tuple[str, str]]:
+    """Its address, and the secret of its webhook; what it needs is here already."""
     if name == "document" and not are_installed():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
     shutil.copytree(ROOT / "examples", folder / "examples")
@@ -48,7 +52,12 @@ async def example(name: str, folder: Path) -> AsyncIterator[str]:
     url = f"http://localhost:{port}"
     try:
         await listening(port, within=30)
-        yield url
+        (application,) = (
+            child
+            for child in psutil.Process(process.pid).children()
+            if "PRESENCE_WEBHOOK_SECRET" in child.environ()
+        )
+        yield url, application.environ()["PRESENCE_WEBHOOK_SECRET"]
     finally:
         process.terminate()
         await process.wait()
@@ -80,12 +89,28 @@ async def has_heard(window: Window, *names: str) -> None:
     await first_answer(read_again, lambda read: read == {*names})
 
 
+async def id_of(window: Window) -> str:
+    """As the application's own tokens name whoever is logged in."""
+    element = window.page.locator("presence-list")
+    token = await element.evaluate(
+        "async (list) => (await fetch(`${list.getAttribute('token-from')}?room=lobby`)).text()"
+    )
+    return str(jwt.decode(token, options={"verify_signature": False})["sub"])
+
+
+def late(secret: str, *changes: tuple[str, bool]) -> tuple[bytes, Mapping[str, str]]:
+    """A message of how it was in the lobby long ago, and its headers."""
+    told = Told({}).take([Change("lobby", user, here, 1, 1) for user, here in changes])
+    body = messages.body(told, time.time())
+    return body, messages.headers("msg_late", body, int(time.time()), [secret])
+
+
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("name, page", [("wiki", "Welcome"), ("document", "The report")])
 async def test_people_of_its_own_see_each_other(
     name: str, page: str, tmp_path: Path, window: OpenWindow
 ) -> None:
-    async with example(name, tmp_path) as url:
+    async with example(name, tmp_path) as (url, secret):
         ann, bob = [await window(url) for _ in range(2)]
         for each, called in ((ann, "ann"), (bob, "bob")):
             await sign_up(each, called)
@@ -99,11 +124,16 @@ async def test_people_of_its_own_see_each_other(
         await expect(ann.page.locator("presence-list li")).to_have_text(["annonline", "bobonline"])
         await ann.page.get_by_role("link", name="Who reads what").click()
         await has_heard(ann, "ann", "bob")
+        ids = await id_of(ann), await id_of(bob)
         await bob.page.get_by_role("button", name="Log out bob").click()
         await expect(bob.page.locator("presence-list")).to_have_count(0)
         await has_heard(ann, "ann")
         async with aiohttp.ClientSession() as http:
             forged = http.post(f"{url}/presence/webhook/", data="{}", headers=FORGED)
             assert (await forged).status == 401
+            body, headers = late(secret, (ids[0], False), (ids[1], True))
+            told = http.post(f"{url}/presence/webhook/", data=body, headers=headers)
+            assert (await told).status == 204
+        await has_heard(ann, "ann")
         for each in (ann, bob):
             await each.page.goto("about:blank")

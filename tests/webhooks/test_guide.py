@@ -30,8 +30,27 @@ def _command(language: str, text: str, tmp_path: Path) -> tuple[list[str], Path]
     return ["node", "--input-type=module", "--eval", text], FOLDER
 
 
-def _message() -> bytes:
-    changes = [Change("doc", "Zoë 😀", True, 1_795_420_800, 1_795_420_800)]
+SINCE = 1_795_420_800
+# A second address, at which each receiver shows what it holds.
+SHOW = {
+    "python": (
+        "app = web.Application()",
+        """async def show(request):
+    return web.json_response(list(newest.values()))
+
+app = web.Application()
+app.add_routes([web.get("/newest", show)])""",
+    ),
+    "js": (
+        "createServer(async (request, response) => {",
+        """createServer(async (request, response) => {
+  if (request.url === "/newest") return response.end(JSON.stringify([...newest.values()]));""",
+    ),
+}
+
+
+def _message(here: bool = True, since: int = SINCE) -> bytes:
+    changes = [Change("doc", "Zoë 😀", here, since, since)]
     return messages.body(Told({}).take(changes), time.time())
 
 
@@ -39,8 +58,8 @@ def _message() -> bytes:
 async def test_it_takes_what_is_ours_and_nothing_else(language: str, tmp_path: Path) -> None:
     port = free_port()
     text = code("A receiver", language, "webhooks").replace("3000", str(port))
-    assert len(text.splitlines()) <= 20
-    command, folder = _command(language, text, tmp_path)
+    assert len(text.splitlines()) <= 22
+    command, folder = _command(language, text.replace(*SHOW[language]), tmp_path)
     environment = {**os.environ, "PRESENCE_WEBHOOK_SECRET": SECRET}
     receiver = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env=environment, stdout=DEVNULL
@@ -48,8 +67,10 @@ async def test_it_takes_what_is_ours_and_nothing_else(language: str, tmp_path: P
     url, body, now = f"http://localhost:{port}/presence", _message(), int(time.time())
     good = messages.headers("msg_1", body, now, ["whsec_b3RoZXI=", SECRET])
     changed = body.replace(b'"here"', b'"gone"')
+    left, returned = _message(False, SINCE + 9), _message(True, SINCE + 9)
     old = messages.headers("msg_1", body, now - 600, [SECRET])
     foreign = messages.headers("msg_1", body, now, ["whsec_b3RoZXI="])
+    held: list[str] = []
     try:
         await listening(port)
         async with aiohttp.ClientSession() as http:
@@ -58,6 +79,12 @@ async def test_it_takes_what_is_ours_and_nothing_else(language: str, tmp_path: P
             assert await _status(http, url, body, old) == 401
             assert await _status(http, url, body, foreign) == 401
             assert await _status(http, url, body, {**good, "Webhook-Id": "msg_2"}) == 401
+            # The third comes late; what the fourth tells became so within the same second.
+            for told in (body, left, body, returned):
+                signed = messages.headers("msg_1", told, now, [SECRET])
+                assert await _status(http, url, told, signed) == 204
+                held.append(await _newest(http, port))
+            assert held == ["here", "gone", "gone", "here"]
     finally:
         receiver.kill()
         await receiver.wait()
@@ -68,6 +95,12 @@ async def _status(
 ) -> int:
     async with http.post(url, data=body, headers=headers) as answer:
         return answer.status
+
+
+async def _newest(http: aiohttp.ClientSession, port: int) -> str:
+    async with http.get(f"http://localhost:{port}/newest") as answer:
+        (change,) = await answer.json(content_type=None)
+        return str(change["status"])
 
 
 def test_the_example_message_is_one() -> None:

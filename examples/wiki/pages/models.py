@@ -25,11 +25,12 @@ class Page(models.Model):
 
 
 class Reader(models.Model):
-    """Somebody in a room, as the presence server has told."""
+    """Somebody who is in a room, or was, as the presence server has told."""
 
     room = models.CharField(max_length=128)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     since = models.DateTimeField()
+    here = models.BooleanField()
 
     class Meta:
         ordering = ["room", "since"]

@@ -41,18 +41,20 @@ def token(request):
 @csrf_exempt
 @require_POST
 def webhook(request):
-    """Who came and left: what is said is how it is now, so that it may come twice."""
+    """Who came and left: what is said is how it is now, and may come twice, or late."""
     try:
         told = Webhook(settings.PRESENCE_WEBHOOK_SECRET).verify(request.body, request.headers)
     except (WebhookVerificationError, ValueError):
         return HttpResponse(status=401)
     for change in told["data"]["changes"]:
         where = {"room": change["room"], "user_id": int(change["user"])}
-        if change["status"] == "gone":
-            Reader.objects.filter(**where).delete()
-        elif get_user_model().objects.filter(pk=where["user_id"]).exists():
-            since = datetime.fromtimestamp(change["since"], timezone.utc)
-            Reader.objects.update_or_create(**where, defaults={"since": since})
+        if not get_user_model().objects.filter(pk=where["user_id"]).exists():
+            continue
+        since = datetime.fromtimestamp(change["since"], timezone.utc)
+        state = {"since": since, "here": change["status"] == "here"}
+        Reader.objects.get_or_create(**where, defaults=state)
+        # What was so earlier no longer counts.
+        Reader.objects.filter(**where, since__lte=since).update(**state)
     return HttpResponse(status=204)
 
 

@@ -48,4 +48,5 @@ class Edit(LoginRequiredMixin, Edited, UpdateView):
 @login_required
 def readers(request):
     """Who reads what, from our own database: for whatever a backend does with it."""
-    return render(request, "pages/readers.html", {"readers": Reader.objects.select_related("user")})
+    here = Reader.objects.filter(here=True).select_related("user")
+    return render(request, "pages/readers.html", {"readers": here})

@@ -38,6 +38,7 @@ class Migration(migrations.Migration):
                 ("id", id_field()),
                 ("room", models.CharField(max_length=128)),
                 ("since", models.DateTimeField()),
+                ("here", models.BooleanField()),
                 (
                     "user",
                     models.ForeignKey(

@@ -93,4 +93,4 @@ def test_the_wheel_carries_every_file(source: Path, tmp_path: Path) -> None:
     (sdist,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(sdist) as sources:
         files = {name.partition("/")[2] for name in sources.getnames()}
-    assert {"README.md", "LICENSE", "setup.cfg", "migrations.sql"} <= files
+    assert {"README.md", "deploy/package.md", "LICENSE", "setup.cfg", "migrations.sql"} <= files

@@ -17,7 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import client, telling
-from benchmarks.figures import CROWD_CONNECTS, CROWD_MEMORY, CROWD_P99, PAGE_MEDIAN, PAGE_SIZE
+from benchmarks.figures import (
+    CROWD_CONNECTS,
+    CROWD_CONNECTS_AT_ONCE,
+    CROWD_MEMORY,
+    CROWD_P99,
+    PAGE_MEDIAN,
+    PAGE_SIZE,
+    fill_in,
+    put_between,
+)
 from benchmarks.fanout import Audience, Load, Result, Stage, audience, run, table
 from benchmarks.flush import flush_cost
 from benchmarks.load import Connected
@@ -139,7 +148,8 @@ class Bench:
                 yield _all(name, observers, again, within=10)
             crowd.observers.ask("disconnect")
             anew = crowd.connect(ALL_AT_ONCE)
-            yield _all(f"{observers:,} come at once who know nothing yet", observers, anew, 20)
+            name = f"{observers:,} come at once who know nothing yet"
+            yield _all(name, observers, anew, CROWD_CONNECTS_AT_ONCE)
 
     def rolling(self) -> Iterator[Verdict]:
         observers = self._people(10_000)
@@ -368,9 +378,8 @@ def write(verdicts: Sequence[Verdict], results: Sequence[Result], text: str) -> 
         "results": [dataclasses.asdict(result) for result in results],
     }
     RESULTS.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    begin, end = "<!-- make bench writes from here -->", "<!-- to here -->"
-    before, _, rest = PAGE.read_text().partition(begin)
-    PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}")
+    put_between(PAGE, "make bench", text)
+    fill_in()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,9 +2,10 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from benchmarks import figures, report
+from benchmarks.budgets import Verdict
 from benchmarks.fanout import Result
 from benchmarks.report import Cell, Comparison, trouble_in
 from presence_server import __version__
@@ -88,7 +89,8 @@ def test_the_readme_says_of_faults_what_the_drill_found() -> None:
     text = figures.README.read_text()
     faults = json.loads((ROOT / "docs" / "faults.json").read_text())["faults"]
     # Random ones have the number of a seed.
-    assert "fifty faults" in text and sum("/" not in fault["name"] for fault in faults) >= 50
+    drawn = sum("/" in fault["name"] for fault in faults)
+    assert f"[{len(faults) - drawn} faults" in text and f"of these {len(faults)} " in text
     # What broke a promise is named beside it.
     broken = [fault["name"] for fault in faults if fault["broken"]]
     assert [name for name in broken if name not in text] == []
@@ -122,9 +124,16 @@ def test_every_block_is_of_the_run_whose_figures_are_kept() -> None:
 
 def test_a_budget_that_is_missed_is_missed_where_the_figure_stands() -> None:
     slow = replace(RESULT, observers=10_000, p99_ms=1200.0, lost=3)
-    content = json.loads(report.encode(Comparison(cells=[Cell.of(slow)])))
+    alone = replace(slow, server="ours-alone", kib_per_connection=12.0)
+    room = replace(slow, server="ours-room", observers=2000)
+    cells = [Cell.of(result) for result in (slow, alone, room)]
+    content = json.loads(report.encode(Comparison(cells=cells)))
+    verdict = Verdict("2 come at once who know nothing yet", "1 in 3 s; {}", "all", met=False)
+    content["bench"] = {"machine": content["machine"], "verdicts": [asdict(verdict)]}
     assert figures.in_words("crowd-p99", content) == "1,200 ms, **missed**"
     assert figures.in_words("crowd-lost", content) == "3 of 1,000,000, **missed**"
-    assert figures.in_words("crowd-memory", content) == "19 KiB, **missed**"
+    assert figures.in_words("crowd-memory", content) == "12 to 19 KiB, **missed**"
+    assert figures.in_words("room-memory", content) == "19 KiB, over the budget"
+    assert figures.in_words("crowd-at-once", content) == "1 in 3 s, **missed**"
     assert figures.in_words("crowd-connect", content) == "5.0 s"
     assert figures.in_words("run", content).startswith(__version__)

@@ -27,14 +27,20 @@ COMMANDS = [
     if re.match(r"(\w+=\S+ )?(make|python3|\.venv/bin/\S+) ", line)
 ]
 INLINE = re.findall(r"`(make run [^`]*)`", TEXT)
-SERVES = [command for command in (*COMMANDS, *INLINE) if re.search("make run|presence_s", command)]
+SERVES = [
+    command
+    for command in dict.fromkeys((*COMMANDS, *INLINE))
+    if re.search("make run|python -m presence_s", command)
+]
 
 _PIP = ".venv/bin/pip install"
 # What people do without make, as the Makefile does it.
 BY_MAKE = {
     "make test": "test: ",
     "python3 -m venv .venv": "-m venv --clear .venv",
+    f"{_PIP} --require-hashes --no-deps -r requirements.txt": "--require-hashes --no-deps",
     f"{_PIP} --require-hashes --no-deps -r requirements-test.txt": "--require-hashes --no-deps",
+    f"{_PIP} --no-deps --no-build-isolation .": "--no-deps --no-build-isolation",
     f"{_PIP} --no-deps --no-build-isolation -e .": "--no-deps --no-build-isolation",
     ".venv/bin/python -m pytest": "$(BIN)/python -m pytest",
 }

@@ -14,9 +14,9 @@ from drill.evidence import Evidence, Stay, View
 # The room of an app, in which its people are.
 ROOM = "doc"
 # Seconds a page waits for its socket before it tries elsewhere.
-_PATIENCE = 2.0
+PATIENCE = 2.0
 # Seconds until the next attempt, when the server named no time.
-_LONGEST_PAUSE = 0.6
+LONGEST_PAUSE = 0.6
 
 
 class Door(Protocol):
@@ -106,7 +106,7 @@ class Person:
 
     async def _live(self) -> None:
         while True:
-            pause = random.uniform(0, _LONGEST_PAUSE)
+            pause = random.uniform(0, LONGEST_PAUSE)
             choice = self.choice()
             name, server = choice[self._attempt % len(choice)]
             try:
@@ -121,7 +121,7 @@ class Person:
             await asyncio.sleep(pause)
 
     async def _visit(self, name: str, server: Door) -> None:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             socket = await self._http.ws_connect(
                 f"{server.url}{self._path()}",
                 headers={"Cookie": self.cookie} if self.cookie else {},

@@ -10,13 +10,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from presence_server.presence.timing import ENDINGS
 from presence_server.storage.database import Database, Transaction
 from presence_server.storage.engine import T, Work
 
 # Seconds. A token lives for a day at most, and every node reads the endings each second.
 KEEP = 2 * 24 * 60 * 60
-# A session that ended must have lost its sockets a second later, all in all.
-_READ_EVERY = 0.7
 
 _COLUMNS = "reason, session, app, room, username, account, issued_before, ended_at"
 
@@ -169,7 +168,7 @@ class EndingsReader:
 
     async def run(self) -> None:
         while True:
-            await self._due(_READ_EVERY)
+            await self._due(ENDINGS)
             await self.catch_up()
 
     async def read(self) -> None:

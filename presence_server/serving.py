@@ -24,6 +24,7 @@ from presence_server.live.seats import capacity
 from presence_server.logs import Seldom
 from presence_server.manager import tell_manager
 from presence_server.processes.inheritance import Inheritance
+from presence_server.processes.slot import ENDS_WITHIN
 from presence_server.watchdog import stack_of
 from presence_server.web.runner import Runner
 
@@ -34,6 +35,9 @@ HANDLERS_END_WITHIN = 0.75
 STOPPED_WITHIN = 4.5
 # Where not even Python runs any more, the system ends the process.
 _KILLED_AFTER = 4.8
+
+# What is gentler comes first; a parent that ended a server sooner would take its last words.
+assert 2 * HANDLERS_END_WITHIN < STOPPED_WITHIN < _KILLED_AFTER < ENDS_WITHIN
 
 # Some 30 are taken before the first visitor comes.
 _LEAST_DESCRIPTORS = 64

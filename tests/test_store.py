@@ -721,13 +721,13 @@ async def test_while_nothing_can_be_written_silence_says_nothing(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Running(db, "one")
-    monkeypatch.setattr("presence_server.notes.store._WROTE_WITHIN", 60)
+    monkeypatch.setattr("presence_server.notes.store.DOUBTS_WRITING", 60)
     await one.store.read()
     assert not one.node.heeded.pop().others_could_write
     await one.store.write()
     await one.store.read()
     assert one.node.heeded.pop().others_could_write
-    monkeypatch.setattr("presence_server.notes.store._WROTE_WITHIN", 0)
+    monkeypatch.setattr("presence_server.notes.store.DOUBTS_WRITING", 0)
     await one.store.read()
     assert not one.node.heeded.pop().others_could_write
 

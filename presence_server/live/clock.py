@@ -7,10 +7,8 @@ from collections.abc import Callable
 
 from presence_server.background import Background
 from presence_server.presence.moment import Moment
-from presence_server.presence.timing import BATCHING, TICK
+from presence_server.presence.timing import BATCHING, PAUSE, TICK
 
-# A clock that went on so much further than it should have means that this process stood still.
-_STALL = 1.0
 # Turns of the event loop in which closed sockets are found: one reads the end of the stream, one
 # wakes who waits for it, one lets that see to it.
 _TURNS = 3
@@ -48,7 +46,7 @@ class Clock:
         while True:
             await self._wait_until_due()
             now = moment()
-            if now.elapsed - before > TICK + BATCHING + _STALL:
+            if now.elapsed - before >= PAUSE:
                 log.warning("this process stood still for %.1f s", now.elapsed - before)
                 self.stalls += 1
             before = now.elapsed

@@ -14,6 +14,8 @@ _Key = TypeVar("_Key", str, bytes)
 # Descriptors kept for everything that is no socket of ours: pages, the database, the relay. Where
 # there are few, half of them.
 _KEPT = 200
+# After so many seconds whoever found no seat may try again.
+RETRY_SEAT = 10
 
 log = logging.getLogger(__name__)
 

@@ -34,12 +34,9 @@ from presence_server.presence.profiles import Profile
 from presence_server.presence.records import Notes, Record, Stay
 from presence_server.presence.room import Room
 from presence_server.presence.states import Person, Status
-from presence_server.presence.timing import TICK
+from presence_server.presence.timing import FIRST_ANSWERS, LONGEST_SETTLING, TICK
 from presence_server.relay import Relay
 
-# How long a node that starts listens for what the others say before it lets anybody in.
-_FIRST_ANSWERS = 0.3
-_LONGEST_SETTLING = 3.0
 # Clients come back after a restart within this time, and well within the grace.
 _COME_BACK_WITHIN = 3.0
 # Ended sessions are remembered so long, for upgrades that were under way; in seconds.
@@ -312,9 +309,9 @@ class PresenceService:
     async def settle(self) -> None:
         """Wait until the other nodes have told who is with them; bounded, for some may be dead."""
         try:
-            async with asyncio.timeout(_LONGEST_SETTLING):
+            async with asyncio.timeout(LONGEST_SETTLING):
                 await self._in_touch.wait()
-                await asyncio.sleep(_FIRST_ANSWERS)
+                await asyncio.sleep(FIRST_ANSWERS)
                 while not self.node.settled:
                     await asyncio.sleep(TICK)
         except TimeoutError:
@@ -326,7 +323,7 @@ class PresenceService:
         began = moment()
         self.carry_out(self.node.inquire(began))
         try:
-            async with asyncio.timeout(_LONGEST_SETTLING):
+            async with asyncio.timeout(LONGEST_SETTLING):
                 while not self.node.has_met(began.elapsed):
                     await asyncio.sleep(TICK)
         except TimeoutError:

@@ -14,13 +14,11 @@ from presence_server.notes.others import OthersNotes, Reader
 from presence_server.notes.takeover import Left, left_behind, take_over
 from presence_server.notes.unwritten import Unwritten
 from presence_server.presence.records import Notes, Record, Stay
-from presence_server.presence.timing import NOTES, NOTES_UNHEARD, WRITES_WITHIN
+from presence_server.presence.timing import DOUBTS_WRITING, NOTES, NOTES_UNHEARD, WRITES_WITHIN
 from presence_server.storage.database import Database, DatabaseUnavailable
 
 # Seconds.
 _LOOK_AGAIN = 0.2
-# Whoever has not written for so long perhaps cannot, and then nor can others.
-_WROTE_WITHIN = 1.1
 # Most of it has been written before, and the process has few seconds to end in.
 _CLOSE_WITHIN = 1.5
 
@@ -217,7 +215,7 @@ class Store:
         return regular or bool(self._unwritten or self._unwritten.graces)
 
     def _writes(self, now: float) -> bool:
-        return now - self._wrote_at < _WROTE_WITHIN
+        return now - self._wrote_at < DOUBTS_WRITING
 
     async def _write(self, *, anew: bool) -> bool:
         began = time.monotonic()

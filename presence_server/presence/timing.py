@@ -26,6 +26,8 @@ NOTES = 0.5
 NOTES_UNHEARD = 0.25
 # A node that has not written for so long does not run, or cannot write.
 WRITES_WITHIN = 1.6
+# One that has itself not written for so long perhaps cannot, and then nor can others.
+DOUBTS_WRITING = 1.1
 # Nobody has come to a node that fell silent so soon, unless it said so.
 SHORT_LIFE = 3.0
 # Readings that lie further apart have missed something.
@@ -38,6 +40,9 @@ ENDED_WAITS = 1.0
 ENDED_WAITS_UNHEARD = 2.5
 # So long, at most, whoever comes from another node waits for what that is about to tell of them.
 ARRIVAL_WAITS = 1.0
+# A node that starts gives the others so long to answer at first, and so long at most.
+FIRST_ANSWERS = 0.3
+LONGEST_SETTLING = 3.0
 
 # Parts of a lease, from the contract: a beat every fifth of it, deaf after 0.3 of it.
 BEAT = 0.2
@@ -52,6 +57,11 @@ assert ASKING + 2 * (TICK + BATCHING) < ENDED_WAITS
 assert ASKING + 2 * (TICK + BATCHING) < ARRIVAL_WAITS
 # Where nodes have no other way to answer, they do within the second that is promised.
 assert 3 * NOTES_UNHEARD < 1.0
+# A writing may come late; but before others take a node for one that cannot, it does so itself.
+assert 2 * NOTES < DOUBTS_WRITING < WRITES_WITHIN
+# A node that starts hears answers, and finds out which nodes write, before it lets people in.
+assert 2 * (TICK + BATCHING) < FIRST_ANSWERS
+assert WRITES_WITHIN < LONGEST_SETTLING
 # A node's counter moves by two, and that is read, within this time.
 assert 4 * NOTES < ENDED_WAITS_UNHEARD
 # An ended session loses its sockets within a second.

@@ -11,8 +11,8 @@ from typing import Protocol
 # Seconds. So often in a row it may end so soon after it served, or before, until that is given up.
 _SOON = 5.0
 _MOST_IN_A_ROW = 5
-# A server ends by itself a little earlier.
-_ENDS_WITHIN = 5.5
+# What has not ended so long after it was told to is killed.
+ENDS_WITHIN = 5.5
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ class Slot:
         with suppress(ProcessLookupError):
             started.process.terminate()
         try:
-            async with asyncio.timeout(_ENDS_WITHIN):
+            async with asyncio.timeout(ENDS_WITHIN):
                 return await self._wait(started)
         except TimeoutError:
             started.process.kill()

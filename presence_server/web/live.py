@@ -9,14 +9,13 @@ from presence_server.keys import CONFIG, IDENTITY, METRICS, PRESENCE, SEATS
 from presence_server.live.dialects import BY_SUBPROTOCOL
 from presence_server.live.farewells import SESSION_ENDED
 from presence_server.live.observer import Observer
+from presence_server.live.seats import RETRY_SEAT
 from presence_server.presence.client_messages import ClientMessage, StatusMessage, WatchMessage
 from presence_server.presence.states import Status
 from presence_server.web.hosts import has_our_origin
 from presence_server.web.proxies import client_address
 from presence_server.web.sockets import end_socket, open_web_socket, read_messages
 from presence_server.web.upgrade import asks_for_upgrade, check_upgrade
-
-_RETRY_SEAT = 10  # seconds
 
 # How a connection may say that it begins.
 _STATUSES: dict[str | None, Status] = {"online": "online", "away": "away", "busy": "busy"}
@@ -39,9 +38,9 @@ async def live(request: web.Request) -> web.StreamResponse:
         request.app[METRICS].refused_sockets.labels(limit).inc()
         if limit == "process":
             presence = request.app[PRESENCE]
-            presence.send_away(presence.room.key, identity.who, _RETRY_SEAT)
+            presence.send_away(presence.room.key, identity.who, RETRY_SEAT)
         refusal = web.HTTPServiceUnavailable if limit == "process" else web.HTTPTooManyRequests
-        raise refusal(headers={"Retry-After": str(_RETRY_SEAT)})
+        raise refusal(headers={"Retry-After": str(RETRY_SEAT)})
     seats.take(identity.user, address)
     try:
         return await _serve(request, identity)

@@ -16,6 +16,7 @@ from presence_server.keys import APPS, APP_LINES, CONFIG, LINES, METRICS, PRESEN
 from presence_server.live.dialects import PRESENCE_V1
 from presence_server.live.farewells import FULL, NOT_ALLOWED, Farewell
 from presence_server.live.observer import Observer
+from presence_server.live.seats import RETRY_SEAT
 from presence_server.live.wire import Wire
 from presence_server.presence.client_messages import ClientMessage
 from presence_server.presence.members import Who
@@ -31,7 +32,6 @@ from presence_server.web.sockets import end_socket, open_web_socket, read_messag
 from presence_server.web.upgrade import check_upgrade
 
 _MOST_ROOMS = 50
-_RETRY_SEAT = 10  # seconds
 _STATUSES: dict[str | None, Status | None] = {
     None: None, "online": "online", "busy": "busy", "away": "away"
 }
@@ -204,9 +204,9 @@ def _seated(request: web.Request, user: str, asked: _Asked | None = None) -> Ite
         request.app[METRICS].refused_sockets.labels(limit).inc()
         if limit == "process" and asked is not None:
             room = key_of(asked.token.app, asked.room)
-            request.app[PRESENCE].send_away(room, Who(user, asked.token.user), _RETRY_SEAT)
+            request.app[PRESENCE].send_away(room, Who(user, asked.token.user), RETRY_SEAT)
         status, code = (503, "busy") if limit == "process" else (429, "too_many")
-        raise Problem(status, code, f"Too many lines of this {limit} are open.", _RETRY_SEAT)
+        raise Problem(status, code, f"Too many lines of this {limit} are open.", RETRY_SEAT)
     seats.take(user, address)
     if app is not None:
         of_app.take(app)

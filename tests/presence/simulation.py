@@ -27,24 +27,30 @@ from presence_server.presence.names import app_of
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN, Notes
 from presence_server.presence.states import Person, Status
-from presence_server.presence.timing import ARRIVAL_WAITS, NOTES, NOTES_UNHEARD, WRITES_WITHIN
+from presence_server.presence.timing import (
+    ARRIVAL_WAITS,
+    ENDINGS,
+    FIRST_ANSWERS,
+    LONGEST_SETTLING,
+    NOTES,
+    NOTES_UNHEARD,
+    TICK,
+    WRITES_WITHIN,
+)
+from presence_server.relay.listening import MISSED_PINGS, PING_INTERVAL
+from presence_server.relay.publishing import BATCH_TIMEOUT
+from presence_server.relay.redis_server import TIMEOUT
 from tests.presence.attendance import Attendant
 from tests.presence.database import Database, Ending
 
 STEP = 0.05
 EPOCH = 1_800_000_000
 
-# As in relay/redis.py, in seconds.
-PUBLISH_TIMEOUT = 2.0
-SILENCE = 2.5
+# A subscription that does not answer is dropped between two signs of life; in seconds.
+SILENCE = (MISSED_PINGS + 0.5) * PING_INTERVAL
+# Attempts to reach Redis lie as far apart as most of those of the product do.
 RETRY = 0.3
-CONNECT_TIMEOUT = 1.0
 
-# As in endings.py and live/service.py: so often, in seconds.
-ENDINGS = 0.7
-TICK = 0.1
-FIRST_ANSWERS = 0.3
-LONGEST_SETTLING = 3.0
 # Seconds after which a node and the others know of each other again.
 BACK_IN_TOUCH = 4.0
 
@@ -337,7 +343,7 @@ class Host:
             return
         if self.arrived and self.back and self.world.redis.serves:
             self.on_its_way = None
-        elif self.world.now - self.sent_at > PUBLISH_TIMEOUT:
+        elif self.world.now - self.sent_at > BATCH_TIMEOUT:
             self._stop_publishing(RETRY)
 
     def _publish(self) -> None:
@@ -345,7 +351,7 @@ class Host:
             if self._reaches_redis():
                 self.publishing = True
             else:
-                self._stop_publishing(RETRY if not self.world.redis.up else CONNECT_TIMEOUT)
+                self._stop_publishing(RETRY if not self.world.redis.up else TIMEOUT)
         self._send()
 
     def _send(self) -> None:
@@ -392,7 +398,7 @@ class Host:
             self.silent_since = None
             self.carry_out(self.node.subscribed(self.now))
         else:
-            pause = RETRY if not self.world.redis.up else CONNECT_TIMEOUT
+            pause = RETRY if not self.world.redis.up else TIMEOUT
             self.listen_at = self.world.now + pause
 
     def _unsubscribe(self) -> None:

@@ -10,6 +10,7 @@ from itertools import cycle
 
 from drill.evidence import Evidence, Stay, View
 from drill.faults.pairs import Blow
+from drill.people import LONGEST_PAUSE, PATIENCE
 from drill.site import GRACE, LEASE, NODES
 from tests.presence.simulation import STEP, Host, World
 
@@ -17,9 +18,6 @@ from tests.presence.simulation import STEP, Host, World
 Course = Iterator[float]
 
 _PEOPLE = 20
-# As in drill/people.py, in seconds: how long a page waits, and until its next attempt.
-_PATIENCE = 2.0
-_PAUSE = 0.6
 
 
 class Tab:
@@ -205,7 +203,7 @@ class VirtualSite:
         if tab.socket is not None and tab.socket.stay is not None:
             tab.socket.stay.closed = min(tab.socket.stay.closed, self.now)
         tab.socket = None
-        tab.next_attempt = self.now + self.random.uniform(0, _PAUSE)
+        tab.next_attempt = self.now + self.random.uniform(0, LONGEST_PAUSE)
 
     def _keep_open(self, tab: Tab) -> None:
         if tab.socket is None and tab.is_wanted and self.now >= tab.next_attempt and self.up:
@@ -218,7 +216,7 @@ class VirtualSite:
         if socket.number in socket.host.connections:
             socket.stay = Stay(tab.username, socket.node, self.now)
             self.evidence.stays.append(socket.stay)
-        elif self.now - socket.asked_at > _PATIENCE:
+        elif self.now - socket.asked_at > PATIENCE:
             self._close(tab)
 
     # Time

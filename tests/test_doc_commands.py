@@ -21,7 +21,10 @@ RUN_BY_OTHERS = {"README.md", "CONTRIBUTING.md", "docs/operations.md"}
 NOT_RUN = {
     "apt-get install": "by `make fresh`, which has what it names and nothing else",
     ".venv/bin/python -m presence_server": "the same from a checkout",
-    "python backend.py": "by tests/api/test_guide.py",
+    ".venv/bin/python backend.py": "by tests/api/test_guide.py",
+    ".venv/bin/python manage.py": "by tests of the examples",
+    ".venv/bin/pip install": "by the Makefile, with hashes; tests have what it names",
+    "python3 -m venv .venv": "by the Makefile",
     ".venv/bin/mutmut": "hours later: it shows what `make mutants` found",
     "git tag": "of whoever releases",
     "sha256sum --check": "of whoever has downloaded a release",
@@ -34,7 +37,6 @@ NOT_RUN = {
     "podman inspect": "of whoever releases",
     "twine check": "by tests/test_install.py",
     "pip install": "without hashes, which no test does; `make release` does it with the wheel",
-    "python manage.py": "by tests of the examples",
     "createuser": "of the server of somebody else",
     "createdb": "of the server of somebody else",
     "presence-server database copy": "by tests/storage, between databases that exist",
@@ -106,6 +108,7 @@ def test_the_commands_about_apps_and_visits_do_what_the_pages_say(
     found = commands()
     pages = ("docs/applications.md", "docs/webhooks.md")
     told = [c.partition(" > ")[0] for page in pages for c in found[page]]
+    told = [c.replace(".venv/bin/python -m presence_server", "presence-server") for c in told]
     told = [c for c in told if re.match(r"presence-server (app|visits) \S", c + " ")]
     assert len(told) > 8
     for command in dict.fromkeys(told):

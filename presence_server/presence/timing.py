@@ -44,7 +44,7 @@ ARRIVAL_WAITS = 1.0
 FIRST_ANSWERS = 0.3
 LONGEST_SETTLING = 3.0
 
-# Parts of a lease, from the contract: a beat every fifth of it, deaf after 0.3 of it.
+# Parts of a lease: a beat every fifth of it, deaf after 0.3 of it (docs/design.md).
 BEAT = 0.2
 DEAF = 0.3
 

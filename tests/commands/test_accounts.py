@@ -373,7 +373,8 @@ async def test_rule_8_a_command_closes_the_sockets_within_a_second(
         # Read all the while, as browsers do: who does not answer a close is cut off.
         closing = asyncio.create_task(of_alice.closed(within=50))
         await on_running(server, *arguments, "alice", given=b"another good one\n")
-        # One second of the contract, which the drill measures, and what a busy machine takes.
+        # The second that docs/faults.md promises, which the drill measures, and what a busy
+        # machine takes.
         assert await asyncio.wait_for(closing, 4) == 4401
         await of_bob.sees("alice", "offline")
     assert (await alice.get("/")).status == 303

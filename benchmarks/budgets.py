@@ -12,9 +12,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import client, telling
 from benchmarks.figures import (
@@ -30,13 +30,14 @@ from benchmarks.figures import (
 from benchmarks.fanout import Audience, Load, Result, Stage, audience, run, table
 from benchmarks.flush import flush_cost
 from benchmarks.load import Connected
-from testing.machine import machine
+from testing.machine import in_words, machine
 from testing.meters import resident_bytes
 from benchmarks.pages import Visits, flood_log_in, read_page
 from benchmarks.peers.environments import PEERS, CannotInstall
 from benchmarks.rolling import restarted
 from benchmarks.rooms import add_app, change_cost, idle_room, known_person, query_time
 from benchmarks.servers import ROOT, SERVERS, Server, populate, redis_server, running, with_grace
+from benchmarks.verdicts import Verdict, at_most, counts, table as table_of_verdicts, with_more
 from testing.swarm import Swarm
 from presence_server.config import Config
 
@@ -47,23 +48,6 @@ ALL_AT_ONCE = 1_000_000
 STUCK = 10_000_000  # where the numbers of those who never read begin
 PAGE = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "docs" / "benchmarks.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    what: str
-    measured: str
-    budget: str
-    met: bool
-
-    def __str__(self) -> str:
-        return f"{'met' if self.met else 'MISSED':6} {self.what}: {self.measured} ({self.budget})"
-
-
-def at_most(limit: float, unit: str, what: str, value: float, more: str = "") -> Verdict:
-    text = f"{value:,.0f}" if value >= 50 or value == int(value) else f"{value:.2g}"
-    measured = f"{text} {unit}" + (f"; {more}" if more else "")
-    return Verdict(what, measured, f"at most {limit:g} {unit}", value <= limit)
 
 
 class Bench:
@@ -85,9 +69,9 @@ class Bench:
             self.results += results
             name = f"{load.observers:,} observers, {load.changes:g} changes/s"
             ratios = _ratios(results)
-            spread = f"{min(ratios):.2f} to {max(ratios):.2f} in {repeat} runs"
-            ratio = statistics.median(ratios)
-            yield at_most(limit, "of plain", f"CPU per delivery, {name}", ratio, spread)
+            spread = f"all runs: {min(ratios):.2f} to {max(ratios):.2f}"
+            what, ratio = f"CPU per delivery, {name}", statistics.median(ratios)
+            yield at_most(limit, "of plain", what, ratio, spread, form=".2f")
         ours = [result for result in results if result.server == OURS.name]
         p99 = statistics.median(result.p99_ms for result in ours)
         plain = statistics.median(r.p99_ms for r in results if r.server == PLAIN.name)
@@ -125,7 +109,7 @@ class Bench:
             )
             report, busy = window.report, answers[0]
             at_rate = f"{name}, {load.changes:g} changes/s"
-            yield at_most(0, "lost", at_rate, report.lost, f"of {report.expected:,} sightings")
+            yield at_most(0, "lost", at_rate, report.lost, f"of {report.expected:,} deliveries")
             cost = 1e6 * window.server_cpu / max(window.deliveries, 1)
             share = 100 * window.server_cpu / window.seconds
             more = f"p50 {report.percentile(0.5):.0f}, max {report.percentile(1):.0f} ms"
@@ -158,8 +142,7 @@ class Bench:
         for moved in restarted(CROWDED, database, cookies, self.stage.redis.url):
             name = f"a node restarted under {moved.people:,} of {observers:,} observers"
             back = f"{moved.back:,} in {moved.seconds:.1f} s"
-            if moved.broken:
-                back += f"; {dict(moved.broken)}"
+            back = with_more(back, counts(moved.broken))
             everybody = moved.back == moved.people and not moved.broken
             yield Verdict(name, back, "all back at the other one", everybody)
             more = f"{moved.each / 1000:.2f} on average"
@@ -178,8 +161,7 @@ class Bench:
             address = crowd.server.target.address
             attack = flood_log_in(address, names, load.seconds, rate=200, sources=50)
             flooded = crowd.watch(load, lambda: answers.append(asyncio.run(attack))).report
-        statuses = ", ".join(f"{n} x {status}" for status, n in sorted(answers[0].statuses.items()))
-        more = f"{calm.percentile(0.99):.0f} ms without; answers {statuses}"
+        more = f"{calm.percentile(0.99):.0f} ms without; answers {counts(answers[0].statuses)}"
         p99 = flooded.percentile(0.99)
         yield at_most(100, "ms", "socket p99 during 200 log-ins a second", p99, more)
         yield at_most(0, "lost", "the same", flooded.lost)
@@ -209,7 +191,7 @@ class Bench:
                         read_page(server.target.address, cookie, self._seconds(3), 0.02)
                     )
             name = f"GET / with {number:,} accounts"
-            more = f"p99 {pages.percentile(0.99):.0f} ms, statuses {dict(pages.statuses)}"
+            more = f"p99 {pages.percentile(0.99):.0f} ms; answers {counts(pages.statuses)}"
             yield at_most(PAGE_MEDIAN, "ms", f"{name}, median", pages.percentile(0.5), more)
             yield at_most(PAGE_SIZE, "KB", f"{name}, size", pages.largest / 1000)
 
@@ -238,9 +220,9 @@ class Bench:
         yield at_most(1.2, "of one room's", what, cost / one, more)
         what = "a room in which nobody is, while somebody looks"
         yield at_most(1, "KiB", what, idle_room() / 1024)
-        more = f"{known_person(ordered=True):.0f} when pages of them are asked for"
-        what = "somebody who is here by way of another node"
-        yield at_most(600, "bytes", what, known_person(), more)
+        more = f"{known_person():.1f} while no page of them is asked for"
+        what = "somebody who is here by way of another node, with their place in pages"
+        yield at_most(600, "bytes", what, known_person(ordered=True), more, form=".1f")
 
     def backend(self) -> Iterator[Verdict]:
         users = min(1_000, self._people(1_000))
@@ -275,7 +257,7 @@ class Bench:
         yield at_most(5, "s", name, seconds, more)
         yield at_most(0, "status", f"{name}, exit", status)
         told = losses["closed 1012"] + losses["closed 1001"]
-        yield at_most(0, "not told", f"{name}", observers - told, f"{dict(losses)}")
+        yield at_most(0, "not told", name, observers - told, counts(losses))
 
     def _people(self, number: int) -> int:
         return max(10, int(number * self.scale))
@@ -330,8 +312,7 @@ def _others() -> Iterator[Server]:
 def _all(what: str, wanted: int, connected: Connected, within: float = CROWD_CONNECTS) -> Verdict:
     met = connected.count == wanted and connected.seconds <= within
     measured = f"{connected.count:,} in {connected.seconds:.1f} s"
-    if connected.failures:
-        measured += f"; {dict(connected.failures)}"
+    measured = with_more(measured, counts(connected.failures))
     return Verdict(what, measured, f"all with their list within {within:g} s", met)
 
 
@@ -358,27 +339,18 @@ class _never_reading:
             self._swarm.close(number)
 
 
-def document(verdicts: Sequence[Verdict], results: Sequence[Result], seconds: float) -> str:
-    about = ", ".join(f"{name} {value}" for name, value in machine().items())
-    lines = [f"Machine: {about}. The run took {seconds:.0f} s.", ""]
-    lines += ["| | measured | budget | |", "|---|---|---|---|"]
-    lines += [
-        f"| {v.what} | {v.measured} | {v.budget} | {'met' if v.met else '**missed**'} |"
-        for v in verdicts
-    ]
-    if results:
+def document(content: Mapping[str, Any]) -> str:
+    """The page's part, from what is kept of a run."""
+    about = f"Machine: {in_words(content['machine'])}. The run took {content['seconds']:.0f} s."
+    lines = [about, "", *table_of_verdicts([Verdict(**v) for v in content["verdicts"]])]
+    if results := [Result(**result) for result in content["results"]]:
         lines += ["", table(results)]
     return "\n".join(lines)
 
 
-def write(verdicts: Sequence[Verdict], results: Sequence[Result], text: str) -> None:
-    figures = {
-        "machine": machine(),
-        "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts],
-        "results": [dataclasses.asdict(result) for result in results],
-    }
-    RESULTS.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
-    put_between(PAGE, "make bench", text)
+def write(content: Mapping[str, Any]) -> None:
+    RESULTS.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    put_between(PAGE, "make bench", document(content))
     fill_in()
 
 
@@ -396,10 +368,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             for verdict in PARTS[part](bench):
                 print(verdict, flush=True)
                 verdicts.append(verdict)
-    text = document(verdicts, bench.results, time.monotonic() - started)
-    print(f"\n{text}")
+    content = {
+        "machine": machine(),
+        "seconds": round(time.monotonic() - started),
+        "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts],
+        "results": [dataclasses.asdict(result) for result in bench.results],
+    }
+    print(f"\n{document(content)}")
     if options.write:
-        write(verdicts, bench.results, text)
+        write(content)
     return 0 if all(verdict.met for verdict in verdicts) else 1
 
 

@@ -98,9 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder, redis_server() as redis:
         plan = SHORT if options.short else FULL
         Run(Stage(Path(folder), redis), plan, comparison).all(servers)
+    content = report.encode(comparison)
     if options.write:
-        report.write(comparison)
-    print(report.document(comparison))
+        report.write(content)
+    print(report.document(content))
     return 0
 
 
@@ -127,9 +128,11 @@ class Run:
         self.comparison = comparison
         self._begun = time.monotonic()
         self._recordings: list[tuple[Load, Recording]] = []
+        self._put_off: list[tuple[Server, int]] = []
 
     def all(self, servers: Sequence[Server]) -> None:
-        """What takes longest and tells least, the others before the largest crowd, comes last."""
+        """What takes longest and tells least comes last: more observers for those who lost changes
+        with fewer, and then the others before the largest crowd."""
         for observers in self.plan.observers:
             self._sessions(servers, observers)
         self._sessions(ROOMS, max(self.plan.observers))
@@ -141,13 +144,20 @@ class Run:
             self._grow(self.comparison.accounts, lambda: self._accounts(count))
         for count in self.plan.nodes:
             self._grow(self.comparison.nodes, lambda: self._nodes(count))
+        for server, observers in self._put_off:
+            self._session(server, observers)
         for observers in self.plan.crowd:
-            self._sessions([server for server in servers if server not in OURS], observers)
+            for server in servers:
+                if server not in OURS:
+                    self._session(server, observers)
         self.comparison.seconds = time.monotonic() - self._begun
 
     def _sessions(self, servers: Sequence[Server], observers: int) -> None:
         for server in servers:
-            self._session(server, observers)
+            if server not in OURS and self._has_lost(server):
+                self._put_off.append((server, observers))
+            else:
+                self._session(server, observers)
         self._limits()
 
     def _session(self, server: Server, observers: int) -> None:
@@ -180,6 +190,12 @@ class Run:
             reason = _sentence(error)
             for load in due[done:]:
                 self._add(Cell(server.name, observers, load.changes, reason))
+
+    def _has_lost(self, server: Server) -> bool:
+        return any(
+            cell.server == server.name and cell.result is not None and cell.result.lost
+            for cell in self.comparison.cells
+        )
 
     def _excused(self, server: Server, load: Load) -> bool:
         """Whether it has broken down under no more than this, or the time is over."""

@@ -25,10 +25,9 @@ _HERE = ("online", "away")
 _SUBPROTOCOL = "presence.v1"
 # As the list page comes: it says how its user is.
 _PATH = "/users/?watch=some&status=online"
-# Seconds before the end of a run in which nobody does anything any more; and after its begin, until
-# all processes have begun.
-_QUIET = 5.0
+# Seconds until all processes have begun, and for what was done last to be read by all.
 _TOGETHER = 1.0
+_QUIET = 5.0
 
 _context = multiprocessing.get_context("spawn")
 
@@ -53,6 +52,7 @@ class Seen:
     # When each change was asked for, and by whom and when it was read.
     done: dict[Change, float] = field(default_factory=dict)
     read: "dict[Change, tuple[array[int], array[float]]]" = field(default_factory=dict)
+    # While they acted; `busy` is the share of the time in which the busiest client had work.
     received: int = 0
     seconds: float = 0.0
     busy: float = 0.0
@@ -145,23 +145,45 @@ class _Part:
             self._ask(number)
         return self._until_told([], limit)
 
-    def act(self, seconds: float, changes: float) -> Seen:
-        """So many change their status a second, each once; the others look on."""
+    def act(self, changes: float) -> Seen:
+        """So many change their status a second, each once, until it is enough."""
         self.seen, self.known = Seen(), {}
-        self.swarm.received, passes = 0, len(self.swarm.pass_seconds)
-        began = time.monotonic()
-        next_change = began + _TOGETHER
-        while (now := time.monotonic()) < began + seconds:
-            while changes and now >= next_change and now < began + seconds - _QUIET:
+        self._look_on(_TOGETHER)
+        received, passes = self.swarm.received, len(self.swarm.pass_seconds)
+        began = next_change = time.monotonic()
+        while not (self._turn(next_change) and self._is_enough()):
+            if (now := time.monotonic()) >= next_change:
                 self._change(now)
                 next_change += 1 / changes
-            self.swarm.turn(min(0.05, max(next_change - now, 0)) if changes else 0.05)
-            self._come_back(now)
         self.seen.seconds = time.monotonic() - began
-        self.seen.received = self.swarm.received
-        self.seen.lines = sum(client.open for client in self.swarm.clients.values())
+        self.seen.received = self.swarm.received - received
         self.seen.busy = sum(self.swarm.pass_seconds[passes:]) / self.seen.seconds
+        self._look_on(_QUIET)
+        self.seen.lines = self.here()
         return self.seen
+
+    def _look_on(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._turn(end)
+
+    def here(self) -> int:
+        """How many have a line and what they watch."""
+        clients = self.swarm.clients.values()
+        return sum(client.open and client.number not in self.waiting for client in clients)
+
+    def _is_enough(self) -> bool:
+        asked: tuple[str] = self.pipe.recv()
+        if asked == ("here",):
+            self.pipe.send(self.here())
+        return asked == ("enough",)
+
+    def _turn(self, until: float) -> bool:
+        """Whether something is wanted of them."""
+        now = time.monotonic()
+        wanted = self.swarm.turn(min(0.05, max(until - now, 0)))
+        self._come_back(now)
+        return wanted
 
     def come_back_from_now_on(self) -> None:
         self.comes_back = True
@@ -194,6 +216,7 @@ class _Part:
         self.swarm.send(number, json.dumps({"type": "status", "status": status}).encode())
 
     def _opened(self, number: int, now: float) -> None:
+        self.statuses[number] = "online"
         self.failures.pop(number, None)
         told = self.told.pop(number, None)
         about = {} if told is None else {"cursor": json.loads(told)["cursor"]}
@@ -267,21 +290,26 @@ class Crowd:
         return self._all_told("watch", everybody, limit)
 
     def act(self, seconds: float, changes: float) -> Seen:
+        self.begin(changes)
+        time.sleep(seconds)
+        return self.ended()
+
+    def begin(self, changes: float) -> None:
+        """So many change their status a second, until `ended`, while the caller does something."""
+        for pipe in self._pipes:
+            pipe.send(("act", changes / len(self._pipes)))
+        time.sleep(_TOGETHER)
+
+    def ended(self) -> Seen:
+        """What was seen of it, by some seconds later."""
         seen = Seen()
-        for part in self._do("act", seconds, changes / len(self._pipes)):
+        for part in self._do("enough"):
             seen.add(part)
         return seen
 
-    def begin(self, seconds: float, changes: float = 0.0) -> None:
-        """As `act`, while the caller does something else; see `ended`."""
-        for pipe in self._pipes:
-            pipe.send(("act", seconds, changes / len(self._pipes)))
-
-    def ended(self) -> Seen:
-        seen = Seen()
-        for pipe in self._pipes:
-            seen.add(pipe.recv())
-        return seen
+    def here(self) -> int:
+        """How many have a line and what they watch."""
+        return sum(self._do("here"))
 
     def come_back_from_now_on(self) -> None:
         self._do("come_back_from_now_on")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.servers import ROOT
+from testing.machine import processors
 from presence_server import __version__
 
 README = ROOT / "README.md"
@@ -130,7 +131,7 @@ def _room_memory(content: Any) -> str:
 def _at_once(content: Any) -> str:
     """Of `make bench`: how many of 10,000 were connected, in how many seconds."""
     (verdict,) = (v for v in content["bench"]["verdicts"] if "come at once who" in v["what"])
-    measured = str(verdict["measured"]).partition(";")[0]
+    measured = str(verdict["measured"]).partition(" (")[0]
     return measured + ("" if verdict["met"] else ", **missed**")
 
 
@@ -140,7 +141,7 @@ def _run(content: Any) -> str:
     same = machine.get("version") == bench.get("version") == __version__
     code = __version__ if same else "an earlier version"
     when = " and ".join(sorted({machine["when"], bench["when"]}))
-    return f"{code}, {when}, {machine['cores']} cores of {machine['processor']}"
+    return f"{code}, {when}, {processors(machine)}"
 
 
 _FIGURES: dict[str, Callable[[Any], str]] = {

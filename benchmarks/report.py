@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from benchmarks.bare import Limit
 from benchmarks.drawing import Chart, Series, fit
 from benchmarks.fanout import Result
 from benchmarks.growth import Accounts, Nodes
-from testing.machine import machine
+from testing.machine import in_words, machine
 from benchmarks.servers import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -33,7 +33,7 @@ NAMES = {
 }
 _OURS = ("ours-alone", "ours", "ours-room", "ours-events")
 # Beyond these a server no longer does its work.
-_LOST_SHARE = 0.01
+_LOST_SHARE = 0.05
 _P99_MS = 5000.0
 
 
@@ -49,6 +49,13 @@ class Cell:
     # Whether it was not even tried.
     excused: bool = False
 
+    @property
+    def words(self) -> str:
+        """What is said beside its figures."""
+        if self.trouble:
+            return self.trouble if self.excused else f"**broken down:** {self.trouble}"
+        return _losses(self.result) if self.result else ""
+
     @classmethod
     def of(cls, result: Result) -> "Cell":
         return cls(
@@ -60,7 +67,7 @@ class Cell:
         if self.result is None:
             return f"{name}: {self.trouble}"
         values = ", ".join(f"{name} {text(self.result)}" for name, text, _ in COLUMNS)
-        return f"{name}: {values}" + (f"; BROKEN DOWN: {self.trouble}" if self.trouble else "")
+        return f"{name}: {values}; {self.words}".removesuffix("; ")
 
 
 @dataclass(slots=True)
@@ -105,10 +112,20 @@ def trouble_in(result: Result) -> str | None:
     if not result.expected:
         return "no probe came in time"
     if result.lost > _LOST_SHARE * result.expected:
-        return f"{100 * result.lost / result.expected:.0f} % of the sightings lost"
+        return f"{100 * result.lost / result.expected:.0f} % of the deliveries lost"
     if result.p99_ms > _P99_MS:
         return f"p99 {result.p99_ms / 1000:.0f} s"
     return None
+
+
+def _losses(result: Result) -> str:
+    """What of its work it did not do, while it does most of it."""
+    if not result.lost:
+        return ""
+    if result.lost % result.observers:
+        return f"{result.lost:,} of {result.expected:,} deliveries never arrived"
+    changes = result.expected // result.observers
+    return f"{result.lost // result.observers:,} of {changes:,} changes never arrived"
 
 
 def _milliseconds(value: float) -> str:
@@ -135,9 +152,11 @@ COLUMNS: Sequence[tuple[str, Callable[[Result], str], Callable[[Result], float]]
 )
 
 
-def document(comparison: Comparison) -> str:
-    about = ", ".join(f"{name} {value}" for name, value in machine().items())
-    lines = [f"Machine: {about}. The run took {comparison.seconds / 60:.0f} minutes.", ""]
+def document(content: Mapping[str, Any]) -> str:
+    """The page's part, from what is kept of a run."""
+    comparison = decode(content)
+    about = f"Machine: {in_words(content['machine'])}."
+    lines = [f"{about} The run took {comparison.seconds / 60:.0f} minutes.", ""]
     lines += list(_versions(comparison))
     lines += ["", "### Side by side"]
     loads: dict[tuple[int, float], list[Cell]] = {}
@@ -168,10 +187,7 @@ def _table(cells: Sequence[Cell], limit: Limit | None) -> Iterator[str]:
     order = list(NAMES)
     for cell in sorted(cells, key=lambda cell: order.index(cell.server)):
         row = [text(cell.result) if cell.result else "" for _, text, _ in COLUMNS]
-        trouble = ""
-        if cell.trouble:
-            trouble = cell.trouble if cell.excused else f"**broken down:** {cell.trouble}"
-        yield f"| {NAMES[cell.server]} | " + " | ".join(row) + f" | {trouble} |"
+        yield f"| {NAMES[cell.server]} | " + " | ".join(row) + f" | {cell.words} |"
     if limit:
         blank = " | ".join([""] * (len(COLUMNS) - 2))
         share = 100 * limit.cpu_seconds / limit.seconds
@@ -267,7 +283,7 @@ def _delay(ours: Sequence[Result], rates: Sequence[float]) -> tuple[Chart, str]:
     for rate in rates:
         points = sorted((r.observers, r.p99_ms) for r in ours if r.changes == rate)
         series.append(Series(f"p99, {rate:g} changes/s", points))
-    chart = Chart("From handshake to sighting, by observers", "observers", "milliseconds", series)
+    chart = Chart("From handshake to delivery, by observers", "observers", "milliseconds", series)
     most = max(ours, key=lambda r: (r.observers, r.changes))
     return chart, (
         f"With {most.observers:,} observers and {most.changes:g} changes a second the p99 is"
@@ -308,19 +324,39 @@ def _nodes(points: Sequence[Nodes]) -> tuple[Chart, str]:
     )
 
 
-def write(comparison: Comparison) -> None:
+def write(content: Mapping[str, Any]) -> None:
     """Into the documentation: tables, pictures, figures, and what is extrapolated from them."""
-    RESULTS.write_text(encode(comparison))
+    RESULTS.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    comparison = decode(content)
     for name, (chart, _) in charts(comparison).items():
         (PICTURES / f"growth-{name}.svg").write_text(chart.svg())
-    figures.put_between(PAGE, "make compare", document(comparison))
+    figures.put_between(PAGE, "make compare", document(content))
     beyond.write(comparison.ours(), comparison.limits, comparison.nodes)
     figures.fill_in()
 
 
-def encode(comparison: Comparison) -> str:
-    content = {"machine": machine(), **_plain(dataclasses.asdict(comparison))}
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def encode(comparison: Comparison) -> dict[str, Any]:
+    """What is kept of a run."""
+    return {"machine": machine(), **_plain(dataclasses.asdict(comparison))}
+
+
+def decode(content: Mapping[str, Any]) -> Comparison:
+    return Comparison(
+        cells=[Cell(**{**cell, "result": _result(cell["result"])}) for cell in content["cells"]],
+        limits=[Limit(**limit) for limit in content["limits"]],
+        accounts=[Accounts(**point) for point in content["accounts"]],
+        nodes=[Nodes(**point) for point in content["nodes"]],
+        versions=content["versions"],
+        absent=content["absent"],
+        seconds=content["seconds"],
+    )
+
+
+def _result(kept: dict[str, Any] | None) -> Result | None:
+    if kept is None:
+        return None
+    never: Any = math.inf
+    return Result(**{name: never if value is None else value for name, value in kept.items()})
 
 
 def _plain(value: Any) -> Any:

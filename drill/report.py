@@ -6,13 +6,13 @@ A run writes down what it did and leaves the other lines as they are, each with 
 import fcntl
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from drill.figures import Fault, Figures, Measured
 from presence_server.resources import ROOT
-from testing.machine import machine
+from testing.machine import in_words, machine
 from testing.redis_server import redis_version
 
 PAGE = ROOT / "docs" / "faults.md"
@@ -46,22 +46,25 @@ def write(all_faults: Sequence[Fault], results: Sequence[Result], runs: int, sla
         lines = [known.pop(fault.name, None) or _unmeasured(fault) for fault in all_faults]
         lines += sorted((line for line in known.values() if _is_random(line)), key=_order)
         file.seek(0)
-        json.dump({"machine": about(), "faults": lines}, file, indent=1, ensure_ascii=False)
+        content = {"machine": about(), "faults": lines}
+        json.dump(content, file, indent=1, ensure_ascii=False)
         file.write("\n")
         file.truncate()
         before, _, rest = PAGE.read_text().partition(_BEGIN)
-        text = document(lines)
+        text = document(content)
         PAGE.write_text(f"{before}{_BEGIN}\n\n{text}\n\n{_END}{rest.partition(_END)[2]}")
 
 
-def document(lines: Sequence[Line]) -> str:
+def document(content: Mapping[str, Any]) -> str:
+    """The page's part, from what is kept of all runs."""
+    lines = content["faults"]
     measured = [line for line in lines if line["when"]]
     broken = [line["name"] for line in measured if line["broken"]]
     verdict = f"broken under {', '.join(broken)}" if broken else "every promise was kept"
     words = [
         f"{len(measured)} faults, the random ones counted one by one: **{verdict}**.",
         f"False offlines: {_worst(measured, 'false offlines'):g}.",
-        f"Shown longer than promised: {_worst(measured, 'ghosts'):g} s.",
+        f"Shown longer than promised: {_worst(measured, 'ghosts'):.1f} s.",
         "Of several runs a line has the worst figures.",
     ]
     if missing := [line["name"] for line in lines if not line["when"]]:
@@ -69,7 +72,7 @@ def document(lines: Sequence[Line]) -> str:
     text = [
         " ".join(words),
         "",
-        f"Machine: {', '.join(f'{name} {value}' for name, value in about().items())}.",
+        f"Machine: {in_words(content['machine'])}.",
         "",
         "| fault | what was done | what was promised | what was measured | when | |",
         "|---|---|---|---|---|---|",

@@ -10,10 +10,11 @@ import pytest
 
 from benchmarks.dialects import changes_in
 from benchmarks.fanout import Load, Stage, measure, table
-from benchmarks.hundred_thousand import Point, cheaper_from, document
 from benchmarks.page_soak import growth, soak_page
 from benchmarks.servers import SERVERS, redis_server
 from benchmarks.sightings import Sightings, Visit, weigh
+from benchmarks.verdicts import at_most, counts
+from benchmarks.views import Point, chart, cheaper_from, document
 
 
 @pytest.fixture
@@ -59,10 +60,33 @@ def test_changes_are_read_in_both_dialects() -> None:
 
 def test_from_how_many_on_watching_some_is_cheaper() -> None:
     some, everybody = Point(120, 50, 0.2, 900, 9, 20, 0), Point(120, 120, 0.3, 4_000, 9, 20, 0)
-    text = document([], [some, everybody], 12)
+    many = [replace(some, people=400), replace(everybody, people=400, watched=400)]
+    points = [some, everybody, *many, replace(some, people=9_000)]
+    text = "\n".join(document(points))
     assert "| 120 | everybody | 0.30 | 4,000 |" in text and "| 120 | 50 | 0.20 | 900 |" in text
-    assert cheaper_from([some, everybody]) == 120
-    assert cheaper_from([some, replace(everybody, cores=0.1)]) is None
+    assert "From 120 people on, the fewest measured, watching 50 takes less" in text
+    drawn = chart(points)
+    assert drawn is not None and [len(series.points) for series in drawn.series] == [2, 3]
+    assert cheaper_from([some, replace(everybody, cores=0.1), *many]) == 400
+    # Not from where it is cheaper once, but from where it stays so.
+    dearer = [some, everybody, many[0], replace(many[1], cores=0.1)]
+    assert cheaper_from(dearer) is None
+    assert "takes no less of the processor" in "\n".join(document(dearer))
+    assert chart([some]) is None
+
+
+def test_a_budget_that_is_missed_is_not_shown_as_if_it_were_met() -> None:
+    missed = at_most(1, "of plain", "CPU", 1.01, "all runs: 1.01 to 1.07")
+    assert missed.measured == "1.01 of plain (all runs: 1.01 to 1.07)" and not missed.met
+    assert at_most(600, "bytes", "a person", 600.3).measured == "600.3 bytes"
+    assert at_most(600, "bytes", "a person", 592.1).measured == "592 bytes"
+    assert at_most(15, "s", "ready", 3.14159).measured == "3.1 s"
+    assert at_most(15, "s", "ready", float("inf")).measured == "inf s"
+
+
+def test_what_was_counted_is_said_in_words() -> None:
+    assert counts({200: 1240, 503: 2}) == "1,240 x 200, 2 x 503"
+    assert counts({}) == ""
 
 
 @pytest.mark.browser

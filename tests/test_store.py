@@ -148,6 +148,40 @@ async def test_what_changes_is_written_and_nothing_else(db: Database) -> None:
 
 
 @pytest.mark.both_databases
+async def test_seconds_are_written_by_the_clock_of_the_database(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = time.time
+
+    def set_clock(ahead: int) -> None:
+        monkeypatch.setattr(time, "time", lambda: true() + ahead)
+
+    set_clock(600)
+    one, two = Running(db, "one"), Running(db, "two")
+    one.node.put(here()._replace(since=NOW + 600, came=NOW + 540))
+    one.node.choose(Chosen(0, "mia", 0, "busy", "", None, NOW, since=NOW + 600))
+    await one.store.write()
+    (stay,) = await one.stays()
+    assert stay.since == pytest.approx(NOW, abs=1) and stay.came == stay.since - 60
+    for ahead in (0, -600):
+        set_clock(ahead)
+        two.node.unheard = True
+        await two.store.read()
+        notes = two.node.heeded.pop()
+        assert notes.clock == pytest.approx(ahead, abs=1)
+    assert await written.choices(db) == [
+        Chosen(0, "mia", 0, "busy", "", None, NOW, since=stay.since)
+    ]
+    heir = Running(db, "heir", alone=True)
+    await heir.store.open()
+    assert heir.node.heeded.pop().clock == pytest.approx(-600, abs=1)
+    (adopted,) = heir.node.adopted
+    assert adopted.since == pytest.approx(NOW - 600, abs=2) and adopted.came == adopted.since - 60
+    (stay,) = await heir.stays()
+    assert stay.since == pytest.approx(NOW, abs=2)
+
+
+@pytest.mark.both_databases
 async def test_a_counter_moves_with_every_write_and_says_when_rows_changed(db: Database) -> None:
     one = Running(db, "one")
     one.node.put(here())

@@ -54,7 +54,9 @@ class OthersNotes:
             # What was chosen at a node that lived only meanwhile is not heard afterwards.
             missed = await written.choices(self._database) if self._read is not None else []
             self._read = None
-            self._reader.heed(Notes(counters, None, missed, self._writes(began)), began)
+            clock = await self._clock_behind() if missed else 0
+            notes = Notes(counters, None, missed, self._writes(began), clock=clock)
+            self._reader.heed(notes, began)
             return
         unread = frozenset(self._reader.well_heard)
         to_read = {name: node for name, node in found.items() if name not in unread}
@@ -75,8 +77,12 @@ class OthersNotes:
             news.stopped,
             unread,
             news.changes,
+            await self._clock_behind(),
         )
         self._reader.heed(read, began)
+
+    async def _clock_behind(self) -> int:
+        return await written.clock_behind(self._database.read, self._database.clock)
 
 
 class _News:

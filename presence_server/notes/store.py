@@ -89,7 +89,8 @@ class Store:
         whether some have gone on nevertheless."""
         began = time.monotonic()
         chosen = await written.choices(self._database)
-        self._presence.heed(Notes({}, None, chosen), began)
+        clock = await written.clock_behind(self._database.read, self._database.clock)
+        self._presence.heed(Notes({}, None, chosen, clock=clock), began)
         found = await written.nodes(self._database, but=self._presence.name)
         stopped = {name for name, node in found.items() if node.stopped or self._alone}
         self._ended = stopped | (found.keys() & set(surely_ended))

@@ -70,7 +70,9 @@ async def left_behind(read: Read, clock: str, left: Left) -> list[Stay]:
             if not _is_revoked(stay, node, revoked) and (known is None or _is_newer(stay, known)):
                 found[stay.room, stay.session] = stay
     ((now,),) = await read(f"SELECT {clock} / 1000")
-    return await _living(read, found.values(), now)
+    behind = await written.clock_behind(read, clock)
+    living = await _living(read, found.values(), now)
+    return [stay.by_clock(behind) for stay in living] if behind else living
 
 
 async def _nodes(read: Read, clock: str, left: Left) -> list[_Node]:

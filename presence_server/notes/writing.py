@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from presence_server.accounts import users
-from presence_server.notes.written import CHOICE, STAY
+from presence_server.notes.written import CHOICE, STAY, clock_behind
 from presence_server.presence.records import OWN, Record, Stay
 from presence_server.storage.database import Database, Transaction
 
@@ -44,7 +44,7 @@ async def write(db: Database, change: Change, *, anew: bool) -> bool:
         elif not await _sign(db, transaction, change):
             return False
         await _write_stays(db, transaction, change)
-        await _write_choices(transaction, change)
+        await _write_choices(db, transaction, change)
         await users.note_last_seen(transaction, change.record.last_seen, int(time.time()))
         return True
 
@@ -141,6 +141,9 @@ async def insert(
     db: Database, transaction: Transaction, change: Change, stays: Iterable[Stay]
 ) -> None:
     """Write down stays in the place of what the node had written of them."""
+    stays = list(stays)
+    clock = await clock_behind(transaction.execute, db.clock) if stays else 0
+    stays = [stay.by_clock(-clock) for stay in stays] if clock else stays
     await transaction.execute_many(
         f"INSERT INTO here (node, {STAY}, left_at, held_until, came, counter)"
         f" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, {db.clock} - $9, $10, $11, $12)"
@@ -162,7 +165,10 @@ async def insert(
     )
 
 
-async def _write_choices(transaction: Transaction, change: Change) -> None:
+async def _write_choices(db: Database, transaction: Transaction, change: Change) -> None:
+    if not change.record.choices:
+        return
+    clock = await clock_behind(transaction.execute, db.clock)
     # Who has the same name later is somebody else: a later account comes before a later choice.
     await transaction.execute_many(
         f"INSERT INTO choices ({CHOICE}, node, counter)"
@@ -174,7 +180,10 @@ async def _write_choices(transaction: Transaction, change: Change) -> None:
         " node = excluded.node, counter = excluded.counter"
         " WHERE excluded.account > choices.account OR (excluded.account = choices.account"
         " AND excluded.chosen_at > choices.chosen_at)",
-        [(*choice, change.node, change.counter) for choice in change.record.choices],
+        [
+            (*choice.by_clock(-clock), change.node, change.counter)
+            for choice in change.record.choices
+        ],
     )
     # Of an app that was deleted, and of which the node has not heard that yet.
     await transaction.execute_many(

@@ -3,12 +3,14 @@
 All times of it are by the database's own clock: that of one node is never compared with another's.
 """
 
+import time
 from collections.abc import Collection
 from typing import NamedTuple
 
+from presence_server.presence.moment import seconds_behind
 from presence_server.presence.records import OWN, Changes, Chosen, Stay
 from presence_server.presence.states import PRECEDENCE
-from presence_server.storage.database import Database, Row
+from presence_server.storage.database import Database, Read, Row
 
 STAY = "room, session, username, account, status, since, about"
 CHOICE = (
@@ -29,6 +31,13 @@ class Written(NamedTuple):
     stopped: bool
     traced_from: int | None
     age: float
+
+
+async def clock_behind(read: Read, clock: str) -> int:
+    """Seconds to add to what the clock of the database says."""
+    before = int(time.time())
+    ((theirs,),) = await read(f"SELECT {clock} / 1000")
+    return seconds_behind(theirs, before, int(time.time()))
 
 
 async def nodes(db: Database, but: str) -> dict[str, Written]:

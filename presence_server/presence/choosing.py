@@ -74,8 +74,8 @@ class Choosing:
                 since = (choice.since or choice.at // 1000) + (clock or 0)
                 self._put(app, user, choice._replace(since=since, is_dated=dated), now)
 
-    def heed(self, written: Iterable[Chosen], now: Moment) -> None:
-        """Take in what was written down."""
+    def heed(self, written: Iterable[Chosen], clock: int, now: Moment) -> None:
+        """Take in what was written down; so many seconds are to be added to since when it holds."""
         for chosen in written:
             choice = Choice(
                 chosen.account,
@@ -85,8 +85,8 @@ class Choosing:
                 chosen.until,
                 chosen.seen_text,
                 chosen.seen_until,
-                chosen.since,
-                is_dated=False,
+                chosen.since and chosen.since + clock,
+                is_dated=chosen.since > 0,
             )
             self._put(chosen.app, chosen.user, choice, now)
 

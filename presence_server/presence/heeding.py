@@ -58,10 +58,10 @@ class Heeding:
         if notes.stays is None:
             return
         for name, stays in notes.stopped.items():
-            self._read_last_words(name, stays, now)
+            self._read_last_words(name, stays, notes.clock, now)
         deaf = self._hearing.contact is Contact.DEAF
         for name, peer in self._peers.living():
-            self._believe_notes(name, peer, now)
+            self._believe_notes(name, peer, notes.clock, now)
             if deaf or peer.life is not Life.NOTED:
                 # Nobody gives way to a line that others who hear each other may not have read of.
                 self._others.note_told(name, peer)
@@ -85,25 +85,27 @@ class Heeding:
         else:
             peer.note_changes(counter, notes.changes.get(name))
 
-    def _read_last_words(self, name: str, stays: Sequence[Stay], now: Moment) -> None:
+    def _read_last_words(
+        self, name: str, stays: Sequence[Stay], clock: int, now: Moment
+    ) -> None:
         """A node stopped whose goodbye was not heard."""
         peer = self._peers.find(name, now, Life.NOTED)
         if peer is not None and peer.lives:
-            self._others.replace(name, peer, self._states(stays, now), 0, now)
+            self._others.replace(name, peer, self._states(stays, clock, now), clock, now)
             self._others.leave(name, peer, now)
 
-    def _believe_notes(self, name: str, peer: Peer, now: Moment) -> None:
+    def _believe_notes(self, name: str, peer: Peer, clock: int, now: Moment) -> None:
         if self._hears(peer, now):
             return
         if peer.noted is not None and peer.has_written_newer():
             noted, peer.noted = peer.noted, None
             stays = (stay for stay in noted.stays.values() if stay is not None)
-            states = self._states(stays, now)
+            states = self._states(stays, clock, now)
             if noted.whole:
-                self._others.replace(name, peer, states, 0, now)
+                self._others.replace(name, peer, states, clock, now)
             else:
                 gone = [key for key, stay in noted.stays.items() if stay is None]
-                self._others.amend(name, peer, states, gone, now)
+                self._others.amend(name, peer, states, gone, clock, now)
         if peer.noted is None and peer.noted_to is not None:
             peer.believed_at = peer.written_at
 
@@ -113,7 +115,7 @@ class Heeding:
         hears = self._hearing.contact is Contact.HEARS and heard_lately
         return hears and peer.life is Life.CURRENT
 
-    def _states(self, stays: Iterable[Stay], now: Moment) -> States:
+    def _states(self, stays: Iterable[Stay], clock: int, now: Moment) -> States:
         states: States = {}
         for stay in stays:
             grace = self._timing.grace_in(stay.room)
@@ -123,7 +125,7 @@ class Heeding:
                 stay.status,
                 stay.since,
                 stay.resting,
-                0 if stay.resting is None else left_second(stay, grace, now),
+                0 if stay.resting is None else left_second(stay, grace, now) - clock,
                 0,
                 NOTHING if stay.about == "{}" else json.loads(stay.about),
                 stay.came,

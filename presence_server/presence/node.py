@@ -336,7 +336,7 @@ class Node:
     def heed(self, notes: Notes, read_at: float, now: Moment) -> list[Command]:
         """Take in what other nodes wrote down, read from the moment `read_at` on."""
         self.heeding.heed(notes, read_at, now)
-        self._choosing.heed(notes.choices, now)
+        self._choosing.heed(notes.choices, notes.clock, now)
         if self._supersede(now):
             # Who only hears this node has not read the same.
             self._departures.await_next_mark()

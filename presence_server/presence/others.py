@@ -175,7 +175,20 @@ class Others:
         now: Moment,
         mark: float = NO_MARK,
     ) -> None:
-        clock = peer.date() if states else 0
+        if states:
+            self._place_all(node, peer, states, peer.date(), late, now, mark)
+
+    def _place_all(
+        self,
+        node: str,
+        peer: Peer,
+        states: States,
+        clock: int,
+        late: int,
+        now: Moment,
+        mark: float = NO_MARK,
+    ) -> None:
+        """`clock` is to be added to the seconds that are said."""
         for room, some in states.items():
             for tag, said in some.items():
                 source = Source(node, room, tag)
@@ -186,14 +199,15 @@ class Others:
                     self._remove(source, Departure(Why.TOLD, now.elapsed, since, mark))
 
     def replace(
-        self, node: str, peer: Peer, states: States, late: int, now: Moment
+        self, node: str, peer: Peer, states: States, clock: int, now: Moment
     ) -> None:
-        """These are all of a node's people, as it has written down."""
+        """These are all of a node's people, as it has written down; `clock` is to be added to their
+        seconds."""
         peer.answer = None
         for source, entry in self._rooms.view(node):
             if source.tag not in states.get(source.room, {}):
                 self._miss(source, entry, now)
-        self._take_in(node, peer, states, late, now)
+        self._take_in_written(node, peer, states, clock, now)
 
     def amend(
         self,
@@ -201,6 +215,7 @@ class Others:
         peer: Peer,
         states: States,
         gone: Iterable[tuple[str, str]],
+        clock: int,
         now: Moment,
     ) -> None:
         """So some of a node's people are now; others, by room and session, are gone."""
@@ -209,7 +224,14 @@ class Others:
             source = Source(node, room, tag_of(room, session))
             if self._shows(source):
                 self._miss(source, self._entry(source), now)
-        self._take_in(node, peer, states, 0, now)
+        self._take_in_written(node, peer, states, clock, now)
+
+    def _take_in_written(
+        self, node: str, peer: Peer, states: States, clock: int, now: Moment
+    ) -> None:
+        # By the clock of the database, whatever its own is.
+        peer.is_dated = True
+        self._place_all(node, peer, states, clock, 0, now)
 
     def _miss(self, source: Source, entry: Entry, now: Moment, why: Why = Why.TOLD) -> None:
         since = min(entry.left_second or now.unix, now.unix)
@@ -218,7 +240,6 @@ class Others:
     def _place(
         self, source: Source, peer: Peer, said: Said, clock: int, late: int, now: Moment
     ) -> None:
-        """`clock` is to be added to the seconds of the peer's clock."""
         if source.room == OWN and source.tag in self._ended:
             self._rooms.own.roster.refuse(said.user, min(said.since + clock, now.unix))
             return
@@ -231,10 +252,13 @@ class Others:
             # it is not over before its time.
             left -= late
         since = _second(min(said.since + clock, now.unix + 1))
+        # Who came to another node meanwhile may have been so for longer than they are here.
+        came = _second(min(said.came + clock, now.unix + 1)) if said.came else 0
         if clock:
-            since = self._rooms.open(source.room).own_word(said.user, said.status, since)
+            room = self._rooms.open(source.room)
+            since, came = room.own_words(said.user, said.status, since, came)
         elif not peer.is_dated:
-            since = self._known_second(source, peer, said, since)
+            since, came = self._known_seconds(source, peer, said, since, came)
         # Of a claim it is the second of its end.
         left_second = said.left + clock if said.left else 0
         if not is_claim(source.tag):
@@ -248,7 +272,7 @@ class Others:
             left_second,
             said.order,
             said.about,
-            min(said.came + clock, since) if said.came else 0,
+            came,
         )
         self._departures.cancel(source)
         revoked = self._revoked.get(source)
@@ -265,15 +289,17 @@ class Others:
             said.resting is not None and said.resting >= self._timing.grace_in(source.room)
         )
 
-    def _known_second(self, source: Source, peer: Peer, said: Said, since: int) -> int:
+    def _known_seconds(
+        self, source: Source, peer: Peer, said: Said, since: int, came: int
+    ) -> tuple[int, int]:
         """By a clock that is not known yet a node says nothing better of a user than others do."""
         roster = self._rooms.open(source.room).roster
         person, entries = roster.here.get(said.user), roster.entries(said.user)
-        is_so = person is not None and person.status == said.status
-        if person is None or not is_so or entries.keys() <= {source}:
-            return since
+        if person is None or entries.keys() <= {source}:
+            return since, came
         peer.is_misdated = True
-        return person.since
+        since = person.since if person.status == said.status else since
+        return since, min(person.here, since)
 
     def _remove(self, source: Source, departure: Departure) -> None:
         if self._shows(source):

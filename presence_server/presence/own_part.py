@@ -67,12 +67,15 @@ class OwnPart:
                 self._followed.add(member.who.session)
                 yield tag, self._said[tag]
 
-    def own_word(self, user: str, status: Status, since: int) -> int:
-        """What this node says of a user who is so, if that is what another clock means by a second:
-        else two nodes would follow what each makes of the other's word, later and later."""
-        entries = (self._said[tag] for tag in self.members.of_user(user))
-        own = [entry.since for entry in entries if entry.status == status]
-        return next((one for one in own if abs(one - since) <= CLOCKS_ALIKE), since)
+    def own_words(self, user: str, status: Status, since: int, came: int) -> tuple[int, int]:
+        """What this node says of a user who is so, if that is what another clock means by the
+        seconds: else two nodes would follow what each makes of the other's word, later and later.
+        """
+        own = [self._said[tag] for tag in self.members.of_user(user)]
+        return (
+            _alike(since, [entry.since for entry in own if entry.status == status]),
+            _alike(came, [entry.came for entry in own]),
+        )
 
     def take_followed(self) -> set[str]:
         """The sessions of which something else is said than before."""
@@ -98,6 +101,10 @@ class OwnPart:
     def all_said(self) -> Iterator[tuple[str, Entry]]:
         """By tag, what is said of every session."""
         yield from self._said.items()
+
+
+def _alike(second: int, own: list[int]) -> int:
+    return next((one for one in own if abs(one - second) <= CLOCKS_ALIKE), second)
 
 
 def _entry(member: Member, status: Status, since: int) -> Entry:

@@ -1,7 +1,7 @@
 """What a node has written down of itself, and what it reads of others: what outlives a process.
 
-No clock stands in these: the clocks of two nodes, or of one before and after a restart, need not
-agree.
+The clocks of two nodes, or of one before and after a restart, need not agree: so what is written
+down has its seconds by the clock of the database, which all share.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -38,6 +38,10 @@ class Stay(NamedTuple):
     came: int = 0
     unseen: float | None = None
 
+    def by_clock(self, ahead: int) -> "Stay":
+        """The same by a clock that is ahead by so many seconds."""
+        return self._replace(since=self.since + ahead, came=self.came and self.came + ahead)
+
 
 class Chosen(NamedTuple):
     """What a user chose, for all rooms of an app (0: the own accounts).
@@ -45,7 +49,7 @@ class Chosen(NamedTuple):
     Without a status and text it says that a choice has ended. Of two the one with the greater
     `(account, at)` holds. `until` is a Unix second, None: until changed. `seen_text` is what others
     still read of somebody who is invisible, until `seen_until`. `since` is since when the status
-    holds, by the clock of who wrote it; 0: since it was chosen.
+    holds; 0: since it was chosen.
     """
 
     app: int
@@ -58,6 +62,10 @@ class Chosen(NamedTuple):
     seen_text: str = ""
     seen_until: int | None = None
     since: int = 0
+
+    def by_clock(self, ahead: int) -> "Chosen":
+        """The same by a clock that is ahead by so many seconds."""
+        return self._replace(since=self.since and self.since + ahead)
 
 
 class Record(NamedTuple):
@@ -90,7 +98,8 @@ class Notes(NamedTuple):
     was known. Nodes in neither have changed nothing. `others_could_write`: as far as this node
     could itself; otherwise it says nothing of a node that it has not written. `stopped` has, by
     node, all that those wrote down that have stopped properly, if anything of it has not been read
-    before. Of the `unread` no stays were read, for these nodes could be heard.
+    before. Of the `unread` no stays were read, for these nodes could be heard. `clock` is to be
+    added to its seconds, which are by the clock of the database.
     """
 
     counters: Mapping[str, int]
@@ -100,3 +109,4 @@ class Notes(NamedTuple):
     stopped: Mapping[str, Sequence[Stay]] = MappingProxyType({})
     unread: Collection[str] = ()
     changes: Mapping[str, Changes] = MappingProxyType({})
+    clock: int = 0

@@ -123,10 +123,12 @@ class Room:
         """What this node says of a session of its own."""
         return None if self._part is None else self._part.said(tag)
 
-    def own_word(self, user: str, status: Status, since: int) -> int:
-        """What this node says of a user who is so, if that is what another clock means by a second.
-        """
-        return since if self._part is None else self._part.own_word(user, status, since)
+    def own_words(self, user: str, status: Status, since: int, came: int) -> tuple[int, int]:
+        """What this node says of a user who is so, if that is what another clock means by the
+        seconds."""
+        if self._part is None:
+            return since, came
+        return self._part.own_words(user, status, since, came)
 
     def say(self, tag: str, user: str, since: int) -> bool:
         """Say how a session of this node is now, which changed at `since`; False if as before."""

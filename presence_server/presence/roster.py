@@ -135,9 +135,8 @@ class Roster(People):
             return
         status = status_of(entries, choice)
         about = about_of(entries, choice, self._profile_of(user))
-        here = lone.began if lone is not None else max(entry.began for entry in entries)
-        if person is None and came:
-            here = came
+        began = lone.began if lone is not None else max(entry.began for entry in entries)
+        here = came if person is None and came else began
         if lone is not None and choice is None:
             newest = lone.since
         else:
@@ -153,7 +152,8 @@ class Roster(People):
             self._redate(user, max(newest, person.since), max(here, person.here))
             if person.about != about:
                 self._describe(user, self._here[user], about)
-        if self._here[user].since > newest and not self._gathers:
+        person = self._here[user]
+        if (person.since > newest or person.here > began) and not self._gathers:
             self.ahead = self.ahead or set()
             self.ahead.add(user)
 
@@ -169,7 +169,8 @@ class Roster(People):
         if person is not None:
             entries, choice = counted(self._entries.of(user)), self._choice_of(user)
             since = self._said_since(user, entries, choice, status_of(entries, choice))
-            self._redate(user, min(since, person.since), person.here)
+            here = max(entry.began for entry in entries)
+            self._redate(user, min(since, person.since), min(here, person.here))
 
     def _said_since(
         self, user: str, entries: list[Entry], choice: Choice | None, status: Status

@@ -22,10 +22,10 @@ from presence_server.presence.commands import (
     TickSoon,
 )
 from presence_server.presence.members import Who
-from presence_server.presence.moment import Moment
+from presence_server.presence.moment import Moment, seconds_behind
 from presence_server.presence.names import app_of
 from presence_server.presence.node import Node
-from presence_server.presence.records import OWN, Notes
+from presence_server.presence.records import OWN, Notes, Record
 from presence_server.presence.states import Person, Status
 from presence_server.presence.timing import (
     ARRIVAL_WAITS,
@@ -430,7 +430,8 @@ class Host:
         """Before anybody is let in: take over from those who have surely ended."""
         database = self.world.database
         choices = list(database.choices.values())
-        self.carry_out(self.node.heed(Notes({}, None, choices), self.now.elapsed, self.now))
+        notes = Notes({}, None, choices, clock=self._clock_behind)
+        self.carry_out(self.node.heed(notes, self.now.elapsed, self.now))
         stopped = {n for n, row in database.nodes.items() if row.stopped or self.world.alone}
         self._surely_ended = set(self.world.unlocked)
         self._unsaid_ended = set(self._surely_ended)
@@ -505,7 +506,8 @@ class Host:
         stays = database.take_over(
             self.node.name, names, lease, now, others=others, surely=surely
         )
-        self.carry_out(self.node.adopt(stays, self.now))
+        here = [stay.by_clock(self._clock_behind) for stay in stays]
+        self.carry_out(self.node.adopt(here, self.now))
 
     def _let_in(self) -> None:
         if self.paused or not self.lets_in:
@@ -541,18 +543,31 @@ class Host:
             unread=self.node.heeding.well_heard(self.now),
             noted=self.node.heeding.noted(),
         )
+        notes = notes._replace(clock=self._clock_behind)
         self.carry_out(self.node.heed(notes, began, self.now))
         database.forget(self.node.others.take_dropped() - self.node.peers.heard)
 
     def _write(self, *, stopped: bool = False) -> None:
         database, now = self.world.database, self.world.now
-        record = self.node.take_record(self.now, whole=not self._counter_known)
+        record = self._take_record(whole=not self._counter_known)
         heeded = self._endings_read
         if not database.write(self.node.name, record, now, heeded, stopped=stopped):
-            record = self.node.take_record(self.now, whole=True)
+            record = self._take_record(whole=True)
             database.write_anew(self.node.name, record, now, heeded)
         database.note_signs(self.node.peers.speaking(self.now), now)
         self._counter_known = True
+
+    def _take_record(self, *, whole: bool) -> Record:
+        record, clock = self.node.take_record(self.now, whole=whole), self._clock_behind
+        return record._replace(
+            here=[stay.by_clock(-clock) for stay in record.here],
+            choices=[choice.by_clock(-clock) for choice in record.choices],
+        )
+
+    @property
+    def _clock_behind(self) -> int:
+        unix = self.now.unix
+        return seconds_behind(EPOCH + int(self.world.now), unix, unix)
 
     def read_endings(self) -> None:
         self._endings_at = self.world.now + ENDINGS

@@ -56,15 +56,25 @@ def test_it_holds_since_it_was_chosen_by_the_clock_of_who_has_it() -> None:
     assert seat.node.rooms.own.roster.here["alice"].since == 1_010
 
 
-def test_what_was_read_holds_since_when_one_says_whose_clock_is_known() -> None:
+def test_what_was_read_holds_since_when_it_says_by_the_clock_of_the_database() -> None:
     seat = Chooser()
     seat.wait(10)
-    written = Chosen(0, "alice", 1, "busy", "", None, AT, since=1_009)
+    written = Chosen(0, "alice", 1, "busy", "", None, AT, since=1_605)
+    seat.do(seat.node.heed(Notes({}, None, [written], clock=-600), seat.second, seat.now))
+    assert seat.shown_since == 1_005
+    seat.hear_choice(Choice(1, AT, "busy", since=1_003), behind=5)
+    assert seat.shown_since == 1_005
+
+
+def test_what_says_no_second_holds_since_when_one_says_whose_clock_is_known() -> None:
+    seat = Chooser()
+    seat.wait(10)
+    written = Chosen(0, "alice", 1, "busy", "", None, AT)
     seat.do(seat.node.heed(Notes({}, None, [written]), seat.second, seat.now))
-    assert seat.shown_since == 1_009
+    assert seat.shown_since == 1_000
     told = seat.version
     unknown, known = Choice(1, AT, "busy"), Choice(1, AT, "busy", since=1_000)
-    for choice, since in ((unknown, 1_009), (known, 1_005), (known._replace(since=1_002), 1_005)):
+    for choice, since in ((unknown, 1_000), (known, 1_005), (known._replace(since=1_002), 1_005)):
         seat.hear_choice(choice, behind=5)
         seat.wait(4)
         assert seat.shown_since == since

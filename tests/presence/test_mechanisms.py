@@ -19,6 +19,7 @@ from presence_server.presence.past import Past
 from presence_server.presence.peer import Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.people import People
+from presence_server.presence.records import Stay
 from presence_server.presence.room import Room
 from presence_server.presence.roster import Roster
 from presence_server.presence.visits import Visits
@@ -109,7 +110,7 @@ MUTANTS = {
     "of rows that changed those count that are gone": Mutant(
         Others,
         "amend",
-        lambda self, node, peer, states, gone, now: amend(self, node, peer, states, (), now),
+        lambda self, node, peer, states, gone, *at: amend(self, node, peer, states, (), *at),
         conclusions.test_of_a_node_that_was_heard_only_that_is_to_be_read_which_it_wrote_since,
     ),
     "of a node that was heard it is known from which counter on to read": Mutant(
@@ -192,20 +193,26 @@ MUTANTS = {
     ),
     "what others say counts before a clock that is not known": Mutant(
         Others,
-        "_known_second",
-        lambda self, source, peer, said, since: since,
-        run("the seconds of a node that was heard before its clock was known"),
+        "_known_seconds",
+        lambda self, source, peer, said, *seconds: seconds,
+        others.test_by_a_clock_that_is_not_known_yet_nothing_better_is_said_than_others_say,
+    ),
+    "what is written is by the clock of the database": Mutant(
+        Stay,
+        "by_clock",
+        lambda self, ahead: self,
+        run("whoever takes over has another clock than whoever died"),
     ),
     "of what was only read, who knows says since when it holds": Mutant(
         Choices,
         "date",
         lambda *_: False,
-        choosing.test_what_was_read_holds_since_when_one_says_whose_clock_is_known,
+        choosing.test_what_says_no_second_holds_since_when_one_says_whose_clock_is_known,
     ),
     "ones own word is known where it comes back": Mutant(
         Room,
-        "own_word",
-        lambda self, user, status, since: since,
+        "own_words",
+        lambda self, user, status, *seconds: seconds,
         others.test_ones_own_word_comes_back_from_another_clock_as_it_was,
     ),
     "who comes back is told another second": Mutant(

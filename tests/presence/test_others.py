@@ -160,6 +160,29 @@ def test_what_was_read_before_a_clock_was_known_is_told_anew_by_it() -> None:
     assert talk.node.rooms.own.roster.here["alice"].since == EPOCH + 5
 
 
+def test_by_a_clock_that_is_not_known_yet_nothing_better_is_said_than_others_say() -> None:
+    talk = Talk(ONE)
+    talk.pass_by(20, ONE)
+    talk.open()
+    talk.fall_deaf()
+    talk.relay = True
+    talk.do(talk.node.subscribed(talk.now))
+    talk.all_of(TWO, phone=ALICE._replace(since=EPOCH + 610, came=EPOCH + 605))
+    alice = talk.node.rooms.own.roster.here["alice"]
+    assert (alice.since, alice.here) == (EPOCH + 20, EPOCH + 20)
+    assert talk.peer(TWO).is_misdated
+
+
+def test_who_came_is_known_by_what_nodes_say_in_the_end() -> None:
+    talk = Talk(ONE)
+    talk.pass_by(20, ONE)
+    talk.all_of(ONE, laptop=ALICE._replace(since=EPOCH + 9, came=EPOCH + 8))
+    talk.pass_by(1, ONE)
+    talk.all_of(ONE, laptop=ALICE._replace(since=EPOCH + 9, came=EPOCH + 7))
+    talk.pass_by(5, ONE)
+    assert talk.node.rooms.own.roster.here["alice"].here == EPOCH + 7
+
+
 def test_before_anybody_is_let_in_what_is_read_last_holds() -> None:
     talk = Talk()
     talk.pass_by(9)

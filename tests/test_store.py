@@ -17,6 +17,7 @@ from presence_server.notes import writing, written
 from presence_server.notes.store import Store
 from presence_server.presence.records import OWN, Changes, Chosen, Notes, Record, Stay
 from presence_server.presence.states import Status
+from presence_server.presence.timing import NOTES
 from presence_server.storage.database import Database, DatabaseUnavailable, Row, Transaction, Value
 from presence_server.storage.engine import Engine
 from testing.waiting import first_answer, until
@@ -804,6 +805,37 @@ async def test_a_grace_that_was_written_late_has_not_become_younger(
     (stay,) = await one.stays()
     # Longer than a transaction waits for its turn.
     assert stay.resting is not None and stay.resting > 2.5
+
+
+async def test_a_sign_that_waited_to_be_written_is_no_later_than_it_was(
+    path: Path, db: Database
+) -> None:
+    one = Running(db, "one")
+    await one.store.write()
+    await age(db, "one", 30)
+    with lock_of_another_program(path):
+        writing_signs = asyncio.create_task(writing.write_signs(db, {"one": 5.0}))
+        await asyncio.sleep(0.5)
+    await writing_signs
+    assert 5.5 < (await written.nodes(db, but="nobody"))["one"].age < 30
+
+
+async def test_after_a_write_that_had_to_wait_what_is_so_by_then_is_written_at_once(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Running(db, "one")
+    began: list[float] = []
+
+    async def write() -> None:
+        began.append(time.monotonic())
+        await asyncio.sleep(NOTES)
+
+    monkeypatch.setattr(one.store, "write", write)
+    task = asyncio.create_task(one.store.run())
+    await until(lambda: len(began) == 2, 10, lambda: "it is not written")
+    assert began[1] - began[0] < 2 * NOTES
+    task.cancel()
+    await asyncio.wait([task])
 
 
 @pytest.mark.parametrize("error", [UNAVAILABLE, UNEXPECTED])

@@ -177,9 +177,13 @@ class Store:
         return NOTES_UNHEARD if self._presence.unheard else NOTES
 
     async def _write_records(self) -> None:
+        took = 0.0
         while True:
-            await asyncio.sleep(self._turn)
+            await asyncio.sleep(self._turn - took)
+            began = time.monotonic()
             await self._database.attempt(self.write())
+            # What is written was so when it began: what waited for long is old when others read it.
+            took = time.monotonic() - began
 
     async def _read_notes(self) -> None:
         while True:

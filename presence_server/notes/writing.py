@@ -54,13 +54,18 @@ async def write(db: Database, change: Change, *, anew: bool) -> bool:
 async def write_signs(db: Database, speaking: Mapping[str, float]) -> None:
     """Write when nodes spoke last, by the seconds since then, that could not write it: one that
     starts later has not heard them."""
-    signs = [(name, round(1000 * seconds)) for name, seconds in sorted(speaking.items())]
+    counted_at = time.monotonic()
 
     async def work(transaction: Transaction) -> None:
+        # A sign that had to wait, here or for its rows, is no later than it was.
+        ((now,),) = await transaction.execute(f"SELECT {db.clock}")
+        waited = time.monotonic() - counted_at
         await transaction.execute_many(
-            f"UPDATE nodes SET wrote_at = {db.clock} - $2"
-            f" WHERE name = $1 AND stopped = 0 AND wrote_at < {db.clock} - $2",
-            signs,
+            "UPDATE nodes SET wrote_at = $2 WHERE name = $1 AND stopped = 0 AND wrote_at < $2",
+            [
+                (name, now - round(1000 * (seconds + waited)))
+                for name, seconds in sorted(speaking.items())
+            ],
         )
 
     # Not with the node's own row: of two that write each other's one would have to give way.

@@ -14,6 +14,7 @@ from presence_server.apps.tokens import Token, TokenRefused
 from presence_server.live.farewells import (
     LEFT,
     NOT_ALLOWED,
+    REFUSALS,
     REVOKED,
     TOKEN_EXPIRED,
     TOKEN_INVALID,
@@ -36,12 +37,6 @@ _WARNING = 60
 _LOOK_AGAIN = 0.1
 # A page says that it leaves, and its socket closes, in whichever order.
 _CLOSES_WITHIN = 5.0
-
-REFUSALS = {
-    "token_invalid": TOKEN_INVALID,
-    "token_expired": TOKEN_EXPIRED,
-    "revoked": REVOKED,
-}
 
 
 class Lines:

@@ -33,3 +33,15 @@ TOKEN_EXPIRED = Farewell(4401, "the token has expired", "token_expired")
 REVOKED = Farewell(4401, "the token has been revoked", "revoked")
 NOT_ALLOWED = Farewell(4403, "the token does not allow this", "not_allowed")
 FULL = Farewell(4409, "the room is full", "full")
+BAD_REQUEST = Farewell(1007, "the line was asked for in a wrong way", "bad_request")
+
+# How a line is refused that has been opened to say why, by the code of the refusal. Of all others
+# the upgrade fails.
+REFUSALS = {
+    "bad_request": BAD_REQUEST,
+    "token_invalid": TOKEN_INVALID,
+    "token_expired": TOKEN_EXPIRED,
+    "revoked": REVOKED,
+    "not_allowed": NOT_ALLOWED,
+    "full": FULL,
+}

@@ -1,4 +1,4 @@
-"""Errors of /api/v1: `application/problem+json` (RFC 9457), and what a socket is told instead."""
+"""Errors of /api/v1: `application/problem+json` (RFC 9457)."""
 
 import json
 import math
@@ -27,8 +27,6 @@ _CODES = {
     500: "error",
     503: "busy",
 }
-# The close codes of those refusals that come after an upgrade.
-_CLOSE_CODES = {400: 1007, 401: 4401, 403: 4403, 409: 4409, 413: 1009, 415: 1003}
 
 
 @dataclass(slots=True, eq=False)
@@ -45,12 +43,6 @@ class Problem(Exception):
 
     # What a token or key lacks is said to programs in a header, too.
     _CHALLENGE: ClassVar[str] = 'Bearer error="invalid_token"'
-
-    @property
-    def close_code(self) -> int | None:
-        """The code with which a socket is closed that was opened to be told of this; None: the
-        upgrade itself is refused."""
-        return _CLOSE_CODES.get(self.status)
 
     def headers(self) -> dict[str, str]:
         headers = {}

@@ -7,14 +7,13 @@ from typing import NamedTuple, cast
 from aiohttp import web
 
 from presence_server.apps.line import Line
-from presence_server.apps.lines import REFUSALS
 from presence_server.apps.permissions import Permission
 from presence_server.apps.rooms import BLIND, key_of
 from presence_server.apps.saying import LONGEST_LINE_NAME, is_line_name
 from presence_server.apps.tokens import Token
 from presence_server.keys import APPS, APP_LINES, CONFIG, LINES, METRICS, PRESENCE, ROOMS, SEATS
 from presence_server.live.dialects import PRESENCE_V1
-from presence_server.live.farewells import FULL, NOT_ALLOWED, Farewell
+from presence_server.live.farewells import BAD_REQUEST, REFUSALS, Farewell
 from presence_server.live.observer import Observer
 from presence_server.live.seats import RETRY_SEAT
 from presence_server.live.wire import Wire
@@ -55,7 +54,7 @@ async def open_socket(request: web.Request) -> web.StreamResponse:
     try:
         asked = _ask(request)
     except Problem as problem:
-        if problem.close_code is None:
+        if problem.code not in REFUSALS:
             raise
         return await _refuse(request, problem)
     with _seated(request, session_of(asked.token.app, asked.token.user), asked):
@@ -115,11 +114,8 @@ def _unheard(message: ClientMessage) -> None:
 
 
 def _farewell(problem: Problem) -> Farewell:
-    if problem.status == 401:
-        return REFUSALS[problem.code]
-    known = {403: NOT_ALLOWED, 409: FULL}.get(problem.status)
-    code = problem.close_code or 1008
-    return known or Farewell(code, problem.detail[:100], problem.code)
+    farewell = REFUSALS[problem.code]
+    return farewell._replace(words=problem.detail[:100]) if farewell is BAD_REQUEST else farewell
 
 
 def _ask(request: web.Request) -> _Asked:

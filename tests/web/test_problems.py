@@ -1,7 +1,5 @@
 import json
 
-import pytest
-
 from presence_server.web.problems import Problem, problem_response
 
 
@@ -23,18 +21,3 @@ def test_what_else_an_answer_must_say() -> None:
         "WWW-Authenticate": 'Bearer error="invalid_token"'
     }
     assert Problem(429, "too_many", "", retry_after=0.2).headers() == {"Retry-After": "1"}
-
-
-@pytest.mark.parametrize(
-    ("status", "close_code"),
-    [(400, 1007), (401, 4401), (403, 4403), (409, 4409), (413, 1009), (415, 1003)],
-)
-def test_a_socket_is_closed_with_the_code_of_the_same_refusal(
-    status: int, close_code: int
-) -> None:
-    assert Problem(status, "", "").close_code == close_code
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_limit_is_told_before_the_upgrade(status: int) -> None:
-    assert Problem(status, "", "").close_code is None

@@ -93,7 +93,8 @@ def create_admin_app(app: web.Application) -> web.Application:
 async def _services(app: web.Application) -> AsyncIterator[None]:
     # One context for all: aiohttp does not close earlier ones when a later one fails to open.
     async with AsyncExitStack() as stack:
-        app[DATABASE] = await stack.enter_async_context(open_database(app[CONFIG].database))
+        database = open_database(app[CONFIG].database, timed=app[METRICS].time_database)
+        app[DATABASE] = await stack.enter_async_context(database)
         app[COOKIE_NAME] = cookie_name(app[CONFIG], app[DATABASE].site)
         await open_services(app, stack)
         yield

@@ -24,7 +24,6 @@ from presence_server.keys import (
     ENDINGS_READER,
     FINDER,
     KEYRING,
-    METRICS,
     PASSWORDS,
     PRESENCE,
     PROFILE_RATE,
@@ -91,7 +90,6 @@ def _end_first(stack: AsyncExitStack, running: Iterable[asyncio.Task[None]]) -> 
 
 def _open_basis(app: web.Application, stack: AsyncExitStack) -> None:
     config, database = app[CONFIG], app[DATABASE]
-    database.tell(app[METRICS].time_database)
     app[FINDER] = Finder(database)
     app[KEYRING] = open_keyring(config.key_file)
     app[APPS] = KnownApps(database, app[KEYRING])

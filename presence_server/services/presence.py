@@ -130,6 +130,7 @@ def _open_rooms(app: web.Application, presence: PresenceService) -> None:
     app[ROOMS] = AppRooms(presence)
     lines = app[LINES] = Lines(app[APPS], app[ROOMS], presence.hub)
     app[WITHOUT_SOCKET] = WithoutSocket(app[ROOMS], lines)
+    # Only now: to be made, lines need the apps that are known, and the hub of the presence.
     presence.tell_words(app[WITHOUT_SOCKET].hear)
     app[APPS].tell(lines.heed_apps)
     lines.heed_apps()

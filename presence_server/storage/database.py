@@ -62,6 +62,8 @@ _UNEXPECTED_EVERY = 60.0
 
 log = logging.getLogger(__name__)
 
+Timed = Callable[[str, float], None]
+
 
 class Database:
     """An open database, as open_database() gives it.
@@ -70,7 +72,7 @@ class Database:
     ceases to serve, and one when it serves again.
     """
 
-    def __init__(self, name: str, engine: Engine) -> None:
+    def __init__(self, name: str, engine: Engine, timed: Timed) -> None:
         # As sentences call it.
         self.name = name
         # A random name, given when the database was made.
@@ -90,7 +92,7 @@ class Database:
         self._check_due = 0.0
         self._not_writable: str | None = None
         self._unexpected = Seldom(log, _UNEXPECTED_EVERY)
-        self._tell: Callable[[str, float], None] = lambda kind, seconds: None
+        self._timed = timed
 
     async def identify(self, *, unfinished: bool) -> None:
         """Read which database it is. Raises DatabaseUnusable."""
@@ -107,10 +109,6 @@ class Database:
             raise DatabaseUnusable(f"The database {self.name} is damaged: it has no identity.")
         self.identity = about["identity"]
         self.site = about.get(SITE, self.identity)
-
-    def tell(self, told: Callable[[str, float], None]) -> None:
-        """From now on the kind and the seconds of each read and write are told."""
-        self._tell = told
 
     async def read(self, sql: str, *values: Value) -> list[Row]:
         with self._serving("read"):
@@ -201,7 +199,7 @@ class Database:
         else:
             self._note_success(kind, started)
         finally:
-            self._tell(kind, time.monotonic() - started)
+            self._timed(kind, time.monotonic() - started)
 
     def _note_failure(self, kind: str, started: float, error: DatabaseUnavailable) -> None:
         self.failures[kind] += 1
@@ -228,18 +226,23 @@ class Database:
 
 @asynccontextmanager
 async def open_database(
-    place: Path | PostgresUrl, *, create: bool = True, unfinished: bool = False
+    place: Path | PostgresUrl,
+    *,
+    create: bool = True,
+    unfinished: bool = False,
+    timed: Timed = lambda kind, seconds: None,
 ) -> AsyncIterator[Database]:
     """The database at `place`, made if need be, with the newest schema.
 
-    An `unfinished` copy of another database is for nobody but the one who goes on copying. Raises
-    DatabaseUnusable, and ConfigError where PostgreSQL needs what is not installed.
+    An `unfinished` copy of another database is for nobody but the one who goes on copying. `timed`
+    is given the kind of each read and write, and the seconds that it took. Raises DatabaseUnusable,
+    and ConfigError where PostgreSQL needs what is not installed.
     """
     # Absolute: SQLite gives some relative names a meaning of their own, such as ":memory:".
     place = place.absolute()
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(_opened(place, create))
-        database = Database(str(place), engine)
+        database = Database(str(place), engine, timed)
         stack.callback(database.close)
         await database.identify(unfinished=unfinished)
         yield database

@@ -87,5 +87,6 @@ async def test_one_that_stops_leaves_it_to_another_at_once(db: Database) -> None
         await has_it(first)
         await first.lay_down()
         assert first.term is None
-    async with running(second):
+    async with running(first, second):
         await has_it(second)
+        assert first.term is None

@@ -483,6 +483,24 @@ def test_people_of_a_node_that_speaks_again_do_not_flash_at_one_that_was_paused(
     assert judge.told(2, "alice") == ["online"]
 
 
+def test_a_node_that_starts_in_an_outage_has_of_its_own_only_who_came_to_it() -> None:
+    world, judge = short()
+    for slot, username in enumerate(["alice", "bob", "carol"]):
+        world.connect(slot, username)
+    world.wait(2)
+    world.take_redis_down()
+    world.kill(2)
+    world.wait(1)
+    world.start(2)
+    world.connect(2, "dave")
+    world.wait_for(lambda: "dave" in world.here(2), 10)
+    node = world.hosts[2].node
+    assert node.degraded and world.here(2).keys() == {"alice", "bob", "carol", "dave"}
+    assert set(node.rooms.own.own) == {"dave"}
+    world.bring_redis_up()
+    judge.settle()
+
+
 # Observers who move on
 
 
@@ -554,3 +572,25 @@ def test_a_cursor_of_a_node_that_was_never_heard_gets_a_snapshot(
     for cursor in ("", "x", f"{99:016x}.7.3", f"{world.hosts[0].node.name}.9"):
         good, _ = fold(world, people, cursor, 1)
         assert not good and people == world.here(1)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_who_comes_from_a_node_that_reads_no_ends_is_told_of_them(is_known: bool) -> None:
+    world, judge = short()
+    world.wait(LEASE)
+    if not is_known:
+        world.cut(0)
+    world.connect(0, "alice")
+    world.wait(0.5)
+    world.hosts[0].database = False
+    world.log_out(1, "alice's", "alice")
+    world.wait(1)
+    world.mend(0)
+    world.wait(LEASE)
+    people: dict[str, str] = {}
+    fold(world, people, "", 0)
+    assert people == {"alice": "online"} and not world.here(1)
+    good, told_of = fold(world, people, cursor_of(world, 0), 1)
+    assert good and told_of == 1 and people == {}
+    world.hosts[0].database = True
+    judge.settle()

@@ -11,12 +11,14 @@ import pytest
 
 from presence_server.presence.choices import Choices
 from presence_server.presence.choosing import Choosing
-from presence_server.presence.hearing import Hearing
+from presence_server.presence.cursors import Cursors
+from presence_server.presence.hearing import Contact, Hearing
+from presence_server.presence.heeding import Heeding
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.others import Others
 from presence_server.presence.past import Past
-from presence_server.presence.peer import Peer
+from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.people import People
 from presence_server.presence.records import Stay
@@ -28,6 +30,7 @@ from tests.presence import (
     test_commands as commands,
     test_compound as compound,
     test_conclusions as conclusions,
+    test_heeding as heeding,
     test_others as others,
     test_roster as roster,
     test_statuses as statuses,
@@ -53,7 +56,7 @@ def nothing(*_: Any, **__: Any) -> list[Any]:
     return []
 
 
-amend, begin_graces = Others.amend, Others.begin_graces
+amend, begin_graces, count = Others.amend, Others.begin_graces, Peer.count
 see, settle = Visits.see, Roster.settle
 
 
@@ -64,7 +67,35 @@ def begin_graces_as_if_heard(self: Others, node: str, left: float, now: Moment) 
     begin_graces(self, node, left, now)
 
 
+def hears_if_current(self: Heeding, peer: Peer, now: Moment) -> bool:
+    return self._hearing.contact is Contact.HEARS and peer.life is Life.CURRENT
+
+
 MUTANTS = {
+    "a node that has not been heard lately does not count as heard": Mutant(
+        Heeding,
+        "_hears",
+        hears_if_current,
+        heeding.test_notes_do_not_matter_of_a_node_that_has_been_heard_lately,
+    ),
+    "what was not read of a node that is heard does not count as read": Mutant(
+        Peer,
+        "count",
+        lambda self, counter, at, with_stays: count(self, counter, at, with_stays=True),
+        heeding.test_counters_alone_do_not_say_that_all_was_read,
+    ),
+    "what a node concluded by itself is told whoever comes from elsewhere": Mutant(
+        Cursors,
+        "note_conclusion",
+        nothing,
+        lambda: compound.test_who_comes_from_a_node_that_reads_no_ends_is_told_of_them(True),
+    ),
+    "whom others show whose session has ended is told whoever comes from elsewhere": Mutant(
+        Roster,
+        "refuse",
+        nothing,
+        lambda: compound.test_who_comes_from_a_node_that_reads_no_ends_is_told_of_them(False),
+    ),
     "whoever comes from elsewhere is known at once": Mutant(
         Node,
         "arrive",

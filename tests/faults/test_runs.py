@@ -1,4 +1,4 @@
-"""How a drill goes through its faults: some beside each other, several times, until it is ended."""
+"""What a drill found is told, also a broken promise, and nothing of it outlives it."""
 
 import asyncio
 import json
@@ -30,54 +30,6 @@ def fault(name: str, run: Callable[[Figures], Awaitable[None]], *, alone: bool =
 
 async def nothing(figures: Figures) -> None:
     figures.note("false offlines", 0, "")
-
-
-async def test_two_at_a_time_and_those_that_load_the_machine_alone_behind_them(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    met, running, at_once = asyncio.Barrier(2), set[str](), dict[str, int]()
-
-    def one(name: str, *, alone: bool = False) -> Fault:
-        async def run(figures: Figures) -> None:
-            running.add(name)
-            at_once[name] = len(running)
-            if not alone:
-                await met.wait()
-                at_once[name] = len(running)
-            figures.at_most("broken", name == "T2", 0, "")
-            await asyncio.sleep(0)
-            running.remove(name)
-
-        return fault(name, run, alone=alone)
-
-    heavy = one("R1", alone=True)
-    status = await runs.several([heavy, one("T1"), one("T2"), one("T3")], [one("F27/1")], beside=2)
-
-    assert status == 1
-    assert at_once == {"T1": 2, "T2": 2, "T3": 2, "F27/1": 2, "R1": 1}
-    *lines, verdict = capsys.readouterr().out.splitlines()
-    names = [line.split()[0] for line in lines if not line.startswith(" ")]
-    assert names[-1] == "R1" and sorted(names) == ["F27/1", "R1", "T1", "T2", "T3"]
-    (at,) = [number for number, line in enumerate(lines) if line.startswith("T2      BROKEN")]
-    assert lines[at + 1] == "        ! broken: 1, at most 0 was promised"
-    assert verdict.startswith("5 faults in ") and verdict.endswith("broken under T2.")
-
-
-async def test_one_at_a_time_in_their_order_unless_asked_otherwise() -> None:
-    began, running = [], set[str]()
-
-    def one(name: str, *, alone: bool = False) -> Fault:
-        async def run(figures: Figures) -> None:
-            assert not running
-            began.append(name)
-            running.add(name)
-            await asyncio.sleep(0)
-            running.remove(name)
-
-        return fault(name, run, alone=alone)
-
-    assert await runs.several([one("R1", alone=True), one("T1")], [one("F27/1")]) == 0
-    assert began == ["R1", "T1", "F27/1"]
 
 
 async def test_named_ones_run_each_time_and_drawn_ones_once(

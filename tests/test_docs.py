@@ -1,5 +1,6 @@
 """What the documentation says about this repository is so."""
 
+import ast
 import os
 import re
 import subprocess
@@ -43,29 +44,46 @@ def test_what_contributors_are_told_to_look_into_is_there() -> None:
 
 
 def test_the_map_of_the_house_shows_every_file_in_its_room() -> None:
-    shown = set(files_on_the_map())
+    scripts = [*(ROOT / "static").rglob("*.js"), *(ROOT / "clients" / "js").glob("*.js")]
     there = {
-        path.relative_to(PACKAGE).as_posix()
-        for path in PACKAGE.rglob("*.py")
-        if path.name != "__init__.py"
+        path.relative_to(ROOT).as_posix()
+        for path in (*PACKAGE.rglob("*.py"), *scripts)
+        if path.name != "__init__.py" or has_code(path)
     }
-    assert (there - shown, shown - there) == (set(), set())
+    folders = {
+        path.parent.relative_to(ROOT).as_posix() + "/"
+        for pattern in ("*/__init__.py", "tests/*/__init__.py", "benchmarks/*/__init__.py")
+        for path in ROOT.glob(pattern)
+    }
+    shown = set(on_the_map())
+    files = {path for path in shown if not path.endswith("/")}
+    assert (there - files, files - there) == (set(), set())
+    assert folders - shown == set()
+    assert [path for path in shown - files if not (ROOT / path).is_dir()] == []
 
 
-def files_on_the_map() -> Iterator[str]:
-    """The paths below the package, each by the rooms in whose lines it stands."""
+def has_code(path: Path) -> bool:
+    """Beyond the sentence that says what its folder is for."""
+    return len(ast.parse(path.read_text()).body) > 1
+
+
+def on_the_map() -> Iterator[str]:
+    """Every file and folder, each by the rooms in whose lines it stands."""
     text = (ROOT / "docs" / "design.md").read_text()
-    house = text.partition("presence_server/\n")[2].partition("clients/js/")[0]
+    house = text.partition("## The house\n\n```\n")[2].partition("```")[0]
     rooms: list[tuple[int, str]] = []
     for line in house.splitlines():
         indent = len(line) - len(line.lstrip())
         while rooms and rooms[-1][0] >= indent:
             rooms.pop()
-        if room := re.match(r" +(\w+)/ ", line):
-            rooms.append((indent, f"{room[1]}/"))
+        outside = "".join(name for _, name in rooms)
+        if room := re.match(r" *((?:[\w/]+/(?:, )?)+)(?: |$)", line):
+            names = room[1].split(", ")
+            yield from (outside + name for name in names)
+            rooms.append((indent, names[-1]))
         here = "".join(name for _, name in rooms)
-        for path in re.findall(r"[\w/]+\.py", line):
-            yield path if "/" in path else here + path
+        for path in re.findall(r"[\w/]+\.(?:py|js)\b", line):
+            yield rooms[0][1] + path if "/" in path else here + path
 
 
 @pytest.mark.slow

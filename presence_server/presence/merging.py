@@ -16,7 +16,7 @@ ISSUED = "issued"
 # those of all their sessions are told as DEVICES.
 DEVICE = "device"
 DEVICES = "devices"
-_UNTOLD = frozenset((ISSUED, DEVICE))
+_FOR_NODES = frozenset((ISSUED, DEVICE))
 
 
 def counted(entries: Mapping[Source, Entry]) -> list[Entry]:
@@ -56,7 +56,7 @@ def about_of(
     """What is shown beside the status of a user of whom these count."""
     about = entries[0].about if len(entries) == 1 else newest_about(entries)
     if about:
-        about = {key: about[key] for key in about if key not in _UNTOLD} or NOTHING
+        about = {key: about[key] for key in about if key not in _FOR_NODES} or NOTHING
     if profile.shows_devices and (devices := _devices(entries)):
         about = {**about, DEVICES: devices}
     if profile.name:

@@ -74,7 +74,7 @@ class Told:
         """A user of a room is here or not, since a second."""
         place, said = (room, user), self._said.get(room, {}).get(user)
         if here == (said is not None and said.here) and (said is None or said.acknowledged):
-            self._settle(room, user)
+            self._take_back(room, user)
             return
         due = self._due.get(place)
         if due is not None and due.here == here:
@@ -103,7 +103,7 @@ class Told:
         for user in list(self._due_in.get(room, ())):
             said = self._said.get(room, {}).get(user)
             if user not in here and (said is None or (said.acknowledged and not said.here)):
-                self._settle(room, user)
+                self._take_back(room, user)
 
     def take(self, changes: Iterable[Change]) -> Message:
         """Say these: from now on they count as said, and not as acknowledged."""
@@ -133,7 +133,7 @@ class Told:
             self._put(change.room, change.user, Said(change.here, change.since, True))
             due = self._due.get((change.room, change.user))
             if due is not None and due.here == change.here:
-                self._settle(change.room, change.user)
+                self._take_back(change.room, change.user)
 
     def forget_gone(self, before: int) -> None:
         """Forget those who are surely known to have gone before a second."""
@@ -142,7 +142,7 @@ class Told:
                 if said.acknowledged and not said.here and said.since < before:
                     self._drop(room, user)
 
-    def _settle(self, room: str, user: str) -> None:
+    def _take_back(self, room: str, user: str) -> None:
         """Nothing is to be said of somebody any more."""
         if self._due.pop((room, user), None) is not None:
             self._due_in[room].discard(user)

@@ -144,9 +144,9 @@ def take(name: str, rest: str, stage: Stage) -> None:
 
 
 async def serves(stage: Stage) -> None:
-    """Two processes that share a port, as in compose.yaml, on a port that is free here."""
+    """On a port that is free here."""
     port = free_port()
-    stage.variables |= {"PRESENCE_PORT": str(port), "PRESENCE_PROCESSES": "2"}
+    stage.variables |= {"PRESENCE_PORT": str(port)}
     health = [word.replace(":8000", f":{port}") for word in stage.health]
     server = await asyncio.create_subprocess_exec(
         *stage.command(*stage.entry), stdout=asyncio.subprocess.PIPE

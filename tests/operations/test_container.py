@@ -52,11 +52,16 @@ def test_nothing_runs_as_root() -> None:
 def test_the_settings_are_settings() -> None:
     given = environment("presence")
     config = read_config({}, given)
-    assert config.processes == 2 and config.host == "0.0.0.0"
+    assert config.host == "0.0.0.0"
     gateway = COMPOSE["networks"]["default"]["ipam"]["config"][0]["gateway"]
     assert [str(network) for network in config.trusted_proxies] == [f"{gateway}/32"]
     assert config.risks() == []
     assert not set(given) - set(_variables())
+
+
+def test_the_image_alone_runs_several_processes() -> None:
+    given = dict(line.split("=", 1) for line in instructions("ENV"))
+    assert read_config({}, given).processes == 2
 
 
 def _variables() -> set[str]:

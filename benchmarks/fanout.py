@@ -1,4 +1,4 @@
-"""Fan-out: N observers watch while probes come and go. What does one sighting cost, how late is it?
+"""Fan-out: N observers watch while probes come and go. What does one delivery cost, how late is it?
 
 A delivery is one change of one user seen by one observer. Delays count from the moment a probe
 asks for its socket to the moment an observer has read that it is here.
@@ -22,7 +22,7 @@ from testing.machine import machine
 from testing.meters import cpu_seconds, resident_bytes
 from benchmarks.peers.environments import PEERS, Peer
 from benchmarks.servers import SERVERS, Redis, Running, Server, populate, redis_server, running
-from benchmarks.sightings import PROBE, Report
+from benchmarks.deliveries import PROBE, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Load:
     seconds: float = 10.0
     stay: float = 2.0
 
-    # Seconds without a sighting after which no more are expected: a busy server falls silent too.
+    # Seconds without a delivery after which no more are expected: a busy server falls silent too.
     quiet: float = 3.0
     # Seconds after which those are given up who are still to come in, or to be seen.
     patience: float = 60.0

@@ -12,7 +12,7 @@ import redis
 
 from benchmarks.fanout import Load, Stage, rest
 from benchmarks.load import Observers, Probes, visiting, watching
-from benchmarks.sightings import PROBE
+from benchmarks.deliveries import PROBE
 from testing.meters import cpu_seconds, resident_bytes
 from benchmarks.pages import read_page
 from benchmarks.servers import Running, Server, ServerFailed, populate, running

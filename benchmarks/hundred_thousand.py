@@ -42,7 +42,7 @@ CHANGES = 100.0
 _KIB = 1024
 # Seconds: after which those who came are at rest, for which is looked whether all is calm, and
 # within which a change is read then.
-_SETTLED = 3.0
+_SETTLED = 2.0
 _LOOK = 3.0
 _CALM = 1.0
 
@@ -57,7 +57,7 @@ class Size:
     # Sizes at which everybody watches everybody, too, each on a server of its own with one process.
     smaller: tuple[int, ...] = (1_000, 2_000, 3_000, 5_000, 10_000)
     seconds: float = 24.0
-    seconds_of_smaller: float = 6.0
+    seconds_of_smaller: float = 5.0
     connected_within: float = 240.0
     outage: float = 6.0
     over_within: float = 15.0

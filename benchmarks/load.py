@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks.dialects import Dialect, speak, swarm_of
-from benchmarks.sightings import PROBE, Report, Sightings, Visit, weigh
+from benchmarks.deliveries import PROBE, Messages, Report, Visit, weigh
 from testing.swarm import Address, Client, Swarm
 
 HANDSHAKES_AT_ONCE = 256
@@ -74,7 +74,7 @@ class _Observers:
         self.pipe = pipe
         self.numbers = numbers
         self.cookies = dict(zip(numbers, cookies, strict=True))
-        self.sightings = Sightings()
+        self.messages = Messages()
         self.inside: set[int] = set()
         # What each read last, or the beginning of it, for its cursor.
         self.newest: dict[int, bytes] = {}
@@ -126,10 +126,10 @@ class _Observers:
             self.swarm.close(number)
 
     def quiet_since(self) -> float:
-        return self.sightings.newest
+        return self.messages.newest
 
     def report(self, visits: Sequence[Visit], begin: float, end: float) -> Report:
-        report = weigh(self.sightings, visits, len(self.numbers), begin, end)
+        report = weigh(self.messages, visits, len(self.numbers), begin, end)
         report.losses = self.lost
         first = bisect_left(self.swarm.pass_starts, begin)
         last = bisect_right(self.swarm.pass_starts, end)
@@ -153,7 +153,7 @@ class _Observers:
                 self.newest[number] = payload
         if number == self.numbers.start and payload is not None:
             self.heard.append((now, payload))
-        self.sightings.note(number, payload, now)
+        self.messages.note(number, payload, now)
 
     def _lose(self, client: Client, reason: str) -> None:
         self.inside.discard(client.number)
@@ -172,7 +172,7 @@ class _Probes:
         self.swarm = _swarm(target, self._opened, self._note)
         self.swarm.on_close = self._lose
         self.swarm.listen_to(pipe.fileno())
-        self.sightings = Sightings()
+        self.messages = Messages()
         self.requested: dict[int, float] = {}
         self.opened: dict[int, float] = {}
         self.leaving: list[tuple[float, int]] = []
@@ -209,7 +209,7 @@ class _Probes:
                 coming = False
         self.pipe.send((self.visits, dict(self.failures)))
         begin, end = self.pipe.recv()
-        self.pipe.send(self.sightings.deliveries(begin, end))
+        self.pipe.send(self.messages.deliveries(begin, end))
 
     def _come(self, number: int, now: float) -> None:
         self.requested[number] = now
@@ -238,7 +238,7 @@ class _Probes:
         self.requested.pop(client.number, None)
 
     def _note(self, number: int, payload: bytes | None, now: float) -> None:
-        self.sightings.note(number, payload, now)
+        self.messages.note(number, payload, now)
 
 
 def _observe(pipe: Connection, target: Target, numbers: range, cookies: list[str]) -> None:

@@ -56,7 +56,7 @@ class Report:
         return float("inf")
 
 
-class Sighting:
+class Message:
     """One message about probes, and by whom and when it was received."""
 
     __slots__ = ("changes", "observers", "times")
@@ -67,55 +67,55 @@ class Sighting:
         self.times = array("d")
 
 
-class Sightings:
+class Messages:
     """Every message that tells of probes. The same bytes for many sockets are parsed once."""
 
     def __init__(self) -> None:
-        self._by_payload: dict[bytes, Sighting | None] = {}
+        self._by_payload: dict[bytes, Message | None] = {}
         self.newest = 0.0
 
     def note(self, number: int, payload: bytes | None, now: float) -> None:
         if payload is None:
             return
         try:
-            sighting = self._by_payload[payload]
+            message = self._by_payload[payload]
         except KeyError:
             changes = [change for change in changes_in(payload) if change[0].startswith(PROBE)]
-            sighting = self._by_payload[payload] = Sighting(changes) if changes else None
-        if sighting is not None:
-            sighting.observers.append(number)
-            sighting.times.append(now)
+            message = self._by_payload[payload] = Message(changes) if changes else None
+        if message is not None:
+            message.observers.append(number)
+            message.times.append(now)
             self.newest = now
 
-    def __iter__(self) -> Iterator[Sighting]:
-        return (sighting for sighting in self._by_payload.values() if sighting is not None)
+    def __iter__(self) -> Iterator[Message]:
+        return (message for message in self._by_payload.values() if message is not None)
 
     def deliveries(self, begin: float, end: float) -> int:
         return sum(
-            len(sighting.changes) * (bisect_right(times, end) - bisect_left(times, begin))
-            for sighting in self
-            for times in [sighting.times]
+            len(message.changes) * (bisect_right(times, end) - bisect_left(times, begin))
+            for message in self
+            for times in [message.times]
         )
 
 
 def weigh(
-    sightings: Sightings, visits: Sequence[Visit], observers: int, begin: float, end: float
+    messages: Messages, visits: Sequence[Visit], observers: int, begin: float, end: float
 ) -> Report:
     """Each observer must have seen each probe of the window come once and go once."""
-    report = Report(deliveries=sightings.deliveries(begin, end))
+    report = Report(deliveries=messages.deliveries(begin, end))
     asked = {visit.username: visit.requested for visit in visits if begin <= visit.requested < end}
     report.expected = 2 * len(asked) * observers
     seen: dict[tuple[str, bool], set[int]] = {}
-    for sighting in sightings:
-        for change in sighting.changes:
+    for message in messages:
+        for change in message.changes:
             if change[0] not in asked:
                 continue
             known = seen.setdefault(change, set())
             before = len(known)
-            known.update(sighting.observers)
-            report.repeated += before + len(sighting.observers) - len(known)
+            known.update(message.observers)
+            report.repeated += before + len(message.observers) - len(known)
             if change[1]:
                 origin = asked[change[0]]
-                report.delays.update(int((at - origin) * 10_000) for at in sighting.times)
+                report.delays.update(int((at - origin) * 10_000) for at in message.times)
     report.lost = report.expected - sum(map(len, seen.values()))
     return report

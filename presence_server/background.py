@@ -1,12 +1,19 @@
-"""Background work, of which no part may end unseen."""
+"""Background work: none of it may end unseen, and what is done again and again is done together."""
 
 import asyncio
 import logging
+import math
+import random
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+# The processes of a machine read the same clock, and are not all to work at the same instants.
+_PHASE = random.random()
+# What is left of a round when the next one has come: clocks and timers are not exact.
+_NEAR = 1e-6
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +38,21 @@ async def _endless(name: str, work: Coroutine[Any, Any, None]) -> None:
             raise
         raise RuntimeError(f"{name!r} was cancelled by what it waited for") from error
     raise RuntimeError(f"{name!r} has ended")
+
+
+async def next_round(seconds: float) -> None:
+    """Wait until what is done every so many seconds is to be done again: so long at most.
+
+    Such rounds begin together, however long they are: a process that has slept finds the caches of
+    the processor cold, and to wake up costs more than what there is to do.
+    """
+    now = asyncio.get_running_loop().time()
+    await asyncio.sleep(next_round_at(seconds, now) - now)
+
+
+def next_round_at(seconds: float, now: float) -> float:
+    """When that is, by the clock of the event loop."""
+    return _PHASE + (math.floor((now - _PHASE) / seconds + _NEAR) + 1) * seconds
 
 
 async def carried_through(

@@ -1,8 +1,9 @@
 import asyncio
+from itertools import pairwise
 
 import pytest
 
-from presence_server.background import Background
+from presence_server.background import Background, next_round_at
 
 
 async def for_ever() -> None:
@@ -40,3 +41,20 @@ async def test_work_may_be_stopped() -> None:
             await asyncio.sleep(0)
             task.cancel()
     assert task.cancelled()
+
+
+def test_rounds_begin_together_however_long_they_are() -> None:
+    tenths = [next_round_at(0.1, 1000.0)]
+    while len(tenths) < 40:
+        tenths.append(next_round_at(0.1, tenths[-1]))
+    assert [b - a for a, b in pairwise(tenths)] == pytest.approx([0.1] * 39)
+    for seconds in (0.25, 0.5, 0.7):
+        found = next_round_at(seconds, 1000.0)
+        assert 0 < found - 1000.0 <= seconds
+        assert seconds == 0.25 or min(abs(at - found) for at in tenths) < 1e-6
+
+
+def test_a_timer_that_is_a_little_early_does_not_begin_a_round_twice() -> None:
+    began = next_round_at(0.5, 1000.0)
+    for early in (0.0, 1e-9, 1e-7):
+        assert next_round_at(0.5, began - early) == pytest.approx(began + 0.5)

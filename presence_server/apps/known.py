@@ -11,6 +11,7 @@ from presence_server import endings
 from presence_server.apps import register
 from presence_server.apps.register import App, Key, Secrets
 from presence_server.apps.tokens import SigningKey, Token, TokenRefused, read_token
+from presence_server.background import next_round
 from presence_server.endings import Ending, Reason
 from presence_server.storage.database import Database
 
@@ -52,7 +53,7 @@ class KnownApps:
     async def run(self) -> None:
         """Heed changes for ever."""
         while True:
-            await asyncio.sleep(_READ_EVERY)
+            await next_round(_READ_EVERY)
             # What is known goes on to hold while the database cannot serve.
             await self._database.attempt(self.read())
 

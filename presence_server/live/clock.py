@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from presence_server.background import Background
+from presence_server.background import Background, next_round_at
 from presence_server.presence.moment import Moment
 from presence_server.presence.timing import BATCHING, PAUSE, TICK
 
@@ -23,13 +23,20 @@ class Clock:
         self._tick = tick
         self._woke = woke
         self._due = asyncio.Event()
+        # Whether the next tick does not wait for its round.
+        self._hurries = False
+        self._timer: asyncio.TimerHandle | None = None
         self._breathe = asyncio.Event()
         # How often this process stood still.
         self.stalls = 0
 
     def tick_soon(self) -> None:
         """Something is due that waits for more of its kind for a moment only."""
-        self._due.set()
+        if not self._hurries:
+            self._hurries = True
+            if self._timer is not None:
+                self._timer.cancel()
+                self._begin_to_wait()
 
     def breathe(self) -> None:
         """This process stood still: see to what came in meanwhile."""
@@ -44,22 +51,22 @@ class Clock:
     async def _keep_time(self) -> None:
         before = time.monotonic()
         while True:
-            await self._wait_until_due()
+            self._begin_to_wait()
+            await self._due.wait()
             now = moment()
             if now.elapsed - before >= PAUSE:
                 log.warning("this process stood still for %.1f s", now.elapsed - before)
                 self.stalls += 1
             before = now.elapsed
             self._due.clear()
+            self._hurries, self._timer = False, None
             self._tick(now)
 
-    async def _wait_until_due(self) -> None:
-        try:
-            async with asyncio.timeout(TICK):
-                await self._due.wait()
-        except TimeoutError:
-            return
-        await asyncio.sleep(BATCHING)
+    def _begin_to_wait(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        at = now + BATCHING if self._hurries else next_round_at(TICK, now)
+        self._timer = loop.call_at(at, self._due.set)
 
     async def _wake_up(self) -> None:
         while True:

@@ -1,5 +1,6 @@
 """Observers whose peers do not read as fast as there is news for them."""
 
+import asyncio
 from time import monotonic
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ class Lagging:
 
     def __init__(self) -> None:
         self._observers: dict[Observer, _Progress] = {}
+        self._some = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._observers)
@@ -33,9 +35,16 @@ class Lagging:
         """It is watched from now on, until it has caught up or is stuck."""
         if observer not in self._observers:
             self._observers[observer] = _Progress(observer.wire.waiting(), monotonic())
+            self._some.set()
 
     def forget(self, observer: Observer) -> None:
         self._observers.pop(observer, None)
+
+    async def wait(self) -> None:
+        """Until there are some."""
+        if not self._observers:
+            self._some.clear()
+        await self._some.wait()
 
     def take_caught_up(self) -> list[Observer]:
         """Those who lag no more."""

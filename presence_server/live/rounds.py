@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
-from presence_server.background import Background
+from presence_server.background import Background, next_round
 from presence_server.live.audience import Audience
 from presence_server.live.farewells import TOO_SLOW, Farewell
 from presence_server.live.flushing import Flushing
@@ -54,6 +54,7 @@ class Rounds:
 
     async def _watch_lagging(self) -> None:
         while True:
+            await self._lagging.wait()
             await asyncio.sleep(_LAGGING_CHECK)
             for observer in self._lagging.take_caught_up():
                 audience = self._audiences[observer.room.key]
@@ -65,7 +66,7 @@ class Rounds:
 
     async def _count(self) -> None:
         while True:
-            await asyncio.sleep(_COUNT_EVERY)
+            await next_round(_COUNT_EVERY)
             turns = Turns()
             for audience in list(self._audiences.values()):
                 uncounted = audience.take_uncounted(monotonic())

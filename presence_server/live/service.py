@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from presence_server.background import Background
+from presence_server.background import Background, next_round_at
 from presence_server.crowd import Crowd
 from presence_server.live.arrivals import Arrivals
 from presence_server.live.clock import Clock, moment
@@ -220,7 +220,8 @@ class PresenceService:
     async def endings_due(self, timeout: float) -> None:
         """Wait until it is worth reading the ended sessions, at most `timeout` seconds."""
         try:
-            async with asyncio.timeout(timeout):
+            until = next_round_at(timeout, asyncio.get_running_loop().time())
+            async with asyncio.timeout_at(until):
                 await self._endings_due.wait()
         except TimeoutError:
             pass

@@ -4,12 +4,12 @@ Times in the row are by the database's clock, and a node believes in its own tur
 its own: whoever stood still in between notices before it does anything.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from presence_server.background import next_round
 from presence_server.storage.database import Database, Read, Transaction
 
 # Shares of the lease.
@@ -84,7 +84,7 @@ class Duty:
         """Take it and keep it, for ever."""
         while True:
             await self._database.attempt(self._keep_up())
-            await asyncio.sleep(min(_NOTICED_WITHIN / 2, self._lease * _RENEW))
+            await next_round(min(_NOTICED_WITHIN / 2, self._lease * _RENEW))
 
     async def lay_down(self) -> None:
         """At the end: another node may take it at once."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from presence_server.background import Background
+from presence_server.background import Background, next_round
 from presence_server.notes import writing, written
 from presence_server.notes.others import OthersNotes, Reader
 from presence_server.notes.takeover import Left, left_behind, take_over
@@ -179,7 +179,8 @@ class Store:
     async def _write_records(self) -> None:
         took = 0.0
         while True:
-            await asyncio.sleep(self._turn - took)
+            if took < self._turn:
+                await next_round(self._turn)
             began = time.monotonic()
             await self._database.attempt(self.write())
             # What is written was so when it began: what waited for long is old when others read it.
@@ -187,7 +188,7 @@ class Store:
 
     async def _read_notes(self) -> None:
         while True:
-            await asyncio.sleep(self._turn)
+            await next_round(self._turn)
             if not self._alone:
                 await self._database.attempt(self.read())
             await self._database.attempt(self.forget_dropped())

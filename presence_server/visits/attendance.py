@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from presence_server.background import Background
+from presence_server.background import Background, next_round
 from presence_server.live.feed import Feed, Feeds, News
 from presence_server.nodes.duty import Duty, Term
 from presence_server.presence.names import app_of
@@ -65,7 +65,7 @@ class Attendance:
         while True:
             self._follow_those_kept()
             await self._database.attempt(self.write())
-            await asyncio.sleep(_WRITE_EVERY)
+            await next_round(_WRITE_EVERY)
 
     def _follow_those_kept(self) -> None:
         kept = {app for app, days in self._days().items() if days}

@@ -9,7 +9,7 @@ from presence_server.apps import webhooks
 from presence_server.apps.known import KnownApps
 from presence_server.apps.register import App
 from presence_server.apps.webhooks import State, Turn
-from presence_server.background import Background
+from presence_server.background import Background, next_round
 from presence_server.live.feed import Feed
 from presence_server.live.service import PresenceService
 from presence_server.nodes.duty import Duty, Term
@@ -60,7 +60,7 @@ class Sender:
             async with Background() as tasks:
                 while True:
                     await self._database.attempt(self._keep_up(tasks, receivers))
-                    await asyncio.sleep(_LOOK_EVERY)
+                    await next_round(_LOOK_EVERY)
         finally:
             await receivers.close()
 

@@ -35,9 +35,9 @@ class Written(NamedTuple):
 
 async def clock_behind(read: Read, clock: str) -> int:
     """Seconds to add to what the clock of the database says."""
-    before = int(time.time())
-    ((theirs,),) = await read(f"SELECT {clock} / 1000")
-    return seconds_behind(theirs, before, int(time.time()))
+    before = time.time()
+    ((milliseconds,),) = await read(f"SELECT {clock}")
+    return seconds_behind(milliseconds / 1000, before, time.time())
 
 
 async def nodes(db: Database, but: str) -> dict[str, Written]:

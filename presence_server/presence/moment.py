@@ -16,8 +16,12 @@ class Moment(NamedTuple):
     unix: int
 
 
-def seconds_behind(theirs: int, before: int, after: int) -> int:
-    """So much another clock is behind that said `theirs` between two seconds of ours; 0: alike."""
+def seconds_behind(theirs: float, before: float, after: float) -> int:
+    """By so much another clock is behind that said `theirs` between two times of ours; 0: alike.
+
+    Not by whole seconds of both: where these differ by two now and then by three, a second that
+    goes to and fro would become later each time.
+    """
     if before - CLOCKS_ALIKE <= theirs <= after + CLOCKS_ALIKE:
         return 0
-    return before - theirs if theirs < before else after - theirs
+    return round(before - theirs if theirs < before else after - theirs)

@@ -566,8 +566,7 @@ class Host:
 
     @property
     def _clock_behind(self) -> int:
-        unix = self.now.unix
-        return seconds_behind(EPOCH + int(self.world.now), unix, unix)
+        return seconds_behind(0.0, self.clock, self.clock)
 
     def read_endings(self) -> None:
         self._endings_at = self.world.now + ENDINGS

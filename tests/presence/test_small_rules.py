@@ -2,6 +2,7 @@
 
 import pytest
 
+from presence_server.presence.moment import seconds_behind
 from presence_server.presence.profiles import Profile, Profiles
 from presence_server.presence.timing import Timing
 
@@ -30,6 +31,14 @@ def test_after_a_pause_others_show_whom_it_had_for_what_is_left_of_lease_and_gra
     pause: float, held: float
 ) -> None:
     assert Timing(grace=8, lease=10).still_held(8, pause) == held
+
+
+@pytest.mark.parametrize(
+    ("theirs", "behind"),
+    [(98.0, 0), (97.4, 3), (-500.2, 600), (107.0, 0), (107.6, -3), (705.4, -600)],
+)
+def test_a_clock_is_another_that_said_a_time_too_far_from_ours(theirs: float, behind: int) -> None:
+    assert seconds_behind(theirs, 100.0, 105.0) == behind
 
 
 def test_a_profile_is_kept_while_there_is_anything_in_it() -> None:

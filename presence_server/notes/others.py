@@ -50,12 +50,13 @@ class OthersNotes:
         found = await written.nodes(self._database, but=self._reader.name)
         living = {name: node for name, node in found.items() if not node.stopped}
         counters = {name: node.counter for name, node in living.items()}
+        ages = {name: node.age for name, node in living.items()}
         if not self._reader.unheard:
             # What was chosen at a node that lived only meanwhile is not heard afterwards.
             missed = await written.choices(self._database) if self._read is not None else []
             self._read = None
             clock = await self._clock_behind() if missed else 0
-            notes = Notes(counters, None, missed, self._writes(began), clock=clock)
+            notes = Notes(counters, None, missed, self._writes(began), clock=clock, ages=ages)
             self._reader.heed(notes, began)
             return
         unread = frozenset(self._reader.well_heard)
@@ -78,6 +79,7 @@ class OthersNotes:
             unread,
             news.changes,
             await self._clock_behind(),
+            ages,
         )
         self._reader.heed(read, began)
 

@@ -70,10 +70,13 @@ class Heeding:
             is_gone = bool(peer.counters) and name not in notes.counters
             if is_gone and (deaf or peer.life is Life.NOTED):
                 peer.life, peer.unconfirmed = Life.SILENT, False
-                self._others.begin_graces(name, now.elapsed, now)
+                self._others.begin_graces_late(name, now)
 
     @staticmethod
     def _note(peer: Peer, name: str, counter: int, notes: Notes, read_at: float) -> None:
+        if not peer.counters:
+            # It may have been dead for long: it is read late, and its lease does not begin anew.
+            peer.wrote = min(peer.wrote, read_at - notes.ages.get(name, 0.0))
         with_stays = notes.stays is not None and name not in notes.unread
         moved = peer.count(counter, read_at, with_stays=with_stays)
         if moved and peer.life is Life.SILENT:

@@ -114,7 +114,7 @@ class Others:
             return {}
         if not isinstance(letter, Goodbye):
             # That one may be another's, in the place of a node that is no more.
-            peer.heard = now.elapsed
+            peer.heard = peer.spoke = now.elapsed
         self.note_told(letter.node, peer)
         hears = self._hearing.contact is Contact.HEARS and not self._hearing.is_reading
         sent_after = self._sent_after(letter)
@@ -324,7 +324,7 @@ class Others:
         unread_since = self._hearing.notes_unread_since(now)
         fallen = self._peers.fall_silent(self._hearing.read_until, unread_since) if heard else ()
         for name in list(fallen):
-            self.begin_graces(name, now.elapsed, now)
+            self.begin_graces_late(name, now)
         for name, peer in list(self._peers):
             if peer.lives:
                 continue
@@ -359,6 +359,14 @@ class Others:
             for other in self._rooms.with_tag(source.room, source.tag):
                 if other != source:
                     self.note_opened(other)
+
+    def begin_graces_late(self, node: str, now: Moment) -> None:
+        """It is seen only now that it gives no signs, or is gone: its lease may have ended before,
+        the last beat of it unheard."""
+        peer = self._peers.get(node)
+        assert peer is not None
+        over = peer.last_sign + self._timing.lease + self._timing.beat
+        self.begin_graces(node, min(now.elapsed, over), now)
 
     def leave(self, node: str, peer: Peer, now: Moment) -> None:
         """It has stopped."""

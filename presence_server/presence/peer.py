@@ -88,6 +88,8 @@ class Peer:
         self.began = now.elapsed
         self.introduced_itself = life is Life.NEW
         self.heard = now.elapsed if life is Life.NEW else -math.inf
+        # When a letter of it came last: that it is given time to speak again is no sign of it.
+        self.spoke = self.heard
         # Its last known write to the database.
         self.wrote = -math.inf if life is Life.NEW else now.elapsed
         # The newest batch that is known.

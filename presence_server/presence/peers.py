@@ -56,11 +56,11 @@ class Peers:
         return frozenset(name for name, peer in self.living() if peer.life is not Life.NOTED)
 
     def speaking(self, now: Moment) -> dict[str, float]:
-        """For how many seconds each has not been heard that was heard when it no longer wrote."""
+        """For how many seconds each has not spoken that spoke when it no longer wrote."""
         return {
-            name: now.elapsed - peer.heard
+            name: now.elapsed - peer.spoke
             for name, peer in self.living()
-            if peer.counters and peer.heard - peer.wrote >= WRITES_WITHIN - NOTES
+            if peer.counters and peer.spoke - peer.wrote >= WRITES_WITHIN - NOTES
         }
 
     def living(self) -> list[tuple[str, Peer]]:

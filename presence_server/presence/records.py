@@ -99,7 +99,8 @@ class Notes(NamedTuple):
     could itself; otherwise it says nothing of a node that it has not written. `stopped` has, by
     node, all that those wrote down that have stopped properly, if anything of it has not been read
     before. Of the `unread` no stays were read, for these nodes could be heard. `clock` is to be
-    added to its seconds, which are by the clock of the database.
+    added to its seconds, which are by the clock of the database. `ages` has for how many seconds
+    each has not written; one that is not in it has just done so.
     """
 
     counters: Mapping[str, int]
@@ -110,3 +111,4 @@ class Notes(NamedTuple):
     unread: Collection[str] = ()
     changes: Mapping[str, Changes] = MappingProxyType({})
     clock: int = 0
+    ages: Mapping[str, float] = MappingProxyType({})

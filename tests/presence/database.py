@@ -102,8 +102,9 @@ class Database:
         living = {n: row for n, row in self.nodes.items() if n != but and not row.stopped}
         counters = {name: node.counter for name, node in living.items()}
         choices = list(self.choices.values())
+        ages = {name: now - node.wrote_at for name, node in living.items()}
         if not with_stays:
-            return Notes(counters, None, choices)
+            return Notes(counters, None, choices, ages=ages)
         stays, changes = {}, {}
         for name, node in self.nodes.items():
             if name == but or name in unread:
@@ -116,7 +117,7 @@ class Database:
                 changes[name] = Changes(node.stays_at(now, after), gone)
         stopped = {name: stays.pop(name) for name in stays.keys() - living.keys()}
         return Notes(
-            counters, stays, choices, stopped=stopped, unread=unread, changes=changes
+            counters, stays, choices, stopped=stopped, unread=unread, changes=changes, ages=ages
         )
 
     def take_over(

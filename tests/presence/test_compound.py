@@ -594,3 +594,56 @@ def test_who_comes_from_a_node_that_reads_no_ends_is_told_of_them(is_known: bool
     assert good and told_of == 1 and people == {}
     world.hosts[0].database = True
     judge.settle()
+
+
+# A late start
+
+
+def shown_at(world: World, slot: int, at_most: float = 12.0) -> float:
+    """When somebody was last shown to people of a node."""
+    began = last = world.now
+    while world.now - began < at_most:
+        world.wait(0.05)
+        host = world.hosts[slot]
+        if host.lets_in and "alice" in world.here(slot):
+            last = world.now
+    return last
+
+
+@pytest.mark.parametrize("after", [1.5, 3.5, 5.8])
+def test_a_node_that_reads_late_of_a_dead_one_begins_neither_lease_nor_grace_anew(
+    after: float,
+) -> None:
+    world = World(4, grace=GRACE, lease=LEASE)
+    world.wait(1)
+    world.connect(2, "alice")
+    world.wait(3)
+    for slot in (0, 2):
+        world.kill(slot)
+    died = world.now
+    world.wait(after)
+    world.start(0)
+    world.wait(0.1)
+    # It waits for what this one has to say, and meanwhile reads what others wrote down.
+    world.pause(1)
+    assert shown_at(world, 0) - died <= PROMISE
+
+
+@pytest.mark.parametrize("outage", [4.0, 8.0])
+def test_who_is_given_time_to_speak_again_after_an_outage_is_not_written_down_to_have_spoken(
+    outage: float,
+) -> None:
+    world = World(3, grace=GRACE, lease=LEASE)
+    world.wait(1)
+    world.connect(2, "alice")
+    world.wait(3)
+    world.take_redis_down()
+    world.wait(0.5)
+    for slot in (0, 2):
+        world.kill(slot)
+    died = world.now
+    world.wait(outage)
+    world.bring_redis_up()
+    world.wait(2)
+    world.start(0)
+    assert shown_at(world, 0) - died <= max(PROMISE, outage + 2)

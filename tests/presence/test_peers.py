@@ -441,13 +441,14 @@ def test_of_those_that_speak_and_do_not_write_it_is_known_for_how_long_they_are_
     peers = Peers(LEASE)
     one, two = current(peers, ONE), current(peers, TWO)
     silent = WRITES_WITHIN - NOTES
-    one.wrote, one.heard = 0.0, silent
+    one.wrote, one.spoke = 0.0, silent
     assert peers.speaking(at(5)) == {}, "of neither a counter was read"
     for peer in (one, two):
         peer.count(1, 0.0, with_stays=False)
-    two.wrote, two.heard = 1.0, 1.0 + silent / 2
+    two.wrote, two.spoke = 1.0, 1.0 + silent / 2
+    peers.renew(at(4))
     assert peers.speaking(at(5)) == {ONE: 5 - silent}
-    one.heard = silent - 0.1
+    one.spoke = silent - 0.1
     assert peers.speaking(at(5)) == {}
 
 

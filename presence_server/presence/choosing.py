@@ -115,10 +115,12 @@ class Choosing:
         if choice.hides and app == 0 and user in self._rooms.own.roster.here:
             self._recorder.note_last_seen(OWN, user, since)
         if self._choices.date(app, user, choice, now.unix):
+            self._outbox.note_chosen(app, user, now)
             self._show(app, user, since, disputed=False)
         hid = self._hides(app, user)
         if not self._choices.put(app, user, choice, now.unix):
             return
+        self._outbox.note_chosen(app, user, now)
         if choice.status is None and not choice.text:
             for room in self._rooms.of_user(app, user):
                 self._own.set_all_online(room, user, since, now)

@@ -72,9 +72,13 @@ class Batch(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """The node wants to hear everything the reader has of its own."""
+    """The node wants to hear everything the reader has of its own.
+
+    Of some nodes it has `known` all up to the batch of a number: the rest of theirs will do.
+    """
 
     node: str
+    known: Mapping[str, int] = MappingProxyType({})
 
 
 class Part(NamedTuple):
@@ -82,7 +86,8 @@ class Part(NamedTuple):
 
     The parts of one answer share its number, and batches may come between them; the last says how
     many `parts` there are, the others 0. `unix` is the sender's clock. In `heard` it has the newest
-    marks of other nodes, by which these tell an answer from one that was long on its way.
+    marks of other nodes, by which these tell an answer from one that was long on its way. An answer
+    holds only what has changed `after` the batch of a number, or, if that is None, all.
     """
 
     node: str
@@ -93,6 +98,7 @@ class Part(NamedTuple):
     unix: int
     people: People
     heard: Mapping[str, int] = MappingProxyType({})
+    after: int | None = None
 
 
 class Goodbye(NamedTuple):

@@ -29,7 +29,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.names import is_claim, session_of, tag_of
 from presence_server.presence.others import Others
-from presence_server.presence.outbox import Outbox
+from presence_server.presence.outbox import NOTHING_KNOWN, Outbox
 from presence_server.presence.own_sessions import OwnSessions
 from presence_server.presence.peers import Peers
 from presence_server.presence.pending import Why
@@ -443,7 +443,7 @@ class Node:
         if chosen:
             self._choosing.hear(chosen, self.peers.date(letter.node), now)
         if isinstance(letter, Ask):
-            self._outbox.note_asker(letter.node)
+            self._outbox.note_asker(letter.node, letter.known.get(self.name, NOTHING_KNOWN))
             for name in self._ended:
                 self._outbox.say(Goodbye(name), letter.node)
             self._commands.append(TickSoon())

@@ -148,23 +148,23 @@ class Others:
     def _hear_part(
         self, answer: Answer, part: Part, peer: Peer, sent_after: float | None, now: Moment
     ) -> None:
-        if answer.parts == 1:
+        if answer.parts == 1 and not answer.is_brief:
             shown = self._rooms.view(part.node)
             answer.unnamed = {(source.room, source.tag) for source, _ in shown}
         if answer.replaces:
             self._peers.forget_versions()
         states, late = answer.name(part.people.states), peer.lateness(part.unix, now)
+        # What was read meanwhile may be newer than an answer that was on its way for long.
+        is_new = peer.believed_at <= (-math.inf if sent_after is None else sent_after)
+        why = Why.TOLD if is_new else Why.UNNAMED
         if answer.is_whole:
-            # What was read meanwhile may be newer than an answer that was on its way for long.
-            is_new = peer.believed_at <= (-math.inf if sent_after is None else sent_after)
             if sent_after is not None:
                 peer.confirmed_at = max(peer.confirmed_at, sent_after)
-            why = Why.TOLD if is_new else Why.UNNAMED
             for room, tag in answer.unnamed:
                 source = Source(part.node, room, tag)
                 if self._shows(source):
                     self._miss(source, self._entry(source), now, why)
-        self._take_in(part.node, peer, states, late, now)
+        self._take_in(part.node, peer, states, late, now, why=why)
 
     def _take_in(
         self,
@@ -174,9 +174,10 @@ class Others:
         late: int,
         now: Moment,
         mark: float = NO_MARK,
+        why: Why = Why.TOLD,
     ) -> None:
         if states:
-            self._place_all(node, peer, states, peer.date(), late, now, mark)
+            self._place_all(node, peer, states, peer.date(), late, now, mark, why)
 
     def _place_all(
         self,
@@ -187,6 +188,7 @@ class Others:
         late: int,
         now: Moment,
         mark: float = NO_MARK,
+        why: Why = Why.TOLD,
     ) -> None:
         """`clock` is to be added to the seconds that are said."""
         for room, some in states.items():
@@ -196,7 +198,7 @@ class Others:
                     self._place(source, peer, said, clock, late, now)
                 else:
                     since = min(said + clock, now.unix)
-                    self._remove(source, Departure(Why.TOLD, now.elapsed, since, mark))
+                    self._remove(source, Departure(why, now.elapsed, since, mark))
 
     def replace(
         self, node: str, peer: Peer, states: States, clock: int, now: Moment
@@ -204,6 +206,7 @@ class Others:
         """These are all of a node's people, as it has written down; `clock` is to be added to their
         seconds."""
         peer.answer = None
+        peer.lose_track()
         for source, entry in self._rooms.view(node):
             if source.tag not in states.get(source.room, {}):
                 self._miss(source, entry, now)
@@ -220,8 +223,10 @@ class Others:
     ) -> None:
         """So some of a node's people are now; others, by room and session, are gone."""
         peer.answer = None
+        peer.noted_instead.update((room, tag) for room, some in states.items() for tag in some)
         for room, session in gone:
             source = Source(node, room, tag_of(room, session))
+            peer.noted_instead.add((source.room, source.tag))
             if self._shows(source):
                 self._miss(source, self._entry(source), now)
         self._take_in_written(node, peer, states, clock, now)
@@ -343,6 +348,7 @@ class Others:
         peer = self._peers.get(node)
         assert peer is not None
         peer.ended, peer.is_empty = now.elapsed, False
+        peer.lose_track()
         peer.forget_notes()
         second = now.unix - int(max(0.0, now.elapsed - peer.last_sign))
         for source, entry in self._rooms.view(node):

@@ -48,6 +48,8 @@ class Answer:
     replaces: bool
     # Whether it is what was asked for when the clock became known.
     dates: bool = False
+    # Whether it holds only what has changed.
+    is_brief: bool = False
     parts: int = 0
     is_whole: bool = False
     # Who was shown before it and is not named yet: they are gone if they are in no part.
@@ -94,6 +96,12 @@ class Peer:
         self.wrote = -math.inf if life is Life.NEW else now.elapsed
         # The newest batch that is known.
         self.sequence = -1
+        # What is shown of its people is what its batches up to this number have said, and what is
+        # newer; -1: not so. For these sessions, by room and tag, it is what notes say instead.
+        self.told_to = -1
+        self.noted_instead: set[tuple[str, str]] = set()
+        # Whether all was told after that number, and notes still stood in the place of its words.
+        self._is_doubtful = False
         # When it was asked for all that it knows, and by which mark an answer is known.
         self.asked: float | None = None
         self.asked_mark = 0
@@ -220,30 +228,68 @@ class Peer:
         if batch.sequence != self.sequence + 1:
             self.life, self.answer = Life.BEHIND, None
         self.sequence = batch.sequence
+        if batch.sequence == self.told_to + 1:
+            self.told_to = batch.sequence
+        self._hear_of(batch.people.states)
         return True
 
     def hear_part(self, part: Part, me: str) -> Answer | None:
         """The answer of which it is the next part; None if it is of none that is heard."""
         if part.heard.get(me, 0) < self.asked_mark:
             return None
-        if part.part == 0 and part.sequence >= self.sequence:
-            replaces = self.life is not Life.NEW
-            self.answer = Answer(part.number, replaces, self.is_misdated)
-            self.fall_behind(part.sequence)
+        if part.part == 0 and part.sequence >= self.sequence and self._can_follow(part):
+            self._begin_answer(part)
         answer = self.answer
         if answer is None or (part.number, part.part) != (answer.number, answer.parts):
             self.answer = None
             return None
         answer.parts += 1
         answer.is_whole = answer.parts == part.parts
+        self._hear_of(part.people.states)
         if answer.is_whole:
-            self.answer, self.life, self.unconfirmed = None, Life.CURRENT, False
-            self.asked, self.asked_mark = None, 0
-            self.is_misdated = self.is_misdated and not answer.dates
+            self._end_answer(answer)
         elif self.asked is not None:
             # The rest of it is on its way.
             self.asked = self.heard
         return answer
+
+    def lose_track(self) -> None:
+        """What is shown of its people is not what it has said: it has to tell all."""
+        self.told_to = -1
+        self.noted_instead.clear()
+        self._is_doubtful = False
+
+    def _can_follow(self, part: Part) -> bool:
+        """Whether an answer begins with all, or no later than what is known ends."""
+        return part.after is None or part.after <= self.told_to
+
+    def _begin_answer(self, part: Part) -> None:
+        is_brief = part.after is not None
+        replaces, dates = self.life is not Life.NEW, self.is_misdated and not is_brief
+        self.answer = Answer(part.number, replaces, dates, is_brief)
+        self.fall_behind(part.sequence)
+        if not is_brief:
+            # Until it has come to its end there is a little of either.
+            self.lose_track()
+
+    def _end_answer(self, answer: Answer) -> None:
+        self.answer, self.asked, self.asked_mark = None, None, 0
+        self.told_to = self.sequence
+        if answer.is_brief and self.noted_instead:
+            # They were read meanwhile, and it will say the same; or it has said so long ago.
+            if self._is_doubtful:
+                self.lose_track()
+            else:
+                self._is_doubtful = True
+            return
+        self.life, self.unconfirmed, self._is_doubtful = Life.CURRENT, False, False
+        self.is_misdated = self.is_misdated and not answer.dates
+
+    def _hear_of(self, states: States) -> None:
+        """It has said of these itself how they are."""
+        if self.noted_instead:
+            for room, some in states.items():
+                self.noted_instead.difference_update((room, tag) for tag in some)
 
     def fall_behind(self, sequence: int) -> None:
         """Its batches up to a number are not known, unless they are already."""

@@ -42,6 +42,15 @@ class Peers:
         return clock if peer.is_dated else None
 
     @property
+    def told_to(self) -> dict[str, int]:
+        """Of each whose newest words alone are missing, the number of the batch before these."""
+        return {
+            name: peer.told_to
+            for name, peer in self._peers.items()
+            if peer.told_to >= 0 and not peer.is_misdated
+        }
+
+    @property
     def ahead(self) -> int:
         """Seconds by which the clock is ahead that is most ahead of those that are known."""
         return max(0, max((-peer.clock for peer in self._peers.values()), default=0))

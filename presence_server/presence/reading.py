@@ -80,6 +80,11 @@ def _read_heard(value: Any) -> dict[str, int]:
     return {_read_node(node): _read_whole(mark) for node, mark in value.items()}
 
 
+def _read_known(value: Any) -> dict[str, int]:
+    # A node of an earlier version names none, and is told all.
+    return {} if value is None else _read_heard(value)
+
+
 def _read_people(value: Any) -> People:
     if not isinstance(value, list) or len(value) != 2:
         raise MessageError("not people")
@@ -158,14 +163,14 @@ def _read_choice(value: Any) -> Choice:
         _read_whole(at),
         status,
         text,
-        _read_end(until),
+        _read_if_any(until),
         seen_text,
-        _read_end(seen_until),
+        _read_if_any(seen_until),
         _read_whole(since),
     )
 
 
-def _read_end(value: Any) -> int | None:
+def _read_if_any(value: Any) -> int | None:
     return None if value is None else _read_whole(value)
 
 
@@ -183,6 +188,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "unix": _read_whole,
     "asks": _read_bool,
     "heard": _read_heard,
+    "known": _read_known,
+    "after": _read_if_any,
     "number": _read_whole,
     "part": _read_whole,
     "parts": _read_parts,

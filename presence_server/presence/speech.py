@@ -1,11 +1,12 @@
 """What a node says to the others, and when: changes, answers, questions and beats."""
 
-from presence_server.presence.choices import Choices
+from presence_server.presence.choices import Choice, Choices
 from presence_server.presence.departures import Departures
+from presence_server.presence.entries import Entry
 from presence_server.presence.hearing import Hearing
 from presence_server.presence.letters import Ask, Goodbye
 from presence_server.presence.moment import Moment
-from presence_server.presence.outbox import Outbox
+from presence_server.presence.outbox import Chosen, Entries, Outbox
 from presence_server.presence.peers import Peers
 from presence_server.presence.people import Versions
 from presence_server.presence.rooms import Rooms
@@ -67,7 +68,7 @@ class Speech:
         for _, peer in self._peers:
             peer.asked = now.elapsed
             peer.asked_mark = mark
-        self._outbox.say(Ask(self._me))
+        self._outbox.say(Ask(self._me, self._peers.told_to))
 
     def say_goodbye(self, now: Moment) -> None:
         self._say_changes(now)
@@ -78,9 +79,26 @@ class Speech:
     def _answer(self, now: Moment) -> None:
         outbox = self._outbox
         if outbox.is_asked and not outbox.is_answering:
-            states = (said for room in self._rooms for said in room.all_said())
-            outbox.answer(states, self._choices.all(), self._peers.marks)
+            askers, after = outbox.take_askers()
+            states, choices = self._all() if after is None else self._changed_after(after)
+            outbox.answer(askers, after, states, choices, self._peers.marks)
         outbox.go_on(now)
+
+    def _all(self) -> tuple[Entries, Chosen]:
+        states = (said for room in self._rooms for said in room.all_said())
+        return states, self._choices.all()
+
+    def _changed_after(self, sequence: int) -> tuple[Entries, Chosen]:
+        states: list[tuple[str, str, Entry | int]] = []
+        choices: list[tuple[int, str, Choice]] = []
+        for (place, name), gone_since in self._outbox.changed_after(sequence).items():
+            if isinstance(place, str):
+                room = self._rooms.get(place)
+                entry = None if room is None else room.said(name)
+                states.append((place, name, gone_since if entry is None else entry))
+            elif (choice := self._choices.newest(place, name)) is not None:
+                choices.append((place, name, choice))
+        return states, choices
 
     def _ask(self, now: Moment) -> None:
         asked = list(self._peers.take_asks(now))
@@ -88,8 +106,10 @@ class Speech:
             # An answer has to show that it has heard this.
             mark = self._say_beat(now, asks=False)
             self._peers.expect(asked, mark)
+        told_to = self._peers.told_to
         for node in asked:
-            self._outbox.say(Ask(self._me), node)
+            known = {node: told_to[node]} if node in told_to else {}
+            self._outbox.say(Ask(self._me, known), node)
 
     def _is_waited_for(self, now: Moment) -> bool:
         """Whether a beat is worth more than that it shows life."""
@@ -99,7 +119,7 @@ class Speech:
 
     def _say_changes(self, now: Moment) -> None:
         states = (said for room in self._rooms.take_unsaid() for said in room.take_unsaid(now))
-        self._outbox.say_changes(states, self._departures.confirmed_mark, now.unix)
+        self._outbox.say_changes(states, self._departures.confirmed_mark, now)
 
     def _say_beat(self, now: Moment, *, asks: bool) -> int:
         heard: dict[str, int] = {}

@@ -16,8 +16,9 @@ _NUMBERS = 64
 
 def encode_letter(letter: Letter) -> str:
     fields = letter._asdict()
-    if "heard" in fields:
-        fields["heard"] = dict(fields["heard"])
+    for marks in ("heard", "known"):
+        if marks in fields:
+            fields[marks] = dict(fields[marks])
     if "people" in fields:
         fields["people"] = _bare(fields["people"])
     return _encode({"kind": type(letter).__name__.lower()} | fields)

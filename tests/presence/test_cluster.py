@@ -1,11 +1,15 @@
 """What several nodes know of each other, by the names of the races and faults."""
 
+from collections import Counter
+from collections.abc import Callable
+
 from presence_server.presence.timing import BEAT, DEAF
 from presence_server.presence.commands import Resubscribe, Send
 from presence_server.presence.hearing import Contact
 from presence_server.presence.letters import Batch, Beat, Goodbye, Letter, Part, People, Said
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
+from presence_server.presence.reading import parse_letter
 from presence_server.presence.records import Notes, Stay
 from presence_server.presence.writing import encode_letter
 from tests.presence.judge import Judge
@@ -725,3 +729,46 @@ def test_no_more_goodbyes_are_remembered_than_nodes() -> None:
     world.wait(20)
     assert not world.hosts[0].node.peers.names
     assert len(world.hosts[0].node.peers._departed) <= 256
+
+
+# What an outage costs
+
+
+def named_in_answers(world: World, begin: Callable[[], None]) -> Counter[str]:
+    """How often each user is named while nodes tell each other what these missed."""
+    named: Counter[str] = Counter()
+    publish = world.redis.publish
+
+    def hear(text: str, to: str | None, now: float) -> None:
+        letter = parse_letter(text)
+        if isinstance(letter, Part):
+            named.update(tag for some in letter.people.states.values() for tag in some)
+        publish(text, to, now)
+
+    world.redis.publish = hear  # type: ignore[method-assign]
+    begin()
+    world.wait(10)
+    return named
+
+
+def test_an_outage_costs_what_changed() -> None:
+    """And not who is here."""
+    world, judge = watched()
+    tabs = [world.connect(number % 3, f"user{number}") for number in range(150)]
+    world.wait(12)
+    for number in range(3):
+        world.say(number, tabs[number], "away")
+    world.wait(1)
+    world.take_redis_down()
+    world.wait(2)
+    world.say(0, tabs[3], "away")
+    world.drop(tabs[4])
+    world.connect(1, "user150")
+    world.wait(4)
+    named = named_in_answers(world, world.bring_redis_up)
+    changed = {f"user{number}" for number in (0, 1, 2, 3, 4, 150)}
+    # What was said just before the outage may have been read again in notes.
+    assert named.keys() == {world.who(user).session for user in changed}
+    assert max(named.values()) <= 4
+    world.wait(10)
+    judge.settle()

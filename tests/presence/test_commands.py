@@ -141,7 +141,7 @@ def test_after_a_new_subscription_all_are_asked() -> None:
     one = opened()
     hear(one, Part(OTHER, 0, 1, 0, 1, 1_000, NOBODY, {}), at(0.5))
     asked = sent(one.subscribed(at(1.0)))
-    assert asked == [(Beat(ME, 1, 2, 1_001, False, {}), None), (Ask(ME), None)]
+    assert asked == [(Beat(ME, 1, 2, 1_001, False, {}), None), (Ask(ME, {OTHER: 0}), None)]
     assert one.degraded and not one.settled
     hear(one, Part(OTHER, 0, 2, 0, 1, 1_001, NOBODY, {ME: 1}), at(1.1))
     assert one.degraded, "that was on its way before"

@@ -369,6 +369,23 @@ def test_of_a_node_that_was_heard_only_that_is_to_be_read_which_it_wrote_since()
         scene.read_notes(changes={} if changes is None else {ONE: changes})
         scene.wait(0.5)
     assert set(here) == {"noah"}
+    peer = scene.node.peers.get(ONE)
+    assert peer is not None and peer.noted_instead == {(OWN, "laptop"), (OWN, "phone")}
+    assert scene.node.peers.told_to == {ONE: peer.sequence}, "of all others it is what was said"
+
+
+def test_who_was_read_of_or_given_up_has_to_tell_all() -> None:
+    for is_read in (True, False):
+        scene = Scene(ONE)
+        scene.say(ONE, said())
+        assert scene.node.peers.told_to == {ONE: 1}
+        scene.fall_deaf()
+        for _ in range(3 if is_read else 0):
+            scene.wait(0.5)
+            scene.read_notes({ONE: [stay()]})
+        if not is_read:
+            scene.node.others.begin_graces(ONE, scene.now.elapsed, scene.now)
+        assert scene.node.peers.told_to == {}
 
 
 def test_changes_that_wait_to_be_believed_come_together() -> None:

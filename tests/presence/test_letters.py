@@ -50,8 +50,9 @@ PEOPLE = People(
     [
         Beat(NODE, 7, 12, 1795420800, True, {OTHER: 3}),
         Batch(NODE, 7, 12, 1800000000, PEOPLE),
-        Ask(NODE),
+        Ask(NODE, {OTHER: 3}),
         Part(NODE, 7, 1, 0, 3, 1800000000, PEOPLE, {OTHER: 3}),
+        Part(NODE, 7, 1, 0, 3, 1800000000, PEOPLE, {OTHER: 3}, 5),
         Goodbye(NODE),
         Ended(NODE),
         Words(NODE, "7/doc:42", "carol", {"type": "data", "data": {"x": 1}}),
@@ -141,6 +142,14 @@ def test_unknown_fields_are_ignored() -> None:
     assert parse_letter(text) == Ask(NODE)
 
 
+def test_what_an_earlier_version_does_not_say_is_all() -> None:
+    """While nodes are replaced one by one they ask each other, too."""
+    part = {"kind": "part", "node": NODE, "sequence": 1, "number": 1, "part": 0, "parts": 1}
+    part |= {"unix": 1, "people": [{}, {}], "heard": {}}
+    assert parse_letter(json.dumps(part)) == Part(NODE, 1, 1, 0, 1, 1, People({}, {}))
+    assert parse_letter(json.dumps({"kind": "ask", "node": NODE})) == Ask(NODE)
+
+
 BATCH: dict[str, Any] = {
     "kind": "batch",
     "node": NODE,
@@ -194,11 +203,14 @@ def put(fields: list[Any], place: int, value: Any) -> list[Any]:
                 {"kind": "ask", "node": NODE.upper()},
                 {"kind": "ask", "node": [NODE]},
                 BEAT | {"heard": {"0123": 1}},
+                {"kind": "ask", "node": NODE, "known": {"0123": 1}},
             ],
         ),
         (
             "not a whole number",
             [
+                {"kind": "ask", "node": NODE, "known": {OTHER: -1}},
+                PART | {"people": [{}, {}], "after": -1},
                 BEAT | {"sequence": -1},
                 BEAT | {"sequence": True},
                 BEAT | {"sequence": 1.0},

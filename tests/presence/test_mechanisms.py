@@ -21,12 +21,14 @@ from presence_server.presence.past import Past
 from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.people import People
+from presence_server.presence.recent import Recent
 from presence_server.presence.records import Stay
 from presence_server.presence.room import Room
 from presence_server.presence.roster import Roster
 from presence_server.presence.visits import Visits
 from tests.presence import (
     test_choosing as choosing,
+    test_cluster as cluster,
     test_commands as commands,
     test_compound as compound,
     test_conclusions as conclusions,
@@ -155,6 +157,12 @@ MUTANTS = {
         "forget_notes",
         nothing,
         conclusions.test_all_is_to_be_read_of_a_node_that_was_taken_for_dead,
+    ),
+    "who knows the rest is told what changed": Mutant(
+        Recent, "reaches", lambda *_: False, cluster.test_an_outage_costs_what_changed
+    ),
+    "whom notes told of is known for certain once a letter names them": Mutant(
+        Peer, "_hear_of", nothing, cluster.test_an_outage_costs_what_changed
     ),
     "a claim that is read late ends when it was to": Mutant(
         Peer,

@@ -33,8 +33,8 @@ def batch(sequence: int) -> Batch:
 def part(
     sequence: int = 0, number: int = 1, part: int = 0, parts: int = 1, **more: Any
 ) -> Part:
-    people, heard = more.pop("people", NOBODY), more
-    return Part(ONE, sequence, number, part, parts, 1_000, people, heard)
+    people, after, heard = more.pop("people", NOBODY), more.pop("after", None), more
+    return Part(ONE, sequence, number, part, parts, 1_000, people, heard, after)
 
 
 def current(peers: Peers, name: str, second: float = 0.0, sequence: int = 0) -> Peer:
@@ -164,6 +164,62 @@ def test_an_answer_from_before_the_question_or_the_newest_batch_is_none() -> Non
     assert peer.unconfirmed
     assert peer.hear_part(part(3, me=5), ME) is not None
     assert asked(peer) == (None, 0, False)
+
+
+def test_who_missed_something_is_told_what_followed_on_what_it_knew() -> None:
+    peers = Peers(LEASE)
+    peer = current(peers, ONE, sequence=3)
+    assert peer.hear_batch(batch(4)) and peers.told_to == {ONE: 4}
+    assert peer.hear_batch(batch(6)) and peer.hear_batch(batch(7)) and peers.told_to == {ONE: 4}
+    assert peer.hear_part(part(7, after=5), ME) is None, "of the batch 5 nothing would be known"
+    answer = peer.hear_part(part(7, 2, after=4), ME)
+    assert answer is not None and answer.is_whole and answer.is_brief
+    assert life(peer) is Life.CURRENT and peers.told_to == {ONE: 7}
+    assert peer.hear_batch(batch(8)) and peers.told_to == {ONE: 8}
+
+
+def test_between_the_parts_of_all_there_is_nothing_on_which_more_could_follow() -> None:
+    peers = Peers(LEASE)
+    peer = current(peers, ONE, sequence=3)
+    assert peer.hear_part(part(5, 2, 0, 0), ME) is not None and peers.told_to == {}
+    assert peer.hear_part(part(5, 2, 1, 2), ME) is not None and peers.told_to == {ONE: 5}
+    # Between those of the rest nothing is lost.
+    assert peer.hear_part(part(6, 3, 0, 0, after=5), ME) is not None and peers.told_to == {ONE: 5}
+    assert peer.hear_batch(batch(7)) and peers.told_to == {ONE: 5}
+    assert peer.hear_part(part(6, 3, 1, 2, after=5), ME) is not None and peers.told_to == {ONE: 7}
+
+
+def test_a_node_says_itself_what_notes_said_or_it_tells_all() -> None:
+    said = People({"": {"alice": Said("alice", 1, "online", 1)}}, {})
+    for number, names, told_to in ((2, {"alice"}, {ONE: 5}), (2, {"alice", "bob"}, {})):
+        peers = Peers(LEASE)
+        peer = current(peers, ONE, sequence=3)
+        peer.noted_instead |= {("", name) for name in names}
+        answer = peer.hear_part(part(4, number, after=3, people=said), ME)
+        assert answer is not None and peers.told_to == {ONE: 4}
+        is_known = names == {"alice"}
+        assert (life(peer) is Life.CURRENT) is is_known and peer.asked is None
+        assert peer.hear_part(part(5, number + 1, after=4), ME) is not None
+        assert peers.told_to == told_to and (life(peer) is Life.CURRENT) is is_known
+        assert peer.hear_part(part(5, number + 2), ME) is not None
+        assert peers.told_to == {ONE: 5} and life(peer) is Life.CURRENT and not peer.noted_instead
+
+
+def test_of_a_batch_it_is_known_whom_it_names() -> None:
+    peer = current(Peers(LEASE), ONE, sequence=3)
+    peer.noted_instead |= {("", "alice"), ("7/doc", "alice"), ("", "bob")}
+    people = People({"": {"alice": 9}, "7/doc": {"bob": 9}}, {})
+    assert peer.hear_batch(batch(4)._replace(people=people))
+    assert peer.noted_instead == {("7/doc", "alice"), ("", "bob")}
+
+
+def test_whose_clock_was_not_known_tells_all() -> None:
+    peers = Peers(LEASE)
+    peer = current(peers, ONE, sequence=3)
+    peer.is_misdated = True
+    assert peers.told_to == {}
+    assert peer.hear_part(part(3, 2, after=3), ME) is not None and peer.is_misdated
+    assert peer.hear_part(part(3, 3), ME) is not None and not peer.is_misdated
 
 
 def test_what_is_read_is_good_once_its_node_has_written_twice() -> None:

@@ -1,34 +1,33 @@
 """What wires write, byte by byte."""
 
 import asyncio
-from collections.abc import Sequence
 
-import pytest
-
-from presence_server.live.dialects import MOST_OWN, PRESENCE_V1, TUTORIAL
-from presence_server.live.farewells import NOT_ALLOWED, RESTARTING, SESSION_ENDED, TOO_MUCH
+from presence_server.live.farewells import RESTARTING, SESSION_ENDED
 from presence_server.live.heartbeat import Heartbeat
-from presence_server.live.wire import EventStreamWire, Message, WebSocketWire
-from presence_server.presence.states import Person, Status
+from presence_server.live.wire import MOST_WAITING, EventStreamWire, Message, WebSocketWire
 
 
 class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.closing = False
+        self.closing = self.aborted = False
+        self.waiting = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.waiting
 
     def is_closing(self) -> bool:
         return self.closing
 
     def close(self) -> None:
         self.closing = True
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def take(self) -> bytes:
         written, self.written = self.written, b""
@@ -57,9 +56,10 @@ def test_nothing_is_written_to_a_line_that_is_closing() -> None:
     for make in (WebSocketWire, EventStreamWire):
         transport = Transport()
         transport.closing = True
-        make(transport, 1).write(b"data", 1)
-        assert make(transport, 1).offer(b"data", 1)
-        assert transport.written == b""
+        wire = make(transport, 1)
+        wire.write(b"data", 2)
+        assert wire.offer(b"data", 2)
+        assert transport.written == b"" and wire.sent == 1
 
 
 def test_nothing_follows_a_close() -> None:
@@ -149,33 +149,49 @@ def test_a_quiet_stream_gets_a_comment_within_15_seconds() -> None:
         assert transport.take() == (b"3\r\n:\n\n\r\n" if second in (15, 35) else b""), second
 
 
-def test_a_crowd_is_not_told_by_name() -> None:
-    crowd = [f"user{number}" for number in range(MOST_OWN + 1)]
-    assert texts(PRESENCE_V1.degraded(True, crowd[:2])) == [
-        '{"type":"degraded","value":true}',
-        '{"type":"own","usernames":["user0","user1"]}',
-    ]
-    assert len(PRESENCE_V1.degraded(True, crowd[:MOST_OWN])) == 2
-    assert len(PRESENCE_V1.degraded(True, crowd)) == 1
-    assert len(PRESENCE_V1.degraded(False, crowd[:2])) == 1
+def test_what_waits_is_the_transports_and_too_much_is_not_added_to() -> None:
+    for make in (WebSocketWire, EventStreamWire):
+        transport = Transport()
+        wire = make(transport, 1)
+        transport.waiting = MOST_WAITING
+        assert wire.waiting() == MOST_WAITING
+        assert wire.offer(b"data", 2) and wire.sent == 2
+        transport.waiting += 1
+        assert not wire.offer(b"more", 3) and wire.sent == 2
+        assert transport.take() == b"data"
+        # What one of them alone has to be told is written all the same.
+        wire.write(b"more", 4)
+        assert transport.take() == b"more" and wire.sent == 4
 
 
-def texts(said: Sequence[Message]) -> list[str]:
-    return [message.text for message in said]
+def test_nothing_is_written_to_a_line_that_was_cut() -> None:
+    transport = Transport()
+    wire = WebSocketWire(transport, 1)
+    wire.abort()
+    assert transport.aborted
+    wire.write(b"data", 2)
+    assert wire.offer(b"data", 2) and transport.written == b"" and wire.sent == 1
 
 
-def test_why_a_line_is_closed_is_said_where_there_are_words_for_it() -> None:
-    assert texts(PRESENCE_V1.bye(NOT_ALLOWED, None)) == ['{"type":"bye","reason":"not_allowed"}']
-    assert texts(PRESENCE_V1.bye(TOO_MUCH, None)) == []
-    assert texts(TUTORIAL.bye(RESTARTING, 2.0)) == []
+def test_nobody_is_asked_for_answers_whose_line_ends() -> None:
+    beat, transport = Heartbeat(20), Transport()
+    wire = WebSocketWire(transport, beat.turn)
+    wire.close(SESSION_ENDED, b"", None)
+    transport.take()
+    for _ in range(beat.turns + 1):
+        beat.next()
+        wire.keep_alive(beat)
+    assert transport.written == b""
 
 
-@pytest.mark.parametrize("status", ["online", "away"])
-def test_the_tutorial_knows_only_coming_and_going(status: Status) -> None:
-    came, changed = (Person(status, 1, 9, came) for came in (9, 3))
-    left = Person("deleted", 1, 9, 9)
-    told = TUTORIAL.changes("n.9", 8, [("a", came), ("b", changed), ("c", left)])
-    assert texts(told) == [
-        '{"username": "a", "is_logged_in": true}',
-        '{"username": "c", "is_logged_in": false}',
-    ]
+def test_a_heartbeat_has_turns_of_a_second_and_eight_at_least() -> None:
+    for seconds, turns, interval, patience in (
+        (20, 20, 1.0, 10), (1, 8, 0.125, 4), (9.5, 10, 0.95, 5), (300, 300, 1.0, 150)
+    ):
+        beat = Heartbeat(seconds)
+        assert (beat.turns, beat.interval, beat.patience) == (turns, interval, patience)
+        assert (beat.seconds, beat.turn, len(beat.payload)) == (seconds, 1, 4)
+        before = beat.payload
+        beat.next()
+        assert beat.turn == 2 and beat.payload != before
+        assert beat.turns_in(15.0) == int(15.0 / interval) and beat.turns_in(0.01) == 1

@@ -46,11 +46,11 @@ def taken(feed: Feed) -> list[tuple[str, Mapping[str, str] | None]]:
 def test_a_feed_is_told_of_the_rooms_of_its_app_only_and_in_order() -> None:
     site = Site()
     wiki, chat, own = [site.feeds.open(app) for app in (1, 2, 0)]
-    site.come("1/b", "alice")
+    site.come("1/b/c", "alice")
     site.come("2/a", "bob")
     site.come("1/a", "alice")
     site.come(OWN, "carol")
-    assert taken(wiki) == [("1/b", None), ("1/a", None)]
+    assert taken(wiki) == [("1/b/c", None), ("1/a", None)]
     assert taken(chat) == [("2/a", None)]
     assert taken(own) == [("", None)]
     assert taken(wiki) == []

@@ -11,11 +11,13 @@ import pytest
 from presence_server.crowd import Crowd
 from presence_server.live import service as service_module
 from presence_server.live.clock import moment
+from presence_server.live.cover import Cover
 from presence_server.live.dialects import PRESENCE_V1, TUTORIAL, Dialect
 from presence_server.live.farewells import RESTARTING, SESSION_ENDED
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.presence.client_messages import StatusMessage
+from presence_server.presence.commands import Breathe, Resubscribe, Send
 from presence_server.presence.members import Who
 from presence_server.presence.profiles import Profile
 from presence_server.presence.records import OWN, Notes, Stay
@@ -31,6 +33,18 @@ ROOM = "1/doc"
 def node(name: str = ONE, bus: MemoryBus | None = None, **more: Any) -> PresenceService:
     settings = {"grace": 8, "lease": 1.0, "heartbeat": 20, **more}
     return PresenceService(name, MemoryRelay(name, bus), **settings)
+
+
+class Recording(MemoryRelay):
+    """Keeps what was sent, and to whom."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.letters: list[tuple[str, str | None]] = []
+
+    def send(self, text: str, to: str | None = None) -> None:
+        self.letters.append((text, to))
+        super().send(text, to)
 
 
 def come(
@@ -155,10 +169,12 @@ async def test_only_who_may_be_is_invisible_and_only_for_all_lines(
 
 async def test_what_a_user_of_an_app_chooses_holds_in_all_of_its_rooms() -> None:
     presence = node()
-    line, _ = come(presence, "alice", room=ROOM)
+    line, wire = come(presence, "alice", room=ROOM)
     come(presence, "alice", room="1/other")
     come(presence, "alice", room="2/doc")
+    line.greeted = True
     presence.hear(line, StatusMessage("busy", True))
+    assert wire.messages() == [{"type": "choice", "status": "busy"}]
     assert statuses(presence, ROOM) == statuses(presence, "1/other") == {"alice": "busy"}
     assert statuses(presence, "2/doc") == {"alice": "online"}
     (choice,) = [choice for _, _, choice in presence.node.choices.all()]
@@ -185,6 +201,54 @@ async def test_who_finds_no_place_is_waited_for_if_they_were_here() -> None:
     since = crowd.since(now)
     assert since is not None and since == pytest.approx(now, abs=1)
     assert crowd.since(now + 3.5) is not None and crowd.since(now + 5.5) is None
+
+
+async def test_a_crowd_that_waits_is_not_taken_for_gone() -> None:
+    crowd = Crowd()
+    presence = node(crowd=crowd, grace=0.1)
+    for user in ("bob", "eve"):
+        presence.claim(OWN, Who(f"of {user}", user))
+    presence.send_away(OWN, Who("of bob", "bob"), 5.0)
+    async with running(presence):
+        await asyncio.sleep(0.4)
+        assert set(presence.here) == {"bob", "eve"}
+    alone = node(grace=0.1)
+    alone.claim(OWN, Who("of bob", "bob"))
+    async with running(alone):
+        await until(lambda: not alone.here, 5)
+
+
+async def test_what_a_node_wants_done_is_done() -> None:
+    relay = Recording(ONE)
+    presence = PresenceService(ONE, relay, grace=8, lease=60.0, heartbeat=20)
+    presence.carry_out([Send("letter", OTHER), Send("to all", None)])
+    assert relay.letters == [("letter", OTHER), ("to all", None)]
+    feed = presence.feeds.open(0)
+    async with running(presence):
+        await until(lambda: relay.connected, 5)
+        presence.carry_out([Resubscribe()])
+        await until(lambda: relay.resubscribed, 5)
+        presence.node.hearing.is_waking = True
+        presence.carry_out([Breathe()])
+        await until(lambda: not presence.node.hearing.is_waking, 5)
+        come(presence, "alice")
+        assert [news.room for news in feed.take()] == [OWN]
+        status = presence.status_of("alice")
+        assert status is not None and status.status == "online"
+    assert not presence.hub.flushing.degraded
+    presence.begin_unheard()
+    assert presence.degraded and presence.hub.flushing.degraded is True
+
+
+async def test_cursors_are_covered() -> None:
+    cover = Cover([bytes(32)])
+    presence = node(cover=cover)
+
+    def covered() -> str:
+        return presence.room.cursor(0, moment()).rpartition(".")[2]
+
+    async with running(presence):
+        await until(lambda: cover.uncover(covered()), 5)
 
 
 async def test_pages_read_profiles_and_are_told_of_others() -> None:
@@ -333,10 +397,10 @@ async def test_a_letter_that_is_none_is_counted_and_harms_nobody(
     async with running(presence):
         await until(lambda: presence.relay.connected, 5)
         with caplog.at_level(logging.DEBUG, service_module.__name__):
-            presence.relay.send("no letter")
-            await until(lambda: presence.refused_letters, 5)
-    assert presence.refused_letters == 1
-    assert any(message.startswith("refused a letter: ") for message in caplog.messages)
+            for _ in range(2):
+                presence.relay.send("no letter")
+            await until(lambda: presence.refused_letters == 2, 5)
+    assert caplog.messages == 2 * ["refused a letter: not JSON"]
 
 
 async def test_a_node_starts_when_the_others_have_told(caplog: pytest.LogCaptureFixture) -> None:

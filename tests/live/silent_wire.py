@@ -84,9 +84,11 @@ class SmallRoom:
         return self.choices.get(user)
 
     def cursor(self, version: int, now: Moment) -> str:
+        assert isinstance(now, Moment)
         return f"{self.key}.{version}"
 
     def resume(self, cursor: str, now: Moment) -> int | None:
+        assert isinstance(now, Moment)
         version = int(cursor.rpartition(".")[2])
         return version if self.roster.remembers(version) else None
 

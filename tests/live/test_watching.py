@@ -231,6 +231,42 @@ def test_of_those_with_this_server_only_the_watched_are_named(stage: Stage) -> N
     assert wire.messages()[-1] == {"type": "own", "usernames": ["bob"]}
 
 
+def test_those_who_watch_some_are_told_once_that_others_cannot_be_heard(stage: Stage) -> None:
+    stage.room.place("bob")
+    stage.room.own = {"bob": 1}
+    line, wire = stage.watching("bob")
+    stage.flush()
+    told(wire)
+    assert stage.flush(degraded=True) == {line} and wire.types() == ["degraded", "own"]
+    told(wire)
+    assert stage.flush(degraded=True) == set()
+    stage.audience.watch(line, frozenset({"carol"}))
+    line.version = None
+    stage.flush(degraded=True)
+    assert wire.types() == ["snapshot", "count"]
+    told(wire)
+    stage.flush()
+    assert wire.messages() == [{"type": "degraded", "value": False}]
+
+
+def test_what_happens_at_once_is_told_in_one_breath(stage: Stage) -> None:
+    line, wire = observer(stage.room)
+    stage.audience.add(line)
+    stage.flush()
+    assert (wire.messages()[0]["heartbeat"], wire.messages()[0]["cursor"]) == (20, ".0")
+    told(wire)
+    stage.room.place("bob")
+    stage.room.own = {"bob": 1}
+    stage.flush(degraded=True)
+    changes, degraded, own = wire.messages()
+    assert changes == {"type": "changes", "cursor": ".1", "online": {"bob": NOW.unix}}
+    assert degraded == {"type": "degraded", "value": True}
+    assert own == {"type": "own", "usernames": ["bob"]}
+    told(wire)
+    stage.flush()
+    assert wire.types() == ["degraded"]
+
+
 def test_nothing_is_left_of_one_who_is_gone(stage: Stage) -> None:
     line, _ = stage.watching("bob", "carol")
     stage.flush()

@@ -41,6 +41,12 @@ def test_cursors_carry_nothing_but_what_is_covered() -> None:
     assert later == (numbers[0], numbers[1] + 1), "with the batch that says it"
 
 
+def test_what_was_covered_is_not_uncovered_when_it_is_written_otherwise() -> None:
+    covered = Cover(KEYS).cover(7, 2**40)
+    assert Cover(KEYS).uncover(f"{covered[:2]} {covered[2:]}") is None
+    assert Cover(KEYS).uncover(covered[:31]) is Cover(KEYS).uncover(covered + "00") is None
+
+
 @pytest.mark.parametrize("text", ["", "x" * 32, "0" * 32, "0" * 30, "00 " * 16, "1-2", "٣" * 32])
 def test_what_is_none_is_no_error(text: str) -> None:
     assert Cover(KEYS).uncover(text) is None

@@ -148,7 +148,7 @@ async def test_who_goes_during_a_flush_is_told_nothing_more() -> None:
     lines = [observer(room) for _ in range(150)]
     for line, _ in lines:
         hub.add(line)
-    gone, dismissed = lines[-1], lines[-2]
+    gone, dismissed, last = lines[-3], lines[-2], lines[-1]
 
     async def go() -> None:
         hub.remove(gone[0])
@@ -161,6 +161,7 @@ async def test_who_goes_during_a_flush_is_told_nothing_more() -> None:
         await going
     assert gone[1].written == []
     assert dismissed[1].types() == ["bye"]
+    assert last[1].types() == ["snapshot"]
     assert len(hub) == 148 and hub.lagging == 0
 
 

@@ -205,13 +205,14 @@ async def test_a_flush_says_what_it_took(monkeypatch: pytest.MonkeyPatch) -> Non
     clock = [100.0]
     monkeypatch.setattr("presence_server.live.flushing.monotonic", lambda: clock[0])
     hub, room = Hub(20), SmallRoom()
-    lines = [observer(room) for _ in range(3)]
+    lines = [observer(room) for _ in range(150)]
     told: list[Flush] = []
+    hub.flushing.tell(told.append)
     async with running(hub):
         for line, _ in lines:
             hub.add(line)
-        await flushed(hub)
-        hub.flushing.tell(told.append)
+        await until(lambda: told, 5)
+        assert told.pop() == Flush(0.0, 0.0, 150, 150 * len(lines[0][1].written[0]))
         for _, wire in lines:
             wire.written.clear()
         lines[2][1].unread = MOST_WAITING + 1
@@ -223,7 +224,7 @@ async def test_a_flush_says_what_it_took(monkeypatch: pytest.MonkeyPatch) -> Non
         clock[0] = 203.0
         await until(lambda: told, 5)
     (flush,) = told
-    assert flush == Flush(3.0, 0.0, 2, 2 * len(lines[0][1].written[0]))
+    assert flush == Flush(3.0, 0.0, 149, 149 * len(lines[0][1].written[0]))
 
 
 class Unread(Told):
@@ -343,6 +344,21 @@ async def test_a_quiet_line_is_told_once_a_heartbeat_that_all_is_well() -> None:
     assert set(wire.asked) == {hub.heartbeat} == set(at_lags.excused)
     assert at_lags.types() == ["snapshot"], "nothing is added to what waits"
     assert wire.excused == []
+
+
+async def test_one_who_comes_and_cannot_be_told_holds_up_nobody() -> None:
+    hub, room = Hub(1), SmallRoom()
+    (lags, at_lags), (exactly, at_exactly) = observer(room), observer(room)
+    line, wire = counting(room)
+    at_lags.unread, at_exactly.unread = MOST_WAITING + 1, MOST_WAITING
+    async with running(hub):
+        await until(lambda: hub.heartbeat.turn > 2, 5)
+        for each in (lags, exactly, line):
+            hub.add(each)
+        await flushed(hub)
+        assert hub.lagging == 1
+        assert wire.turns == [hub.heartbeat.turn]
+    assert at_lags.types() == [] and at_exactly.types() == wire.types() == ["snapshot"]
 
 
 async def test_those_who_watch_some_are_told_how_many_are_here(

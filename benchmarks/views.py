@@ -53,7 +53,8 @@ def chart(points: Sequence[Point]) -> Chart | None:
         Series("each watches everybody", sorted(everybody)),
         Series(f"each watches {watched}", sorted(some)),
     ]
-    return Chart("CPU by people", "people here", "% of a core", series, powers=True)
+    up = "% of a core, all processes together"
+    return Chart("CPU by people", "people here", up, series, powers=True)
 
 
 def in_words(points: Sequence[Point]) -> str:

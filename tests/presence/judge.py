@@ -222,8 +222,10 @@ class Judge:
             # Of a clock that is wrong two seconds are not told from a letter that is late, and
             # what two nodes make of the same clock may be another second apart.
             wrong = any(host.clock for _, host in self._alive())
-            apart = max(since, default=0) - min(since, default=0)
-            assert apart <= (3 if wrong else 0), f"rule 11: {username} is so since {since}"
+            bound = 3 if wrong else 0
+            assert _apart(since) <= bound, f"rule 11: {username} is so since {since}"
+            came = [self._came(slot, username) for slot, _ in self._alive()]
+            assert _apart(came) <= bound, f"rule 11: {username} came in {came}"
         for _, host in self._alive():
             assert not host.node.degraded, "degraded although all is well"
 
@@ -253,6 +255,12 @@ class Judge:
         """By a clock that is right."""
         person = self._people(self.world.hosts[slot]).get(username)
         return 0 if person is None else person.since - int(self.world.hosts[slot].clock)
+
+    def _came(self, slot: int, username: str) -> int:
+        """The same of when a user came, as it is told: no later than they are so."""
+        person = self._people(self.world.hosts[slot]).get(username)
+        here = 0 if person is None else min(person.here, person.since)
+        return here and here - int(self.world.hosts[slot].clock)
 
     @property
     def _beat(self) -> float:
@@ -683,3 +691,7 @@ class Judge:
             return
         if calm > BACK_IN_TOUCH + 4 * self.slowest and host.node.peers.names <= alive:
             assert not host.node.degraded, f"degraded {calm:.1f} s after all is well"
+
+
+def _apart(seconds: list[int]) -> int:
+    return max(seconds, default=0) - min(seconds, default=0)

@@ -12,7 +12,7 @@ import pytest
 from presence_server.live import clock as clock_module
 from presence_server.live.clock import Clock, moment
 from presence_server.presence.moment import Moment
-from presence_server.presence.timing import BATCHING, TICK
+from presence_server.presence.timing import BATCHING, PAUSE
 from testing.waiting import until
 
 
@@ -85,7 +85,7 @@ async def test_a_process_that_stood_still_is_noticed_and_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     began = time.monotonic()
-    longest = TICK + BATCHING + 1.0
+    longest = PAUSE
     ends = [began + 0.1, began + 0.1 + longest - 0.01, began + 0.1 + 2 * longest]
     seconds = chain(ends, repeat(ends[-1]))
     monkeypatch.setattr(clock_module, "moment", lambda: Moment(next(seconds), 7))

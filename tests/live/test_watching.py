@@ -8,6 +8,7 @@ import pytest
 
 from presence_server.live import audience as audiences
 from presence_server.live.audience import Audience
+from presence_server.live.dialects import TUTORIAL
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
 from presence_server.live.update import Update
@@ -80,6 +81,45 @@ def test_a_view_begins_with_those_of_it_who_are_here_and_how_many_are(stage: Sta
     stage.flush()
     assert wire.messages()[1] == {"type": "count", "online": 3, "busy": 0, "away": 0}
     assert told(wire) == [("snapshot", {"bob", "dave"}), ("count", set())]
+
+
+def test_each_view_has_its_own_people_and_those_of_them_who_are_with_this_server(
+    stage: Stage,
+) -> None:
+    for user in ("bob", "carol"):
+        stage.room.place(user)
+    stage.room.own = {"bob": 1, "carol": 2}
+    wires = {user: stage.watching(user)[1] for user in ("bob", "carol")}
+    stage.flush(degraded=True)
+    for user, wire in wires.items():
+        snapshot, _, _, own = wire.messages()
+        assert list(snapshot["online"]) == own["usernames"] == [user]
+
+
+def test_one_who_missed_nothing_is_told_nothing(stage: Stage) -> None:
+    stage.room.place("bob")
+    line, wire = observer(stage.room)
+    stage.audience.add(line)
+    stage.flush()
+    stage.flush()
+    told(wire)
+    stage.audience.pass_over(line)
+    stage.audience.catch_up(line)
+    assert stage.flush() == set() and wire.written == []
+    stage.audience.pass_over(line)
+    stage.room.place("bob", "away")
+    stage.flush()
+    (changes,) = wire.messages()
+    assert (changes["cursor"], list(changes["away"])) == (".2", ["bob"])
+
+
+def test_a_page_of_the_tutorial_begins_with_a_message_for_each(stage: Stage) -> None:
+    for user in ("bob", "carol"):
+        stage.room.place(user)
+    line, wire = observer(stage.room, dialect=TUTORIAL)
+    stage.audience.add(line)
+    stage.flush()
+    assert [message["username"] for message in wire.messages()] == ["bob", "carol"]
 
 
 def test_a_change_is_told_to_those_who_watch_and_to_those_who_are_told_of_everybody(
@@ -186,19 +226,22 @@ def test_who_was_told_elsewhere_is_told_once_what_may_be_otherwise_there(stage: 
     for user in ("bob", "carol"):
         stage.room.place(user)
     stage.flush()
-    lines = [observer(stage.room, view=view) for view in (None, None, frozenset({"bob"}))]
+    bob = frozenset({"bob"})
+    lines = [observer(stage.room, view=view) for view in (None, None, bob, bob)]
     for number, (line, _) in enumerate(lines):
-        line.resume(f"{'elsewhere' if number else 'here'}.{stage.room.roster.version}", NOW)
+        where = "elsewhere" if number in (1, 2) else "here"
+        line.resume(f"{where}.{stage.room.roster.version}", NOW)
         stage.audience.add(line)
     stage.room.roster.dispute("bob")
     stage.flush()
     assert told(lines[0][1]) == [("changes", set())]
     assert told(lines[1][1]) == [("changes", {"bob"})]
     assert told(lines[2][1]) == [("changes", {"bob"}), ("count", set())]
+    assert told(lines[3][1]) == [("changes", set()), ("count", set())]
     stage.room.roster.dispute("bob")
     stage.room.place("dora")
     stage.flush()
-    assert [told(wire) for _, wire in lines] == [[("changes", {"dora"})]] * 2 + [[]]
+    assert [told(wire) for _, wire in lines] == [[("changes", {"dora"})]] * 2 + [[], []]
 
 
 def test_a_view_goes_on_though_the_roster_has_forgotten_those_who_left(stage: Stage) -> None:

@@ -423,7 +423,7 @@ async def test_a_node_starts_when_the_others_have_told(caplog: pytest.LogCapture
 async def test_a_node_starts_though_others_do_not_answer(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(service_module, "_LONGEST_SETTLING", 0.2)
+    monkeypatch.setattr(service_module, "LONGEST_SETTLING", 0.2)
     presence = node()
     presence.heed(Notes({OTHER: 1}, {OTHER: []}, []), 0)
     async with asyncio.timeout(5):

@@ -4,14 +4,16 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import drill.report
-from benchmarks import budgets, figures, hundred_thousand, report
-from benchmarks.fanout import Result
+from benchmarks import budgets, compare, figures, hundred_thousand, report
+from benchmarks.fanout import Result, Stage
 from benchmarks.report import Cell, Comparison, trouble_in
+from benchmarks.servers import SERVERS, Server, redis_server
 from benchmarks.verdicts import Verdict
 from presence_server import __version__
 from presence_server.resources import ROOT
@@ -64,6 +66,27 @@ def test_whoever_lost_little_is_not_broken_down() -> None:
     some = Cell.of(replace(RESULT, lost=20_001))
     assert some.words == "20,001 of 1,000,000 deliveries never arrived"
     assert Cell.of(replace(RESULT, lost=60_000)).words.startswith("**broken down:** 6 %")
+
+
+def test_whoever_lost_changes_has_more_observers_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def session(run: compare.Run, server: Server, observers: int) -> None:
+        asked.append((server.name, observers))
+        lost = 100 if server.name == "plain" else 0
+        run.comparison.cells.append(
+            Cell.of(replace(RESULT, server=server.name, observers=observers, lost=lost))
+        )
+
+    monkeypatch.setattr(compare.Run, "_session", session)
+    plan = replace(compare.SHORT, observers=(100, 200), crowd=(400,), further=())
+    plan = replace(plan, accounts=(), nodes=())
+    with redis_server() as redis:
+        run = compare.Run(Stage(Path(), redis), plan, Comparison())
+        run.all([compare.TOGETHER, SERVERS["plain"]])
+    with_rooms = [(server.name, 200) for server in compare.ROOMS]
+    ours = [("ours", 200), *with_rooms, ("ours", 400)]
+    assert asked == [("ours", 100), ("plain", 100), *ours, ("plain", 200), ("plain", 400)]
 
 
 def test_the_report_says_where_others_are_ahead() -> None:

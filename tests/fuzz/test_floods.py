@@ -171,7 +171,12 @@ class Site:
         )
         assert memory[-1] <= memory[-2] + SAME, memory
         assert _left(before, after) == {}, (before, after)
-        late.judge()
+        if not late.is_borne:
+            # Three seconds are a few hundred waits, and the first flood makes the process grow.
+            _, late = await self._delays_during(name)
+            print(f"again: {late}")
+            await self._watch.back(before)
+        assert late.is_borne, late
         assert "Traceback" not in self._server.log and " status=500 " not in self._server.log
         assert (await self._here.get("/")).status == 200
 
@@ -205,8 +210,9 @@ class Late:
     there: list[float]
     slower: float
 
-    def judge(self) -> None:
-        assert _p99(self.here) < LATE * self.slower + 2 * _p99(self.there)
+    @property
+    def is_borne(self) -> bool:
+        return _p99(self.here) < LATE * self.slower + 2 * _p99(self.there)
 
     def __str__(self) -> str:
         here, there = (

@@ -34,14 +34,17 @@ def score(lines: list[str]) -> str:
         made[module] += 1
         noticed[module] += status in _NOTICED
     rows = [
-        f"| `{module}` | {number} | {noticed[module]} | {noticed[module] / number:.0%} |"
+        f"| `{module}` | {number} | {noticed[module]} | {_percent(noticed[module], number)} |"
         for module, number in sorted(made.items())
     ]
-    total = made.total() or 1
-    rows.append(
-        f"| all | {made.total()} | {noticed.total()} | **{noticed.total() / total:.0%}** |"
-    )
+    share = _percent(noticed.total(), made.total())
+    rows.append(f"| all | {made.total()} | {noticed.total()} | **{share}** |")
     return "\n".join(["| module | changes | noticed | |", "| --- | --- | --- | --- |", *rows])
+
+
+def _percent(part: int, whole: int) -> str:
+    """Rounded down: a hundred is all."""
+    return f"{100 * part // (whole or 1)}%"
 
 
 if __name__ == "__main__":

@@ -136,6 +136,10 @@ class Departures:
         self._asked_at = now.elapsed
         return bool(self._peers.living())
 
+    def ask_again(self) -> None:
+        """A mark that is not confirmed yet may not have been heard."""
+        self._asked_at = -math.inf
+
     def inquire(self, now: Moment) -> None:
         """Let the others be asked what they know by now."""
         self._inquired_at = now.elapsed

@@ -75,10 +75,12 @@ class Ask(NamedTuple):
     """The node wants to hear everything the reader has of its own.
 
     Of some nodes it has `known` all up to the batch of a number: the rest of theirs will do.
+    `anew`: it has just subscribed, and has not heard what it was asked before.
     """
 
     node: str
     known: Mapping[str, int] = MappingProxyType({})
+    anew: bool = False
 
 
 class Part(NamedTuple):

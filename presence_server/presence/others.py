@@ -9,6 +9,7 @@ from presence_server.presence.departures import Departures
 from presence_server.presence.entries import Entry, Source
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.letters import (
+    Ask,
     Batch,
     Beat,
     Chosen,
@@ -136,6 +137,9 @@ class Others:
                 if answer is not None:
                     self._hear_part(answer, letter, peer, sent_after, now)
                     return letter.people.choices
+            case Ask() if letter.anew:
+                peer.ask_again()
+                self._departures.ask_again()
             case Goodbye():
                 self.leave(letter.node, peer, now)
         return {}

@@ -253,6 +253,11 @@ class Peer:
             self.asked = self.heard
         return answer
 
+    def ask_again(self) -> None:
+        """It has not heard what it was asked; an answer will do to which it was on its way."""
+        if self.asked is not None and self.answer is None:
+            self.asked = -math.inf
+
     def lose_track(self) -> None:
         """What is shown of its people is not what it has said: it has to tell all."""
         self.told_to = -1

@@ -85,6 +85,11 @@ def _read_known(value: Any) -> dict[str, int]:
     return {} if value is None else _read_heard(value)
 
 
+def _read_anew(value: Any) -> bool:
+    # Nor does it say this.
+    return False if value is None else _read_bool(value)
+
+
 def _read_people(value: Any) -> People:
     if not isinstance(value, list) or len(value) != 2:
         raise MessageError("not people")
@@ -189,6 +194,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "asks": _read_bool,
     "heard": _read_heard,
     "known": _read_known,
+    "anew": _read_anew,
     "after": _read_if_any,
     "number": _read_whole,
     "part": _read_whole,

@@ -68,7 +68,7 @@ class Speech:
         for _, peer in self._peers:
             peer.asked = now.elapsed
             peer.asked_mark = mark
-        self._outbox.say(Ask(self._me, self._peers.told_to))
+        self._outbox.say(Ask(self._me, self._peers.told_to, anew=True))
 
     def say_goodbye(self, now: Moment) -> None:
         self._say_changes(now)

@@ -137,11 +137,25 @@ def test_marks_that_were_heard_are_confirmed_at_once_to_who_asks() -> None:
     assert sent(one.tick(at(0.8))) == []
 
 
+def test_who_has_just_subscribed_is_asked_again_what_was_asked_before() -> None:
+    one = opened()
+    hear(one, Beat(ME, 1, 1, 1_000, False, {}), at(0.4))
+    hear(one, Beat(OTHER, 0, 7, 1_000, False, {}), at(0.5))
+    question = (Ask(ME), OTHER)
+    assert question in sent(one.tick(at(0.5)))
+    hear(one, Ask(OTHER), at(0.6))
+    assert question not in sent(one.tick(at(0.6)))
+    hear(one, Ask(OTHER, anew=True), at(0.7))
+    assert question in sent(one.tick(at(0.7)))
+    assert question not in sent(one.tick(at(0.8)))
+
+
 def test_after_a_new_subscription_all_are_asked() -> None:
     one = opened()
     hear(one, Part(OTHER, 0, 1, 0, 1, 1_000, NOBODY, {}), at(0.5))
     asked = sent(one.subscribed(at(1.0)))
-    assert asked == [(Beat(ME, 1, 2, 1_001, False, {}), None), (Ask(ME, {OTHER: 0}), None)]
+    question = Ask(ME, {OTHER: 0}, anew=True)
+    assert asked == [(Beat(ME, 1, 2, 1_001, False, {}), None), (question, None)]
     assert one.degraded and not one.settled
     hear(one, Part(OTHER, 0, 2, 0, 1, 1_001, NOBODY, {ME: 1}), at(1.1))
     assert one.degraded, "that was on its way before"

@@ -50,7 +50,7 @@ PEOPLE = People(
     [
         Beat(NODE, 7, 12, 1795420800, True, {OTHER: 3}),
         Batch(NODE, 7, 12, 1800000000, PEOPLE),
-        Ask(NODE, {OTHER: 3}),
+        Ask(NODE, {OTHER: 3}, anew=True),
         Part(NODE, 7, 1, 0, 3, 1800000000, PEOPLE, {OTHER: 3}),
         Part(NODE, 7, 1, 0, 3, 1800000000, PEOPLE, {OTHER: 3}, 5),
         Goodbye(NODE),

@@ -443,6 +443,10 @@ def test_those_who_have_not_told_all_are_asked_now_and_again() -> None:
     assert list(peers.take_asks(at(1 + PATIENCE))) == [ONE] and peers.resyncs == 2
     peers.expect([ONE], 6)
     assert new.asked_mark == 5, "an answer to the first question will do"
+    assert list(peers.take_asks(at(2.1))) == []
+    new.ask_again()
+    assert list(peers.take_asks(at(2.2))) == [ONE] and new.asked_mark == 5
+    assert list(peers.take_asks(at(2.3))) == []
     assert list(peers.take_asks(at(LEASE - 0.1))) == [ONE]
     assert list(peers.take_asks(at(LEASE + 5))) == [], "nobody is there to answer"
     new.asked = None

@@ -93,6 +93,10 @@ class Departures:
         self._graces.drop(source)
         self._pending.drop(source)
 
+    def is_leaving(self, source: Source) -> bool:
+        """Whether it is about to go, and is shown only until that is sure."""
+        return self._pending.get(source) is not None
+
     def has_ended(self, source: Source) -> bool:
         known = self._pending.get(source)
         return known is not None and known.why is Why.ENDED

@@ -91,6 +91,8 @@ class Others:
         entry = self._entry(source) if self._shows(source) else None
         if entry is None or entry.left is not None or is_claim(source.tag):
             return -math.inf
+        if self._departures.is_leaving(source):
+            return -math.inf
         waiting = []
         for other in self._rooms.with_tag(source.room, source.tag):
             peer, left = self._peers.get(other.node), self._entry(other).left

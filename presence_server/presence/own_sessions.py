@@ -183,6 +183,9 @@ class OwnSessions:
         entry = room.views.get(source.node, {}).get(source.tag)
         if entry is None or not (entry.left is None or self._is_newer(source, entry, member)):
             return False
+        if self._departures.is_leaving(source):
+            # Or each of two nodes might give way to the other's line, which has closed.
+            return False
         if self._departures.has_ended(self._source(room, source.tag)):
             return False
         self.release(room, source.tag, min(member.left.unix, now.unix))

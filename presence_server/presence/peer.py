@@ -254,8 +254,9 @@ class Peer:
         return answer
 
     def ask_again(self) -> None:
-        """It has not heard what it was asked; an answer will do to which it was on its way."""
-        if self.asked is not None and self.answer is None:
+        """It listens again, and has not heard what it was asked before; an answer to that will do
+        all the same."""
+        if self.life is Life.NOTED and self.asked is not None and self.answer is None:
             self.asked = -math.inf
 
     def lose_track(self) -> None:

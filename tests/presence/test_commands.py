@@ -29,6 +29,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.names import tag_of
 from presence_server.presence.node import Node
+from presence_server.presence.peer import Life
 from presence_server.presence.profiles import Profile
 from presence_server.presence.reading import parse_letter
 from presence_server.presence.records import OWN, Stay
@@ -143,6 +144,9 @@ def test_who_has_just_subscribed_is_asked_again_what_was_asked_before() -> None:
     hear(one, Beat(OTHER, 0, 7, 1_000, False, {}), at(0.5))
     question = (Ask(ME), OTHER)
     assert question in sent(one.tick(at(0.5)))
+    other = one.peers.get(OTHER)
+    assert other is not None
+    other.life = Life.NOTED
     hear(one, Ask(OTHER), at(0.6))
     assert question not in sent(one.tick(at(0.6)))
     hear(one, Ask(OTHER, anew=True), at(0.7))

@@ -11,6 +11,7 @@ from presence_server.presence.entries import Entry, Source
 from presence_server.presence.letters import Batch, Beat, Goodbye, Part, People, Said
 from presence_server.presence.members import Who
 from presence_server.presence.peer import Life, Peer
+from presence_server.presence.pending import Departure, Why
 from presence_server.presence.records import OWN, Changes, Notes, Stay
 from tests.presence.test_conclusions import EPOCH, GRACE, LEASE, ME, ONE, TWO, Scene, stay, steady
 
@@ -383,6 +384,10 @@ def test_a_line_lets_go_what_rests_at_nodes_that_are_gone_once_it_was_surely_ope
     talk.all_of(ONE, laptop=ALICE)
     line, give_way = Source(ONE, OWN, "laptop"), talk.node.others.give_way
     everybody = {late, early, resting, other, ONE}
+    talk.node._departures.add(line, Departure(Why.TOLD, 2.0, EPOCH))
+    assert give_way(line, 2.0) == -math.inf
+    assert {source.node for source in talk.node.rooms.own.roster.entries("alice")} == everybody
+    talk.node._departures.cancel(line)
     for known_until, more_at, there in (
         (0.9, 1.0, everybody),
         (1.0, 2.0, everybody - {early}),

@@ -11,6 +11,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.reading import parse_letter
+from presence_server.presence.pending import Departure, Why
 from presence_server.presence.records import OWN, Record, Stay
 from presence_server.presence.states import Status
 from presence_server.presence.writing import encode_letter
@@ -312,6 +313,9 @@ def test_what_rests_gives_way_to_a_line_that_was_surely_open_since() -> None:
     assert gives_way(seat, 2.0, there) == (True, False), "that rests, too"
     seat.hear(OWN, "laptop", Said("alice", 1, "online", 1_000))
     assert seat.node.is_here(OWN, "laptop") and seat.node.own.gives_way_from(there) == 2.0
+    seat.node._departures.add(there, Departure(Why.TOLD, 2.0, 1_000))
+    assert gives_way(seat, 2.0, there) == (True, False), "that is said to be closed"
+    seat.node._departures.cancel(there)
     assert gives_way(seat, 2.0, there) == (True, True)
     assert seat.entry() is None and seat.record().gone == {(OWN, "laptop")}
     assert seat.shown() == "online"

@@ -445,6 +445,9 @@ def test_those_who_have_not_told_all_are_asked_now_and_again() -> None:
     assert new.asked_mark == 5, "an answer to the first question will do"
     assert list(peers.take_asks(at(2.1))) == []
     new.ask_again()
+    assert list(peers.take_asks(at(2.2))) == [], "one that was never silent heard it"
+    new.life = Life.NOTED
+    new.ask_again()
     assert list(peers.take_asks(at(2.2))) == [ONE] and new.asked_mark == 5
     assert list(peers.take_asks(at(2.3))) == []
     assert list(peers.take_asks(at(LEASE - 0.1))) == [ONE]

@@ -135,6 +135,7 @@ def _let_nobody_wait() -> None:
             waited += max(0, timeout)
         return events
 
+    # It takes the place of the real one, whose type it does not have.
     selectors.DefaultSelector.select = at_once  # type: ignore[assignment, method-assign]
     time.monotonic = monotonic
     time.time = lambda: epoch + monotonic()

@@ -4,6 +4,7 @@ import ast
 import configparser
 import importlib
 import inspect
+import platform
 import re
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -13,6 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from presence_server.resources import ROOT
+from testing import release
 
 PACKAGE = ROOT / "presence_server"
 # Named like private parts, and promised.
@@ -43,6 +45,8 @@ def test_a_private_part_is_still_there(name: str) -> None:
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.name)
 def test_no_other_version_is_let_in(library: Requirement) -> None:
     if library.name == "Python":
+        promised = {*release.PYTHONS, platform.python_version()}
+        assert all(map(library.specifier.contains, promised))
         return
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")

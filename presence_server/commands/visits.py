@@ -22,7 +22,6 @@ from presence_server.web.admin.csv_text import csv_rows
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-_AT_ONCE = 1_000
 _COLUMNS = ("room", "user", "came", "left")
 
 
@@ -75,11 +74,9 @@ async def _at(
 
 
 async def _all(db: Database, room: str, args: argparse.Namespace) -> AsyncIterator[Visit]:
-    asked = Asked(room, user=args.user)
-    while found := await written.find(db, asked, _AT_ONCE):
-        for kept in found:
-            yield kept.visit
-        asked = asked._replace(after=(found[-1].visit.came, found[-1].number))
+    async for some in written.batches(db, Asked(room, user=args.user)):
+        for visit in some:
+            yield visit
 
 
 async def _named(db: Database, name: str) -> App:

@@ -1,6 +1,6 @@
 """Visits in the database: who was in which room from when until when. The SQL for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NamedTuple
 
 from presence_server.nodes import duty
@@ -13,6 +13,7 @@ from presence_server.storage.database import Database, Row, Transaction, Value
 
 _COLUMNS = "number, room, username, coalesce(account, 0), came, left_at"
 _DAY = 24 * 60 * 60
+_AT_ONCE = 1_000
 
 
 class Kept(NamedTuple):
@@ -53,6 +54,13 @@ async def find(db: Database, asked: Asked, limit: int) -> list[Kept]:
         *values,
     )
     return list(map(_kept, rows))
+
+
+async def batches(db: Database, asked: Asked) -> AsyncIterator[list[Visit]]:
+    """All of them, however many, in the same order."""
+    while found := await find(db, asked, _AT_ONCE):
+        yield [kept.visit for kept in found]
+        asked = asked._replace(after=(found[-1].visit.came, found[-1].number))
 
 
 async def at(db: Database, second: int, rooms: str) -> list[Visit]:

@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestServer
 from presence_server.apps.rooms import key_of
 from presence_server.keys import DATABASE
 from presence_server.storage.database import Transaction
+from presence_server.visits import written
 from tests.admin.conftest import Administrator
 from tests.conftest import Serve
 
@@ -31,7 +32,11 @@ async def write(
 
 
 @pytest.mark.both_databases
-async def test_who_was_here_when(serve: Serve, administrator: Administrator) -> None:
+async def test_who_was_here_when(
+    serve: Serve, administrator: Administrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A table is read in several goes.
+    monkeypatch.setattr(written, "_AT_ONCE", 2)
     server = await serve(visits=30)
     alice = await administrator(server)
     await write(

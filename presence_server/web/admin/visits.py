@@ -3,7 +3,7 @@
 Days and times are those of UTC: the server knows no others.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
@@ -23,7 +23,6 @@ from presence_server.web.admin.gate import record, show as show_page
 _DAY = 24 * 60 * 60
 # What a page shows; a table has all.
 _MOST, _PEOPLE = 5_000, 200
-_AT_ONCE = 1_000
 # A point of the curve each ten minutes.
 _STEP = 600
 # Minutes that are as wide on a phone as what can be seen.
@@ -162,16 +161,10 @@ async def export(request: web.Request) -> web.StreamResponse:
     )
     await response.prepare(request)
     await response.write(b"\xef\xbb\xbf" + csv_rows([("user", "came", "left")]))
-    async for some in _all(request, asked):
+    async for some in written.batches(request.app[DATABASE], asked):
         await response.write(csv_rows(map(_exported, some)))
     await response.write_eof()
     return response
-
-
-async def _all(request: web.Request, asked: Asked) -> AsyncIterator[list[Visit]]:
-    while found := await written.find(request.app[DATABASE], asked, _AT_ONCE):
-        yield [kept.visit for kept in found]
-        asked = asked._replace(after=(found[-1].visit.came, found[-1].number))
 
 
 def _exported(visit: Visit) -> tuple[str, str, str]:

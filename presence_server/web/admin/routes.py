@@ -3,7 +3,7 @@
 Few acts are wrapped in Once: what is switched off, on, and off again is not one form sent twice.
 """
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from presence_server.web.admin import (
     accounts,
@@ -25,10 +25,7 @@ from presence_server.web.single_sign_on import by_password
 def routes(once: Once) -> list[web.RouteDef]:
     account = "/admin/accounts/{account:[0-9]{1,15}}"
     app = "/admin/apps/{app:[0-9]{1,15}}"
-    lists = ("accounts", "apps", "import", "invitations", "log", "rooms", "visits")
-    without_slash = ("/admin", *(f"/admin/{name}" for name in lists))
-    return [
-        *(web.get(path, page(add_slash)) for path in without_slash),
+    there = [
         web.get("/admin/", page(now.show)),
         web.get("/admin/accounts/", page(accounts.show_list)),
         web.post("/admin/accounts/", by_password(once(act(accounts.add)))),
@@ -59,3 +56,6 @@ def routes(once: Once) -> list[web.RouteDef]:
         web.get("/admin/visits.csv", page(visits.export)),
         web.get("/admin/log/", page(audit_log.show)),
     ]
+    shown = (route.path for route in there if route.method == hdrs.METH_GET)
+    without_slash = (path.removesuffix("/") for path in shown if path.endswith("/"))
+    return [*there, *(web.get(path, page(add_slash)) for path in without_slash)]

@@ -793,6 +793,30 @@ async def test_what_cannot_be_written_is_written_later(
     assert [choice.status for choice in await written.choices(db)] == ["away"]
 
 
+async def test_only_what_was_written_moves_a_counter(db: Database, trouble: Trouble) -> None:
+    # Who read it meanwhile would take one write for two, and what it did not hold for no longer so.
+    one, two = Running(db, "one"), Running(db, "two")
+    await one.store.write()
+
+    async def counter() -> int:
+        return (await written.nodes(db, but="three"))["one"].counter
+
+    before = await counter()
+    with trouble.of(UNAVAILABLE, "write"):
+        for _ in range(2):
+            await db.attempt(one.store.write())
+    await one.store.write()
+    assert await counter() == before + 1
+    two.node.put(here())
+    await two.store.write()
+    await age(db, "two", 60)
+    with trouble.of(UNAVAILABLE, "write"):
+        await db.attempt(one.store.write())
+    await one.store.take_over_dead()
+    assert [stay.user for stay in one.node.adopted] == ["mia"]
+    assert await counter() == before + 2
+
+
 async def test_a_grace_that_was_written_late_has_not_become_younger(
     db: Database, path: Path
 ) -> None:

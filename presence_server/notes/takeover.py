@@ -49,9 +49,10 @@ async def take_over(db: Database, heir: writing.Change, left: Left) -> list[Stay
 
     async def work(transaction: Transaction) -> list[Stay]:
         stays = await left_behind(transaction.execute, db.clock, left)
+        counted = await writing.numbered(transaction, heir)
         await writing.delete(transaction, left.nodes)
-        await writing.enter(db, transaction, heir)
-        await writing.insert(db, transaction, heir, stays)
+        await writing.enter(db, transaction, counted)
+        await writing.insert(db, transaction, counted, stays)
         return stays
 
     return await db.write(work)

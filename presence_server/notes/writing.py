@@ -21,7 +21,8 @@ SELECT u.username, MAX(COALESCE(h.left_at, n.wrote_at)) / 1000 FROM here h
 
 
 class Change(NamedTuple):
-    """A node's next write. `heeded` is the last ending that the record has in it."""
+    """A node's next write. `heeded` is the last ending that the record has in it; `counter` is
+    greater than any with which it has written, and becomes the next in numbered()."""
 
     node: str
     counter: int
@@ -38,17 +39,25 @@ async def write(db: Database, change: Change, *, anew: bool) -> bool:
     """
 
     async def work(transaction: Transaction) -> bool:
+        counted = await numbered(transaction, change)
         if anew:
-            await delete(transaction, [change.node])
-            await enter(db, transaction, change)
-        elif not await _sign(db, transaction, change):
+            await delete(transaction, [counted.node])
+            await enter(db, transaction, counted)
+        elif not await _sign(db, transaction, counted):
             return False
-        await _write_stays(db, transaction, change)
-        await _write_choices(db, transaction, change)
-        await users.note_last_seen(transaction, change.record.last_seen, int(time.time()))
+        await _write_stays(db, transaction, counted)
+        await _write_choices(db, transaction, counted)
+        await users.note_last_seen(transaction, counted.record.last_seen, int(time.time()))
         return True
 
     return await db.write(work)
+
+
+async def numbered(transaction: Transaction, change: Change) -> Change:
+    """With the counter that follows the one in the database. Readers conclude from two more that a
+    write began since: an attempt that failed must not count."""
+    rows = await transaction.execute("SELECT counter FROM nodes WHERE name = $1", change.node)
+    return change._replace(counter=rows[0][0] + 1) if rows else change
 
 
 async def write_signs(db: Database, speaking: Mapping[str, float]) -> None:

@@ -25,6 +25,11 @@ class Deadlines(Generic[K]):
         if len(self._heap) > 2 * len(self._at) + 64:
             self._rebuild()
 
+    def put_new(self, key: K, at: float) -> None:
+        """As put(), unless something has been said of the key."""
+        if key not in self._at:
+            self.put(key, at)
+
     def drop(self, key: K) -> None:
         self._at.pop(key, None)
 

@@ -26,7 +26,7 @@ from presence_server.presence.peers import Peers
 from presence_server.presence.pending import Departure, NO_MARK, Why
 from presence_server.presence.records import OWN
 from presence_server.presence.rooms import Rooms
-from presence_server.presence.timing import Timing
+from presence_server.presence.timing import ALL_READ, Timing
 
 # So many sessions that have ended are remembered: who stood still may still speak of them.
 _ENDED_REMEMBERED = 20_000
@@ -76,9 +76,12 @@ class Others:
                 opened += [(source, until) for source in sources.take(until)]
         return opened
 
-    def note_opened(self, source: Source, known_until: float = -math.inf) -> None:
+    def note_opened(self, source: Source, known_until: float) -> None:
         """It is to be asked for once all is known that its node knew by a moment."""
-        self._opened.setdefault(source.node, Deadlines()).put(source, known_until)
+        self._opened_at(source.node).put(source, known_until)
+
+    def _opened_at(self, node: str) -> Deadlines[Source]:
+        return self._opened.setdefault(node, Deadlines())
 
     def note_told(self, node: str, peer: Peer) -> None:
         """It has told something, by whatever way."""
@@ -195,13 +198,14 @@ class Others:
         now: Moment,
         mark: float = NO_MARK,
         why: Why = Why.TOLD,
+        all_know: float = -math.inf,
     ) -> None:
-        """`clock` is to be added to the seconds that are said."""
+        """`clock` is to be added to the seconds that are said; `all_know` is as in _place()."""
         for room, some in states.items():
             for tag, said in some.items():
                 source = Source(node, room, tag)
                 if isinstance(said, Said):
-                    self._place(source, peer, said, clock, late, now)
+                    self._place(source, peer, said, clock, late, now, all_know)
                 else:
                     since = min(said + clock, now.unix)
                     self._remove(source, Departure(why, now.elapsed, since, mark))
@@ -242,15 +246,25 @@ class Others:
     ) -> None:
         # By the clock of the database, whatever its own is.
         peer.is_dated = True
-        self._place_all(node, peer, states, clock, 0, now)
+        all_know = now.elapsed + ALL_READ
+        self._place_all(node, peer, states, clock, 0, now, all_know=all_know)
 
     def _miss(self, source: Source, entry: Entry, now: Moment, why: Why = Why.TOLD) -> None:
         since = min(entry.left_second or now.unix, now.unix)
         self._remove(source, Departure(why, now.elapsed, since))
 
     def _place(
-        self, source: Source, peer: Peer, said: Said, clock: int, late: int, now: Moment
+        self,
+        source: Source,
+        peer: Peer,
+        said: Said,
+        clock: int,
+        late: int,
+        now: Moment,
+        all_know: float,
     ) -> None:
+        """Others know of it, too, once all is known that its node knew at `all_know`: nobody gives
+        way to a line of which they have not heard or read."""
         if source.room == OWN and source.tag in self._ended:
             self._rooms.own.roster.refuse(said.user, min(said.since + clock, now.unix))
             return
@@ -285,13 +299,17 @@ class Others:
             said.about,
             came,
         )
+        was_open = self._is_open(source)
         self._departures.cancel(source)
         revoked = self._revoked.get(source)
         if revoked is not None and entry.order > revoked[0]:
             del self._revoked[source]
         self._rooms.place(source, entry)
-        if left is None or is_claim(source.tag):
-            self.note_opened(source)
+        if was_open and all_know > -math.inf:
+            # It was read before: that counts.
+            self._opened_at(source.node).put_new(source, -math.inf)
+        elif self._is_open(source):
+            self.note_opened(source, all_know)
         if left is None or is_claim(source.tag) or entry.is_arriving:
             peer.had_lines = True
 
@@ -322,6 +340,11 @@ class Others:
     def _shows(self, source: Source) -> bool:
         room = self._rooms.get(source.room)
         return room is not None and source.tag in room.views.get(source.node, {})
+
+    def _is_open(self, source: Source) -> bool:
+        if not self._shows(source):
+            return False
+        return is_claim(source.tag) or self._entry(source).left is None
 
     # Silence
 
@@ -370,7 +393,7 @@ class Others:
             self._departures.rest(source, max(now.elapsed, entry.left + grace))
             for other in self._rooms.with_tag(source.room, source.tag):
                 if other != source:
-                    self.note_opened(other)
+                    self._opened_at(other.node).put_new(other, -math.inf)
 
     def begin_graces_late(self, node: str, now: Moment) -> None:
         """It is seen only now that it gives no signs, or is gone: its lease may have ended before,

@@ -64,6 +64,9 @@ class Speech:
 
     def ask_all(self, now: Moment) -> None:
         """Letters may have been missed: let everybody tell all that they know."""
+        if not self._hearing.is_waking:
+            # The beat confirms what it has heard: then all has to be said that was known.
+            self._say_changes(now)
         mark = self._say_beat(now, asks=False)
         for _, peer in self._peers:
             peer.asked = now.elapsed

@@ -24,6 +24,9 @@ PATIENCE = 1.0
 # others have: somebody's end waits for two writings and a reading.
 NOTES = 0.5
 NOTES_UNHEARD = 0.25
+# What was read of a line has been read by all, once its node has written so much later, and that
+# is read: of a node that was given up others have to read twice.
+ALL_READ = NOTES
 # A node that has not written for so long does not run, or cannot write.
 WRITES_WITHIN = 1.6
 # One that has itself not written for so long perhaps cannot, and then nor can others.

@@ -58,8 +58,10 @@ class Ending:
 
 class Database:
     def __init__(self) -> None:
-        # Held by another program: nobody reads or writes.
+        # Out of reach: nobody reads or writes.
         self.works = True
+        # Another program writes: it can be read, as it was.
+        self.held = False
         self.nodes: dict[str, NodeRow] = {}
         self.choices: dict[tuple[int, str], Chosen] = {}
         self.endings: list[Ending] = []
@@ -146,6 +148,7 @@ class Database:
                     found[key] = stay
         mine = self.nodes.setdefault(heir, NodeRow(0, len(self.endings), now))
         mine.counter += 1
+        self._counters[heir] = mine.counter
         for key, stay in found.items():
             mine.stays[key] = Row(stay, now - (stay.resting or 0.0), mine.counter)
         return list(found.values())

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from presence_server.notes.unwritten import Unwritten
 from presence_server.presence.choices import ChosenStatus
 from presence_server.presence.commands import (
     Breathe,
@@ -25,10 +26,11 @@ from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment, seconds_behind
 from presence_server.presence.names import app_of
 from presence_server.presence.node import Node
-from presence_server.presence.records import OWN, Notes, Record
+from presence_server.presence.records import OWN, Notes, Stay
 from presence_server.presence.states import Person, Status
 from presence_server.presence.timing import (
     ARRIVAL_WAITS,
+    DOUBTS_WRITING,
     ENDINGS,
     FIRST_ANSWERS,
     LONGEST_SETTLING,
@@ -40,6 +42,7 @@ from presence_server.presence.timing import (
 from presence_server.relay.listening import MISSED_PINGS, PING_INTERVAL
 from presence_server.relay.publishing import BATCH_TIMEOUT
 from presence_server.relay.redis_server import TIMEOUT
+from presence_server.storage.engine import WRITE_PATIENCE
 from tests.presence.attendance import Attendant
 from tests.presence.database import Database, Ending
 
@@ -154,6 +157,11 @@ class Host:
         self._tick_at = world.now
         self._notes_at = world.now + NOTES
         self._counter_known = False
+        # What it has yet to write down, and since when its write waits for another program.
+        self._unwritten = Unwritten()
+        self._writes_since: float | None = None
+        self._wrote_at = -math.inf
+        self._dropped: set[str] = set()
         # The counters of other nodes as they were read first, and when all of these were known.
         self._first_counters: dict[str, int] = {}
         self._met_at: float | None = None
@@ -319,13 +327,13 @@ class Host:
     def go(self, *, goodbye: bool) -> None:
         """End the process, killed or after its last words."""
         if goodbye:
-            if self._database_works:
+            if self._can_write:
                 self._write(stopped=True)
             for connection in list(self.connections):
                 self.close(connection)
             self.carry_out(self.node.say_goodbye(self.now))
             self._send()
-            if self._database_works:
+            if self._can_write:
                 self.attendant.write(*self._for_visits)
                 self.attendant.lay_down(EPOCH + self.world.now)
         elif self.world.has_locks:
@@ -423,6 +431,10 @@ class Host:
         return self.world.database.works and self.database
 
     @property
+    def _can_write(self) -> bool:
+        return self._database_works and not self.world.database.held
+
+    @property
     def _for_visits(self) -> tuple[float, Moment, dict[str, int]]:
         return EPOCH + self.world.now, self.now, self.world.accounts
 
@@ -472,6 +484,8 @@ class Host:
     def _take_over_dead(self) -> None:
         """Once it is known of each other node whether it is dead, for it goes on writing."""
         nodes, now = self.world.database.nodes, self.world.now
+        if self.world.database.held:
+            return
         silent = nodes.keys() - self.node.peers.names - {self.node.name} - self._ended
         dead = {name for name in silent if now - nodes[name].wrote_at >= WRITES_WITHIN}
         for name in silent - dead:
@@ -523,13 +537,16 @@ class Host:
             self.carry_out(self.node.woke(self.now))
 
     def _keep_notes(self) -> None:
+        if self._writes_since is not None:
+            self._go_on_writing(self._writes_since)
         if self.world.now < self._notes_at:
             return
         unheard = self.node.heeding.is_unheard(self.now)
         self._notes_at = self.world.now + (NOTES_UNHEARD if unheard else NOTES)
         if not self._database_works:
             return
-        self._write()
+        if self._writes_since is None:
+            self._write()
         if not self.world.alone:
             self._read_notes()
 
@@ -543,26 +560,51 @@ class Host:
             unread=self.node.heeding.well_heard(self.now),
             noted=self.node.heeding.noted(),
         )
-        notes = notes._replace(clock=self._clock_behind)
+        writes = self.world.now - self._wrote_at < DOUBTS_WRITING
+        notes = notes._replace(clock=self._clock_behind, others_could_write=writes)
         self.carry_out(self.node.heed(notes, began, self.now))
-        database.forget(self.node.others.take_dropped() - self.node.peers.heard)
+        self._dropped |= self.node.others.take_dropped()
+        if not database.held:
+            database.forget(self._dropped - self.node.peers.heard)
+            self._dropped.clear()
+
+    def _go_on_writing(self, since: float) -> None:
+        """Its turn has come, it has waited in vain, or it goes on waiting."""
+        if self._can_write:
+            self._carry_out_write(since)
+            # What was written is old, so that the next follows at once.
+            self._write()
+        elif self.world.now >= since + WRITE_PATIENCE:
+            self._writes_since = None
 
     def _write(self, *, stopped: bool = False) -> None:
-        database, now = self.world.database, self.world.now
-        record = self._take_record(whole=not self._counter_known)
-        heeded = self._endings_read
-        if not database.write(self.node.name, record, now, heeded, stopped=stopped):
-            record = self._take_record(whole=True)
-            database.write_anew(self.node.name, record, now, heeded)
-        database.note_signs(self.node.peers.speaking(self.now), now)
-        self._counter_known = True
+        """What is known by now, once no other program writes."""
+        self._take_record(whole=not self._counter_known)
+        self._writes_since = self.world.now
+        if self._can_write:
+            self._carry_out_write(self.world.now, stopped=stopped)
 
-    def _take_record(self, *, whole: bool) -> Record:
+    def _carry_out_write(self, since: float, *, stopped: bool = False) -> None:
+        database, heeded = self.world.database, self._endings_read
+        record, waited = self._unwritten.record(), self.world.now - since
+        record = record._replace(here=[_rested(stay, waited) for stay in record.here])
+        if not self._counter_known:
+            database.write_anew(self.node.name, record, self.world.now, heeded)
+        elif not database.write(self.node.name, record, self.world.now, heeded, stopped=stopped):
+            self._take_record(whole=True)
+            record = self._unwritten.record()
+            database.write_anew(self.node.name, record, self.world.now, heeded)
+        database.note_signs(self.node.peers.speaking(self.now), self.world.now)
+        self._unwritten.clear()
+        self._counter_known, self._wrote_at, self._writes_since = True, since, None
+
+    def _take_record(self, *, whole: bool) -> None:
         record, clock = self.node.take_record(self.now, whole=whole), self._clock_behind
-        return record._replace(
+        record = record._replace(
             here=[stay.by_clock(-clock) for stay in record.here],
             choices=[choice.by_clock(-clock) for choice in record.choices],
         )
+        self._unwritten.add(record, whole=whole)
 
     @property
     def _clock_behind(self) -> int:
@@ -609,6 +651,10 @@ class Host:
                 ending.app, ending.username, self.now, room=ending.room, lines_stay=lines_stay
             )
         )
+
+
+def _rested(stay: Stay, seconds: float) -> Stay:
+    return stay if stay.resting is None else stay._replace(resting=stay.resting + seconds)
 
 
 class World:
@@ -899,6 +945,7 @@ class World:
             return self.now - at < 2 * STEP + TICK
         # What is written is read by the others twice a second.
         writes = self.database.works and host.database and not host.paused
+        writes = writes and not self.database.held
         return not writes or self.now - max(at, host.unwritten_at) < 4 * NOTES
 
     def _close_all(self, slot: int) -> None:
@@ -943,7 +990,7 @@ class World:
         for host in self.hosts:
             if not (host.in_touch and self.redis.serves):
                 host.cut_off_at = self.now
-            if not (self.database.works and host.database):
+            if self.database.held or not (self.database.works and host.database):
                 host.unwritten_at = self.now
             if host.alive and not host.paused:
                 host.run()

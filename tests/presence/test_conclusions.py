@@ -264,15 +264,26 @@ def test_a_beat_names_only_what_is_said_to_all() -> None:
     scene = Scene(ONE)
     scene.wait(3, beats=True)
     before = scene.node.hearing.said_version
-    scene.open()
     asks = [letter for letter in scene.said if isinstance(letter, Ask)]
-    scene.do(scene.node.subscribed(scene.now))
+    scene.stand_still(1.5)
+    # Who has stood still says nothing of people before all is seen to that came in.
+    commands = scene.node.open(OWN, ALICE, 1, scene.now)
+    scene.do([*scene.node.subscribed(scene.now), *commands])
     assert scene.node.hearing.said_version == before < scene.node.versions.newest
     scene.wait(0.5)
     # All are asked at once, and one by one only if that is not answered.
     assert len([letter for letter in scene.said if isinstance(letter, Ask)]) == len(asks) + 1
     scene.wait(3)
     assert scene.node.hearing.said_version == scene.node.versions.newest
+
+
+def test_a_beat_after_a_new_subscription_confirms_only_what_is_said() -> None:
+    scene = Scene(ONE)
+    scene.wait(1, beats=True)
+    scene.open()
+    scene.said.clear()
+    scene.do(scene.node.subscribed(scene.now))
+    assert [type(letter) for letter in scene.said] == [Batch, Beat, Ask]
 
 
 # Giving way
@@ -296,7 +307,7 @@ def test_a_grace_gives_way_to_a_line_that_is_read_of() -> None:
     scene.open()
     scene.fall_deaf()
     scene.close()
-    for number in range(4):
+    for number in range(6):
         scene.wait(0.5)
         scene.read_notes({ONE: [stay()]})
     assert not scene.is_mine() and scene.is_here()

@@ -149,7 +149,7 @@ class VirtualSite:
 
     def start(self, node: str) -> Course:
         yield self.random.uniform(0.3, 1.0) * self._slowness
-        while not self.world.database.works:
+        while self.world.database.held:
             yield STEP
         self.world.start(NODES.index(node))
         while not self.host(node).lets_in:
@@ -260,9 +260,9 @@ def _redis_paused(site: VirtualSite, node: str, seconds: float) -> Course:
 
 
 def _held(site: VirtualSite, node: str, seconds: float) -> Course:
-    site.world.database.works = False
+    site.world.database.held = True
     yield min(seconds, 3)
-    site.world.database.works = True
+    site.world.database.held = False
 
 
 def _deaf(site: VirtualSite, node: str, seconds: float) -> Course:

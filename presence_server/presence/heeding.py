@@ -8,6 +8,7 @@ from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.letters import Said, States
 from presence_server.presence.moment import Moment
 from presence_server.presence.names import tag_of
+from presence_server.presence.opened import Opened
 from presence_server.presence.others import Others
 from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peers import Peers
@@ -25,12 +26,14 @@ class Heeding:
         peers: Peers,
         hearing: Hearing,
         departures: Departures,
+        opened: Opened,
     ) -> None:
         self._timing = timing
         self._others = others
         self._peers = peers
         self._hearing = hearing
         self._departures = departures
+        self._opened = opened
 
     def is_unheard(self, now: Moment) -> bool:
         """Whether other nodes may say what cannot be heard, so that their notes matter."""
@@ -64,7 +67,7 @@ class Heeding:
             self._believe_notes(name, peer, notes.clock, now)
             if deaf or peer.life is not Life.NOTED:
                 # Nobody gives way to a line that others who hear each other may not have read of.
-                self._others.note_told(name, peer)
+                self._opened.note_told(name, peer)
             # It has stopped, others have let its people go, or it was taken for dead: then it
             # writes again, and lives.
             is_gone = bool(peer.counters) and name not in notes.counters

@@ -28,6 +28,7 @@ from presence_server.presence.letters import Ask, Beat, Ended, Goodbye, Letter, 
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.names import is_claim, session_of, tag_of
+from presence_server.presence.opened import Opened
 from presence_server.presence.others import Others
 from presence_server.presence.outbox import NOTHING_KNOWN, Outbox
 from presence_server.presence.own_sessions import OwnSessions
@@ -70,8 +71,9 @@ class Node:
         )
         self.rooms = rooms = Rooms(name, versions, cursors, choices, self.profiles)
         self._departures = departures = Departures(timing, hearing, peers, now)
-        self.others = Others(name, timing, rooms, peers, hearing, departures)
-        self.heeding = Heeding(timing, self.others, peers, hearing, departures)
+        self._opened = opened = Opened()
+        self.others = others = Others(name, timing, rooms, peers, hearing, departures, opened)
+        self.heeding = Heeding(timing, others, peers, hearing, departures, opened)
         self._outbox = outbox = Outbox(name)
         self._recorder = recorder = Recorder(rooms, choices)
         self.own = OwnSessions(name, timing, rooms, hearing, departures, recorder)
@@ -459,13 +461,13 @@ class Node:
         """Who has a line at another node, or a newer claim, is no longer in a grace here; whether
         anybody was."""
         gave_way = False
-        for source, known_until in self.others.take_opened():
+        for source, known_until in self._opened.take():
             needed = self.own.gives_way_from(source)
             if known_until >= needed:
                 gave_way = self.own.give_way(source, now) or gave_way
                 needed = self.others.give_way(source, known_until)
             if known_until < needed:
-                self.others.note_opened(source, needed)
+                self._opened.note(source, needed)
         return gave_way
 
     def _see_graces(self, now: Moment) -> None:

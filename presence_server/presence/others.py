@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable
 from functools import lru_cache
 
-from presence_server.presence.deadlines import Deadlines
 from presence_server.presence.departures import Departures
 from presence_server.presence.entries import Entry, Source
 from presence_server.presence.hearing import Contact, Hearing
@@ -21,6 +20,7 @@ from presence_server.presence.letters import (
 )
 from presence_server.presence.moment import Moment
 from presence_server.presence.names import is_claim, tag_of
+from presence_server.presence.opened import Opened
 from presence_server.presence.peer import Answer, Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.pending import Departure, NO_MARK, Why
@@ -43,6 +43,7 @@ class Others:
         peers: Peers,
         hearing: Hearing,
         departures: Departures,
+        opened: Opened,
     ) -> None:
         self._me = me
         self._timing = timing
@@ -50,11 +51,8 @@ class Others:
         self._peers = peers
         self._hearing = hearing
         self._departures = departures
+        self._opened = opened
         self._ended: dict[str, None] = {}
-        # Sessions that have a line at another node, or a claim, by the moment until which all has
-        # to be known of the node before it says anything; and nodes that have told something.
-        self._opened: dict[str, Deadlines[Source]] = {}
-        self._told: dict[str, Peer] = {}
         # Claims of which their nodes may not know yet that they have ended: their order, and when.
         self._revoked: dict[Source, tuple[int, int]] = {}
         # Nodes that are gone, whose notes are to be forgotten.
@@ -64,28 +62,6 @@ class Others:
     def degraded(self) -> bool:
         """Whether what is shown of other nodes' people is only what was last known."""
         return self._hearing.contact is Contact.DEAF or self._peers.unconfirmed
-
-    def take_opened(self) -> list[tuple[Source, float]]:
-        """The sessions of which a node has said that they have a line there that has told something
-        since this was asked last; and until when all is known that it knew."""
-        told, self._told = self._told, {}
-        opened = []
-        for name, peer in told.items():
-            if (sources := self._opened.get(name)) is not None:
-                until = peer.known_until
-                opened += [(source, until) for source in sources.take(until)]
-        return opened
-
-    def note_opened(self, source: Source, known_until: float) -> None:
-        """It is to be asked for once all is known that its node knew by a moment."""
-        self._opened_at(source.node).put(source, known_until)
-
-    def _opened_at(self, node: str) -> Deadlines[Source]:
-        return self._opened.setdefault(node, Deadlines())
-
-    def note_told(self, node: str, peer: Peer) -> None:
-        """It has told something, by whatever way."""
-        self._told[node] = peer
 
     def give_way(self, source: Source, known_until: float) -> float:
         """A session has a line at a node: what rests of it at nodes that are gone goes, and nobody
@@ -121,7 +97,7 @@ class Others:
         if not isinstance(letter, Goodbye):
             # That one may be another's, in the place of a node that is no more.
             peer.heard = peer.spoke = now.elapsed
-        self.note_told(letter.node, peer)
+        self._opened.note_told(letter.node, peer)
         hears = self._hearing.contact is Contact.HEARS and not self._hearing.is_reading
         sent_after = self._sent_after(letter)
         if hears and isinstance(letter, (Beat, Batch, Part)):
@@ -271,24 +247,36 @@ class Others:
         if self._is_over(source, said) and not self._shows(source):
             # It is about to be let go, and only waits for what cannot be heard.
             return
+        entry = self._entry_of(source, peer, said, clock, late, now)
+        was_open = self._is_open(source)
+        self._departures.cancel(source)
+        revoked = self._revoked.get(source)
+        if revoked is not None and entry.order > revoked[0]:
+            del self._revoked[source]
+        self._rooms.place(source, entry)
+        is_open = self._is_open(source)
+        if is_open and was_open and all_know > -math.inf:
+            # It was read before: that counts.
+            self._opened.note_again(source)
+        elif is_open:
+            self._opened.note(source, all_know)
+        if is_open or entry.is_arriving:
+            peer.had_lines = True
+
+    def _entry_of(
+        self, source: Source, peer: Peer, said: Said, clock: int, late: int, now: Moment
+    ) -> Entry:
         left = None if said.resting is None else now.elapsed - said.resting
         if left is not None and is_claim(source.tag):
             # It ends when its backend said, however late that is read. Of a grace it is surer that
             # it is not over before its time.
             left -= late
-        since = _second(min(said.since + clock, now.unix + 1))
-        # Who came to another node meanwhile may have been so for longer than they are here.
-        came = _second(min(said.came + clock, now.unix + 1)) if said.came else 0
-        if clock:
-            room = self._rooms.open(source.room)
-            since, came = room.own_words(said.user, said.status, since, came)
-        elif not peer.is_dated:
-            since, came = self._known_seconds(source, peer, said, since, came)
         # Of a claim it is the second of its end.
         left_second = said.left + clock if said.left else 0
         if not is_claim(source.tag):
             left_second = min(left_second, now.unix)
-        entry = Entry(
+        since, came = self._seconds(source, peer, said, clock, now)
+        return Entry(
             said.user,
             said.account,
             said.status,
@@ -299,19 +287,20 @@ class Others:
             said.about,
             came,
         )
-        was_open = self._is_open(source)
-        self._departures.cancel(source)
-        revoked = self._revoked.get(source)
-        if revoked is not None and entry.order > revoked[0]:
-            del self._revoked[source]
-        self._rooms.place(source, entry)
-        if was_open and all_know > -math.inf:
-            # It was read before: that counts.
-            self._opened_at(source.node).put_new(source, -math.inf)
-        elif self._is_open(source):
-            self.note_opened(source, all_know)
-        if left is None or is_claim(source.tag) or entry.is_arriving:
-            peer.had_lines = True
+
+    def _seconds(
+        self, source: Source, peer: Peer, said: Said, clock: int, now: Moment
+    ) -> tuple[int, int]:
+        """Since when somebody is so, and here, by this node's clock."""
+        since = _second(min(said.since + clock, now.unix + 1))
+        # Who came to another node meanwhile may have been so for longer than they are here.
+        came = _second(min(said.came + clock, now.unix + 1)) if said.came else 0
+        if clock:
+            room = self._rooms.open(source.room)
+            return room.own_words(said.user, said.status, since, came)
+        if not peer.is_dated:
+            return self._known_seconds(source, peer, said, since, came)
+        return since, came
 
     def _is_over(self, source: Source, said: Said) -> bool:
         return (
@@ -369,7 +358,7 @@ class Others:
             # Observers may still come from it with its cursors.
             if is_empty and now.elapsed >= peer.ended + self._timing.lease:
                 self._peers.forget(name)
-                self._opened.pop(name, None)
+                self._opened.forget(name)
 
     def begin_graces(self, node: str, left: float, now: Moment) -> None:
         """Nobody speaks for the node's people any more, whose lines were open until then. A grace
@@ -393,7 +382,7 @@ class Others:
             self._departures.rest(source, max(now.elapsed, entry.left + grace))
             for other in self._rooms.with_tag(source.room, source.tag):
                 if other != source:
-                    self._opened_at(other.node).put_new(other, -math.inf)
+                    self._opened.note_again(other)
 
     def begin_graces_late(self, node: str, now: Moment) -> None:
         """It is seen only now that it gives no signs, or is gone: its lease may have ended before,

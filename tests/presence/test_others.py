@@ -10,6 +10,7 @@ from presence_server.presence import others as others_module
 from presence_server.presence.entries import Entry, Source
 from presence_server.presence.letters import Batch, Beat, Goodbye, Part, People, Said
 from presence_server.presence.members import Who
+from presence_server.presence.opened import Opened
 from presence_server.presence.peer import Life, Peer
 from presence_server.presence.pending import Departure, Why
 from presence_server.presence.records import OWN, Changes, Notes, Stay
@@ -345,7 +346,7 @@ def test_a_node_is_known_until_its_people_are_gone_and_a_lease_is_over() -> None
     assert talk.node.others.take_dropped() == {TWO}
     talk.pass_by(2, ONE)
     assert talk.node.peers.names == {ONE} and talk.node.others.take_dropped() == set()
-    assert not talk.node.others._opened.get(TWO)
+    assert TWO not in talk.node._opened._lines
 
 
 def test_one_that_had_nobody_stays_known_for_a_lease() -> None:
@@ -363,9 +364,9 @@ def test_nothing_is_asked_again_of_a_node_that_is_forgotten() -> None:
     talk.all_of(TWO, laptop=ALICE)
     for other in (ONE, TWO):
         talk.hear(Goodbye(other))
-    assert talk.node.others._opened
+    assert talk.node._opened._lines
     talk.pass_by(int(GRACE + LEASE) + 2)
-    assert not talk.node.peers.names and not talk.node.others._opened
+    assert not talk.node.peers.names and not talk.node._opened._lines
 
 
 # Giving way
@@ -404,13 +405,13 @@ def test_a_line_is_asked_for_again_only_when_more_is_known_of_its_node() -> None
     at it for minutes."""
     talk = Talk(ONE)
     talk.all_of(ONE, laptop=ALICE)
-    others, line = talk.node.others, Source(ONE, OWN, "laptop")
+    opened, line = Opened(), Source(ONE, OWN, "laptop")
     peer = talk.peer(ONE)
-    others.note_opened(line, 1.0)
+    opened.note(line, 1.0)
     for known_until, asked in ((0.9, []), (1.0, [line]), (2.0, [])):
         peer.confirmed_at = known_until
-        others.note_told(ONE, peer)
-        assert [source for source, _ in others.take_opened()] == asked
+        opened.note_told(ONE, peer)
+        assert [source for source, _ in opened.take()] == asked
 
 
 def test_nothing_gives_way_to_what_is_no_line() -> None:

@@ -188,11 +188,11 @@ class ClusterModel:
 
     def start(self, slot: int) -> None:
         # No server starts whose database does not answer.
-        if not self.world.hosts[slot].alive and self.world.database.works:
+        if not self.world.hosts[slot].alive and self.world.database.is_writable:
             self.world.start(slot)
 
     def crash_loop(self, slot: int, times: int, seconds: float) -> None:
-        for _ in range(times if self.world.database.works else 0):
+        for _ in range(times if self.world.database.is_writable else 0):
             self.kill(slot)
             self.world.start(slot)
             self.world.wait(seconds)
@@ -238,6 +238,9 @@ class ClusterModel:
     def hold_database(self, works: bool) -> None:
         self.world.database.works = works
 
+    def write_beside(self, held: bool) -> None:
+        self.world.database.held = held
+
     def cut_database(self, slot: int, works: bool) -> None:
         self.world.hosts[slot].database = works
 
@@ -253,7 +256,7 @@ class ClusterModel:
     def mend_all_but_pauses(self) -> None:
         self.world.bring_redis_up()
         self.world.redis.delay = 0.0
-        self.world.database.works = True
+        self.world.database.works, self.world.database.held = True, False
         for slot, host in enumerate(self.world.hosts):
             self.world.mend(slot)
             host.database = True
@@ -299,7 +302,7 @@ class ClusterModel:
 
     def _writes(self, slot: int) -> bool:
         host = self.world.hosts[slot]
-        return self._running(slot) and self.world.database.works and host.database
+        return self._running(slot) and self.world.database.is_writable and host.database
 
 
 class Traveller:
@@ -398,6 +401,7 @@ _ACTS: Mapping[str, tuple[float, Values]] = {
     "slow_redis": (0.7, {"delay": (0.0, 0.1, 0.3)}),
     "cut": (2, {"slot": _SLOTS, "out": _BOTH, "back": _BOTH, "keeps": _BOTH}),
     "hold_database": (1, {"works": _BOTH}),
+    "write_beside": (1, {"held": _BOTH}),
     "cut_database": (1, {"slot": _SLOTS, "works": _BOTH}),
     "end_subscription": (1, {"slot": _SLOTS}),
     "repeat": (0.5, {"slot": _SLOTS}),

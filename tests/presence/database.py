@@ -70,6 +70,10 @@ class Database:
         # Nodes go on counting, also when others have forgotten what they wrote.
         self._counters: Counter[str] = Counter()
 
+    @property
+    def is_writable(self) -> bool:
+        return self.works and not self.held
+
     def note_signs(self, speaking: Mapping[str, float], now: float) -> None:
         for name, seconds in speaking.items():
             node = self.nodes.get(name)

@@ -289,7 +289,8 @@ class Judge:
             self.stranded = now
         for host in self.world.hosts:
             slow = redis.delay or host.late_back or host.late_out
-            well = host.in_touch and redis.serves and database.works and host.database and not slow
+            writes = database.is_writable and host.database
+            well = host.in_touch and redis.serves and writes and not slow
             if not well or host not in self.troubled or now - host.lost_at < 2 * STEP:
                 self.trouble = now
             if not host.in_touch or host not in self.troubled or host.late_back or host.late_out:
@@ -303,7 +304,7 @@ class Judge:
                     self.outwaited = now
             else:
                 self._paused_since.pop(host, None)
-            if not (database.works and host.database):
+            if not writes:
                 self.blind[host] = now
                 self._blind_since.setdefault(host, now)
             elif not self.is_blind(host):
@@ -355,7 +356,7 @@ class Judge:
         redis = self.world.redis.serves and one.in_touch and other.in_touch
         subscribed = self.world.redis.subscriptions
         redis = redis and one in subscribed and other in subscribed
-        works = self.world.database.works and not (one.paused or other.paused)
+        works = self.world.database.is_writable and not (one.paused or other.paused)
         return redis or (works and one.database and other.database)
 
     def _note_people(self) -> None:

@@ -220,7 +220,7 @@ class Host:
         self._finish_breathing()
         if not self.lets_in:
             self._settle()
-        elif self._database_works:
+        elif self._can_write:
             self.attendant.keep_up(*self._for_visits)
         self._publish()
 
@@ -432,7 +432,7 @@ class Host:
 
     @property
     def _can_write(self) -> bool:
-        return self._database_works and not self.world.database.held
+        return self.world.database.is_writable and self.database
 
     @property
     def _for_visits(self) -> tuple[float, Moment, dict[str, int]]:
@@ -944,8 +944,7 @@ class World:
         if in_touch and self.now - host.cut_off_at >= BACK_IN_TOUCH:
             return self.now - at < 2 * STEP + TICK
         # What is written is read by the others twice a second.
-        writes = self.database.works and host.database and not host.paused
-        writes = writes and not self.database.held
+        writes = self.database.is_writable and host.database and not host.paused
         return not writes or self.now - max(at, host.unwritten_at) < 4 * NOTES
 
     def _close_all(self, slot: int) -> None:
@@ -990,7 +989,7 @@ class World:
         for host in self.hosts:
             if not (host.in_touch and self.redis.serves):
                 host.cut_off_at = self.now
-            if self.database.held or not (self.database.works and host.database):
+            if not (self.database.is_writable and host.database):
                 host.unwritten_at = self.now
             if host.alive and not host.paused:
                 host.run()

@@ -143,6 +143,7 @@ class Others:
         is_new = peer.believed_at <= (-math.inf if sent_after is None else sent_after)
         why = Why.TOLD if is_new else Why.UNNAMED
         if answer.is_whole:
+            peer.was_known = True
             if sent_after is not None:
                 peer.confirmed_at = max(peer.confirmed_at, sent_after)
             for room, tag in answer.unnamed:
@@ -191,7 +192,7 @@ class Others:
     ) -> None:
         """These are all of a node's people, as it has written down; `clock` is to be added to their
         seconds."""
-        peer.answer = None
+        peer.answer, peer.was_known = None, True
         peer.lose_track()
         for source, entry in self._rooms.view(node):
             if source.tag not in states.get(source.room, {}):
@@ -352,7 +353,9 @@ class Others:
             if peer.lives:
                 continue
             is_empty = not self._rooms.shows_some_of(name)
-            if is_empty and not peer.is_empty:
+            # Whoever never knew whom it had cannot know that they are gone: they may be in their
+            # grace, and what it wrote down is all that a node which starts can go by.
+            if is_empty and not peer.is_empty and peer.was_known:
                 self._dropped.add(name)
             peer.is_empty = is_empty
             # Observers may still come from it with its cursors.

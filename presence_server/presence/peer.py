@@ -129,6 +129,8 @@ class Peer:
         self.is_misdated = False
         # Whether it has ever said that somebody has a line there.
         self.had_lines = False
+        # Whether it has ever been known whom it had: all of them.
+        self.was_known = False
         # Whether it has not spoken since an outage.
         self.unconfirmed = False
         # When it fell silent or left, and whether all of its people are gone since.

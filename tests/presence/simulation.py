@@ -486,7 +486,7 @@ class Host:
         nodes, now = self.world.database.nodes, self.world.now
         if self.world.database.held:
             return
-        silent = nodes.keys() - self.node.peers.names - {self.node.name} - self._ended
+        silent = nodes.keys() - self.node.peers.heard - {self.node.name} - self._ended
         dead = {name for name in silent if now - nodes[name].wrote_at >= WRITES_WITHIN}
         for name in silent - dead:
             self._first_counters.setdefault(name, nodes[name].counter)

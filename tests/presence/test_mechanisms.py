@@ -122,9 +122,7 @@ MUTANTS = {
         Peer,
         "has_written_newer",
         lambda self: self.written_at >= self.heard,
-        lambda: compound.test_a_node_that_starts_knows_of_one_that_falls_silent_before_it_answers(
-            0.1
-        ),
+        heeding.test_of_one_that_does_not_answer_is_shown_what_it_wrote,
     ),
     "after a pause it is read who goes on writing": Mutant(
         Hearing,

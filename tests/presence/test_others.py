@@ -358,6 +358,25 @@ def test_one_that_had_nobody_stays_known_for_a_lease() -> None:
     assert talk.node.peers.names == {ONE} and talk.node.others.take_dropped() == set()
 
 
+def test_whom_nobody_knows_here_is_not_forgotten_in_the_database() -> None:
+    talk, three = Talk(ONE), f"{4:016x}"
+    # It stands still since before this node began, which reads first that it no longer writes.
+    notes = Notes({ONE: 1, TWO: 1}, None, [], ages={TWO: LEASE})
+    talk.do(talk.node.heed(notes, talk.second, talk.now))
+    talk.hear(Goodbye(three))
+    talk.pass_by(1, ONE)
+    assert talk.life(TWO) is Life.SILENT and talk.life(three) is Life.LEFT
+    talk.pass_by(int(LEASE), ONE)
+    assert talk.node.peers.names == {ONE} and talk.node.others.take_dropped() == set()
+
+
+def test_whoever_was_known_by_what_they_wrote_alone_is_forgotten_there() -> None:
+    talk = Talk(ONE)
+    talk.do(talk.node.heed(Notes({TWO: 1}, {TWO: []}, []), talk.second, talk.now))
+    talk.pass_by(int(LEASE) + 3, ONE)
+    assert talk.life(TWO) is Life.SILENT and talk.node.others.take_dropped() == {TWO}
+
+
 def test_nothing_is_asked_again_of_a_node_that_is_forgotten() -> None:
     talk = Talk(ONE, TWO)
     talk.all_of(ONE, laptop=ALICE)

@@ -116,10 +116,11 @@ class Heeding:
             peer.believed_at = peer.written_at
 
     def _hears(self, peer: Peer, now: Moment) -> bool:
-        """Whether all that it says is heard."""
+        """Whether all that it says is heard, or is being told: letters bring a node that starts all
+        that others have written, and to read it, too, would take as long again."""
         heard_lately = now.elapsed - peer.heard <= self._timing.deaf
         hears = self._hearing.contact is Contact.HEARS and heard_lately
-        return hears and peer.life is Life.CURRENT
+        return hears and (peer.life is Life.CURRENT or peer.is_telling(now))
 
     def _states(self, stays: Iterable[Stay], clock: int, now: Moment) -> States:
         states: States = {}

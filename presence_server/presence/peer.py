@@ -9,7 +9,7 @@ from enum import Enum
 from presence_server.presence.letters import Batch, Beat, Part, States
 from presence_server.presence.moment import Moment
 from presence_server.presence.records import Changes, Stay
-from presence_server.presence.timing import CLOCK_SET, CLOCKS_ALIKE
+from presence_server.presence.timing import CLOCK_SET, CLOCKS_ALIKE, PATIENCE
 
 # Marks whose place among the letters is known; the least time between two, in seconds.
 _MARKS = 120
@@ -106,6 +106,8 @@ class Peer:
         self.asked: float | None = None
         self.asked_mark = 0
         self.answer: Answer | None = None
+        # Since when nothing more of an answer has come that it was asked for.
+        self.awaited_since: float | None = None
         # What it knew by then has been heard; has been read; and has been read and taken in.
         self.confirmed_at = -math.inf
         self.written_at = -math.inf
@@ -252,7 +254,7 @@ class Peer:
             self._end_answer(answer)
         elif self.asked is not None:
             # The rest of it is on its way.
-            self.asked = self.heard
+            self.asked = self.awaited_since = self.heard
         return answer
 
     def ask_again(self) -> None:
@@ -260,6 +262,16 @@ class Peer:
         all the same."""
         if self.life is Life.NOTED and self.asked is not None and self.answer is None:
             self.asked = -math.inf
+
+    def ask(self, now: Moment) -> None:
+        self.asked = now.elapsed
+        if self.awaited_since is None:
+            self.awaited_since = now.elapsed
+
+    def is_telling(self, now: Moment) -> bool:
+        """Whether all that it knows is on its way, or is about to be asked for."""
+        since = now.elapsed if self.awaited_since is None else self.awaited_since
+        return self.life in (Life.NEW, Life.BEHIND) and now.elapsed - since <= PATIENCE
 
     def lose_track(self) -> None:
         """What is shown of its people is not what it has said: it has to tell all."""
@@ -282,6 +294,7 @@ class Peer:
 
     def _end_answer(self, answer: Answer) -> None:
         self.answer, self.asked, self.asked_mark = None, None, 0
+        self.awaited_since = None
         self.told_to = self.sequence
         if answer.is_brief and self.noted_instead:
             # They were read meanwhile, and it will say the same; or it has said so long ago.

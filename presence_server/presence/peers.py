@@ -166,7 +166,7 @@ class Peers:
             if waits and heard and (peer.asked is None or now.elapsed - peer.asked >= PATIENCE):
                 # Of several questions the answer to the first will do.
                 peer.asked_mark = 0 if peer.asked is None else peer.asked_mark
-                peer.asked = now.elapsed
+                peer.ask(now)
                 self.resyncs += 1
                 yield name
 

@@ -69,7 +69,7 @@ class Speech:
             self._say_changes(now)
         mark = self._say_beat(now, asks=False)
         for _, peer in self._peers:
-            peer.asked = now.elapsed
+            peer.ask(now)
             peer.asked_mark = mark
         self._outbox.say(Ask(self._me, self._peers.told_to, anew=True))
 

@@ -27,8 +27,12 @@ def node() -> Node:
     return Node(ME, grace=8, lease=10, now=at(0))
 
 
+def tell(one: Node, now: Moment, part: int = 0, parts: int = 0) -> None:
+    one.receive(encode_letter(Part(ONE, 0, 1, part, parts, now.unix, People({}, {}), {ME: 9})), now)
+
+
 def tell_all(one: Node, now: Moment) -> None:
-    one.receive(encode_letter(Part(ONE, 0, 1, 0, 1, now.unix, People({}, {}))), now)
+    tell(one, now, parts=1)
 
 
 def peer(one: Node) -> Peer:
@@ -61,12 +65,31 @@ def test_of_one_that_does_not_answer_is_shown_what_it_wrote() -> None:
     """It may have died as it was heard first: others know its people."""
     one = node()
     one.receive(encode_letter(Beat(ONE, 5, 7, 1_000, False, {})), at(0))
-    one.heed(Notes({ONE: 1}, {ONE: [LINE]}, []), 0.5, at(0.5))
+    one.tick(at(0.1))
+    one.heed(Notes({ONE: 1}, {ONE: [LINE]}, []), 1.1, at(1.2))
     assert peer(one).life is Life.NEW and set(one.rooms.own.views.get(ONE, ())) == {KEY[:20]}
     assert peer(one).known_until == -math.inf
-    tell_all(one, at(1))
-    one.heed(Notes({ONE: 1}, {ONE: [LINE, CLAIM]}, []), 1.5, at(1.5))
+    tell_all(one, at(1.5))
+    one.heed(Notes({ONE: 1}, {ONE: [LINE, CLAIM]}, []), 2, at(2))
     assert "7/doc" not in {room.key for room in one.rooms}, "what it says is newer"
+
+
+def test_what_was_written_is_not_read_while_it_is_told() -> None:
+    """Of a hundred thousand people it takes long to read what is just being said."""
+    one = node()
+    one.receive(encode_letter(Beat(ONE, 5, 7, 1_000, False, {})), at(0))
+    assert one.heeding.well_heard(at(0)) == {ONE}, "it is asked at the next tick"
+    one.tick(at(0.1))
+    one.tick(at(1.1))
+    assert one.heeding.well_heard(at(1.1)) == {ONE} and not one.heeding.is_unheard(at(1.1))
+    assert not one.heeding.well_heard(at(1.2)), "it was asked again, and has not answered yet"
+    for part in range(3):
+        tell(one, at(1.5 + part), part)
+        assert one.heeding.well_heard(at(2.5 + part)) == {ONE}, "the rest is on its way"
+    assert not one.heeding.well_heard(at(4.6)), "it was broken off"
+    tell(one, at(5), 3, parts=4)
+    one.receive(encode_letter(Beat(ONE, 7, 8, 1_007, False, {})), at(7))
+    assert peer(one).life is Life.BEHIND and one.heeding.well_heard(at(7)) == {ONE}
 
 
 def test_one_that_is_gone_from_what_is_read_is_not_waited_for() -> None:

@@ -31,7 +31,7 @@ from presence_server.presence.names import app_of
 from presence_server.presence.node import Node
 from presence_server.presence.objects import MessageError
 from presence_server.presence.profiles import Profile
-from presence_server.presence.records import Notes, Record, Stay
+from presence_server.presence.records import OWN, Notes, Record, Stay
 from presence_server.presence.room import Room
 from presence_server.presence.states import Person, Status
 from presence_server.presence.timing import FIRST_ANSWERS, LONGEST_SETTLING, TICK
@@ -171,7 +171,11 @@ class PresenceService:
         """Somebody finds no place at this process. Whoever was here comes again within so many
         seconds, and is not taken for gone meanwhile; bounded, as for a crowd that waits."""
         if self.node.may_return(room, who):
-            self._crowd.send_away(moment().elapsed, retry_after)
+            now = moment()
+            self._crowd.send_away(now.elapsed, retry_after)
+            if room == OWN:
+                # Each time for a grace. What is shown beside an app's user only a line knows.
+                self.carry_out(self.node.arrive(room, who, now))
 
     def appear(self, room: str, who: Who, status: Status | None = None) -> int:
         """Let somebody be seen who is told of nothing: the number of their connection."""

@@ -152,6 +152,11 @@ class Departures:
         """From when on somebody may wait to be let in here; None: nobody does."""
         self._crowd_since = math.inf if since is None else since
 
+    def crowd_for(self, now: Moment) -> float | None:
+        """For how many seconds somebody may have waited; None: nobody does."""
+        waits = self._crowd_since < math.inf
+        return max(0.0, now.elapsed - self._crowd_since) if waits else None
+
     def note_reading(self, read_at: float, *, with_stays: bool) -> None:
         """What other nodes wrote down was read, no sooner than `read_at`."""
         self._counters_read.note(read_at)
@@ -178,7 +183,7 @@ class Departures:
 
     def _may_go(self, cause: Cause, now: Moment) -> bool:
         at = cause.at
-        if cause.why is Why.GRACE and self._may_wait_here(at, now):
+        if cause.why is Why.GRACE and self._may_wait(at, now):
             return False
         if cause.why is Why.TOLD and self._all_had_confirmed(cause.node, cause.mark):
             return True
@@ -192,10 +197,13 @@ class Departures:
         hears = self._hearing.contact is Contact.HEARS
         return hears and self._hearing.read_until >= at + self._timing.lease
 
-    def _may_wait_here(self, at: float, now: Moment) -> bool:
-        """Whether who came before a moment may not have been let in yet. Nobody is waited for
-        without end, for the crowd may have none."""
-        return self._crowd_since <= at and now.elapsed < at + self._timing.lease
+    def _may_wait(self, at: float, now: Moment) -> bool:
+        """Whether who came before a moment may not have been let in yet, here or at another node.
+        Nobody is waited for without end, for the crowd may have none."""
+        if now.elapsed >= at + self._timing.lease:
+            return False
+        crowds = (peer.crowd_since for _, peer in self._peers.living())
+        return min([self._crowd_since, *crowds]) <= at
 
     def _all_had_confirmed(self, node: str, mark: float) -> bool:
         """Whether all nodes said before a node's word what they knew when it sent its mark."""

@@ -47,6 +47,7 @@ class Beat(NamedTuple):
 
     `heard` holds the newest marks of other nodes that were heard: whatever this node knew by then
     has been said before. It `asks` for its own mark to be confirmed. `unix` is the sender's clock.
+    For so many seconds there has been a `crowd` at its door; None: nobody waits there.
     """
 
     node: str
@@ -55,6 +56,7 @@ class Beat(NamedTuple):
     unix: int
     asks: bool
     heard: dict[str, int]
+    crowd: float | None = None
 
 
 class Batch(NamedTuple):

@@ -64,8 +64,10 @@ class Outbox:
         """Say something to one node, or to all."""
         self._letters.append((encode_letter(letter), to))
 
-    def say_beat(self, mark: int, unix: int, *, asks: bool, heard: dict[str, int]) -> None:
-        self.say(Beat(self._node, self.sequence, mark, unix, asks, heard))
+    def say_beat(
+        self, mark: int, unix: int, *, asks: bool, heard: dict[str, int], crowd: float | None
+    ) -> None:
+        self.say(Beat(self._node, self.sequence, mark, unix, asks, heard, crowd))
 
     def say_changes(self, states: States, mark: int, now: Moment) -> None:
         """Who is gone in these states has been let go after all had confirmed the mark."""

@@ -117,6 +117,8 @@ class Peer:
         self.asks = False
         # The newest marks of other nodes that it has heard.
         self.marks_heard: Mapping[str, int] = {}
+        # From when on somebody may wait at its door.
+        self.crowd_since = math.inf
         # Which version was known everywhere when a mark of it came in.
         self.versions: deque[tuple[int, int, float]] = deque(maxlen=_MARKS)
         # By how much the clocks seemed apart when its last letters were read.
@@ -213,6 +215,7 @@ class Peer:
             self.life = Life.BEHIND
         self.mark, self.asks = max(self.mark, beat.mark), self.asks or beat.asks
         self.marks_heard = beat.heard
+        self.crowd_since = math.inf if beat.crowd is None else self.heard - beat.crowd
         if sent_at is not None:
             self.confirmed_at = max(self.confirmed_at, sent_at)
 

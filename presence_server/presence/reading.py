@@ -146,6 +146,11 @@ def _read_seconds(value: Any) -> float:
     return float(value)
 
 
+def _read_crowd(value: Any) -> float | None:
+    # A node of an earlier version does not say.
+    return None if value is None else _read_seconds(value)
+
+
 def _read_app(app: str) -> int:
     if not (app.isascii() and app.isdigit() and len(app) < 16):
         raise MessageError("not an app")
@@ -193,6 +198,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "unix": _read_whole,
     "asks": _read_bool,
     "heard": _read_heard,
+    "crowd": _read_crowd,
     "known": _read_known,
     "anew": _read_anew,
     "after": _read_if_any,

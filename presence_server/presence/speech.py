@@ -131,5 +131,6 @@ class Speech:
             for _, peer in self._peers:
                 peer.asks = False
         mark = self._hearing.beat(0 if self.has_unsaid else self._versions.newest, now)
-        self._outbox.say_beat(mark, now.unix, asks=asks, heard=heard)
+        crowd = self._departures.crowd_for(now)
+        self._outbox.say_beat(mark, now.unix, asks=asks, heard=heard, crowd=crowd)
         return mark

@@ -18,10 +18,12 @@ from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.presence.client_messages import StatusMessage
 from presence_server.presence.commands import Breathe, Resubscribe, Send
+from presence_server.presence.letters import Part, People, Said
 from presence_server.presence.members import Who
 from presence_server.presence.profiles import Profile
 from presence_server.presence.records import OWN, Notes, Stay
 from presence_server.presence.states import State, Status
+from presence_server.presence.writing import encode_letter
 from presence_server.relay.memory import MemoryBus, MemoryRelay
 from testing.waiting import until
 from tests.live.silent_wire import Told, flushed, running
@@ -216,6 +218,20 @@ async def test_a_crowd_that_waits_is_not_taken_for_gone() -> None:
     alone.claim(OWN, Who("of bob", "bob"))
     async with running(alone):
         await until(lambda: not alone.here, 5)
+
+
+async def test_who_finds_no_place_shows_by_it_that_they_are_here() -> None:
+    relay = Recording(ONE)
+    presence = PresenceService(ONE, relay, grace=8, lease=60.0, heartbeat=20)
+    bob = Who("of bob", "bob", 1)
+    people = People({OWN: {"of bob": Said("bob", 1, "away", 990)}}, {})
+    said = Part(OTHER, 0, 1, 0, 1, 1_000, people)
+    presence.carry_out(presence.node.receive(encode_letter(said), moment()))
+    assert not presence.node.is_here(OWN, "of bob")
+    presence.send_away(OWN, bob, 3.0)
+    assert presence.node.is_here(OWN, "of bob")
+    assert presence.here["bob"].status == "away", "and are as they were"
+    assert presence.node.elsewhere(OWN, bob) == {OTHER}
 
 
 async def test_what_a_node_wants_done_is_done() -> None:

@@ -127,6 +127,12 @@ def test_a_node_that_is_new_is_asked_and_answered() -> None:
     assert one.settled
 
 
+def test_a_beat_says_for_how_long_people_wait() -> None:
+    one = opened()
+    one.note_crowd(1.5)
+    assert sent(one.tick(at(3))) == [(Beat(ME, 1, 2, 1_003, False, {}, 1.5), None)]
+
+
 def test_marks_that_were_heard_are_confirmed_at_once_to_who_asks() -> None:
     one = opened()
     hear(one, Beat(ME, 1, 1, 1_000, False, {}), at(0.4))

@@ -142,6 +142,35 @@ def test_nobody_goes_by_a_grace_who_may_be_waiting_to_be_let_in() -> None:
     assert desk.go(21) == [MINE]
 
 
+def test_nobody_goes_who_may_be_waiting_at_another_node() -> None:
+    desk = Desk(ONE, TWO)
+    crowded = Beat(ONE, 0, 1, 1_000, False, {}, crowd=1.5)
+    desk.peer(ONE).heard = 3.0
+    desk.peer(ONE).hear_beat(crowded, 3)
+    desk.grace_over(1, MINE)
+    desk.grace_over(2, THEIRS)
+    desk.confirm(3, TWO)
+    assert desk.go(3) == [MINE], "who came before is in"
+    assert desk.go(2 + LEASE - 0.1) == []
+    assert desk.go(2 + LEASE) == [THEIRS], "a crowd may have no end"
+    desk.grace_over(2, THEIRS)
+    assert desk.go(4) == []
+    desk.confirm(4, ONE)
+    assert desk.go(4) == [THEIRS], "it says that all are in"
+    desk.peer(ONE).hear_beat(crowded, 4)
+    desk.grace_over(2, THEIRS)
+    desk.peer(ONE).life = Life.SILENT
+    assert desk.go(4) == [THEIRS], "nobody waits at a node that is no more"
+
+
+def test_it_is_said_for_how_long_people_wait() -> None:
+    desk = Desk()
+    assert desk.departures.crowd_for(at(3)) is None
+    desk.departures.note_crowd(2)
+    assert desk.departures.crowd_for(at(3)) == 1
+    assert desk.departures.crowd_for(at(1)) == 0
+
+
 def test_what_a_node_says_of_its_own_holds_once_others_had_confirmed_before() -> None:
     desk = Desk(ONE, TWO)
     told = Departure(Why.TOLD, 1, 1_000, 7)

@@ -49,6 +49,7 @@ PEOPLE = People(
     "letter",
     [
         Beat(NODE, 7, 12, 1795420800, True, {OTHER: 3}),
+        Beat(NODE, 7, 12, 1795420800, True, {}, 2.5),
         Batch(NODE, 7, 12, 1800000000, PEOPLE),
         Ask(NODE, {OTHER: 3}, anew=True),
         Part(NODE, 7, 1, 0, 3, 1800000000, PEOPLE, {OTHER: 3}),

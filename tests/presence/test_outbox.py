@@ -67,9 +67,9 @@ def test_a_beat_names_the_newest_batch() -> None:
     outbox = Outbox(ME)
     outbox.say_changes([("", "laptop", ALICE)], mark=7, now=NOW)
     letters(outbox)
-    outbox.say_beat(3, 98, asks=True, heard={ONE: 4})
+    outbox.say_beat(3, 98, asks=True, heard={ONE: 4}, crowd=2.5)
     outbox.say(Ask(ME), ONE)
-    assert letters(outbox) == [(Beat(ME, 1, 3, 98, True, {ONE: 4}), None), (Ask(ME), ONE)]
+    assert letters(outbox) == [(Beat(ME, 1, 3, 98, True, {ONE: 4}, 2.5), None), (Ask(ME), ONE)]
     assert letters(outbox) == []
 
 

@@ -101,14 +101,13 @@ class Others:
         hears = self._hearing.contact is Contact.HEARS and not self._hearing.is_reading
         sent_after = self._sent_after(letter)
         if hears and isinstance(letter, (Beat, Batch, Part)):
-            peer.note_clock(letter.unix, sent_after, now)
-            peer.check_dates()
+            peer.clock.note(letter.unix, sent_after, now)
         match letter:
             case Beat():
                 peer.hear_beat(letter, sent_after)
                 peer.note_version(letter.mark, self._hearing.said_version, now)
             case Batch() if peer.hear_batch(letter):
-                states, late = letter.people.states, peer.lateness(letter.unix, now)
+                states, late = letter.people.states, peer.clock.lateness(letter.unix, now)
                 if peer.answer is not None:
                     peer.answer.overtake(states)
                 self._take_in(letter.node, peer, states, late, now, letter.mark)
@@ -138,7 +137,7 @@ class Others:
             answer.unnamed = {(source.room, source.tag) for source, _ in shown}
         if answer.replaces:
             self._peers.forget_versions()
-        states, late = answer.name(part.people.states), peer.lateness(part.unix, now)
+        states, late = answer.name(part.people.states), peer.clock.lateness(part.unix, now)
         # What was read meanwhile may be newer than an answer that was on its way for long.
         is_new = peer.believed_at <= (-math.inf if sent_after is None else sent_after)
         why = Why.TOLD if is_new else Why.UNNAMED
@@ -163,7 +162,7 @@ class Others:
         why: Why = Why.TOLD,
     ) -> None:
         if states:
-            self._place_all(node, peer, states, peer.date(), late, now, mark, why)
+            self._place_all(node, peer, states, peer.clock.date(), late, now, mark, why)
 
     def _place_all(
         self,
@@ -221,8 +220,7 @@ class Others:
     def _take_in_written(
         self, node: str, peer: Peer, states: States, clock: int, now: Moment
     ) -> None:
-        # By the clock of the database, whatever its own is.
-        peer.is_dated = True
+        peer.clock.date_by_database()
         all_know = now.elapsed + ALL_READ
         self._place_all(node, peer, states, clock, 0, now, all_know=all_know)
 
@@ -299,7 +297,7 @@ class Others:
         if clock:
             room = self._rooms.open(source.room)
             return room.own_words(said.user, said.status, since, came)
-        if not peer.is_dated:
+        if not peer.clock.is_dated:
             return self._known_seconds(source, peer, said, since, came)
         return since, came
 
@@ -316,7 +314,7 @@ class Others:
         person, entries = roster.here.get(said.user), roster.entries(said.user)
         if person is None or entries.keys() <= {source}:
             return since, came
-        peer.is_misdated = True
+        peer.clock.misdate()
         since = person.since if person.status == said.status else since
         return since, min(person.here, since)
 

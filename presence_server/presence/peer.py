@@ -8,8 +8,9 @@ from enum import Enum
 
 from presence_server.presence.letters import Batch, Beat, Part, States
 from presence_server.presence.moment import Moment
+from presence_server.presence.peer_clock import PeerClock
 from presence_server.presence.records import Changes, Stay
-from presence_server.presence.timing import CLOCK_SET, CLOCKS_ALIKE, PATIENCE
+from presence_server.presence.timing import PATIENCE
 
 # Marks whose place among the letters is known; the least time between two, in seconds.
 _MARKS = 120
@@ -121,16 +122,7 @@ class Peer:
         self.crowd_since = math.inf
         # Which version was known everywhere when a mark of it came in.
         self.versions: deque[tuple[int, int, float]] = deque(maxlen=_MARKS)
-        # By how much the clocks seemed apart when its last letters were read.
-        self._clocks: deque[int] = deque(maxlen=8)
-        # So much its clock is surely behind, by letters that cannot have been late for longer.
-        self._behind_by = -math.inf
-        # By which clocks what is known of its people was told: the least and the greatest.
-        self._dated_by: tuple[int, int] | None = None
-        # Whether it was known when something was taken in last.
-        self.is_dated = False
-        # Whether it has to say all of it once more, for its clock is another.
-        self.is_misdated = False
+        self.clock = PeerClock()
         # Whether it has ever said that somebody has a line there.
         self.had_lines = False
         # Whether it has ever been known whom it had: all of them.
@@ -166,49 +158,8 @@ class Peer:
         return max(confirmed_at, self.believed_at)
 
     @property
-    def clock(self) -> int:
-        """Seconds to add to its Unix seconds. A letter may be read late, and never early; how late
-        is known only of those that answer."""
-        apart = min(self._clocks, default=0)
-        return apart if abs(apart) > CLOCKS_ALIKE and self.is_clock_known else 0
-
-    @property
-    def is_clock_known(self) -> bool:
-        apart = min(self._clocks, default=math.inf)
-        return apart <= CLOCKS_ALIKE or self._behind_by >= CLOCKS_ALIKE
-
-    def date(self) -> int:
-        """Its clock, by which something is taken in that it says of its people."""
-        least, greatest = self._dated_by or (self.clock, self.clock)
-        self._dated_by = min(least, self.clock), max(greatest, self.clock)
-        self.is_dated = self.is_clock_known
-        return self.clock
-
-    def check_dates(self) -> None:
-        """See whether its clock is another than that by which its words were taken in."""
-        least, greatest = self._dated_by or (self.clock, self.clock)
-        if self.is_clock_known and max(self.clock - least, greatest - self.clock) > CLOCKS_ALIKE:
-            self.is_misdated, self._dated_by = True, None
-
-    def lateness(self, unix: int, now: Moment) -> int:
-        """For how many seconds at least a letter was on its way: of whole seconds, by two clocks
-        that need not begin them together, two may be none."""
-        late = now.unix - unix - min(self._clocks, default=now.unix - unix)
-        return max(0, late - 2)
-
-    @property
     def last_sign(self) -> float:
         return max(self.heard, self.wrote)
-
-    def note_clock(self, unix: int, sent_after: float | None, now: Moment) -> None:
-        """It said what time it was; after which instant, if that is known."""
-        apart = now.unix - unix
-        if self._clocks and abs(apart - self._clocks[-1]) > CLOCK_SET:
-            self._clocks.clear()
-            self._behind_by = -math.inf
-        self._clocks.append(apart)
-        if sent_after is not None:
-            self._behind_by = max(self._behind_by, apart - (now.elapsed - sent_after))
 
     def hear_beat(self, beat: Beat, sent_at: float | None) -> None:
         if self.life is Life.CURRENT and beat.sequence != self.sequence:
@@ -288,7 +239,7 @@ class Peer:
 
     def _begin_answer(self, part: Part) -> None:
         is_brief = part.after is not None
-        replaces, dates = self.life is not Life.NEW, self.is_misdated and not is_brief
+        replaces, dates = self.life is not Life.NEW, self.clock.is_misdated and not is_brief
         self.answer = Answer(part.number, replaces, dates, is_brief)
         self.fall_behind(part.sequence)
         if not is_brief:
@@ -307,7 +258,8 @@ class Peer:
                 self._is_doubtful = True
             return
         self.life, self.unconfirmed, self._is_doubtful = Life.CURRENT, False, False
-        self.is_misdated = self.is_misdated and not answer.dates
+        if answer.dates:
+            self.clock.redate()
 
     def _hear_of(self, states: States) -> None:
         """It has said of these itself how they are."""

@@ -38,8 +38,8 @@ class Peers:
         peer = self._peers.get(name)
         if peer is None:
             return None
-        clock = peer.date()
-        return clock if peer.is_dated else None
+        offset = peer.clock.date()
+        return offset if peer.clock.is_dated else None
 
     @property
     def told_to(self) -> dict[str, int]:
@@ -47,13 +47,13 @@ class Peers:
         return {
             name: peer.told_to
             for name, peer in self._peers.items()
-            if peer.told_to >= 0 and not peer.is_misdated
+            if peer.told_to >= 0 and not peer.clock.is_misdated
         }
 
     @property
     def ahead(self) -> int:
         """Seconds by which the clock is ahead that is most ahead of those that are known."""
-        return max(0, max((-peer.clock for peer in self._peers.values()), default=0))
+        return max(0, max((-peer.clock.offset for peer in self._peers.values()), default=0))
 
     @property
     def names(self) -> frozenset[str]:
@@ -160,7 +160,7 @@ class Peers:
     def take_asks(self, now: Moment) -> Iterator[str]:
         """Those to be asked for all that they know."""
         for name, peer in self._peers.items():
-            waits = peer.is_misdated or peer.life is not Life.CURRENT
+            waits = peer.clock.is_misdated or peer.life is not Life.CURRENT
             waits = waits and peer.life is not Life.LEFT
             heard = now.elapsed - peer.heard < self._lease
             if waits and heard and (peer.asked is None or now.elapsed - peer.asked >= PATIENCE):
@@ -187,7 +187,7 @@ class Peers:
         peer = self._peers.get(name)
         if peer is None or peer.sequence < sequence or now.elapsed - peer.began < self._lease:
             return None
-        if peer.clock:
+        if peer.clock.offset:
             # An observer would hold seconds by two clocks.
             return None
         if any(not self._is_steady(other, now) for other in self._peers.values() if other != peer):

@@ -19,6 +19,7 @@ from presence_server.presence.node import Node
 from presence_server.presence.others import Others
 from presence_server.presence.past import Past
 from presence_server.presence.peer import Life, Peer
+from presence_server.presence.peer_clock import PeerClock
 from presence_server.presence.peers import Peers
 from presence_server.presence.people import People
 from presence_server.presence.recent import Recent
@@ -223,8 +224,8 @@ MUTANTS = {
         run("who moved while nodes began is so since the same second for all"),
     ),
     "what was said by a clock that was not known is said anew": Mutant(
-        Peer,
-        "check_dates",
+        PeerClock,
+        "_check_dates",
         nothing,
         run("the seconds of a node that was read before its clock was known"),
     ),

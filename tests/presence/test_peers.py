@@ -11,7 +11,7 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.peer import Answer, Life, Noted, Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.records import Changes, Stay
-from presence_server.presence.timing import CLOCK_SET, DEAF, NOTES, PATIENCE, WRITES_WITHIN
+from presence_server.presence.timing import DEAF, NOTES, PATIENCE, WRITES_WITHIN
 
 ME, ONE, TWO = "me", "one", "two"
 LEASE = 10.0
@@ -216,10 +216,10 @@ def test_of_a_batch_it_is_known_whom_it_names() -> None:
 def test_whose_clock_was_not_known_tells_all() -> None:
     peers = Peers(LEASE)
     peer = current(peers, ONE, sequence=3)
-    peer.is_misdated = True
+    peer.clock.misdate()
     assert peers.told_to == {}
-    assert peer.hear_part(part(3, 2, after=3), ME) is not None and peer.is_misdated
-    assert peer.hear_part(part(3, 3), ME) is not None and not peer.is_misdated
+    assert peer.hear_part(part(3, 2, after=3), ME) is not None and peer.clock.is_misdated
+    assert peer.hear_part(part(3, 3), ME) is not None and not peer.clock.is_misdated
 
 
 def test_what_is_read_is_good_once_its_node_has_written_twice() -> None:
@@ -281,52 +281,6 @@ def test_what_is_read_is_put_together_until_it_is_believed() -> None:
     assert noted(peer) == (Noted({("", "a"): laptop, ("", "b"): phone}, whole=False), 9)
     peer.hear_instead(10, 3.0)
     assert noted(peer) == (None, 7), "what was believed is known still"
-
-
-# Clocks
-
-
-def test_a_clock_is_as_far_off_as_its_quickest_letter_says_if_that_is_more_than_two() -> None:
-    peer = Peer(Life.NEW, at(0))
-    assert peer.clock == 0 and peer.lateness(990, at(0)) == 0
-    for behind, clock in ((5, 5), (4, 4), (9, 4), (2, 0), (3, 0)):
-        peer.note_clock(1_000 - behind, 0, at(0))
-        assert peer.clock == clock
-    # Eight letters are remembered.
-    for clock in (0, 0, 0, 0, 0, 0, 3, 20):
-        peer.note_clock(980, 0, at(0))
-        assert peer.clock == clock
-    peer = Peer(Life.NEW, at(0))
-    peer.note_clock(1_003, 0, at(0))
-    assert peer.clock == -3
-    # Of a letter that was longer on its way the rest is known.
-    assert peer.lateness(1_000, at(0)) == 1 and peer.lateness(1_001, at(0)) == 0
-
-
-def test_one_that_was_set_is_believed_at_once() -> None:
-    peer = Peer(Life.NEW, at(0))
-    peer.note_clock(1_000, 0, at(0))
-    peer.note_clock(1_000 - CLOCK_SET, 0, at(0))
-    assert peer.clock == 0
-    late = Peer(Life.NEW, at(0))
-    for behind in (CLOCK_SET - 2, CLOCK_SET - 1):
-        late.note_clock(1_000 - behind, 0, at(0))
-    assert late.clock == CLOCK_SET - 2, "between two letters it was not set"
-    peer.note_clock(1_000, 0, at(0))
-    peer.note_clock(1_000 - CLOCK_SET - 1, 0, at(0))
-    assert peer.clock == CLOCK_SET + 1
-
-
-def test_a_clock_is_behind_only_if_a_letter_says_so_that_was_just_asked_for() -> None:
-    peer = Peer(Life.NEW, at(0))
-    for sent_after, clock in ((None, 0), (-4.5, 0), (-3, 5), (None, 5)):
-        peer.note_clock(995, sent_after, at(0))
-        assert peer.clock == clock
-    peer.note_clock(995 - 2 * CLOCK_SET, None, at(0))
-    assert peer.clock == 0, "it may have been on its way for that long"
-    ahead = Peer(Life.NEW, at(0))
-    ahead.note_clock(1_005, None, at(0))
-    assert ahead.clock == -5, "no letter comes before it was sent"
 
 
 # All of them
@@ -467,17 +421,16 @@ def test_nobody_is_asked_who_was_not_heard_for_a_lease() -> None:
 def test_it_tells_all_once_more_whose_clock_was_not_known_before() -> None:
     peers = Peers(LEASE)
     peer = current(peers, ONE)
-    assert (peers.date(ONE), peer.is_clock_known) == (None, False)
+    assert (peers.date(ONE), peer.clock.is_known) == (None, False)
     for unix, asked in ((1_000, []), (1_002, []), (1_600, [ONE]), (1_601, [])):
-        peer.note_clock(unix, None, at(0))
-        peer.check_dates()
+        peer.clock.note(unix, None, at(0))
         assert (list(peers.take_asks(at(0))), life(peer)) == (asked, Life.CURRENT)
-    assert peers.date(ONE) == peer.clock == -601
+    assert peers.date(ONE) == peer.clock.offset == -601
     peer.asked = None
     assert peer.hear_part(part(parts=0, number=2), ME) is not None
-    assert list(peers.take_asks(at(0))) == [ONE] and peer.is_misdated
+    assert list(peers.take_asks(at(0))) == [ONE] and peer.clock.is_misdated
     assert peer.hear_part(part(part=1, parts=2, number=2), ME) is not None
-    assert list(peers.take_asks(at(9))) == [] and not peer.is_misdated
+    assert list(peers.take_asks(at(9))) == [] and not peer.clock.is_misdated
 
 
 def test_an_answer_that_began_before_the_clock_was_known_does_not_do() -> None:
@@ -485,8 +438,7 @@ def test_an_answer_that_began_before_the_clock_was_known_does_not_do() -> None:
     peer = current(peers, ONE)
     peers.date(ONE)
     assert peer.hear_part(part(parts=0, number=2), ME) is not None
-    peer.note_clock(1_600, None, at(0))
-    peer.check_dates()
+    peer.clock.note(1_600, None, at(0))
     assert peer.hear_part(part(part=1, parts=2, number=2), ME) is not None
     assert list(peers.take_asks(at(0))) == [ONE]
     peers.leave(ONE, peer)

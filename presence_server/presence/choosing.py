@@ -65,14 +65,20 @@ class Choosing:
         self._outbox.note_choice(app, user, choice)
         self._recorder.touch_choice(app, user)
 
-    def hear(self, chosen: ChosenByApp, clock: int | None, now: Moment) -> None:
+    def hear(
+        self, chosen: ChosenByApp, clock: int | None, now: Moment, *, was_asked: bool
+    ) -> None:
         """Another node says what was chosen; its clock is so many seconds behind, if that is known.
+        If it `was_asked`, others may not have heard it, and it may not have been written down.
         """
         for app, choices in chosen.items():
             for user, choice in choices.items():
                 dated = choice.since > 0 and clock is not None
                 since = (choice.since or choice.at // 1000) + (clock or 0)
-                self._put(app, user, choice._replace(since=since, is_dated=dated), now)
+                said = choice._replace(since=since, is_dated=dated)
+                if self._put(app, user, said, now) and was_asked:
+                    self._outbox.note_choice(app, user, said)
+                    self._recorder.touch_choice(app, user)
 
     def heed(self, written: Iterable[Chosen], clock: int, now: Moment) -> None:
         """Take in what was written down; so many seconds are to be added to since when it holds."""
@@ -110,7 +116,8 @@ class Choosing:
         is_so = bool(shown) and all(person.status == chosen for person in shown)
         return min(person.since for person in shown) if is_so else now.unix
 
-    def _put(self, app: int, user: str, choice: Choice, now: Moment) -> None:
+    def _put(self, app: int, user: str, choice: Choice, now: Moment) -> bool:
+        """Whether it is news."""
         since = min(choice.since or choice.at // 1000, now.unix)
         if choice.hides and app == 0 and user in self._rooms.own.roster.here:
             self._recorder.note_last_seen(OWN, user, since)
@@ -119,12 +126,13 @@ class Choosing:
             self._show(app, user, since, disputed=False)
         hid = self._hides(app, user)
         if not self._choices.put(app, user, choice, now.unix):
-            return
+            return False
         self._outbox.note_chosen(app, user, now)
         if choice.status is None and not choice.text:
             for room in self._rooms.of_user(app, user):
                 self._own.set_all_online(room, user, since, now)
         self._settle(app, user, since, disputed=not (hid and self._hides(app, user)))
+        return True
 
     def _settle(self, app: int, user: str, since: int, *, disputed: bool) -> None:
         self._changed.append((app, user))

@@ -24,7 +24,7 @@ from presence_server.presence.cursors import Cover, Cursors, Uncovered
 from presence_server.presence.departures import Departures
 from presence_server.presence.hearing import Contact, Hearing
 from presence_server.presence.heeding import Heeding
-from presence_server.presence.letters import Ask, Beat, Ended, Goodbye, Letter, Words
+from presence_server.presence.letters import Ask, Beat, Ended, Goodbye, Letter, Part, Words
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
 from presence_server.presence.names import is_claim, session_of, tag_of
@@ -443,7 +443,10 @@ class Node:
     def _read(self, letter: Letter, now: Moment) -> None:
         chosen = self.others.hear(letter, now)
         if chosen:
-            self._choosing.hear(chosen, self.peers.date(letter.node), now)
+            # A node that starts is told what all others know.
+            was_asked = isinstance(letter, Part) and not self.versions.untold
+            clock = self.peers.date(letter.node)
+            self._choosing.hear(chosen, clock, now, was_asked=was_asked)
         if isinstance(letter, Ask):
             self._outbox.note_asker(letter.node, letter.known.get(self.name, NOTHING_KNOWN))
             for name in self._ended:

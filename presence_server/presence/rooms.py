@@ -107,13 +107,14 @@ class Rooms:
     def go_back(self, now: Moment) -> None:
         """Let people be so since when their own nodes say, as soon as these must have said it.
         Nodes that came to know of it at other times then name the same second."""
+        # First: who has just changed is yet to be told so, and does not go back in the same turn.
+        ahead, self._ahead = self._ahead, set()
+        for key in ahead:
+            self._going_back.put(key, now.elapsed + _SAID_WITHIN)
         for key in list(islice(self._going_back.take(now.elapsed), _BACK_AT_ONCE)):
             room = self._rooms.get(key[0])
             if room is not None:
                 room.roster.go_back(key[1])
-        ahead, self._ahead = self._ahead, set()
-        for key in ahead:
-            self._going_back.put(key, now.elapsed + _SAID_WITHIN)
 
     def take_unsaid(self) -> list[Room]:
         unsaid, self._unsaid = self._unsaid, set()

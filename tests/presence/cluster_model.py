@@ -340,9 +340,10 @@ class Traveller:
         for user, (_, since) in self.people.items():
             true = roster.here[user].since if user in roster.here else since
             # Another node may have come to know late of what changed, and say a later second until
-            # it goes back; and clocks that are alike enough may be two seconds apart.
+            # it goes back; and clocks that are alike enough may be two seconds apart. What it said
+            # holds until there is a change.
             wrong = any(each.clock for each in host.world.hosts)
-            assert since == true or elsewhere and since >= true - 2 * wrong, (
+            assert since == true or (elsewhere or wrong) and since >= true - 2 * wrong, (
                 f"with a cursor {user} is so since {since}"
             )
 

@@ -164,7 +164,7 @@ MUTANTS = {
         Peer, "_hear_of", nothing, cluster.test_an_outage_costs_what_changed
     ),
     "a claim that is read late ends when it was to": Mutant(
-        Peer,
+        PeerClock,
         "lateness",
         lambda *_: 0,
         others.test_of_a_claim_the_second_of_its_end_stays_and_it_ends_when_its_backend_said,

@@ -185,8 +185,12 @@ class Departures:
         at = cause.at
         if cause.why is Why.GRACE and self._may_wait(at, now):
             return False
-        if cause.why is Why.TOLD and self._all_had_confirmed(cause.node, cause.mark):
-            return True
+        if cause.why is Why.TOLD:
+            if any(peer.is_back(now) for _, peer in self._peers):
+                # Others may have heard already that somebody is there, and speak for them no more.
+                return False
+            if self._all_had_confirmed(cause.node, cause.mark):
+                return True
         if self._is_known(at, now):
             return True
         if cause.why is Why.ENDED:

@@ -96,7 +96,7 @@ class Others:
             return {}
         if not isinstance(letter, Goodbye):
             # That one may be another's, in the place of a node that is no more.
-            peer.heard = peer.spoke = now.elapsed
+            peer.speak(now)
         self._opened.note_told(letter.node, peer)
         hears = self._hearing.contact is Contact.HEARS and not self._hearing.is_reading
         sent_after = self._sent_after(letter)

@@ -129,8 +129,9 @@ class Peer:
         self.was_known = False
         # Whether it has not spoken since an outage.
         self.unconfirmed = False
-        # When it fell silent or left, and whether all of its people are gone since.
-        self.ended = -math.inf
+        # When it fell silent or left, and whether all of its people are gone since; and when it
+        # spoke first after that.
+        self.ended = self.spoke_again = -math.inf
         self.is_empty = False
         # What was read of its counter, and of its stays if that is not known in its place yet.
         self.counters: deque[tuple[float, int]] = deque(maxlen=8)
@@ -223,9 +224,22 @@ class Peer:
             self.awaited_since = now.elapsed
 
     def is_telling(self, now: Moment) -> bool:
-        """Whether all that it knows is on its way, or is about to be asked for."""
-        since = now.elapsed if self.awaited_since is None else self.awaited_since
-        return self.life in (Life.NEW, Life.BEHIND) and now.elapsed - since <= PATIENCE
+        """Whether all that it knows is on its way for the first time, or is about to be asked for.
+        """
+        if self.was_known or self.life not in (Life.NEW, Life.BEHIND):
+            return False
+        return self.awaited_since is None or now.elapsed - self.awaited_since <= PATIENCE
+
+    def speak(self, now: Moment) -> None:
+        """A letter of it has come."""
+        self.heard = self.spoke = now.elapsed
+        if self.life is Life.SILENT and self.spoke_again < self.ended:
+            self.spoke_again = now.elapsed
+
+    def is_back(self, now: Moment) -> bool:
+        """Whether it was taken for dead and has just spoken again, of what it has yet to tell."""
+        again = self.spoke_again
+        return self.life is Life.SILENT and self.ended <= again and now.elapsed < again + PATIENCE
 
     def lose_track(self) -> None:
         """What is shown of its people is not what it has said: it has to tell all."""

@@ -388,6 +388,38 @@ def test_nothing_is_asked_again_of_a_node_that_is_forgotten() -> None:
     assert not talk.node.peers.names and not talk.node._opened._lines
 
 
+def test_a_dead_node_that_speaks_again_is_waited_for_before_others_let_people_go() -> None:
+    """Somebody may be there, and the node that they came from know that already."""
+    talk = Talk(ONE, TWO)
+    talk.all_of(ONE, laptop=ALICE)
+    talk.pass_by(int(LEASE) + 1, ONE)
+    assert talk.life(TWO) is Life.SILENT
+    talk.beat(TWO)
+    talk.batch(ONE, laptop=EPOCH)
+    assert talk.life(TWO) is Life.SILENT and talk.is_here()
+    # It is asked, and answers.
+    talk.second += 0.2
+    talk.do(talk.node.tick(talk.now))
+    talk.all_of(TWO, laptop=ALICE)
+    talk.pass_by(2, ONE, TWO)
+    assert talk.is_here() and ONE not in talk.node.rooms.own.views
+
+
+def test_it_is_not_waited_for_without_end() -> None:
+    talk = Talk(ONE, TWO)
+    talk.all_of(ONE, laptop=ALICE)
+    talk.pass_by(int(LEASE) + 1, ONE)
+    talk.beat(TWO)
+    talk.batch(ONE, laptop=EPOCH)
+    assert talk.is_here()
+    talk.second += 0.9
+    talk.beat(TWO)
+    assert talk.is_here()
+    talk.second += 0.2
+    talk.beat(TWO)
+    assert not talk.is_here()
+
+
 # Giving way
 
 

@@ -10,7 +10,7 @@ from presence_server.presence.letters import Batch, Beat, Part, States
 from presence_server.presence.moment import Moment
 from presence_server.presence.peer_clock import PeerClock
 from presence_server.presence.records import Changes, Stay
-from presence_server.presence.timing import PATIENCE
+from presence_server.presence.timing import PATIENCE, TELLS_WITHIN
 
 # Marks whose place among the letters is known; the least time between two, in seconds.
 _MARKS = 120
@@ -239,7 +239,7 @@ class Peer:
     def is_back(self, now: Moment) -> bool:
         """Whether it was taken for dead and has just spoken again, of what it has yet to tell."""
         again = self.spoke_again
-        return self.life is Life.SILENT and self.ended <= again and now.elapsed < again + PATIENCE
+        return self.life is Life.SILENT and self.ended <= again > now.elapsed - TELLS_WITHIN
 
     def lose_track(self) -> None:
         """What is shown of its people is not what it has said: it has to tell all."""

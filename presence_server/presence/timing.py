@@ -20,6 +20,8 @@ CLOCK_SET = 300
 ASKING = 0.1
 # Until a snapshot that did not come is asked for again.
 PATIENCE = 1.0
+# A node that speaks again is asked and has told all, if it hears, within this time.
+TELLS_WITHIN = 0.5
 # Who is here is written down, and what others wrote is read, so often; and while that is all that
 # others have: somebody's end waits for two writings and a reading.
 NOTES = 0.5
@@ -58,6 +60,7 @@ assert BEAT < DEAF
 # A question and its answer fit in before the end of a session is told without it.
 assert ASKING + 2 * (TICK + BATCHING) < ENDED_WAITS
 assert ASKING + 2 * (TICK + BATCHING) < ARRIVAL_WAITS
+assert ASKING + 2 * (TICK + BATCHING) < TELLS_WITHIN
 # Where nodes have no other way to answer, they do within the second that is promised.
 assert 3 * NOTES_UNHEARD < 1.0
 # A writing may come late; but before others take a node for one that cannot, it does so itself.

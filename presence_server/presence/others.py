@@ -142,7 +142,6 @@ class Others:
         is_new = peer.believed_at <= (-math.inf if sent_after is None else sent_after)
         why = Why.TOLD if is_new else Why.UNNAMED
         if answer.is_whole:
-            peer.was_known = True
             if sent_after is not None:
                 peer.confirmed_at = max(peer.confirmed_at, sent_after)
             for room, tag in answer.unnamed:
@@ -191,8 +190,7 @@ class Others:
     ) -> None:
         """These are all of a node's people, as it has written down; `clock` is to be added to their
         seconds."""
-        peer.answer, peer.was_known = None, True
-        peer.lose_track()
+        peer.take_notes_for_all()
         for source, entry in self._rooms.view(node):
             if source.tag not in states.get(source.room, {}):
                 self._miss(source, entry, now)

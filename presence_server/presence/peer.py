@@ -247,6 +247,11 @@ class Peer:
         self.noted_instead.clear()
         self._is_doubtful = False
 
+    def take_notes_for_all(self) -> None:
+        """What it wrote down takes the place of all that it has said."""
+        self.answer, self.was_known = None, True
+        self.lose_track()
+
     def _can_follow(self, part: Part) -> bool:
         """Whether an answer begins with all, or no later than what is known ends."""
         return part.after is None or part.after <= self.told_to
@@ -262,7 +267,7 @@ class Peer:
 
     def _end_answer(self, answer: Answer) -> None:
         self.answer, self.asked, self.asked_mark = None, None, 0
-        self.awaited_since = None
+        self.awaited_since, self.was_known = None, True
         self.told_to = self.sequence
         if answer.is_brief and self.noted_instead:
             # They were read meanwhile, and it will say the same; or it has said so long ago.

@@ -147,7 +147,6 @@ def _read_seconds(value: Any) -> float:
 
 
 def _read_crowd(value: Any) -> float | None:
-    # A node of an earlier version does not say.
     return None if value is None else _read_seconds(value)
 
 

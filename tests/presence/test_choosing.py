@@ -32,6 +32,14 @@ class Chooser(Seat):
         letter = Part(OTHER, 0, self.number, 0, 1, self.now.unix - behind, people, heard)
         self.do(self.node.receive(encode_letter(letter), self.now))
 
+    def said_and_written(self) -> tuple[list[str | None], list[str | None]]:
+        """What is said and written next of choices."""
+        self.second += 0.5
+        letters = self.letters(self.node.tick(self.now))
+        said = [one.people.choices for one in letters if isinstance(one, Batch)]
+        chosen = [choice.status for each in said for choice in each.get(0, {}).values()]
+        return list(chosen), [choice.status for choice in self.record().choices]
+
     def otherwise(self, version: int) -> list[str]:
         changes = self.node.rooms.own.roster.changes_since(version, elsewhere=True)
         assert changes is not None
@@ -54,6 +62,25 @@ def test_it_holds_since_it_was_chosen_by_the_clock_of_who_has_it() -> None:
     assert (person.status, person.since) == ("busy", 1_005)
     seat.hear_choice(Choice(1, AT + 1, "away", since=1_090), behind=5)
     assert seat.node.rooms.own.roster.here["alice"].since == 1_010
+
+
+def test_what_an_answer_says_that_no_other_may_know_is_said_to_all_and_written_down() -> None:
+    seat = Chooser()
+    seat.wait(1)
+    seat.record()
+    seat.hear_choice(Choice(1, AT, "busy", since=1_000))
+    assert seat.said_and_written() == (["busy"], ["busy"])
+    seat.hear_choice(Choice(1, AT, "busy", since=1_000))
+    assert seat.said_and_written() == ([], []), "it is no news"
+
+
+def test_a_node_that_starts_repeats_nothing_of_what_it_is_told() -> None:
+    seat = Chooser()
+    seat.wait(1)
+    seat.record()
+    seat.node.begin_untold()
+    seat.hear_choice(Choice(1, AT, "busy", since=1_000))
+    assert seat.said_and_written() == ([], []) and seat.shown() == "busy"
 
 
 def test_what_was_read_holds_since_when_it_says_by_the_clock_of_the_database() -> None:

@@ -199,7 +199,8 @@ class Departures:
             return now.elapsed >= at + (ENDED_WAITS if hears else ENDED_WAITS_UNHEARD)
         # Whoever was heard in all this time would have said it by now.
         hears = self._hearing.contact is Contact.HEARS
-        return hears and self._hearing.read_until >= at + self._timing.lease
+        heard_from = max(at, self._hearing.heard_since)
+        return hears and self._hearing.read_until >= heard_from + self._timing.lease
 
     def _may_wait(self, at: float, now: Moment) -> bool:
         """Whether who came before a moment may not have been let in yet, here or at another node.

@@ -30,7 +30,8 @@ class Hearing:
     def __init__(self, timing: Timing, now: Moment) -> None:
         self._timing = timing
         self.contact = Contact.HEARS
-        self._caught_up_at = now.elapsed
+        # Whoever spoke before may not have been heard.
+        self.heard_since = now.elapsed
         self._sent: dict[int, _Sent] = {}
         self._mark = 0
         self._beaten = now.elapsed - timing.lease
@@ -106,7 +107,8 @@ class Hearing:
 
     def tick(self, now: Moment) -> bool:
         """See what is due by the clock; True if a new subscription is needed."""
-        if self.contact is Contact.CATCHES_UP and now.elapsed >= self._caught_up_at:
+        caught_up_at = self.heard_since + self._timing.deaf
+        if self.contact is Contact.CATCHES_UP and now.elapsed >= caught_up_at:
             self.contact = Contact.HEARS
         if now.elapsed - self._echoed <= self._timing.deaf:
             return False
@@ -155,4 +157,4 @@ class Hearing:
 
     def _begin_to_catch_up(self, now: Moment) -> None:
         self.contact = Contact.CATCHES_UP
-        self._caught_up_at = now.elapsed + self._timing.deaf
+        self.heard_since = now.elapsed

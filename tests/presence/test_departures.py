@@ -116,6 +116,18 @@ def test_who_was_heard_for_a_whole_lease_would_have_said_so() -> None:
     assert desk.go(11) == [MINE]
 
 
+def test_the_time_in_which_nothing_was_heard_does_not_count() -> None:
+    desk = Desk(ONE)
+    desk.grace_over(1)
+    desk.hearing.lost()
+    desk.hear_itself(6)
+    for second in range(7, 16):
+        desk.hear_itself(second)
+        assert desk.go(second) == []
+    desk.hear_itself(16)
+    assert desk.go(16) == [MINE]
+
+
 def test_nobody_goes_while_what_came_in_during_a_pause_is_yet_to_be_seen_to() -> None:
     desk = Desk()
     desk.grace_over(1)

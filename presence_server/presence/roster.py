@@ -132,6 +132,9 @@ class Roster(People):
                 self._leave(user, "offline", since, *self._left_behind(user))
             elif user in self._past.gone:
                 self._describe_gone(user, *self._left_behind(user))
+            elif choice is not None and any(entry.began <= choice.since for entry in entries):
+                # Of their choice it was known here first: elsewhere they may have been seen before.
+                self._keep_unseen(user, choice.since, *self._left_behind(user))
             return
         status = status_of(entries, choice)
         about = about_of(entries, choice, self._profile_of(user))

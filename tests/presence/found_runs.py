@@ -678,4 +678,21 @@ FOUND = {
         clocks=(0.0, 4.0, -60.0),
         locks=True,
     ),
+    "somebody comes and hides, and the second is read before the first is heard": _run(
+        ("slow_redis", {"delay": 0.3}),
+        _wait(3.2),
+        _connect(0, "bob", "online"),
+        _travel(1, 0, 0.1),
+        _choose("invisible"),
+        _wait(3),
+        _travel(2, 1, 0.1),
+    ),
+    "a line goes while another one of its user waits at a node that stands still": _run(
+        _enter(1, "dave", "7/a", 900),
+        _wait(10),
+        _at("pause", 2),
+        _enter(2, "dave", "7/a", 3),
+        ("narrow", {"pick": 0}),
+        _wait(5),
+    ),
 }

@@ -761,7 +761,9 @@ class World:
         line = self.witness.lines[number]
         self.witness.closed(number, self.now)
         self.witness.narrowed[line.subject] = self.now
-        if not any(other.place == line.place for other in self.witness.lines.values()):
+        held = (other for number, other in self.witness.lines.items() if other.host.holds(number))
+        # Of one that waits at a node that stands still nobody knows.
+        if not any(other.place == line.place for other in held):
             del self.witness.left[line.place]
             if self.witness.placed_until(line.subject) <= self.now:
                 self.witness.sent_away(line.subject, self.now)

@@ -454,13 +454,24 @@ def test_who_becomes_visible_comes_then() -> None:
 def test_nobody_is_disputed_who_is_invisible() -> None:
     table = Table()
     table.choose("alice", Choice(1, 105_000, "invisible", since=105))
-    table.place(A, "alice", "online", 100)
+    table.place(A, "alice", "online", 106)
     version = table.roster.version
     for dispute in (table.roster.refuse, lambda user, _: table.roster.dispute(user)):
         dispute("alice", 110)
         dispute("bob", 110)
         assert table.told(version, elsewhere=True) == {"bob": ("offline", 110)}
         assert table.told(version) == {} and table.roster.gone("alice") is None
+
+
+def test_who_hid_before_it_was_known_that_they_were_here_may_have_been_seen_elsewhere() -> None:
+    table = Table()
+    version = table.roster.version
+    table.roster.note_dispute("alice")
+    table.choose("alice", Choice(1, 105_000, "invisible", since=105))
+    table.place(A, "alice", "online", 104)
+    assert table.told(version, elsewhere=True) == {"alice": ("offline", 105)}
+    assert table.told(version) == {}
+    assert table.told(table.roster.version) == {}
 
 
 def test_who_is_refused_elsewhere_and_here_by_another_session_is_not_gone() -> None:

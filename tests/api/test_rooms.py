@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -184,7 +185,11 @@ async def test_other_errors_are_problems_too(app: AppClient) -> None:
         ({"data": b"[]", "headers": {"Content-Type": "application/json"}}, 400, "bad_request"),
         ({"data": b"\xff", "headers": {"Content-Type": "application/json"}}, 400, "bad_request"),
         ({"data": b'{"a":' * 3000, "headers": {"Content-Type": "application/json"}}, 400, None),
-        ({"data": b" " * 20_000, "headers": {"Content-Type": "application/json"}}, 413, None),
+        (
+            {"data": BytesIO(b" " * 2**21), "headers": {"Content-Type": "application/json"}},
+            413,
+            None,
+        ),
         ({"json": {"users": "x"}}, 400, "bad_request"),
         ({"json": {"users": [""]}}, 400, "bad_request"),
         ({"json": {"users": ["\ud800"]}}, 400, "bad_request"),
@@ -228,6 +233,8 @@ async def test_a_full_room_and_too_many_rooms(serve: Serve, add_app: AddApp) -> 
         watching = app.token("carol", {"doc": "watch"})
         async with app.line("carol", token=watching) as watcher:
             assert (await watcher.first())["type"] == "snapshot"
+            await watcher.send({"type": "token", "token": app.token("carol")})
+            assert await watcher.closed() == 4409
     for number in range(50):
         assert (await app.put(f"room-{number}", "dave", ttl=3600)).status == 204
     assert is_problem(await app.put("room-50", "dave", ttl=3600), 409, "full")

@@ -49,7 +49,7 @@ def change_cost(rooms: int, people: int, *, other_work: bool = True) -> float:
 
 async def _change_cost(rooms: int, people: int, other_work: bool) -> float:
     presence = PresenceService(_NAME, MemoryRelay(_NAME), grace=8, lease=10, heartbeat=20)
-    of_app = AppRooms(presence)
+    of_app = AppRooms(presence, most_people=100_000)
     hub = presence.hub
     lines = [_join(of_app, presence, f"room{n % rooms}", n) for n in range(rooms * people)]
     told = asyncio.Event()

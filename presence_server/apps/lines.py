@@ -12,6 +12,7 @@ from presence_server.apps.permissions import Permission
 from presence_server.apps.rooms import AppRooms, without_nothing
 from presence_server.apps.tokens import Token, TokenRefused
 from presence_server.live.farewells import (
+    FULL,
     LEFT,
     NOT_ALLOWED,
     REFUSALS,
@@ -66,10 +67,10 @@ class Lines:
     def open(self, line: Line, cursor: str | None, status: Status | None) -> None:
         self._lines[line.app, line.user].add(line)
         self._rooms.observe(line.observer, cursor)
-        permission = line.permission
-        if permission is None or self._apps.is_revoked(line.token, line.room):
+        permission, over = line.permission, self._refusal(line)
+        if permission is None or over is not None:
             # It was so while the upgrade was under way.
-            self.dismiss(line, REVOKED)
+            self.dismiss(line, over or REVOKED)
             return
         if permission.is_seen:
             self._appear(line, status)
@@ -173,11 +174,9 @@ class Lines:
     def heed_apps(self) -> None:
         """Apps or their keys have changed: whoever came by one that is gone has to go."""
         for line in self:
-            if self._apps.get(line.app) is None:
-                self.dismiss(line, REVOKED)
-            elif not self._apps.has_key(line.token):
-                # With a token of the new key it will be as if it had never been away.
-                self.dismiss(line, TOKEN_INVALID)
+            farewell = self._refusal(line)
+            if farewell is not None:
+                self.dismiss(line, farewell)
         apps = self._apps.all()
         self._rooms.end_apps_but({app.id for app in apps})
         graces = {app.id: app.settings.grace for app in apps if app.settings.grace is not None}
@@ -185,8 +184,19 @@ class Lines:
 
     # How
 
+    def _refusal(self, line: Line) -> Farewell | None:
+        if self._apps.get(line.app) is None or self._apps.is_revoked(line.token, line.room):
+            return REVOKED
+        if not self._apps.has_key(line.token):
+            # With a token of the new key it will be as if it had never been away.
+            return TOKEN_INVALID
+        return None
+
     def _appear(self, line: Line, status: Status | None) -> None:
         if not line.connection:
+            if self._rooms.refusal(line.app, line.user, line.room) is not None:
+                self.dismiss(line, FULL)
+                return
             line.connection = self._rooms.appear(line.key, self.who_by(line), status)
         else:
             self._rooms.extend(line.key, line.session, int(line.token.expires_at))

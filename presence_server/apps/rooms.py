@@ -20,6 +20,8 @@ from presence_server.presence.room import Room
 from presence_server.presence.roster import Roster
 from presence_server.presence.states import NOTHING, Person, Status
 
+# In so many rooms a user may be seen at once.
+_MOST_ROOMS = 50
 # What stands beside a status and is nothing that lines say: it belongs to a choice.
 _OF_CHOICES = ("text", "until")
 
@@ -57,8 +59,9 @@ BLIND = _Blind()
 
 
 class AppRooms:
-    def __init__(self, presence: PresenceService) -> None:
+    def __init__(self, presence: PresenceService, most_people: int) -> None:
         self._presence = presence
+        self._most_people = most_people
         self._node = presence.node
 
     # Questions
@@ -103,6 +106,17 @@ class AppRooms:
 
     def is_placed(self, app: int, room: str, user: str) -> bool:
         return self._node.own.are_in(key_of(app, room), claim_of(app, user))
+
+    def refusal(self, app: int, user: str, room: str) -> str | None:
+        """Why a user can be in no further room, or not in this one; None: they can."""
+        here = self.get(app, room).roster.here
+        if user in here:
+            return None
+        if len(here) >= self._most_people:
+            return "The room is full."
+        if len(self.of_user(app, user)) >= _MOST_ROOMS:
+            return f"The user is in {_MOST_ROOMS} rooms."
+        return None
 
     def of_user(self, app: int, user: str) -> list[str]:
         """The rooms in which others see a user; the lobby only if it is the only one."""

@@ -127,7 +127,7 @@ def _revoke(app: web.Application, ending: Ending) -> None:
 
 
 def _open_rooms(app: web.Application, presence: PresenceService) -> None:
-    app[ROOMS] = AppRooms(presence)
+    app[ROOMS] = AppRooms(presence, app[CONFIG].max_people_per_room)
     lines = app[LINES] = Lines(app[APPS], app[ROOMS], presence.hub)
     app[WITHOUT_SOCKET] = WithoutSocket(app[ROOMS], lines)
     # Only now: to be made, lines need the apps that are known, and the hub of the presence.

@@ -11,7 +11,7 @@ from presence_server.apps.permissions import Permission
 from presence_server.apps.rooms import BLIND, key_of
 from presence_server.apps.saying import LONGEST_LINE_NAME, is_line_name
 from presence_server.apps.tokens import Token
-from presence_server.keys import APPS, APP_LINES, CONFIG, LINES, METRICS, PRESENCE, ROOMS, SEATS
+from presence_server.keys import APPS, APP_LINES, LINES, METRICS, PRESENCE, ROOMS, SEATS
 from presence_server.live.dialects import PRESENCE_V1
 from presence_server.live.farewells import BAD_REQUEST, REFUSALS, Farewell
 from presence_server.live.observer import Observer
@@ -30,7 +30,6 @@ from presence_server.web.queries import bad_request, one, room_in_path, switch, 
 from presence_server.web.sockets import end_socket, open_web_socket, read_messages
 from presence_server.web.upgrade import check_upgrade
 
-_MOST_ROOMS = 50
 _STATUSES: dict[str | None, Status | None] = {
     None: None, "online": "online", "busy": "busy", "away": "away"
 }
@@ -165,14 +164,9 @@ def permission_in(request: web.Request, token: Token, room: str) -> Permission:
 
 def check_space(request: web.Request, app: int, user: str, room: str) -> None:
     """Raises Problem when a user can be in no further room, or the room has no more place."""
-    rooms = request.app[ROOMS]
-    here = rooms.get(app, room).roster.here
-    if user in here:
-        return
-    if len(here) >= request.app[CONFIG].max_people_per_room:
-        raise Problem(409, "full", "The room is full.")
-    if len(rooms.of_user(app, user)) >= _MOST_ROOMS:
-        raise Problem(409, "full", f"The user is in {_MOST_ROOMS} rooms.")
+    refusal = request.app[ROOMS].refusal(app, user, room)
+    if refusal is not None:
+        raise Problem(409, "full", refusal)
 
 
 def _line(request: web.Request, asked: _Asked, wire: Wire) -> Line:

@@ -6,8 +6,9 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from presence_server.apps import register
-from presence_server.keys import APPS, DATABASE, KEYRING, ROOMS, STORE
+from presence_server.keys import APPS, DATABASE, KEYRING, PRESENCE, ROOMS, STORE
 from presence_server.presence.client_messages import StatusMessage
+from presence_server.presence.members import Who
 from testing.app_client import AppClient
 from testing.visitor import Message
 from tests.api.conftest import AT_ONCE, AddApp
@@ -172,6 +173,25 @@ async def test_a_revoked_user_is_gone_at_once_and_stays_out(app: AppClient) -> N
     assert refused.status == 401 and refused.json["code"] == "revoked"
     async with app.line("alice", token=app.token("alice", iat=int(time.time()) + 1)) as alice:
         assert (await alice.first())["type"] == "snapshot"
+
+
+async def test_nobody_comes_by_a_key_that_ended_while_their_line_was_opened(
+    app: AppClient, server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence, apps = server.app[PRESENCE], server.app[APPS]
+    known = apps.named("wiki")
+    assert known is not None
+
+    async def end_the_key(room: str, who: Who) -> None:
+        database, keyring, now = server.app[DATABASE], server.app[KEYRING], int(time.time())
+        await register.rotate(database, keyring, known.id, now)
+        await register.drop_previous(database, known.id)
+        await apps.read()
+
+    monkeypatch.setattr(presence, "hear_of", end_the_key)
+    async with app.line("alice") as alice:
+        assert await alice.closed() == 4401
+        assert reasons(alice.received) == ["token_invalid"]
 
 
 async def test_from_one_room_is_from_that_room_alone(app: AppClient) -> None:

@@ -31,7 +31,7 @@ async def work(count: int) -> Counter[str]:
     """The functions that are called for one change, its flush and the tick that says it to other
     nodes, by their names."""
     presence = PresenceService(NAME, MemoryRelay(NAME), grace=8, lease=10, heartbeat=20)
-    of_app = AppRooms(presence)
+    of_app = AppRooms(presence, most_people=100_000)
     people = [fill(of_app, f"room{number % count}", number) for number in range(10 * count)]
     presence.carry_out(presence.node.tick(STILL))
     flushing = asyncio.create_task(presence.hub.flushing.run())

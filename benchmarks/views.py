@@ -67,11 +67,12 @@ def in_words(points: Sequence[Point]) -> str:
             f"With {sizes[-1]:,} people, the most measured, watching {watched} takes no less of the"
             " processor than watching everybody."
         )
-    fewest = ", the fewest measured" if least == sizes[0] else ""
-    return (
-        f"From {least:,} people on{fewest}, watching {watched} takes less of the processor than"
-        " watching everybody."
+    many = (
+        f"Already at {least:,} people, the smallest number measured,"
+        if least == sizes[0]
+        else f"From {least:,} people on,"
     )
+    return f"{many} watching {watched} takes less of the processor than watching everybody."
 
 
 def cheaper_from(points: Sequence[Point]) -> int | None:

@@ -49,7 +49,7 @@ def test_from_how_many_on_watching_some_is_cheaper() -> None:
     points = [some, everybody, *many, replace(some, people=9_000)]
     text = "\n".join(document(points))
     assert "| 120 | everybody | 0.30 | 4,000 |" in text and "| 120 | 50 | 0.20 | 900 |" in text
-    assert "From 120 people on, the fewest measured, watching 50 takes less" in text
+    assert "Already at 120 people, the smallest number measured, watching 50 takes less" in text
     drawn = chart(points)
     assert drawn is not None and [len(series.points) for series in drawn.series] == [2, 3]
     assert cheaper_from([some, replace(everybody, cores=0.1), *many]) == 400

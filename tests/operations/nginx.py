@@ -64,7 +64,10 @@ class Nginx:
             "listen 80;": f"listen 127.0.0.1:{self.plain_port};",
             "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
         }
-        (self._folder / "site.conf").write_text(replaced(site, listens))
+        site = replaced(site, listens)
+        assert site.count("/var/log/nginx/access.log") == 2
+        site = site.replace("/var/log/nginx/access.log", str(self._folder / "access.log"))
+        (self._folder / "site.conf").write_text(site)
         (self._folder / "nginx.conf").write_text(_AROUND.format(folder=self._folder, user=_USER))
         tested = subprocess.run([*self._command, "-t"], capture_output=True, text=True)
         return tested.stderr if tested.returncode else None
@@ -72,6 +75,10 @@ class Nginx:
     @property
     def log(self) -> str:
         return (self._folder / "log").read_text(errors="replace")
+
+    @property
+    def access_log(self) -> str:
+        return (self._folder / "access.log").read_text(errors="replace")
 
     @property
     def url(self) -> str:

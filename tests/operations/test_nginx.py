@@ -34,10 +34,11 @@ two_processes = pytest.mark.parametrize("site", [2], indirect=True)
 
 class Site(Place):
     def __init__(
-        self, url: str, certificate: Path, plain_port: int, server: ServerProcess
+        self, nginx: Nginx, certificate: Path, server: ServerProcess
     ) -> None:
-        super().__init__(url, certificate)
-        self.plain_port = plain_port
+        super().__init__(nginx.url, certificate)
+        self.nginx = nginx
+        self.plain_port = nginx.plain_port
         self.server = server
 
 
@@ -61,7 +62,7 @@ async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     try:
         await server.start()
         await nginx.start()
-        yield Site(nginx.url, certificate, nginx.plain_port, server)
+        yield Site(nginx, certificate, server)
     finally:
         nginx.stop()
         await server.kill()
@@ -153,6 +154,27 @@ async def test_no_name_of_others_is_led_to_and_nothing_told_of_nginx(site: Site)
         )
     assert answer.headers["Location"] == f"https://{NAME}/log_in/"
     assert answer.headers["Server"] == "nginx"
+
+
+async def test_the_access_log_of_nginx_holds_no_secrets(site: Site) -> None:
+    paths = (
+        "/reset/a-secret", "/invite/a-secret?a-secret", "/presence/reset/a-secret",
+        "/api/v1/rooms/doc?token=a-secret", "//reset/a-secret", "/?a-secret=/reset/a-secret",
+    )
+    async with site.visitor() as visitor, aiohttp.ClientSession() as http:
+        for path in paths:
+            headers = {"Host": NAME, "Referer": f"{site.url}/reset/a-secret"}
+            await visitor.get(path, headers=headers)
+            async with http.get(
+                f"http://127.0.0.1:{site.plain_port}{path}", headers=headers, allow_redirects=False
+            ) as led:
+                assert led.status == 301
+        # And what nginx answers by itself.
+        await visitor.post("/reset/a-secret", {"password": "x" * 20_000})
+    log = site.nginx.access_log
+    assert "a-secret" not in log
+    assert '"GET /reset/... HTTP/1.1" 404 ' in log and '"POST /reset/... HTTP/1.1" 413 ' in log
+    assert '"GET /invite/... HTTP/1.1" 301 ' in log and '"GET /api/v1/rooms/doc HTTP/1.1" ' in log
 
 
 async def test_what_nginx_answers_by_itself_is_guarded_too(site: Site) -> None:

@@ -21,6 +21,7 @@ RUN_BY_OTHERS = {"README.md", "CONTRIBUTING.md", "docs/operations.md"}
 NOT_RUN = {
     "apt-get install": "by `make fresh`, which has what it names and nothing else",
     ".venv/bin/python -m presence_server": "the same from a checkout",
+    ".venv/bin/presence-server": "the same from a checkout",
     ".venv/bin/python backend.py": "by tests/api/test_guide.py",
     ".venv/bin/python manage.py": "by tests of the examples",
     ".venv/bin/pip install": "by the Makefile, with hashes; tests have what it names",
@@ -108,7 +109,7 @@ def test_the_commands_about_apps_and_visits_do_what_the_pages_say(
     found = commands()
     pages = ("docs/applications.md", "docs/webhooks.md")
     told = [c.partition(" > ")[0] for page in pages for c in found[page]]
-    told = [c.replace(".venv/bin/python -m presence_server", "presence-server") for c in told]
+    told = [c.removeprefix(".venv/bin/") for c in told]
     told = [c for c in told if re.match(r"presence-server (app|visits) \S", c + " ")]
     assert len(told) > 8
     for command in dict.fromkeys(told):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from presence_server.config import Config
 from presence_server.resources import ROOT
+from presence_server.settings import SETTINGS
 
 PACKAGE = ROOT / "presence_server"
 SECURITY = (ROOT / "docs" / "security.md").read_text()
@@ -34,13 +36,29 @@ def test_every_named_test_exists() -> None:
 
 def test_what_contributors_are_told_to_look_into_is_there() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    paths = set(re.findall(r"`([\w/]+(?:/|\.py|\.sql|\.json|\.cfg|\.html|\.yaml))`", text))
+    paths = set(re.findall(r"`([\w/-]+(?:/|\.(?:py|sql|json|cfg|html|yaml|css|js|d\.ts)))`", text))
     assert len(paths) > 20
     gone = [p for p in paths if not (ROOT / p).exists() and not (PACKAGE / p).exists()]
     assert gone == []
     targets = re.findall(r"make (\w+)", text)
     makefile = (ROOT / "Makefile").read_text()
     assert [t for t in targets if not re.search(rf"^{t}:", makefile, re.MULTILINE)] == []
+
+
+def test_settings_have_the_defaults_that_the_tables_name() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    rows = re.findall(r"^\| `(--[\w-]+)` \(`(\w+)`\) \| (.+?) \|", text, re.MULTILINE)
+    assert len(rows) >= 15
+    settings = {setting.flag: setting for setting in SETTINGS}
+    for flag, variable, default in rows:
+        assert variable == settings[flag].variable
+        assert default.strip("`") == in_words(getattr(Config(), settings[flag].field)), flag
+
+
+def in_words(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def test_the_map_of_the_house_shows_every_file_in_its_room() -> None:

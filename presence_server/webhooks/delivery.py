@@ -200,11 +200,11 @@ class Delivery:
         if self._degraded():
             # Who is gone may be at a node that is not heard.
             self._held.add(news.room)
-            here = news.roster.here
-            for user in here if news.changed is None else news.changed:
-                if user in here:
-                    self._told.see(room, user, True, here[user].since, now)
-            self._told.withdraw(room, here)
+            people = news.roster.here
+            for user in people if news.changed is None else news.changed:
+                if user in people:
+                    self._told.see(room, user, True, people[user].since, now)
+            self._told.withdraw(room, people)
         elif news.changed is None:
             here = {user: person.since for user, person in news.roster.here.items()}
             self._told.see_all(room, here, _left(news.roster), now)

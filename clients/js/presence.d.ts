@@ -51,8 +51,8 @@ export interface TokenQuestion {
 
 /**
  * Gives a token that opens the room. Throw a TokenError when there is none any more: the room ends, as
- * it does when a token that was revoked is given again. Any other error is tried again, later and
- * later, and said on the console.
+ * it does when a token that was revoked is given again. Any other error, and what has not the form of
+ * a token, is tried again, later and later, and said on the console.
  */
 export type GetToken = (question: TokenQuestion) => Promise<string>;
 

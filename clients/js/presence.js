@@ -13,6 +13,7 @@ const RENEW_AT = 0.8; // of a token's life
 const LONGEST_TIMER = 2 ** 31 - 1;
 const MOST_WATCHED = 500;
 const MOST_DATA = 512; // bytes
+const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 const HERE = ["online", "busy", "away"];
 const GONE = ["offline", "deleted"];
@@ -421,8 +422,13 @@ class Line {
     this.#tell("connecting");
     const token = await this.#token?.get().catch((error) => error);
     if (attempt !== this.#wire) return;
-    if (token instanceof Error) this.#lose({ error: token });
-    else this.#connect(token);
+    if (token instanceof Error) return this.#lose({ error: token });
+    try {
+      this.#connect(token);
+    } catch (error) {
+      console.warn("presence:", error);
+      this.#lose({});
+    }
   }
 
   #connect(token) {
@@ -679,7 +685,8 @@ class Token {
   async #ask() {
     const { signal } = this.#ender;
     const token = await this.#getToken({ room: this.#room, reason: this.#reason, signal });
-    if (typeof token !== "string") throw new TypeError("a token must be a string");
+    // A page to log in, perhaps.
+    if (!TOKEN.test(token)) throw new TypeError(`no token: ${String(token).slice(0, 50)}`);
     if (token === this.#revoked) throw new TokenError("revoked");
     this.value = token;
     this.life = lifeOf(token);

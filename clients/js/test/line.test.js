@@ -265,6 +265,26 @@ test("a full room and a busy server are tried again, when they say", async () =>
   assert.deepEqual([room.state, room.reason, room.nextTry], ["refused", "busy", 20_000]);
 });
 
+test("a line that cannot even be begun is a lost one, and tried again", async () => {
+  const { WebSocket } = globalThis;
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      if (world.sockets.length < 3) throw new DOMException("not from this page", "SecurityError");
+    }
+  };
+  const room = await world.room();
+  for (const wait of [500, 1000]) {
+    assert.deepEqual([room.state, room.reason], ["waiting", null]);
+    assert.equal(Math.round(room.nextTry), wait);
+    await world.pass(room.nextTry / 1000);
+  }
+  assert.deepEqual([room.state, world.sockets.length], ["connecting", 3]);
+  assert.equal(world.warn.mock.callCount(), 2);
+  await world.accept();
+  assert.equal(room.state, "live");
+});
+
 test("a room that the token does not open is never tried again", async () => {
   const room = await world.room();
   world.socket.open();

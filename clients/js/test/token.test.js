@@ -113,6 +113,30 @@ test("any other failure is waited out, and said where developers look", async ()
   assert.equal(world.sockets.length, 1);
 });
 
+test("what has not the form of a token is a failure like any other, and never goes out", async () => {
+  const page = "<!doctype html><title>Log in</title>";
+  const none = [page, "abc", "a.b", "a.b.c.d", "a.b.c=", "a.b.c\n", "a..c", "", null, undefined, {}];
+  const room = await world.room({ getToken: gives(...none, tokenOf(600)) });
+  const waits = [];
+  for (const [tries] of none.entries()) {
+    assert.deepEqual([room.state, room.reason], ["waiting", "token_failed"]);
+    waits.push(Math.round(room.nextTry));
+    assert.equal(world.warn.mock.callCount(), tries + 1);
+    await world.pass(room.nextTry / 1000);
+  }
+  assert.deepEqual(waits.slice(0, 4), [500, 1000, 2000, 4000]);
+  assert.match(String(world.warn.mock.calls[0].arguments[1]), /doctype/);
+  assert.deepEqual([room.state, world.sockets.length], ["connecting", 1]);
+});
+
+test("a renewal that brings no token costs no line either", async () => {
+  const room = await world.room({ getToken: gives(tokenOf(600), "<html>", tokenOf(600, "next")) });
+  await world.accept({ heartbeat: 1000 });
+  await world.pass(481);
+  assert.equal(room.state, "live");
+  assert.deepEqual(world.socket.sent, [{ type: "token", token: tokenOf(600, "next") }]);
+});
+
 test("closing calls off the question, and what comes too late is for nobody", async () => {
   let answer, signal;
   const room = await world.room({

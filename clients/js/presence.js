@@ -393,9 +393,7 @@ class Line {
   }
 
   say(message) {
-    if (this.state !== "live") return;
-    if (this.speaks) this.#wire.send(message);
-    else this.#post(message);
+    if (this.state === "live") this.#wire.send(message);
   }
 
   tryNow() {
@@ -439,7 +437,8 @@ class Line {
     const Wire = this.#usesEvents ? EventsWire : SocketWire;
     const hear = (message) => wire === this.#wire && this.#hear(message);
     const lose = (ending) => wire === this.#wire && this.#lose(ending);
-    const wire = (this.#wire = new Wire(target, token, hear, lose));
+    const post = (message) => this.#post(message);
+    const wire = (this.#wire = new Wire(target, token, hear, lose, post));
     this.#openedAt = this.#heardAt = now();
     if (token) this.#renewIn(this.#token.life * RENEW_AT);
   }
@@ -601,6 +600,7 @@ class Line {
     }
   }
 
+  // Gives how long a busy server has it wait.
   async #post({ type, ...fields }) {
     if (type === "leave") fields.leave = true;
     try {
@@ -611,6 +611,8 @@ class Line {
         keepalive: true,
       });
       if (!response.ok) console.warn(`presence: ${response.status} for ${type}`);
+      const retryAfter = Number(response.headers.get("Retry-After")) || 1;
+      if ([429, 503].includes(response.status)) return retryAfter * 1000;
     } catch {
       // What still holds is said again over the next line.
     }
@@ -739,13 +741,37 @@ class SocketWire {
 // By fetch, which sends a header and shows a refusal.
 class EventsWire {
   #ender = new AbortController();
+  #post;
+  #unsaid = new Map(); // the newest of each kind
+  #pause;
 
-  constructor(target, token, onMessage, onClose) {
+  constructor(target, token, onMessage, onClose, post) {
+    this.#post = post;
     this.#read(target, token, onMessage).then(onClose);
+  }
+
+  send(message) {
+    const kind = message.scope ?? message.type;
+    const waits = this.#unsaid.size;
+    this.#unsaid.delete(kind);
+    this.#unsaid.set(kind, message);
+    if (!waits) this.#say();
+  }
+
+  // One after the other: two at once could change places.
+  async #say() {
+    while (this.#unsaid.size) {
+      const [[kind, message]] = this.#unsaid;
+      const pause = await this.#post(message);
+      if (this.#ender.signal.aborted) return;
+      if (pause) await new Promise((done) => (this.#pause = setTimeout(done, pause)));
+      else if (this.#unsaid.get(kind) === message) this.#unsaid.delete(kind);
+    }
   }
 
   close() {
     this.#ender.abort();
+    clearTimeout(this.#pause);
   }
 
   async #read(target, token, onMessage) {

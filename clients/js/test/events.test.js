@@ -110,6 +110,111 @@ test("what one says is posted, for this line", async () => {
   assert.deepEqual(JSON.parse(world.requests.at(-1).body), { leave: true, line });
 });
 
+const posts = () => world.requests.filter(({ method }) => method === "POST");
+const bodies = () => posts().map(({ body }) => JSON.parse(body));
+
+/** A room that is live over events; each answer to what it posts is given in `answers`, or waits. */
+async function posting() {
+  const answers = [];
+  const { room, says, ends } = await fallen();
+  await says(snapshot({}));
+  const { answer } = world;
+  world.answer = (url, asked) =>
+    asked.method === "POST" ? new Promise((...given) => answers.push(given)) : answer(url, asked);
+  return { room, says, ends, answers };
+}
+
+const nothing = () => new Response(null, { status: 204 });
+
+test("one thing is posted after the other, and of what waits meanwhile the newest", async () => {
+  const { room, answers } = await posting();
+  for (const row of [1, 2, 3]) room.setData({ row });
+  room.setStatus("away");
+  room.setStatus("busy", { text: "lunch" });
+  await settle();
+  assert.deepEqual(bodies().map(({ data }) => data), [{ row: 1 }]);
+  for (const posted of [1, 2, 3, 4]) {
+    assert.equal(posts().length, posted);
+    answers[posted - 1][0](nothing());
+    await settle();
+  }
+  const said = bodies().slice(1).map(({ data, status, text }) => [data?.row, status, text]);
+  assert.deepEqual(said, [[3, undefined, undefined], [undefined, "away", undefined],
+    [undefined, "busy", "lunch"]]);
+  room.setData({ row: 4 });
+  await settle();
+  assert.equal(posts().length, 5);
+});
+
+test("what a busy server did not take is said when it asks for it, or what is newer by then", async () => {
+  const { room, says, answers } = await posting();
+  room.setData({ row: 1 });
+  answers[0][0](problem(429, "too_many", { "Retry-After": "7" }));
+  await settle();
+  room.setData({ row: 2 });
+  await world.pass(6);
+  assert.equal(posts().length, 1);
+  await says(":\n\n");
+  await world.pass(1);
+  answers[1][0](problem(503, "busy"));
+  await settle();
+  await world.pass(0.5);
+  assert.equal(posts().length, 2);
+  await world.pass(0.5);
+  answers[2][0](nothing());
+  await world.pass(20);
+  assert.deepEqual(bodies().map(({ data }) => data.row), [1, 2, 2]);
+});
+
+test("no other answer, and no failing network, has anything said twice on one line", async () => {
+  const { room, answers } = await posting();
+  room.setData({ row: 1 });
+  room.setStatus("away");
+  answers[0][0](problem(400, "bad_request", { "Retry-After": "1" }));
+  await settle();
+  answers[1][1](new TypeError("no network"));
+  await world.pass(20);
+  assert.equal(posts().length, 2);
+  assert.equal(world.warn.mock.callCount(), 1);
+});
+
+test("what waits to be posted goes over the next line instead, and no timer is left", async () => {
+  const { room, ends, answers } = await posting();
+  room.setData({ row: 1 });
+  room.setData({ row: 2 });
+  room.setStatus("busy");
+  answers[0][0](problem(429, "too_many", { "Retry-After": "30" }));
+  await settle();
+  await ends();
+  await world.pass(room.nextTry / 1000);
+  await world.accept({ heartbeat: 1000 });
+  assert.deepEqual(world.socket.sent.map(({ data, status }) => data ?? status), [{ row: 2 }, "busy"]);
+  await world.pass(60);
+  assert.equal(posts().length, 1);
+});
+
+test("an answer that comes when the line is lost is not for the next", async () => {
+  const { room, ends, answers } = await posting();
+  room.setData({ row: 1 });
+  await ends();
+  await world.pass(room.nextTry / 1000);
+  await world.accept({ heartbeat: 1000 });
+  answers[0][0](problem(503, "busy", { "Retry-After": "1" }));
+  await settle();
+  room.close();
+  assert.equal(world.timers.size, 0);
+  assert.equal(posts().length, 1);
+});
+
+test("closing calls off what a busy server did not take", async () => {
+  const { room, answers } = await posting();
+  room.setData({ row: 1 });
+  answers[0][0](problem(503, "busy"));
+  await settle();
+  room.close();
+  assert.equal(world.timers.size, 0);
+});
+
 test("only those whom one wants are shown, though all are told, and all are counted", async () => {
   const { room, says } = await fallen({ watch: ["ann"] });
   assert.doesNotMatch(world.requests.at(-1).url, /watch/);

@@ -141,7 +141,7 @@ export class Room extends EventTarget {
   }
 
   leave() {
-    this.#line.say({ type: "leave" });
+    this.#line.leave();
     this.close();
   }
 
@@ -394,6 +394,13 @@ class Line {
 
   say(message) {
     if (this.state === "live") this.#wire.send(message);
+  }
+
+  leave() {
+    const message = { type: "leave" };
+    if (this.speaks) this.#wire.send(message);
+    if (this.speaks && this.state === "live") return;
+    if (this.#token?.value && !FINAL.includes(this.state)) this.#post(message);
   }
 
   tryNow() {
@@ -727,14 +734,18 @@ class SocketWire {
   }
 
   send(message) {
-    this.#socket.send(JSON.stringify(message));
+    this.#whenOpen((socket) => socket.send(JSON.stringify(message)));
   }
 
+  // Closing one that is not open yet is an error to the browser.
   close() {
+    this.#whenOpen((socket) => socket.close());
+  }
+
+  #whenOpen(act) {
     const socket = this.#socket;
-    // Closing one that is not open yet is an error to the browser.
-    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
-    else socket.close();
+    if (socket.readyState !== WebSocket.CONNECTING) act(socket);
+    else socket.addEventListener("open", () => act(socket));
   }
 }
 

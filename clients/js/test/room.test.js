@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { World } from "./world.js";
+import { settle, tokenOf, World } from "./world.js";
 
 let world;
 beforeEach(() => (world = new World()));
@@ -275,5 +275,56 @@ test("who leaves says so; who closes has a grace", async () => {
   await world.accept();
   room.leave();
   assert.deepEqual(world.socket.sent, [{ type: "leave" }]);
-  assert.deepEqual([room.state, world.socket.closed], ["closed", true]);
+  assert.deepEqual([room.state, world.socket.closed, world.requests], ["closed", true, []]);
+});
+
+test("who leaves while there is no line says so, too, without one", async () => {
+  const leaves = () => world.requests.filter(({ method }) => method === "POST");
+  const room = await world.room();
+  const line = world.socket.url.searchParams.get("line");
+  await world.accept();
+  await world.ends();
+  assert.equal(room.state, "waiting");
+  room.leave();
+  await settle();
+  const [{ url, body, headers, keepalive }] = leaves();
+  assert.match(url, /\/base\/api\/v1\/rooms\/doc%3A42\/me$/);
+  assert.deepEqual([JSON.parse(body), keepalive], [{ leave: true, line }, true]);
+  assert.equal(headers.Authorization, `Bearer ${tokenOf(600)}`);
+  assert.equal(room.state, "closed");
+  room.leave();
+  // It opens, is doubted, or the page was put aside.
+  for (const come of [() => {}, () => world.accept({ heartbeat: 1 }),
+    () => world.happens("pagehide")]) {
+    const other = await world.room();
+    await come();
+    await world.pass(3);
+    assert.equal(other.state, "connecting");
+    other.leave();
+  }
+  await settle();
+  assert.equal(leaves().length, 4);
+});
+
+test("a line that opens only then has left, too", async () => {
+  const room = await world.room();
+  room.leave();
+  const { socket } = world;
+  assert.deepEqual([socket.sent, socket.closed], [[], false]);
+  socket.open();
+  assert.deepEqual([socket.sent, socket.closed], [[{ type: "leave" }], true]);
+});
+
+test("who has no token, or whose room has ended, has nothing to leave", async () => {
+  const waiting = await world.room({ getToken: () => new Promise(() => {}) });
+  waiting.leave();
+  const ended = await world.room();
+  world.socket.open();
+  await world.says({ type: "bye", reason: "not_allowed" });
+  await world.ends(4403);
+  ended.leave();
+  const list = await world.list();
+  list.leave();
+  await settle();
+  assert.deepEqual([ended.state, world.requests], ["closed", []]);
 });

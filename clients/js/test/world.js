@@ -151,7 +151,7 @@ class CountingTarget extends EventTarget {
   }
 }
 
-class FakeSocket {
+class FakeSocket extends EventTarget {
   static CONNECTING = 0;
   static OPEN = 1;
   readyState = 0;
@@ -159,13 +159,14 @@ class FakeSocket {
   closed = false;
 
   constructor(url, protocols) {
+    super();
     this.url = new URL(url);
     this.protocols = protocols;
   }
 
   open() {
     this.readyState = 1;
-    this.onopen?.();
+    this.dispatchEvent(new Event("open"));
   }
 
   end(code) {

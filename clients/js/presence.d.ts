@@ -81,6 +81,10 @@ export class Presence {
 /**
  * Who is in one room, over a line that is opened again whenever it is lost. What was known stays
  * known meanwhile, and is said to be `stale`.
+ *
+ * A socket over which something is said that the token does not allow (any more) is lost, too: the
+ * status, the choice and the data are forgotten, and the next goes on without them. Twice within a
+ * minute ends the room.
  */
 export class Room extends EventTarget {
   private constructor();

@@ -74,6 +74,7 @@ export class Room extends EventTarget {
       onMessage: (message) => this.#hear(message),
       onState: () => this.#say(),
       onRefused: () => (this.#choice = null),
+      onForbidden: () => ([this.#status, this.#data, this.#choice] = ["online"]),
     });
   }
 
@@ -349,6 +350,7 @@ class Line {
   #failures = 0;
   #failedOpens = 0;
   #refused = false;
+  #silent = false; // because something was not allowed
   #openedAt = 0;
   #heardAt = 0;
   #suspectSince = null;
@@ -484,6 +486,12 @@ class Line {
     if ([1007, 1009].includes(ending.code)) this.#on.onRefused();
     ending.reason ??= error ? reasonOf(error) : this.#bye;
     if (TOKEN_OVER.includes(ending.reason)) ending.code = 4401;
+    // The token may allow less than before: once more, without a word.
+    if (lived && ending.code === 4403 && !this.#silent) {
+      this.#silent = true;
+      this.#on.onForbidden();
+      ending = {};
+    }
     this.#drop();
     if (!failedOpen) this.#judge(ending);
     if (FINAL.includes(this.state)) return;
@@ -493,7 +501,10 @@ class Line {
   }
 
   #count() {
-    if (this.#lived && now() - this.#openedAt > FORGIVEN_AFTER) this.#failures = 0;
+    if (this.#lived && now() - this.#openedAt > FORGIVEN_AFTER) {
+      this.#failures = 0;
+      this.#silent = false;
+    }
     if (this.speaks && this.#lived) this.#failedOpens = 0;
     // Perhaps a socket comes through by now; one failure leads back.
     if (this.#wire instanceof EventsWire) this.#failedOpens = FAILED_OPENS - 1;

@@ -228,6 +228,31 @@ async def test_a_token_that_expires_is_waited_out(wiki: Wiki, window: OpenWindow
     ann.complaints.clear()
 
 
+async def test_whose_token_allows_less_than_before_goes_on_watching(
+    wiki: Wiki, window: OpenWindow
+) -> None:
+    wiki.life = 3
+    sockets: list[str] = []
+    ann = await window(wiki.url)
+    ann.page.on("websocket", lambda socket: sockets.append(socket.url))
+    wiki.body = wiki.element("presence-list")
+    await ann.goto("/")
+    say = "(row) => document.querySelector('presence-list').presence.setData({ row })"
+    async with wiki.app.line("bob") as bob:
+        await bob.sees("ann", "online")
+        await ann.page.evaluate(say, 1)
+        await bob.message(lambda message: '"row": 1' in json.dumps(message))
+        wiki.permission, wiki.life = "watch", 600
+        await bob.sees("ann", "offline")
+        await ann.page.evaluate(say, 2)
+        await until(lambda: len(sockets) == 2, 10)
+        await is_in_state(ann.page, "live")
+        async with wiki.app.line("carl"):
+            await expect(row(ann.page, "carl")).to_be_visible()
+    await is_in_state(ann.page, "live")
+    assert len(sockets) == 2
+
+
 async def test_whose_token_is_revoked_goes_unless_there_is_another(
     wiki: Wiki, window: OpenWindow
 ) -> None:

@@ -17,8 +17,8 @@ PICTURE = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9">
 
 
 class Wiki:
-    """`body` is what its page holds; `life` (seconds) is that of the tokens it gives, `status` that
-    of the answer to whoever asks for one."""
+    """`body` is what its page holds; `life` (seconds) is that of the tokens it gives, `permission`
+    what these allow, `status` that of the answer to whoever asks for one."""
 
     def __init__(self, app: AppClient, server: str, lang: str = "en") -> None:
         self.app = app
@@ -26,6 +26,7 @@ class Wiki:
         self.lang = lang
         self.body = ""
         self.life = 600
+        self.permission = "join"
         self.status = 200
         self.asked: list[str] = []
         self.url = ""
@@ -67,7 +68,8 @@ class Wiki:
         if self.status != 200:
             return web.Response(status=self.status)
         info = {"name": f"{user.title()} Lee", "avatar": f"/pictures/{user}.svg"}
-        token = self.app.token(user, room, info=info, exp=int(time.time()) + self.life)
+        ends_at = int(time.time()) + self.life
+        token = self.app.token(user, {room: self.permission}, info=info, exp=ends_at)
         return web.Response(text=json.dumps({"token": token}), content_type="application/json")
 
     async def worker(self, request: web.Request) -> web.Response:

@@ -328,3 +328,53 @@ test("who has no token, or whose room has ended, has nothing to leave", async ()
   await settle();
   assert.deepEqual([ended.state, world.requests], ["closed", []]);
 });
+
+/** The server says that something is not allowed. */
+async function forbids() {
+  await world.says({ type: "bye", reason: "not_allowed" });
+  await world.ends(4403);
+}
+
+test("who may say nothing any more forgets what was said, and goes on watching", async () => {
+  const room = await world.room();
+  await world.accept();
+  room.setData({ row: 1 });
+  room.setStatus("away");
+  room.setStatus("busy", { text: "lunch" });
+  assert.equal(world.socket.sent.length, 3);
+  await another(room);
+  assert.equal(world.socket.sent.length, 2);
+  await forbids();
+  assert.deepEqual([room.state, room.reason], ["waiting", null]);
+  await world.pass(room.nextTry / 1000);
+  assert.equal(world.socket.url.searchParams.get("status"), "online");
+  await world.accept({ heartbeat: 1000, online: { ann: 1 } });
+  assert.deepEqual([room.state, room.reason, ids(room.people)], ["live", null, ["ann"]]);
+  assert.deepEqual(world.socket.sent, []);
+  // Nor does it end later, because of what is said then.
+  await world.pass(61);
+  room.setStatus("away");
+  assert.equal(world.socket.sent.length, 1);
+  await forbids();
+  await world.pass(room.nextTry / 1000);
+  await world.accept();
+  assert.deepEqual([room.state, world.socket.sent], ["live", []]);
+});
+
+test("that is tried once; who is sent away all the same has come to the end", async () => {
+  const room = await world.room();
+  await world.accept();
+  await forbids();
+  assert.equal(room.state, "waiting");
+  await world.pass(room.nextTry / 1000);
+  await world.accept();
+  await forbids();
+  assert.deepEqual([room.state, room.reason], ["ended", "not_allowed"]);
+  const other = await world.room();
+  await world.accept();
+  await forbids();
+  await world.pass(other.nextTry / 1000);
+  world.socket.open();
+  await forbids();
+  assert.deepEqual([other.state, other.reason], ["ended", "not_allowed"]);
+});

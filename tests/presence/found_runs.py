@@ -695,4 +695,12 @@ FOUND = {
         ("narrow", {"pick": 0}),
         _wait(5),
     ),
+    "a node begins, again and again, that cannot know who came to one that stands still": _run(
+        _connect(1, "alice", "away", phone=True),
+        _wait(3),
+        _connect(0, "alice", "online"),
+        _at("pause", 0),
+        _at("crash_loop", 1, times=2, seconds=2.0),
+        locks=True,
+    ),
 }

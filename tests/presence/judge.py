@@ -352,6 +352,12 @@ class Judge:
         """Whether it stands still for so long that others may have let its people go."""
         return self.world.now - self._paused_since.get(host, math.inf) > self.world.lease - 1
 
+    def _is_unwritten(self, home: Host, acted_at: float, host: Host) -> bool:
+        """Whether what was done at a home that stands still cannot be known by one that has begun
+        since: it was done just before, and not written down."""
+        since = self._paused_since.get(home, math.inf)
+        return host.began >= since and since - acted_at < WRITTEN
+
     def _has_way(self, one: Host, other: Host) -> bool:
         redis = self.world.redis.serves and one.in_touch and other.in_touch
         subscribed = self.world.redis.subscriptions
@@ -476,14 +482,17 @@ class Judge:
         if self._is_estranged(host, username):
             return
         homes = {line.host for line in map(witness.lines.__getitem__, lines)}
+        acted_at = witness.acts.get(username, LONG_AGO)
         if all(self._is_outwaited(home) for home in homes):
             # Also one that began since has not heard of her line.
+            return
+        if all(self._is_unwritten(home, acted_at, host) for home in homes):
             return
         log_out = now - max(witness.sent_away_at(username), witness.narrowed.get(username, 0.0))
         if not self._is_calm and log_out < ENDED_WAITS_UNHEARD + DELIVERY:
             # She did log out, and who may know that she is back cannot be heard.
             return
-        acted = now - witness.acts.get(username, LONG_AGO)
+        acted = now - acted_at
         raise AssertionError(
             f"I2: {username} is told to be offline and is here, changed {acted:.1f} s ago"
         )

@@ -703,4 +703,14 @@ FOUND = {
         _at("crash_loop", 1, times=2, seconds=2.0),
         locks=True,
     ),
+    "who was placed is narrowed at a node that cannot hear of that": _run(
+        _wait(12),
+        _put(2, "dave", "7/b", "online", 60),
+        _cut(1, keeps=True),
+        _connect(1, "dave", "away", phone=True),
+        _wait(0.2),
+        ("narrow", {"pick": 0}),
+        _connect(1, "carol", "online", phone=True),
+        ("move", {"pick": 56, "slot": 1, "seconds": 1.0}),
+    ),
 }

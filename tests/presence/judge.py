@@ -488,9 +488,7 @@ class Judge:
             return
         if all(self._is_unwritten(home, acted_at, host) for home in homes):
             return
-        log_out = now - max(witness.sent_away_at(username), witness.narrowed.get(username, 0.0))
-        if not self._is_calm and log_out < ENDED_WAITS_UNHEARD + DELIVERY:
-            # She did log out, and who may know that she is back cannot be heard.
+        if self._has_just_left(username):
             return
         acted = now - acted_at
         raise AssertionError(
@@ -510,10 +508,17 @@ class Judge:
             or self._is_fresh(host)
             or self._is_estranged(host, username)
             or self._is_revoked_late(username)
+            or self._has_just_left(username)
         )
         assert excused, (
             f"I2: {username} is told to be offline {now - since:.1f} s after the last socket"
         )
+
+    def _has_just_left(self, username: str) -> bool:
+        """Whether she did log out, and who may know that she is here cannot be heard."""
+        witness = self.world.witness
+        left_at = max(witness.sent_away_at(username), witness.narrowed.get(username, 0.0))
+        return not self._is_calm and self.world.now - left_at < ENDED_WAITS_UNHEARD + DELIVERY
 
     def _is_revoked_late(self, username: str) -> bool:
         """Whether their node may read only now that they were revoked, who have come back since and

@@ -110,14 +110,17 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
         return await handler(request)
     except Problem as problem:
         untie(problem)
+        _cut_what_is_under_way(request)
         return problem_response(problem)
     except web.HTTPError as error:
         # It holds the request, which holds it.
         untie(error)
+        _cut_what_is_under_way(request)
         return await _error_page(request, error.status, _sentence(error), headers=_kept(error))
     except DatabaseUnavailable as error:
         # It has said so itself, here and below.
         untie(error)
+        _cut_what_is_under_way(request)
         headers = {"Retry-After": str(_RETRY_DATABASE)}
         return await _error_page(request, 503, _ERRORS[503].sentence, headers=headers)
     except (web.HTTPException, ConnectionError):
@@ -127,10 +130,14 @@ async def error_pages(request: web.Request, handler: Handler) -> web.StreamRespo
         number = secrets.token_hex(4)
         log.exception("error %s", number)
         untie(error)
-        if request.writer.output_size:
-            # An answer, or a socket, is under way: it can only be cut.
-            raise ConnectionResetError("answer under way") from None
+        _cut_what_is_under_way(request)
         return await _error_page(request, 500, _ERRORS[500].sentence + _CALL.format(number))
+
+
+def _cut_what_is_under_way(request: web.Request) -> None:
+    """An answer, or a socket: a page in its middle would be taken for a part of it."""
+    if request.writer.output_size:
+        raise ConnectionResetError("answer under way") from None
 
 
 def _kept(error: web.HTTPError) -> Mapping[str, str]:

@@ -4,10 +4,13 @@ import re
 from collections.abc import Mapping
 
 import pytest
+from aiohttp import ClientPayloadError, web
 
 from presence_server.accounts import sessions, users
 from presence_server.storage.database import DatabaseUnavailable
 from presence_server.keys import DATABASE
+from presence_server.visits import written
+from presence_server.web.problems import Problem
 from tests.conftest import Serve, ServerProcesses, Visit
 from testing.visitor import Visitor
 
@@ -224,3 +227,47 @@ async def test_a_database_that_cannot_serve_is_a_503_with_a_sentence(
         # Nobody is taken for logged out, or would lose the cookie at the log-in page.
         assert answer.status == 503
         assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DatabaseUnavailable("The database x is away."),
+        Problem(503, "busy", "Visits cannot be read just now."),
+        web.HTTPNotFound(),
+        RuntimeError("a secret of ours"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/admin/accounts.csv", "/admin/visits.csv"])
+async def test_an_answer_that_fails_half_way_is_cut(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch, path: str, error: Exception
+) -> None:
+    server = await serve()
+    alice = await visit(server, "alice")
+    await users.set_administrator(server.app[DATABASE], 1, True)
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(users, "listed", fail)
+    monkeypatch.setattr(written, "find", fail)
+    answer = await asyncio.wait_for(_raw_answer(alice, path), 5)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    # No second answer in the midst of it, and not the end that tells readers that it is whole.
+    assert answer.count(b"HTTP/1.1") == 1
+    assert not answer.endswith(b"0\r\n\r\n")
+    with pytest.raises(ClientPayloadError):
+        await alice.get(path)
+
+
+async def _raw_answer(visitor: Visitor, path: str) -> bytes:
+    """All that comes, until the server closes."""
+    host, port = visitor.url.removeprefix("http://").split(":")
+    cookie = "; ".join(f"{each.key}={each.value}" for each in visitor.http.cookie_jar)
+    reader, writer = await asyncio.open_connection(host, int(port))
+    asked = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n"
+    writer.write(asked.encode())
+    try:
+        return await reader.read()
+    finally:
+        writer.close()

@@ -1,6 +1,7 @@
 """What administrators do with accounts, as they and the others see it."""
 
 import asyncio
+import logging
 import re
 from functools import partial
 
@@ -388,6 +389,22 @@ async def test_two_administrators_who_demote_each_other_leave_one(
     for act in ("demote", "disable", "delete"):
         await do(left, server, act, left.username)
         assert "You are the last administrator" in (await left.get("/admin/accounts/")).text
+
+
+async def test_only_what_has_been_done_stands_in_the_log(
+    serve: Serve, visit: Visit, administrator: Administrator, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server = await serve()
+    alice = await administrator(server)
+    await visit(server, "bob")
+    # Refused in the very transaction: she is the last one, and the name is taken.
+    await do(alice, server, "delete", "alice")
+    assert (await add(alice, "Bob")).status == 400
+    await do(alice, server, "delete", "bob")
+    said = [record.message for record in caplog.records]
+    acts = [message for message in said if message.startswith("administrator ")]
+    assert acts == ["administrator deleted bob"]
 
 
 def calls_bob(name: str, said: Message) -> bool:

@@ -10,6 +10,7 @@ from presence_server.accounts import sessions
 from presence_server.accounts.audit import Actor, Audited, LastAdministrator, NoAdministrator
 from presence_server.keys import CONFIG, DATABASE, IDENTITY, SESSION
 from presence_server.storage.database import Transaction
+from presence_server.storage.engine import T, Work
 from presence_server.web.access_log import printable
 from presence_server.web.authentication import authenticate
 from presence_server.web.cookies import tell_next, told
@@ -32,6 +33,21 @@ Act = Callable[[web.Request], Awaitable[web.Response]]
 CONFIRMED_FOR = 15 * 60  # seconds
 _PASSWORD = "confirm_password"
 _OF_THE_GATE = (_PASSWORD, "csrf_token")
+
+
+class _Noted(Audited):
+    """What has been done, and nothing that was refused, stands in the server's own log as well."""
+
+    def __init__(self, request: web.Request, act: str, whom: str) -> None:
+        identity = request[IDENTITY]
+        actor = Actor(identity.account, identity.user, client_address(request))
+        super().__init__(writer(request), actor, act, whom, int(time.time()))
+        self._request, self._event = request, printable(f"administrator {act} {whom}")
+
+    async def write(self, work: Work[T], /) -> T:
+        done = await super().write(work)
+        note(self._request, self._event, self._request[IDENTITY].user)
+        return done
 
 
 class Impossible(Exception):
@@ -84,10 +100,7 @@ def act(handler: Act) -> Act:
 
 def audited(request: web.Request, act: str, whom: str) -> Audited:
     """The way to write for an act: `act` is what stands in the log, as in "disabled"."""
-    identity, ends = request[IDENTITY], writer(request)
-    note(request, printable(f"administrator {act} {whom}"), identity.user)
-    actor = Actor(identity.account, identity.user, client_address(request))
-    return Audited(ends, actor, act, whom, int(time.time()))
+    return _Noted(request, act, whom)
 
 
 async def record(request: web.Request, act: str, whom: str) -> None:

@@ -10,8 +10,10 @@ from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import audit
 from presence_server.apps import register, webhooks
+from presence_server.apps.known import KnownApps
 from presence_server.apps.webhooks import State
 from presence_server.keys import DATABASE
+from presence_server.storage.database import DatabaseUnavailable
 from presence_server.webhooks import delivery
 from testing.app_client import AppClient
 from testing.receiver import Delivered, Receiver
@@ -95,6 +97,22 @@ async def test_an_app_from_its_first_day_to_its_last(
         "sent again who is here to wiki",
         "deleted the app wiki",
     ]
+
+
+async def test_what_was_written_is_done_though_it_cannot_be_read_just_now(
+    serve: Serve, administrator: Administrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+
+    async def away(self: object) -> None:
+        raise DatabaseUnavailable("The database x is away.")
+
+    monkeypatch.setattr(KnownApps, "read", away)
+    key, *_ = secrets_in(await alice.submit("/admin/apps/", {"name": "wiki"}))
+    assert len(secrets_in(await press(alice, "rotate", key=key))) == 3
+    assert (await press(alice, "set", visits="7")).status == 303
+    assert "are saved" in (await alice.get("/admin/apps/1")).text
 
 
 async def test_how_a_backend_is_told(

@@ -87,7 +87,7 @@ async def add(request: web.Request) -> web.Response:
         return await _list_page(request, refusal, typed)
     except Refused as refusal:
         return await _list_page(request, refusal, typed)
-    await request.app[APPS].read()
+    await _heed(request)
     return await _show_secrets(request, f"The app {name} is ready", made, _LIST)
 
 
@@ -136,7 +136,7 @@ async def rotate(request: web.Request) -> web.Response:
         raise Impossible("A new key has been made in the meantime.", _url(app))
     writer = audited(request, "made a new key for", app.name)
     made = await register.rotate(writer, request.app[KEYRING], app.id, int(time.time()))
-    await request.app[APPS].read()
+    await _heed(request)
     return await _show_secrets(request, f"A new key for {app.name}", made, _url(app))
 
 
@@ -193,9 +193,16 @@ async def _show_secrets(
 
 
 async def _done(request: web.Request, sentence: str, page: str) -> web.Response:
-    # Other nodes come to know within a second, this one before the page is shown.
-    await request.app[APPS].read()
+    await _heed(request)
     return await done(request, sentence, page)
+
+
+async def _heed(request: web.Request) -> None:
+    """Other nodes come to know within a second, this one before the page is shown.
+
+    What is written is done: that it cannot be read just now is no reason to refuse it.
+    """
+    await request.app[DATABASE].attempt(request.app[APPS].read())
 
 
 async def _find(request: web.Request) -> App | None:

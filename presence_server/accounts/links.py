@@ -53,6 +53,25 @@ async def reset(db: Writer, user_id: int, made_by: str, now: int, holds: int) ->
     return token
 
 
+async def first(
+    db: Writer, username: str, made_by: str, now: int, *, administrator: bool
+) -> tuple[users.User, str]:
+    """Make an account without a password, and what stands in the link that sets the first one.
+
+    Raises UsernameTaken.
+    """
+    token, key = new()
+
+    async def work(transaction: Transaction) -> users.User:
+        user = await users.insert(
+            transaction, username, users.NO_PASSWORD, now, administrator=administrator
+        )
+        await insert_resets(transaction, [(key, user.id)], made_by, now, FIRST_HOLDS)
+        return user
+
+    return await db.write(work), token
+
+
 async def insert_resets(
     transaction: Transaction, keys: list[tuple[str, int]], made_by: str, now: int, holds: int
 ) -> None:

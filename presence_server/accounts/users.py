@@ -67,24 +67,39 @@ async def create(
     """Make an account; once this returns it survives a power cut. Raises UsernameTaken."""
 
     async def work(transaction: Transaction) -> User:
-        rows = await transaction.execute(
-            "INSERT INTO users (username, lower_name, password_hash, created_at, administrator)"
-            " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (lower_name) DO NOTHING"
-            f" RETURNING {COLUMNS}",
-            username,
-            username.lower(),
-            password_hash,
-            now,
-            int(administrator),
+        return await insert(
+            transaction, username, password_hash, now, administrator=administrator, name=name
         )
-        if not rows:
-            raise UsernameTaken(username)
-        user = in_row(rows[0])
-        if name:
-            await profiles.write_name(transaction, user.id, name, now)
-        return replace(user, name=name)
 
     return await db.write(work)
+
+
+async def insert(
+    transaction: Transaction,
+    username: str,
+    password_hash: str,
+    now: int,
+    *,
+    administrator: bool = False,
+    name: str = "",
+) -> User:
+    """create() as a part of a larger transaction."""
+    rows = await transaction.execute(
+        "INSERT INTO users (username, lower_name, password_hash, created_at, administrator)"
+        " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (lower_name) DO NOTHING"
+        f" RETURNING {COLUMNS}",
+        username,
+        username.lower(),
+        password_hash,
+        now,
+        int(administrator),
+    )
+    if not rows:
+        raise UsernameTaken(username)
+    user = in_row(rows[0])
+    if name:
+        await profiles.write_name(transaction, user.id, name, now)
+    return replace(user, name=name)
 
 
 async def find(db: Database, username: str) -> User | None:

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 from presence_server.accounts import audit, links, users
 from presence_server.endings import Endings
 from presence_server.keys import CONFIG, DATABASE
-from presence_server.storage.database import Database, Transaction
+from presence_server.storage.database import Database, DatabaseUnavailable, Transaction
 from presence_server.web.admin.gate import CONFIRMED_FOR
 from testing.visitor import PASSWORD, Message, Page, Visitor, hidden_field
 from tests.admin.conftest import Administrator
@@ -136,6 +136,23 @@ async def test_an_account_is_made_and_its_owner_chooses_the_password(
     assert await log_of(server) == [("alice", "added", "bob"), ("alice", "made a link for", "bob")]
     rows = await server.app[DATABASE].read("SELECT key FROM links")
     assert rows == []
+
+
+@pytest.mark.both_databases
+async def test_no_account_is_made_without_its_link(
+    serve: Serve, administrator: Administrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+
+    async def away(*_: object) -> None:
+        raise DatabaseUnavailable("The database x is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(links, "insert_resets", away)
+        assert (await add(alice, "bob")).status == 503
+    assert await log_of(server) == []
+    assert link_in(await add(alice, "bob"))
 
 
 async def test_a_bad_name_is_told_at_its_field(

@@ -121,15 +121,11 @@ async def add(request: web.Request) -> web.Response:
     fields = await read_form(request)
     username = typed_name(fields)
     try:
-        user = await _make(request, username, fields.get("administrator") == "on")
+        user, token = await _make(request, username, fields.get("administrator") == "on")
     except Refused as refusal:
         form = refusal.form({"username": username})
         context = {**await _list(request), "form": form}
         return await render(request, "admin_accounts.html", context, status=refusal.status)
-    ends = audited(request, "made a link for", user.username)
-    token = await links.reset(
-        ends, user.id, request[IDENTITY].user, int(time.time()), links.FIRST_HOLDS
-    )
     return await show_link(
         request,
         title=f"The account {user.username} is ready",
@@ -140,16 +136,20 @@ async def add(request: web.Request) -> web.Response:
     )
 
 
-async def _make(request: web.Request, username: str, administrator: bool) -> User:
+async def _make(
+    request: web.Request, username: str, administrator: bool
+) -> tuple[User, str]:
     if problem := username_problem(username):
         raise Refused(400, fields={"username": problem})
     act = "added the administrator" if administrator else "added"
+    link = audited(request, "made a link for", username)
+    made_by, now = request[IDENTITY].user, int(time.time())
     try:
-        return await users.create(
-            audited(request, act, username),
+        return await links.first(
+            audited(request, act, username, link),
             username,
-            users.NO_PASSWORD,
-            int(time.time()),
+            made_by,
+            now,
             administrator=administrator,
         )
     except users.UsernameTaken as taken:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from presence_server.accounts import sessions
 from presence_server.accounts.audit import Actor, Audited, LastAdministrator, NoAdministrator
+from presence_server.endings import Endings
 from presence_server.keys import CONFIG, DATABASE, IDENTITY, SESSION
 from presence_server.storage.database import Transaction
 from presence_server.storage.engine import T, Work
@@ -38,10 +39,10 @@ _OF_THE_GATE = (_PASSWORD, "csrf_token")
 class _Noted(Audited):
     """What has been done, and nothing that was refused, stands in the server's own log as well."""
 
-    def __init__(self, request: web.Request, act: str, whom: str) -> None:
+    def __init__(self, request: web.Request, ends: Endings, act: str, whom: str) -> None:
         identity = request[IDENTITY]
         actor = Actor(identity.account, identity.user, client_address(request))
-        super().__init__(writer(request), actor, act, whom, int(time.time()))
+        super().__init__(ends, actor, act, whom, int(time.time()))
         self._request, self._event = request, printable(f"administrator {act} {whom}")
 
     async def write(self, work: Work[T], /) -> T:
@@ -98,9 +99,12 @@ def act(handler: Act) -> Act:
     return answer
 
 
-def audited(request: web.Request, act: str, whom: str) -> Audited:
-    """The way to write for an act: `act` is what stands in the log, as in "disabled"."""
-    return _Noted(request, act, whom)
+def audited(
+    request: web.Request, act: str, whom: str, following: Audited | None = None
+) -> Audited:
+    """The way to write for an act: `act` is what stands in the log, as in "disabled". The line of
+    an act that is done in the same transaction may follow."""
+    return _Noted(request, following or writer(request), act, whom)
 
 
 async def record(request: web.Request, act: str, whom: str) -> None:

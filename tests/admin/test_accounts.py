@@ -285,6 +285,19 @@ async def test_an_invitation_lets_so_many_in(
     assert (await visitor.get(other)).status == 404
 
 
+async def test_who_presses_twice_has_made_one_invitation(
+    serve: Serve, administrator: Administrator
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    token = (await alice.get("/admin/invitations/")).csrf_token
+    fields = {"csrf_token": token, "uses": "2", "days": "1"}
+    pressed = [alice.post("/admin/invitations/", fields) for _ in range(2)]
+    first, second = map(link_in, await asyncio.gather(*pressed))
+    assert first == second
+    assert len(await log_of(server)) == 1
+
+
 @pytest.mark.both_databases
 async def test_people_at_once_do_not_use_an_invitation_more_often_than_it_says(
     serve: Serve, visit: Visit, administrator: Administrator

@@ -1,5 +1,6 @@
 """Other applications and their rooms, as administrators see them."""
 
+import asyncio
 import re
 import time
 from html import unescape
@@ -97,6 +98,19 @@ async def test_an_app_from_its_first_day_to_its_last(
         "sent again who is here to wiki",
         "deleted the app wiki",
     ]
+
+
+async def test_who_presses_twice_is_shown_the_secrets_of_the_one_app(
+    serve: Serve, administrator: Administrator
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    fields = {"csrf_token": (await alice.get("/admin/apps/")).csrf_token, "name": "wiki"}
+    pressed = [alice.post("/admin/apps/", fields) for _ in range(2)]
+    first, second = map(secrets_in, await asyncio.gather(*pressed))
+    assert len(first) == 3 and first == second
+    assert secrets_in(await alice.post("/admin/apps/", fields)) == first
+    assert await acts(server) == ["added the app wiki"]
 
 
 async def test_what_was_written_is_done_though_it_cannot_be_read_just_now(
@@ -201,7 +215,8 @@ async def test_what_an_app_cannot_be_is_told_at_its_field(
 ) -> None:
     server = await serve()
     alice = await administrator(server)
-    await alice.submit("/admin/apps/", {"name": "wiki"})
+    # Not the very form of below: that would be the same one, sent twice.
+    await alice.submit("/admin/apps/", {"name": "wiki", "visits": "7"})
     before = await acts(server)
     for name, text, words in BAD:
         if name in ("user", "room", "permission"):

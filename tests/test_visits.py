@@ -116,6 +116,14 @@ async def test_visits_of_an_app(
     assert await db.read("SELECT * FROM visits") == []
 
 
+@pytest.mark.both_databases
+async def test_visits_of_what_names_no_user(app: AppClient) -> None:
+    for user in ("", "%00", "%0A", "x" * 129):
+        answer = await app.ask("GET", f"/rooms/doc/visits?user={user}")
+        assert is_problem(answer, 400, "bad_request"), user
+    assert await visits(app, query="?user=Zo%C3%AB") == []
+
+
 async def test_who_was_here_before_visits_were_kept_came_before(
     server: TestServer, add_app: AddApp
 ) -> None:

@@ -27,6 +27,7 @@ from presence_server.web.queries import (
     room_in_path,
     second,
     user_in_path,
+    user_in_query,
     whole,
 )
 from presence_server.web.room_lines import check_space
@@ -55,7 +56,7 @@ async def list_visits(request: web.Request) -> web.Response:
         key_of(app.id, room),
         second(request, "from"),
         second(request, "to"),
-        one(request, "user"),
+        user_in_query(request),
         _after(request),
     )
     try:

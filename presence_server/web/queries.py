@@ -48,6 +48,14 @@ def switch(request: web.Request, name: str, word: str) -> bool:
     return text is not None
 
 
+def user_in_query(request: web.Request) -> str | None:
+    """A user's id."""
+    text = one(request, "user")
+    if text is not None and (problem := user_problem(text)):
+        raise bad_request(f"user names {problem}.")
+    return text
+
+
 def room_in_path(request: web.Request) -> str:
     room = request.match_info["room"]
     if not is_room(room):

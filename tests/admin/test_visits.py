@@ -118,6 +118,7 @@ async def test_who_was_in_the_room_of_an_app_when(
     assert "<option>wiki</option>" in (await alice.get("/admin/visits/")).text
 
 
+@pytest.mark.both_databases
 async def test_senseless_questions_about_visits(
     serve: Serve, administrator: Administrator
 ) -> None:
@@ -125,6 +126,7 @@ async def test_senseless_questions_about_visits(
     assert "Visits are not kept" in (await alice.get("/admin/visits/")).text
     for query in ("day=x&time=y", "day=0001-01-01", "day=9999-12-31", "time=25:00", "user=%00"):
         assert (await alice.get(f"/admin/visits/?{query}")).status == 200, query
+        assert (await alice.get(f"/admin/visits.csv?{query}")).status == 200, query
     for query in ("app=wiki&room=r", "app=%00", "app=wiki"):
         assert (await alice.get(f"/admin/visits/?{query}")).status == 404
         assert (await alice.get(f"/admin/visits.csv?{query}")).status == 404

@@ -58,8 +58,8 @@ async def show(request: web.Request) -> web.Response:
         "time": query.get("time", "") if moment is not None else "",
         "user": None,
     }
-    if query.get("user", "").isprintable() and query.get("user"):
-        context |= await _history(request, place, query["user"])
+    if user := _user(request):
+        context |= await _history(request, place, user)
     elif moment is not None:
         context |= await _at(request, place, moment)
     else:
@@ -149,7 +149,7 @@ def _curve(numbers: Sequence[int], most: int) -> str:
 
 async def export(request: web.Request) -> web.StreamResponse:
     """The visits of a day, or of a person, as CSV."""
-    place, user = _place(request), request.query.get("user") or None
+    place, user = _place(request), _user(request)
     begin = _second(_day(request.query.get("day", "")))
     asked = Asked(place.key, user=user) if user else Asked(place.key, begin, begin + _DAY - 1)
     await record(request, "exported visits of", user or (place.app.name if place.app else ""))
@@ -179,6 +179,12 @@ def _place(request: web.Request) -> Place:
     if app is None or not is_room(room):
         raise web.HTTPNotFound
     return Place(app, room, key_of(app.id, room), app.settings.visits)
+
+
+def _user(request: web.Request) -> str | None:
+    """Not everybody: who can be asked for. Some databases take no NUL."""
+    text = request.query.get("user", "")
+    return text if text and text.isprintable() else None
 
 
 def _day(text: str) -> date:

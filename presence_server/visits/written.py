@@ -34,8 +34,10 @@ class Asked(NamedTuple):
     after: tuple[int, int] | None = None
 
 
-async def find(db: Database, asked: Asked, limit: int) -> list[Kept]:
-    """In the order in which people came."""
+async def find(
+    db: Database, asked: Asked, limit: int, *, newest_first: bool = False
+) -> list[Kept]:
+    """In the order in which people came, unless the newest are wanted first."""
     conditions, values = ["room = $1"], list[Value]((asked.room,))
     for condition, value in (
         ("(left_at IS NULL OR left_at >= ${})", asked.begin),
@@ -48,9 +50,10 @@ async def find(db: Database, asked: Asked, limit: int) -> list[Kept]:
     if asked.after is not None:
         values += asked.after
         conditions.append(f"(came, number) > (${len(values) - 1}, ${len(values)})")
+    order = "came DESC, number DESC" if newest_first else "came, number"
     rows = await db.read(
         f"SELECT {_COLUMNS} FROM visits WHERE {' AND '.join(conditions)}"
-        f" ORDER BY came, number LIMIT {limit:d}",
+        f" ORDER BY {order} LIMIT {limit:d}",
         *values,
     )
     return list(map(_kept, rows))

@@ -9,6 +9,7 @@ from presence_server.apps.rooms import key_of
 from presence_server.keys import DATABASE
 from presence_server.storage.database import Transaction
 from presence_server.visits import written
+from presence_server.web.admin import visits
 from tests.admin.conftest import Administrator
 from tests.conftest import Serve
 
@@ -116,6 +117,26 @@ async def test_who_was_in_the_room_of_an_app_when(
     assert "Up to 1 at once" in day
     # The page of the own list leads to that of a room.
     assert "<option>wiki</option>" in (await alice.get("/admin/visits/")).text
+
+
+@pytest.mark.both_databases
+async def test_of_more_visits_than_a_page_shows(
+    serve: Serve, administrator: Administrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visits, "_MOST", 3)
+    monkeypatch.setattr(visits, "_PEOPLE", 2)
+    server = await serve(visits=30)
+    alice = await administrator(server)
+    often = [("bob", DAY + hour * HOUR, DAY + hour * HOUR + 60) for hour in range(5)]
+    await write(server, *often, ("carol", DAY, DAY + HOUR), ("dave", DAY + 1, DAY + HOUR))
+    # Of one person the newest.
+    history = (await alice.get("/admin/visits/?user=bob")).text
+    assert re.findall(r"2026-11-23 \d\d:00", history) == ["2026-11-23 04:00", "2026-11-23 03:00"]
+    # What is cut says so.
+    for time, whole in (("00:00:30", False), ("00:02", True)):
+        at = (await alice.get(f"/admin/visits/?day=2026-11-23&time={time}")).text
+        assert ("the table of the day has all" in at) is not whole
+        assert (": at least 3<" in at) is not whole
 
 
 @pytest.mark.both_databases

@@ -72,13 +72,14 @@ async def _at(request: web.Request, place: Place, moment: int) -> dict[str, obje
     found = await written.find(request.app[DATABASE], asked, _MOST)
     there = (kept.visit for kept in found)
     here = {visit.user for visit in there if visit.left is None or visit.left > moment}
-    return {"moment": moment, "people": sorted(here, key=str.lower)}
+    people = sorted(here, key=str.lower)
+    return {"moment": moment, "people": people, "cut": len(found) == _MOST}
 
 
 async def _history(request: web.Request, place: Place, user: str) -> dict[str, object]:
-    found = await written.find(request.app[DATABASE], Asked(place.key, user=user), _MOST)
-    # The newest first.
-    return {"user": user, "history": [kept.visit for kept in reversed(found)][:_PEOPLE]}
+    asked = Asked(place.key, user=user)
+    found = await written.find(request.app[DATABASE], asked, _PEOPLE, newest_first=True)
+    return {"user": user, "history": [kept.visit for kept in found]}
 
 
 async def _picture(request: web.Request, place: Place, day: date) -> dict[str, object]:

@@ -1,7 +1,6 @@
 """What may be said of an app on the command line. Each reader raises ValueError with the rest of a
 sentence that says what the value must be."""
 
-import math
 import re
 
 from yarl import URL
@@ -9,6 +8,7 @@ from yarl import URL
 from presence_server.origins import read_site_url
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_LONGEST_GRACE = 24 * 60 * 60  # seconds
 _LONGEST_VISITS = 3650  # days
 
 
@@ -48,8 +48,8 @@ def read_grace(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not (math.isfinite(seconds) and seconds >= 0):
-        raise ValueError("a number of seconds, 0 or more")
+    if not 0 <= seconds <= _LONGEST_GRACE:
+        raise ValueError(f"a number of seconds, 0 to {_LONGEST_GRACE}")
     return seconds
 
 

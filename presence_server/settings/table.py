@@ -5,6 +5,8 @@ from presence_server.settings.setting import Setting
 
 _PORT = "a whole number from 0 to 65535"
 _SECONDS = "a number of seconds"
+# Longer times are too long for the kernel, for timers of browsers, or for a database.
+_DAY = 24 * 60 * 60  # seconds
 _REDIS_URLS = ", ".join(values.REDIS_SCHEMES[:-1])
 
 SETTINGS = (
@@ -54,22 +56,22 @@ SETTINGS = (
     ),
     Setting(
         "grace",
-        values.number(0),
-        f"{_SECONDS}, 0 or more",
+        values.number(0, _DAY),
+        f"{_SECONDS}, 0 to {_DAY}",
         "how long people are still shown after their last page has closed",
         "SECONDS",
     ),
     Setting(
         "lease",
-        values.number(1),
-        f"{_SECONDS}, 1 or more",
+        values.number(1, _DAY),
+        f"{_SECONDS}, 1 to {_DAY}",
         "how long other processes keep the people of one they no longer hear",
         "SECONDS",
     ),
     Setting(
         "heartbeat",
-        values.number(1),
-        f"{_SECONDS}, 1 or more",
+        values.number(1, _DAY),
+        f"{_SECONDS}, 1 to {_DAY}",
         "time between two pings on a live socket",
         "SECONDS",
     ),
@@ -162,8 +164,8 @@ SETTINGS = (
     ),
     Setting(
         "away_after",
-        values.number(0),
-        "a number of minutes, 0 or more",
+        values.number(0, _DAY / 60),
+        f"a number of minutes, 0 to {_DAY // 60}",
         "minutes without input after which a page says away; 0 = never",
         "MINUTES",
     ),

@@ -1,6 +1,5 @@
 """What may be said of a setting: each reader raises ValueError for what it cannot be."""
 
-import math
 import os
 import re
 from collections.abc import Callable
@@ -38,10 +37,10 @@ def database(text: str) -> Path | PostgresUrl:
     return path(text)
 
 
-def number(least: float) -> Callable[[str], float]:
+def number(least: float, most: float) -> Callable[[str], float]:
     def read(text: str) -> float:
         value = float(text)
-        if not math.isfinite(value) or value < least:
+        if not least <= value <= most:
             raise ValueError(text)
         return value
 

@@ -126,6 +126,7 @@ def test_a_token_for_trying_things_out(command: Command) -> None:
         (("add", "b", "--webhook", "//example.com"), "--webhook must be a URL"),
         (("add", "b", "--grace", "-1"), "--grace must be a number of seconds"),
         (("add", "b", "--grace", "nan"), "--grace must be a number of seconds"),
+        (("add", "b", "--grace", "86401"), "--grace must be a number of seconds, 0 to 86400"),
         (("add", "b", "--visits", "1.5"), "--visits must be a whole number of days"),
         (("add", "b", "--visits", "9" * 5000), "--visits must be a whole number of days"),
         (("show", "nothing"), "There is no app nothing."),

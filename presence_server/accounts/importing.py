@@ -15,6 +15,8 @@ from presence_server.storage.database import Read, TakenBack, Transaction
 MOST_LINES = 5000
 
 _SEPARATORS = ",;\t"
+# How formulas begin that were made harmless: web/admin/csv_text.py.
+_HARMLESS = tuple(f"'{sign}" for sign in "=+-@\t\r")
 # Some databases refuse more values than this in one statement.
 _AT_ONCE = 500
 
@@ -127,8 +129,9 @@ def _newcomers(text: str) -> Iterator[tuple[int, Newcomer]]:
 
 
 def _cell(row: Sequence[str], column: int) -> str:
-    # An apostrophe stands before what spreadsheets would take for a formula.
-    return (row[column] if column < len(row) else "").strip().removeprefix("'")
+    # An apostrophe stands before what spreadsheets would take for a formula; others are of names.
+    cell = (row[column] if column < len(row) else "").strip()
+    return cell[1:] if cell.startswith(_HARMLESS) else cell
 
 
 async def _ids(read: Read, usernames: Sequence[str]) -> AsyncIterator[tuple[str, int]]:

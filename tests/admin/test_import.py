@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import audit, users
 from presence_server.keys import DATABASE
+from presence_server.web.admin.csv_text import csv_rows
 from presence_server.web.bodies import LARGEST_TABLE
 from testing.visitor import Page, Visitor, hidden_field
 from tests.admin.conftest import Administrator
@@ -73,6 +74,19 @@ async def test_what_somebody_took_meanwhile_is_shown_and_nothing_is_half_done(
     assert await number_of_accounts(server) == 2
     assert (await make(alice, answer)).status == 200
     assert await number_of_accounts(server) == 3
+
+
+async def test_an_apostrophe_is_taken_from_formulas_only(
+    serve: Serve, administrator: Administrator
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    names = {"bob": "'t Hart", "carol": "=1+1", "dave": "@home", "erin": "-", "frank": "'Abd"}
+    rows = [("username", "name"), *names.items()]
+    await make(alice, await upload(alice, csv_rows(rows)))
+    for username, name in names.items():
+        user = await users.find(server.app[DATABASE], username)
+        assert user is not None and user.name == name
 
 
 HOSTILE = {

@@ -43,7 +43,7 @@ class Ending:
     """The end of a session; without one, of an account with all it had; of an app, of tokens.
 
     Numbers grow in the order in which things ended. Tokens are those of an app that were issued in
-    the second `issued_before` or before, of one user or (None) of all, for one room or for all.
+    the second `issued_before` or before, of one user, for one room or for all.
     """
 
     number: int = 0
@@ -51,7 +51,8 @@ class Ending:
     session: str | None = None
     app: int = 0
     room: str | None = None
-    username: str | None = None
+    # Empty: nobody's.
+    username: str = ""
     account: int = 0
     issued_before: int | None = None
     ended_at: int
@@ -110,7 +111,8 @@ async def after(reader: Database, number: int) -> list[Ending]:
             session=session,
             app=app,
             room=room,
-            username=username,
+            # NULL where another version has named nobody.
+            username=username or "",
             account=account,
             issued_before=issued_before,
             ended_at=ended_at,

@@ -586,7 +586,6 @@ async def test_nobody_is_taken_over_who_has_ended_meanwhile(db: Database) -> Non
         here("kicked"),
         here("kicked", room="7/other"),
         here("heeded"),
-        here("of-an-app-that-is-no-more", room="9/doc:42"),
     ]
     one.node.put(*accounts.values(), *stays)
 
@@ -596,7 +595,6 @@ async def test_nobody_is_taken_over_who_has_ended_meanwhile(db: Database) -> Non
             ("heeded", 7, None),
             ("revoked", 7, None),
             ("kicked", 7, "doc:42"),
-            (None, 9, None),
         ):
             ending = Ending(
                 reason=Reason.REVOKED, app=app, room=room, username=username, ended_at=NOW

@@ -92,7 +92,7 @@ class KnownApps:
 
     def revoke(self, ending: Ending) -> None:
         """Heed that the tokens of a user hold no longer that were issued up to a second."""
-        who = ending.app, ending.username or "", ending.room
+        who = ending.app, ending.username, ending.room
         until = ending.issued_before or ending.ended_at
         self._issued_before[who] = max(until, self._issued_before.get(who, until))
         if len(self._issued_before) > self._most_revocations:

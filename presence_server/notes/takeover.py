@@ -41,7 +41,7 @@ class _Revoked(NamedTuple):
     number: int
     app: int
     room: str | None
-    username: str | None
+    username: str
 
 
 async def take_over(db: Database, heir: writing.Change, left: Left) -> list[Stay]:
@@ -122,7 +122,7 @@ def _is_revoked(stay: Stay, node: _Node, revoked: list[_Revoked]) -> bool:
         ending.number > node.heeded
         and app == str(ending.app)
         and ending.room in (None, room)
-        and ending.username in (None, stay.user)
+        and ending.username == stay.user
         for ending in revoked
     )
 

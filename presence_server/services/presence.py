@@ -106,7 +106,7 @@ def _endings_reader(
     app: web.Application, presence: PresenceService, news: ProfileNews
 ) -> EndingsReader:
     def delete(ending: Ending) -> None:
-        presence.delete(ending.username or "", ending.account, ending.ended_at)
+        presence.delete(ending.username, ending.account, ending.ended_at)
 
     return EndingsReader(
         app[DATABASE],
@@ -122,8 +122,8 @@ def _endings_reader(
 
 def _revoke(app: web.Application, ending: Ending) -> None:
     app[APPS].revoke(ending)
-    user, until = ending.username or "", ending.issued_before or ending.ended_at
-    app[LINES].revoke(ending.app, user, ending.room, until)
+    until = ending.issued_before or ending.ended_at
+    app[LINES].revoke(ending.app, ending.username, ending.room, until)
 
 
 def _open_rooms(app: web.Application, presence: PresenceService) -> None:

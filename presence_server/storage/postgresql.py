@@ -52,6 +52,12 @@ _ROOM = (
     " VALUES ('', '', '', '', 0, '', 0, '')",
 )
 
+# All columns whose numbers the database gives.
+_NUMBERED = (
+    "SELECT table_name, column_name FROM information_schema.columns"
+    " WHERE table_schema = current_schema() AND is_identity = 'YES'"
+)
+
 
 class Postgresql:
     """An Engine. Transactions take turns in all processes, as they do on SQLite, so that what was
@@ -81,7 +87,7 @@ class Postgresql:
 
     async def continue_ids(self) -> None:
         async def work(transaction: Transaction) -> None:
-            for table, id in (("users", "id"), ("apps", "id"), ("audit", "number")):
+            for table, id in await transaction.execute(_NUMBERED):
                 numbers = f"{table}_{id}_seq"
                 await transaction.execute(
                     f"SELECT setval('{numbers}', greatest("

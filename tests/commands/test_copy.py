@@ -21,10 +21,14 @@ from presence_server.storage.database import (
 )
 from presence_server.config import PostgresUrl
 from presence_server.endings import Endings
+from tests.api.conftest import AddApp, add_app, http
 from tests.conftest import ServerProcesses, Visit
+from testing.app_client import AppClient
 from testing.postgresql_server import PASSWORD, PostgresqlServer
 from testing.processes import launch, on_database
 from testing.waiting import first_answer
+
+__all__ = ["add_app", "http"]
 
 NOW = 1_795_420_800
 MANY = 100_000
@@ -261,6 +265,41 @@ async def test_people_move_with_their_sessions_and_nobody_is_shown_offline(
         page = await alice.get("/")
         assert page.status == 200 and "bob: Online" in page.text
         await new.kill()
+
+
+async def test_an_app_goes_on_at_the_new_database(
+    server_process: ServerProcesses,
+    add_app: AddApp,
+    postgresql_server: PostgresqlServer,
+    tmp_path: Path,
+) -> None:
+    old = await server_process(grace=0.1)
+    app = await (await add_app(old.url, visits=30)).until_known()
+    async with app.line("alice"):
+        await visits_of(app, "alice")
+    await visits_of(app, "alice", over=True)
+    await old.terminate()
+    with postgresql_server.empty_database() as url:
+        process = await command(tmp_path, str(tmp_path / "presence.sqlite3"), url.url)
+        assert await process.wait() == 0
+        new = await server_process(grace=0.1, **on_database(url, tmp_path))
+        app = app.at(new.url)
+        async with app.line("bob"):
+            await visits_of(app, "alice", "bob")
+        await new.kill()
+
+
+async def visits_of(app: AppClient, *users: str, over: bool = False) -> None:
+    """Until the visits to its room are theirs."""
+
+    async def found() -> list[tuple[str, bool]]:
+        answer = await app.ask("GET", "/rooms/doc/visits")
+        return [(visit["user"], visit["left"] is not None) for visit in answer.json["visits"]]
+
+    def are_theirs(visits: list[tuple[str, bool]]) -> bool:
+        return [user for user, _ in visits] == [*users] and (visits[-1][1] or not over)
+
+    await first_answer(found, are_theirs)
 
 
 async def test_what_cannot_be_copied_is_said(tmp_path: Path) -> None:

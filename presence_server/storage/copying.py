@@ -1,7 +1,8 @@
 """Moving all accounts and sessions from one database to another, of either kind."""
 
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from presence_server.storage.database import SITE, UNFINISHED, Database, Row, Transaction
 
@@ -26,7 +27,7 @@ class _Table:
         return self.key + self.others
 
 
-# In this order: each refers to the one before. Endings are news for servers that run, and stay.
+# In this order: each refers to the one before.
 _TABLES = (
     _Table(
         "users",
@@ -116,6 +117,14 @@ _TABLES = (
         ("room", "app_id", "account", "username", "came", "left_at"),
     ),
 )
+# News for servers that run; only what is revoked concerns those that start, too.
+_ENDINGS = _Table(
+    "endings",
+    ("number",),
+    (-1,),
+    ("reason", "app", "room", "username", "account", "issued_before", "ended_at"),
+)
+_REVOKED = "revoked"
 
 
 async def copy(
@@ -137,6 +146,7 @@ async def copy(
         written[table.name] = number
     for table in _TABLES:
         await _compare(source, target, table)
+    await _keep_revoked(source, target)
     await target.continue_ids()
     await target.write(_forget_unfinished)
     return written
@@ -154,7 +164,7 @@ async def _begin(source: Database, target: Database) -> None:
             if not marks and await transaction.execute(f"SELECT id FROM {table} LIMIT 1"):
                 return f"holds {what} already"
         # Sessions go with their users, and keys with their apps.
-        for table in ("users", "apps", "nodes", "here", "choices", "links", "audit"):
+        for table in ("users", "apps", "nodes", "here", "choices", "links", "audit", "endings"):
             await transaction.execute(f"DELETE FROM {table}")
         await transaction.execute(
             "INSERT INTO about (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
@@ -212,6 +222,25 @@ async def _compare(source: Database, target: Database, table: _Table) -> None:
         f"The {table.name} in {target.name} are not those in {source.name}: stop all servers of "
         "both, and copy again."
     )
+
+
+async def _keep_revoked(source: Database, target: Database) -> None:
+    """Tokens that were revoked; the endings have new numbers, by which the nodes count then."""
+    numbers: list[int] = []
+    async for rows in _batches(source, _ENDINGS):
+        revoked = [row for row in rows if row[1] == _REVOKED]
+        await _insert(target, replace(_ENDINGS, key=()), [row[1:] for row in revoked])
+        numbers += [row[0] for row in revoked]
+    given = await target.read("SELECT 0 AS number UNION SELECT number FROM endings ORDER BY number")
+    nodes = await target.read("SELECT name, heeded FROM nodes")
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "UPDATE nodes SET heeded = $2 WHERE name = $1",
+            [(name, given[bisect_right(numbers, heeded)][0]) for name, heeded in nodes],
+        )
+
+    await target.write(work)
 
 
 def _places(number: int) -> str:

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
 
+from presence_server import endings
 from presence_server.accounts import audit, links, sessions, users
 from presence_server.accounts.keyring import Keyring
 from presence_server.apps import register
@@ -20,7 +23,7 @@ from presence_server.storage.database import (
     open_database,
 )
 from presence_server.config import PostgresUrl
-from presence_server.endings import Endings
+from presence_server.endings import Ending, Endings, Reason
 from tests.api.conftest import AddApp, add_app, http
 from tests.conftest import ServerProcesses, Visit
 from testing.app_client import AppClient
@@ -161,6 +164,44 @@ async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Plac
         assert register.unseal(keyring, wiki.keys[0]) == made
 
 
+async def test_what_a_node_has_not_heeded_it_has_not_heeded_after_a_copy(
+    places: tuple[Place, Place],
+) -> None:
+    async with open_database(places[0]) as source, open_database(places[1]) as target:
+        # What stays: so the numbers at the target are others.
+        await source.write(partial(endings.record, endings=[log_out(), revocation("alice")]))
+        heeded = await endings.last(source)
+        await source.write(partial(endings.record, endings=[log_out(), revocation("bob")]))
+        await source.write(partial(_write_nodes, before=0, at=heeded, after=heeded + 1))
+        await copy(source, target, report)
+        found = dict(await target.read("SELECT name, heeded FROM nodes"))
+        told = {
+            node: [ending.username for ending in await endings.after(target, number)]
+            for node, number in found.items()
+        }
+        assert told == {"before": ["alice", "bob"], "at": ["bob"], "after": ["bob"]}
+        (alice, _) = await endings.after(target, 0)
+        assert replace(alice, number=0) == revocation("alice")
+
+
+def log_out() -> Ending:
+    return Ending(reason=Reason.LOG_OUT, session="key", ended_at=NOW)
+
+
+def revocation(user: str) -> Ending:
+    return Ending(
+        reason=Reason.REVOKED, app=7, room="doc", username=user, issued_before=NOW, ended_at=NOW
+    )
+
+
+async def _write_nodes(transaction: Transaction, **heeded: int) -> None:
+    await transaction.execute_many(
+        "INSERT INTO nodes (name, counter, changed, heeded, wrote_at, stopped)"
+        " VALUES ($1, 1, 1, $2, $3, 0)",
+        [(node, number, NOW) for node, number in heeded.items()],
+    )
+
+
 async def test_a_copy_that_was_interrupted_is_made_anew(places: tuple[Place, Place]) -> None:
     def pull_the_plug(table: str, number: int) -> None:
         if table == "sessions":
@@ -278,6 +319,8 @@ async def test_an_app_goes_on_at_the_new_database(
     async with app.line("alice"):
         await visits_of(app, "alice")
     await visits_of(app, "alice", over=True)
+    revoked = app.token("mallory")
+    assert (await app.ask("DELETE", "/users/mallory")).status == 204
     await old.terminate()
     with postgresql_server.empty_database() as url:
         process = await command(tmp_path, str(tmp_path / "presence.sqlite3"), url.url)
@@ -286,6 +329,8 @@ async def test_an_app_goes_on_at_the_new_database(
         app = app.at(new.url)
         async with app.line("bob"):
             await visits_of(app, "alice", "bob")
+        answer = await app.say("mallory", bearer=revoked, status="busy")
+        assert (answer.status, answer.json["code"]) == (401, "revoked"), answer
         await new.kill()
 
 

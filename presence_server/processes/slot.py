@@ -11,6 +11,9 @@ from typing import Protocol
 # Seconds. So often in a row it may end so soon after it served, or before, until that is given up.
 _SOON = 5.0
 _MOST_IN_A_ROW = 5
+# Before it is started again; each further time in a row twice as long, for what it needs may come
+# up later.
+_PAUSE = 0.3
 # What has not ended so long after it was told to is killed.
 ENDS_WITHIN = 5.5
 
@@ -76,6 +79,7 @@ class Slot:
             log.warning("%s has ended %s and is started again.", self.name, worded(status))
             async with self._changing:
                 self._left()
+                await asyncio.sleep(_PAUSE * 2 ** (in_a_row - 1))
                 await self.fill()
 
     async def replace(self) -> bool:

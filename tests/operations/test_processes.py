@@ -3,8 +3,10 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -12,7 +14,8 @@ import psutil  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from presence_server.config import ConfigError
-from presence_server.processes import valkey
+from presence_server.processes import slot, valkey
+from presence_server.processes.slot import GivenUp, Slot
 from testing.processes import ServerProcess
 from testing.waiting import first_answer, until
 from tests.conftest import ServerProcesses, Visit
@@ -150,6 +153,7 @@ async def test_a_process_that_never_starts_again_ends_all(server_process: Server
     assert children(server) == before and (await ask(f"{server.url}/readyz"))[0] == 200
     with no_orphans(server):
         before[1].kill()
+        await server.logged("Process 2 has ended", 4)
         assert await server.ended() == 2
     assert server.log.count("Process 2 has ended") == 6
     assert "Process 2 has ended 6 times in a row soon after its start, at last with" in server.log
@@ -158,6 +162,37 @@ async def test_a_process_that_never_starts_again_ends_all(server_process: Server
     # Nor is anybody left when the parent is killed.
     with no_orphans(server):
         await server.kill()
+
+
+class Brief:
+    """Serves, and has ended."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def ready(self) -> bool:
+        return True
+
+    def forget(self) -> None: ...
+
+
+async def test_the_pause_before_each_start_is_twice_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(slot, "_PAUSE", 0.02)
+    starts: list[float] = []
+
+    async def start() -> Brief:
+        starts.append(time.monotonic())
+        return Brief(await asyncio.create_subprocess_exec("false"))
+
+    brief = Slot("Brief", start)
+    assert await brief.fill() is None
+    with pytest.raises(GivenUp, match="Brief has ended 6 times in a row .* with status 1"):
+        await brief.keep()
+    pauses = [after - before for before, after in pairwise(starts)]
+    assert len(pauses) == 5
+    assert all(pause >= 0.02 * 2**number for number, pause in enumerate(pauses)), pauses
 
 
 async def test_what_refuses_the_start_is_said_once(tmp_path: Path) -> None:

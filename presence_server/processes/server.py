@@ -40,14 +40,19 @@ class Server:
             environment = {**os.environ, VARIABLE: given.as_text()}
             # That one is for us: whoever manages services knows of no other process.
             environment.pop("NOTIFY_SOCKET", None)
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "presence_server", *arguments),
-                env=environment,
-                stdin=DEVNULL,
-                pass_fds=given.descriptors,
-                # A Ctrl-C reaches the parent alone.
-                process_group=0,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "presence_server", *arguments),
+                    env=environment,
+                    stdin=DEVNULL,
+                    pass_fds=given.descriptors,
+                    # A Ctrl-C reaches the parent alone.
+                    process_group=0,
+                )
+            except BaseException:
+                ours.close()
+                path.unlink()
+                raise
         return cls(process, ours, path)
 
     async def ready(self) -> bool:

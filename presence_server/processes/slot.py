@@ -14,6 +14,8 @@ _MOST_IN_A_ROW = 5
 # Before it is started again; each further time in a row twice as long, for what it needs may come
 # up later.
 _PAUSE = 0.3
+# As if it had ended with this status.
+_NEVER_BEGAN = 1
 # What has not ended so long after it was told to is killed.
 ENDS_WITHIN = 5.5
 
@@ -59,35 +61,32 @@ class Slot:
 
     async def fill(self) -> int | None:
         """The exit status of one that ended before it served."""
-        started = self.current = await self._begin()
-        return None if await started.ready() else await self._wait(started)
+        new = await self._serving()
+        if isinstance(new, int):
+            return new
+        self.current = new
+        return None
 
     async def keep(self) -> None:
         """Start it again whenever it ends by itself, for ever. Raises GivenUp."""
-        in_a_row = 0
+        in_a_row, failed = 0, None
         while True:
-            served = asyncio.get_running_loop().time()
-            status = await self._ended_by_itself()
+            served, current = asyncio.get_running_loop().time(), self.current
+            assert current is not None
+            status = await self._wait(current) if failed is None else failed
             lasted = asyncio.get_running_loop().time() - served
-            in_a_row = in_a_row + 1 if lasted < _SOON else 1
-            if in_a_row > _MOST_IN_A_ROW:
-                raise GivenUp(
-                    f"{self.name} has ended {in_a_row} times in a row soon after its start, "
-                    f"at last {worded(status)}: given up.",
-                    max(status, 1),
-                )
-            log.warning("%s has ended %s and is started again.", self.name, worded(status))
             async with self._changing:
-                self._left()
-                await asyncio.sleep(_PAUSE * 2 ** (in_a_row - 1))
-                await self.fill()
+                failed = None
+                if self.current is current:
+                    in_a_row = in_a_row + 1 if lasted < _SOON else 1
+                    failed = await self._start_again(status, in_a_row)
 
     async def replace(self) -> bool:
         """Start another, and end the one that is there once it serves; whether it came to that."""
         async with self._changing:
-            former, new = self.current, await self._begin()
-            if not await new.ready():
-                status = worded(await self._wait(new))
+            former, new = self.current, await self._serving()
+            if isinstance(new, int):
+                status = worded(new)
                 log.error("%s is not replaced: the new one has ended %s.", self.name, status)
                 return False
             self.current = new
@@ -101,19 +100,27 @@ class Slot:
         # One that was just being started knows no better way to end.
         return max((abs(status) for status in statuses if status != -SIGTERM), default=0)
 
-    async def _begin(self) -> Started:
-        started = await self._start()
+    async def _serving(self) -> Started | int:
+        """A new one, once it serves; the exit status of one that ended before."""
+        try:
+            started = await self._start()
+        except OSError as error:
+            log.error("%s cannot be started: %s.", self.name, error)
+            return _NEVER_BEGAN
         self._living.add(started)
-        return started
+        return started if await started.ready() else await self._wait(started)
 
-    async def _ended_by_itself(self) -> int:
-        while True:
-            current = self.current
-            assert current is not None
-            status = await self._wait(current)
-            async with self._changing:
-                if self.current is current:
-                    return status
+    async def _start_again(self, status: int, in_a_row: int) -> int | None:
+        if in_a_row > _MOST_IN_A_ROW:
+            raise GivenUp(
+                f"{self.name} has ended {in_a_row} times in a row soon after its start, "
+                f"at last {worded(status)}: given up.",
+                max(status, 1),
+            )
+        log.warning("%s has ended %s and is started again.", self.name, worded(status))
+        self._left()
+        await asyncio.sleep(_PAUSE * 2 ** (in_a_row - 1))
+        return await self.fill()
 
     async def _end(self, started: Started) -> int:
         with suppress(ProcessLookupError):

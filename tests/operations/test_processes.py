@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -193,6 +194,39 @@ async def test_the_pause_before_each_start_is_twice_as_long(
     pauses = [after - before for before, after in pairwise(starts)]
     assert len(pauses) == 5
     assert all(pause >= 0.02 * 2**number for number, pause in enumerate(pauses)), pauses
+
+
+def movable_python(folder: Path) -> Path:
+    """The interpreter of a virtual environment like ours that is about to be rebuilt."""
+    venv = folder / "venv"
+    (venv / "bin").mkdir(parents=True)
+    for name in ("pyvenv.cfg", "lib"):
+        (venv / name).symlink_to(Path(sys.prefix) / name)
+    python = venv / "bin" / "python"
+    python.symlink_to(Path(sys.executable).resolve())
+    return python
+
+
+async def test_processes_that_cannot_be_started_leave_the_others_alone(
+    server_process: ServerProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = movable_python(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(python))
+    server = await server_process(processes=2)
+    parent, before = psutil.Process(server.pid), children(server)
+    descriptors = parent.num_fds()
+    moved = python.rename(tmp_path / "moved")
+    os.kill(server.pid, signal.SIGHUP)
+    await server.logged("Process 1 is not replaced")
+    assert children(server) == before and parent.num_fds() == descriptors
+    before[0].kill()
+    await server.logged("Process 1 cannot be started: [Errno 2] No such file or directory", 4)
+    assert children(server) == before[1:] and (await ask(f"{server.url}/readyz"))[0] == 200
+    moved.rename(python)
+    await until(lambda: len(children(server)) == 2, told=lambda: server.log)
+    with no_orphans(server):
+        assert await server.terminate() == 0
+    assert "Traceback" not in server.log
 
 
 async def test_what_refuses_the_start_is_said_once(tmp_path: Path) -> None:

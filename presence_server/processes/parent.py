@@ -59,8 +59,9 @@ class _Parent:
     async def live(self) -> int:
         loop, me = asyncio.get_running_loop(), asyncio.current_task()
         assert me is not None
+        stop = _Once(me.cancel)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, _once(me.cancel))
+            loop.add_signal_handler(number, stop)
         # nohup has it ignored.
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
             loop.add_signal_handler(signal.SIGHUP, self._replacing.set)
@@ -76,6 +77,7 @@ class _Parent:
             logs.say(str(error))
             status = error.status
         finally:
+            stop.done = True
             worst = await self._end()
         return status or min(worst, 1)
 
@@ -190,14 +192,14 @@ class _Parent:
         return max(statuses, default=0)
 
 
-def _once(act: Callable[[], object]) -> Callable[[], None]:
+class _Once:
     """A second signal must not interrupt the end."""
-    done = False
 
-    def first() -> None:
-        nonlocal done
-        if not done:
-            done = True
-            act()
+    def __init__(self, act: Callable[[], object]) -> None:
+        self.done = False
+        self._act = act
 
-    return first
+    def __call__(self) -> None:
+        if not self.done:
+            self.done = True
+            self._act()

@@ -152,10 +152,12 @@ async def test_a_process_that_never_starts_again_ends_all(server_process: Server
     os.kill(server.pid, signal.SIGHUP)
     await server.logged("Process 1 is not replaced: the new one has ended with status 2.")
     assert children(server) == before and (await ask(f"{server.url}/readyz"))[0] == 200
-    with no_orphans(server):
+    # The end takes a while, and no signal cuts it short.
+    with held(before[0]), no_orphans(server):
         before[1].kill()
         await server.logged("Process 2 has ended", 4)
-        assert await server.ended() == 2
+        await server.logged("given up")
+        assert await server.terminate() == 2
     assert server.log.count("Process 2 has ended") == 6
     assert "Process 2 has ended 6 times in a row soon after its start, at last with" in server.log
     keys.write_bytes(good)
@@ -194,6 +196,27 @@ async def test_the_pause_before_each_start_is_twice_as_long(
     pauses = [after - before for before, after in pairwise(starts)]
     assert len(pauses) == 5
     assert all(pause >= 0.02 * 2**number for number, pause in enumerate(pauses)), pauses
+
+
+async def test_another_signal_does_not_cut_the_end_short(server_process: ServerProcesses) -> None:
+    server = await server_process(processes=2)
+    with held(children(server)[0]), no_orphans(server):
+        os.kill(server.pid, signal.SIGTERM)
+        await server.logged("presence_server.processes.parent: stopping")
+        # Killed, as it does not end by itself.
+        assert await server.end(signal.SIGINT) == 1
+    assert "Traceback" not in server.log
+
+
+@contextmanager
+def held(process: psutil.Process) -> Iterator[None]:
+    """It stands still, and does not end when it is told to."""
+    process.suspend()
+    try:
+        yield
+    finally:
+        if process.is_running():
+            process.resume()
 
 
 def movable_python(folder: Path) -> Path:

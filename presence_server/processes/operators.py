@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,14 @@ class _Pages:
         self._places = places
 
     async def metrics(self, request: web.Request) -> web.Response:
-        answers = await self._ask_all("/metrics")
+        answers = await self._ask_all("/metrics", {200})
         told = {number: answer[1] for number, answer in answers.items() if answer is not None}
         return web.Response(body=together(told), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Ready when all are."""
         reasons, degraded = [], False
-        for number, answer in (await self._ask_all("/readyz")).items():
+        for number, answer in (await self._ask_all("/readyz", {200, 503})).items():
             if answer is None:
                 reasons.append(f"Process {number} does not answer.")
                 continue
@@ -71,10 +71,16 @@ class _Pages:
                 return web.Response(status=status, text=text, content_type=kind)
         raise web.HTTPServiceUnavailable(text="No process answers.\n")
 
-    async def _ask_all(self, path: str) -> dict[int, tuple[int, str] | None]:
+    async def _ask_all(
+        self, path: str, statuses: Container[int]
+    ) -> dict[int, tuple[int, str] | None]:
+        """None also from one that answers with another status: what it says is anything."""
         places = self._places()
         answers = await asyncio.gather(*(_ask(place, path) for place in places.values()))
-        return dict(zip(places, answers))
+        return {
+            number: answer if answer is not None and answer[0] in statuses else None
+            for number, answer in zip(places, answers)
+        }
 
 
 async def _ask(place: Path | None, path: str) -> tuple[int, str] | None:

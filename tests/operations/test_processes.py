@@ -1,11 +1,12 @@
 """Several processes under one parent, as whoever started it and the people see them."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +14,12 @@ from pathlib import Path
 import aiohttp
 import psutil  # type: ignore[import-untyped]  # it has no types
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from presence_server.config import ConfigError
+from presence_server.config import Config, ConfigError
 from presence_server.processes import slot, valkey
+from presence_server.processes.operators import create_operators_app
 from presence_server.processes.slot import GivenUp, Slot
 from testing.processes import ServerProcess
 from testing.waiting import first_answer, until
@@ -196,6 +200,45 @@ async def test_the_pause_before_each_start_is_twice_as_long(
     pauses = [after - before for before, after in pairwise(starts)]
     assert len(pauses) == 5
     assert all(pause >= 0.02 * 2**number for number, pause in enumerate(pauses)), pauses
+
+
+async def test_a_process_that_answers_with_an_error_hides_no_other(
+    config: Callable[..., Config], tmp_path: Path
+) -> None:
+    places = {1: tmp_path / "1.operators", 2: tmp_path / "2.operators"}
+    ready = {"ready": True, "reasons": [], "degraded": False}
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            answering(places[1], 200, metrics="presence_up 1\n", readyz=json.dumps(ready))
+        )
+        # As aiohttp answers when a page of it fails.
+        error = "500 Internal Server Error"
+        await stack.enter_async_context(answering(places[2], 500, metrics=error, readyz=error))
+        pages = TestServer(create_operators_app(config(), lambda: places))
+        await stack.enter_async_context(pages)
+        status, metrics = await ask(str(pages.make_url("/metrics")))
+        assert status == 200 and value_of('presence_up{process="1"}', metrics) == 1
+        assert 'process="2"' not in metrics
+        status, text = await ask(str(pages.make_url("/readyz")))
+        assert status == 503 and json.loads(text)["reasons"] == ["Process 2 does not answer."]
+
+
+@asynccontextmanager
+async def answering(path: Path, status: int, **texts: str) -> AsyncIterator[None]:
+    """A process of which operators' pages on this socket file answer so."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response(status=status, text=texts[request.path[1:]])
+
+    app = web.Application()
+    app.add_routes([web.get(f"/{page}", answer) for page in texts])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, str(path)).start()
+        yield
+    finally:
+        await runner.cleanup()
 
 
 async def test_another_signal_does_not_cut_the_end_short(server_process: ServerProcesses) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 
 from presence_server.apps import webhooks
 from presence_server.apps.known import KnownApps
@@ -109,8 +108,8 @@ class Sender:
         _, feed, task = self._running.pop(app)
         self._presence.feeds.close(feed)
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        # Not awaited itself: its end in a CancelledError could not be told from one's own.
+        await asyncio.wait([task])
 
     def _secrets(self, app_id: int) -> list[str]:
         app = self._apps.get(app_id)

@@ -19,6 +19,7 @@ from presence_server.config import PostgresUrl
 from presence_server.keys import APPS, DATABASE, KEYRING, SENDER
 from presence_server.presence.told import Change, Told
 from presence_server.webhooks import delivery, messages
+from presence_server.webhooks.delivery import Delivery
 from presence_server.webhooks.receiver import is_public
 from testing.app_client import AppClient
 from testing.processes import KEYS, arguments, on_database
@@ -400,3 +401,30 @@ def test_a_message_has_as_many_changes_as_it_may() -> None:
     said = messages.body(Told({}).take(each_in_its_room), 0)
     assert 12 * 1024 < len(said) <= 16 * 1024
     assert list(messages.fitting(changes("r" * 20_000, "u", 2))) == changes("r" * 20_000, "u", 1)
+
+
+async def test_telling_ends_also_while_a_delivery_is_just_ending(
+    server: TestServer, add_app: AddApp, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = asyncio.Event()
+
+    async def run(delivery: Delivery) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(Delivery, "run", run)
+    await add_app(str(server.make_url("")).rstrip("/"), webhook=receiver.url)
+    await server.app[APPS].read()
+    await until(server.app[SENDER].states, 5)
+    # Told anew, at another address.
+    elsewhere = AppSettings(webhook=f"{receiver.url}/elsewhere")
+    await register.change(server.app[DATABASE], 1, elsewhere)
+    await server.app[APPS].read()
+    await asyncio.wait_for(ending.wait(), 5)
+    (telling,) = [task for task in asyncio.all_tasks() if task.get_name() == "webhooks"]
+    telling.cancel()
+    ended, _ = await asyncio.wait([telling], timeout=5)
+    assert ended and telling.cancelled()

@@ -174,7 +174,7 @@ async def test_what_a_node_has_not_heeded_it_has_not_heeded_after_a_copy(
         await source.write(partial(endings.record, endings=[log_out(), revocation("bob")]))
         await source.write(partial(_write_nodes, before=0, at=heeded, after=heeded + 1))
         await copy(source, target, report)
-        found = dict(await target.read("SELECT name, heeded FROM nodes"))
+        found: dict[str, int] = dict(await target.read("SELECT name, heeded FROM nodes"))
         told = {
             node: [ending.username for ending in await endings.after(target, number)]
             for node, number in found.items()

@@ -77,7 +77,7 @@ class _Parent:
             logs.say(str(error))
             status = error.status
         finally:
-            stop.done = True
+            stop.disarm()
             worst = await self._end()
         return status or min(worst, 1)
 
@@ -196,10 +196,14 @@ class _Once:
     """A second signal must not interrupt the end."""
 
     def __init__(self, act: Callable[[], object]) -> None:
-        self.done = False
+        self._done = False
         self._act = act
 
     def __call__(self) -> None:
-        if not self.done:
-            self.done = True
+        if not self._done:
+            self._done = True
             self._act()
+
+    def disarm(self) -> None:
+        """Not even a first one, from now on."""
+        self._done = True

@@ -33,13 +33,13 @@ async def test_a_page_has_200_people_and_1000_at_most(app: AppClient, server: Te
 
 
 async def test_a_body_has_16_kib_at_most(app: AppClient) -> None:
-    async def asked(size: int) -> Answer:
-        body = json.dumps({"users": ["alice"]}).ljust(size).encode()
+    async def put(size: int) -> Answer:
+        body = json.dumps({"ttl": 10}).ljust(size).encode()
         as_json = {"Content-Type": "application/json"}
-        return await app.ask("POST", "/users/query", data=body, headers=as_json)
+        return await app.ask("PUT", "/rooms/doc/users/alice", data=body, headers=as_json)
 
-    assert (await asked(LARGEST)).status == 200
-    assert is_problem(await asked(LARGEST + 1), 413, "too_large")
+    assert (await put(LARGEST)).status == 204
+    assert is_problem(await put(LARGEST + 1), 413, "too_large")
 
 
 async def test_a_message_has_16_kib_at_most_and_is_text(app: AppClient) -> None:

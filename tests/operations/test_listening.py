@@ -182,7 +182,8 @@ async def test_who_waits_is_noted_while_it_serves(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(listening, "monotonic", lambda: 0.05 * next(times))
     crowd = Crowd()
     with ExitStack() as stack:
-        runner = web.AppRunner(web.Application())
+        # One may be taken in while it stops, which nobody waits for.
+        runner = web.AppRunner(web.Application(), shutdown_timeout=0)
         await runner.setup()
         opened = await open_listeners(stack, "127.0.0.1", 0, "--host")
         await serve_at(runner, opened, "--host", crowd)

@@ -50,7 +50,7 @@ class OthersNotes:
         found = await written.nodes(self._database, but=self._reader.name)
         living = {name: node for name, node in found.items() if not node.stopped}
         counters = {name: node.counter for name, node in living.items()}
-        ages = {name: node.age for name, node in living.items()}
+        ages = {name: node.age for name, node in found.items()}
         if not self._reader.unheard:
             # What was chosen at a node that lived only meanwhile is not heard afterwards.
             missed = await written.choices(self._database) if self._read is not None else []

@@ -61,7 +61,10 @@ class Heeding:
         if notes.stays is None:
             return
         for name, stays in notes.stopped.items():
-            self._read_last_words(name, stays, notes.clock, now)
+            age = notes.ages.get(name, 0.0)
+            # It may have stopped long ago: its people were there until then.
+            last = [stay._replace(resting=age) if stay.resting is None else stay for stay in stays]
+            self._read_last_words(name, last, notes.clock, now)
         deaf = self._hearing.contact is Contact.DEAF
         for name, peer in self._peers.living():
             self._believe_notes(name, peer, notes.clock, now)

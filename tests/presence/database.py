@@ -108,7 +108,7 @@ class Database:
         living = {n: row for n, row in self.nodes.items() if n != but and not row.stopped}
         counters = {name: node.counter for name, node in living.items()}
         choices = list(self.choices.values())
-        ages = {name: now - node.wrote_at for name, node in living.items()}
+        ages = {n: now - row.wrote_at for n, row in self.nodes.items() if n != but}
         if not with_stays:
             return Notes(counters, None, choices, ages=ages)
         stays, changes = {}, {}

@@ -713,4 +713,16 @@ FOUND = {
         _connect(1, "carol", "online", phone=True),
         ("move", {"pick": 56, "slot": 1, "seconds": 1.0}),
     ),
+    "the last words of a node are read when all have long let its people go": _run(
+        _connect(1, "alice", "online"),
+        _at("kill", 0),
+        _travel(1, 0, 0.5),
+        _at("stop", 1),
+        _HOLD,
+        _at("end_subscription", 2),
+        _travel(0, 1, 4.0),
+        _wait(12),
+        _FREEZE,
+        _wait(10),
+    ),
 }

@@ -6,6 +6,10 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+# What other work of a machine may add to any wait, in seconds. How quick the server is, is
+# measured by benchmarks and drill; a test only tells what was meant from what was not.
+STALL = 5.0
+
 
 async def until(
     true: Callable[[], object], within: float = 15, told: Callable[[], object] | None = None

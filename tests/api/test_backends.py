@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from presence_server.apps.limits import Rate
 from presence_server.keys import API_RATES, APP_LINES, APPS
 from testing.app_client import Answer, AppClient
+from testing.waiting import STALL
 from tests.api.conftest import AddApp
 from tests.api.test_rooms import is_problem
 
@@ -93,7 +94,7 @@ async def test_a_claim_ends_by_itself(app: AppClient) -> None:
         await watcher.sees("bot", "online")
         started = time.monotonic()
         await watcher.sees("bot", "offline", within=15)
-        assert 9 < time.monotonic() - started < 12
+        assert 9 < time.monotonic() - started < 10 + STALL
 
 
 @pytest.mark.parametrize(
@@ -122,12 +123,12 @@ async def test_a_thousand_users_are_asked_for_at_once(app: AppClient) -> None:
         await app.put("doc", f"u{number}", ttl=60)
     users = [f"u{number}" for number in range(1000)]
     await app.ask("POST", "/users/query", {"users": users})
-    started = time.monotonic()
+    started = time.thread_time()
     answer = await app.ask("POST", "/users/query", {"users": users})
-    seconds = time.monotonic() - started
+    spent = time.thread_time() - started
     assert len(answer.json["users"]) == 1000
     # The budget of 10 ms is measured by itself; this is an order of magnitude.
-    assert seconds < 0.2
+    assert spent < 0.2
     # Also of those with the longest names.
     users = [f"{number:03}" + "😀" * 125 for number in range(1000)]
     data = json.dumps({"users": users}, ensure_ascii=False).encode()
@@ -150,7 +151,7 @@ async def test_the_same_person_here_and_in_the_lobby(app: AppClient) -> None:
 async def test_an_app_may_have_a_grace_of_its_own(
     add_app: AddApp, server: TestServer, app: AppClient
 ) -> None:
-    patient = await add_app(app.url, "patient", grace=2.0)
+    patient = await add_app(app.url, "patient", grace=4.0)
     await server.app[APPS].read()
     async with app.line("watcher") as watcher, patient.line("watcher") as other:
         async with app.line("alice"), patient.line("alice"):
@@ -158,9 +159,9 @@ async def test_an_app_may_have_a_grace_of_its_own(
             await other.sees("alice", "online")
         closed = time.monotonic()
         await watcher.sees("alice", "offline")
-        assert time.monotonic() - closed < 1.5
+        assert other.people["alice"] == "online"
         await other.sees("alice", "offline")
-        assert 1.9 < time.monotonic() - closed < 3.5
+        assert 3.9 < time.monotonic() - closed < 4 + STALL
 
 
 async def test_one_app_cannot_take_all_the_time(

@@ -224,7 +224,7 @@ async def test_a_text_ends_by_itself(app: AppClient) -> None:
         await alice.send({"type": "status", "status": "busy", **words})
         await bob.sees("alice", "busy")
         assert (await app.room())["users"]["alice"]["text"] == "tea"
-        await bob.sees("alice", "online", within=5)
+        await bob.sees("alice", "online")
         assert "text" not in (await app.room())["users"]["alice"]
 
 
@@ -367,6 +367,6 @@ async def test_a_user_and_an_address_have_only_so_many_lines(
         async with app.events("bob") as stream:
             assert stream.status == other
         assert (await app.ask("GET", "/rooms/doc?count=1")).status == 200
-    await until(lambda: not server.app[APP_LINES].open(), 5)
+    await until(lambda: not server.app[APP_LINES].open())
     async with app.line("alice") as line:
         await line.first()

@@ -26,7 +26,7 @@ async def test_a_new_token_keeps_the_line_open_without_a_gap(app: AppClient) -> 
         before = len(watcher.received)
         await alice.send({"type": "token", "token": app.token("alice")})
         async with app.line("bob"):
-            await alice.sees("bob", "online", within=5)
+            await alice.sees("bob", "online")
         # Longer than the first token held.
         async with app.line("carol"):
             await watcher.sees("carol", "online")
@@ -165,7 +165,7 @@ async def test_a_revoked_user_is_gone_at_once_and_stays_out(app: AppClient) -> N
         for line in (alice, lobby, also):
             assert await line.closed() == 4401
             assert reasons(line.received) == ["revoked"]
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < AT_ONCE
     async with app.line("alice", token=old) as alice:
         assert await alice.closed() == 4401
         assert reasons(alice.received) == ["revoked"]

@@ -202,7 +202,7 @@ async def test_what_is_known_holds_whatever_the_database_says(
     monkeypatch.setattr("presence_server.apps.known._READ_EVERY", 0.05)
     with monkeypatch.context() as broken:
         broken.setattr(db._engine, "read", refuse)
-        await until(lambda: len(asked) > 1, 5)
+        await until(lambda: len(asked) > 1)
     assert refusal(known, token(made)) is None
     await add("later")
     await until(lambda: known.named("later") is not None)

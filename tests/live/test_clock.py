@@ -61,11 +61,11 @@ async def test_what_is_due_soon_waits_for_more_of_its_kind_and_is_not_lost(
     # Before it runs, and then within each tick.
     ask()
     running = asyncio.create_task(clock.run())
-    await until(lambda: len(ticks) >= 4, 5)
+    await until(lambda: len(ticks) >= 4)
     assert all(at - asked_at > 0.9 * BATCHING for at, asked_at in zip(ticks, asked, strict=True))
     # And from outside while it waits for the next round.
     ask()
-    await until(lambda: len(ticks) >= 5, 5)
+    await until(lambda: len(ticks) >= 5)
     running.cancel()
 
 
@@ -76,7 +76,7 @@ async def test_what_is_due_by_the_clock_is_seen_to_again_and_again(
     ticks: list[float] = []
     clock = Clock(lambda now: ticks.append(now.elapsed), lambda now: None)
     running = asyncio.create_task(clock.run())
-    await until(lambda: len(ticks) >= 5, 5)
+    await until(lambda: len(ticks) >= 5)
     running.cancel()
     assert ticks[4] - ticks[0] > 0.03
 
@@ -92,7 +92,7 @@ async def test_a_process_that_stood_still_is_noticed_and_said(
     ticking = Ticking()
     with caplog.at_level(logging.WARNING):
         async with ticking.running():
-            await until(lambda: len(ticking.ticks) >= 4, 5)
+            await until(lambda: len(ticking.ticks) >= 4)
     assert ticking.clock.stalls == 1
     assert caplog.messages == ["this process stood still for 1.1 s"]
 

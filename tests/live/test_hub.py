@@ -82,7 +82,7 @@ async def test_no_more_than_a_hundred_are_seen_to_between_two_turns(
     async with running(hub):
         beside = asyncio.create_task(work())
         assert (await flushed(hub)).writes == 1000
-        await until(lambda: all(wire.kept_alive for wire in wires), 5)
+        await until(lambda: all(wire.kept_alive for wire in wires))
         beside.cancel()
     assert most == 100
 
@@ -218,7 +218,7 @@ async def test_one_who_is_stuck_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(hub):
         hub.add(line)
         wire.unread = 10 * MOST_WAITING
-        await until(lambda: wire.closed_with, 5)
+        await until(lambda: wire.closed_with)
     assert wire.closed_with == [TOO_SLOW]
     assert hub.lagging == 0 and len(hub) == 0
 
@@ -230,7 +230,7 @@ async def test_one_who_is_silent_is_cut_and_the_quiet_are_told_that_all_is_well(
     async with running(hub):
         hub.add(silent)
         hub.add(quiet)
-        await until(lambda: "alive" in quiet_wire.types(), 5)
+        await until(lambda: "alive" in quiet_wire.types())
     assert silent_wire.aborted and silent_wire.closed_with == []
     assert hub.dismissed[1006] == 1 and len(hub) == 1
 
@@ -243,7 +243,7 @@ async def test_who_was_never_let_in_is_told_why(monkeypatch: pytest.MonkeyPatch)
     hub.dismiss(line, SESSION_ENDED)
     assert wire.messages() == [{"type": "bye", "reason": "not_allowed"}]
     assert wire.closed_with == [NOT_ALLOWED]
-    await until(lambda: wire.aborted, 5)
+    await until(lambda: wire.aborted)
     hub.remove(line)
 
 

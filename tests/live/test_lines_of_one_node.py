@@ -107,10 +107,10 @@ async def test_the_last_line_begins_a_grace_and_its_end_is_told() -> None:
     _, wire = come(presence, "alice")
     async with running(presence):
         bob, _ = come(presence, "bob")
-        await until(lambda: wire.types()[:1] == ["snapshot"], 5)
+        await until(lambda: wire.types()[:1] == ["snapshot"])
         presence.disconnect(bob)
         assert "bob" in presence.here
-        await until(lambda: "bob" in wire.messages()[-1].get("offline", ()), 5)
+        await until(lambda: "bob" in wire.messages()[-1].get("offline", ()))
     assert presence.status_of("bob") is None and presence.left("bob") is not None
     assert presence.left("nobody") is None
 
@@ -125,7 +125,7 @@ async def test_who_comes_back_with_a_cursor_is_told_what_changed() -> None:
         _, again = come(presence, "alice", session="phone", cursor=cursor)
         _, tutorial = come(presence, "alice", cursor=cursor, dialect=TUTORIAL)
         _, anew = come(presence, "alice", session="new", cursor="")
-        await until(lambda: again.written and tutorial.written and anew.written, 5)
+        await until(lambda: again.written and tutorial.written and anew.written)
     assert again.types()[0] == "changes" and list(again.messages()[0]["online"]) == ["bob"]
     assert anew.types()[0] == "snapshot"
     told = json.loads(b"{" + tutorial.written[0].partition(b"{")[2].partition(b"}")[0] + b"}")
@@ -137,7 +137,7 @@ async def test_a_client_says_how_its_user_is() -> None:
     async with running(presence):
         line, wire = come(presence, "alice")
         other, at_other = come(presence, "alice", session="phone")
-        await until(lambda: wire.written and at_other.written, 5)
+        await until(lambda: wire.written and at_other.written)
         presence.hear(line, StatusMessage("away", whole_user=False))
         presence.hear(other, StatusMessage("away", whole_user=False))
         assert statuses(presence) == {"alice": "away"}
@@ -217,7 +217,7 @@ async def test_a_crowd_that_waits_is_not_taken_for_gone() -> None:
     alone = node(grace=0.1)
     alone.claim(OWN, Who("of bob", "bob"))
     async with running(alone):
-        await until(lambda: not alone.here, 5)
+        await until(lambda: not alone.here)
 
 
 async def test_who_finds_no_place_shows_by_it_that_they_are_here() -> None:
@@ -241,12 +241,12 @@ async def test_what_a_node_wants_done_is_done() -> None:
     assert relay.letters == [("letter", OTHER), ("to all", None)]
     feed = presence.feeds.open(0)
     async with running(presence):
-        await until(lambda: relay.connected, 5)
+        await until(lambda: relay.connected)
         presence.carry_out([Resubscribe()])
-        await until(lambda: relay.resubscribed, 5)
+        await until(lambda: relay.resubscribed)
         presence.node.hearing.is_waking = True
         presence.carry_out([Breathe()])
-        await until(lambda: not presence.node.hearing.is_waking, 5)
+        await until(lambda: not presence.node.hearing.is_waking)
         come(presence, "alice")
         assert [news.room for news in feed.take()] == [OWN]
         status = presence.status_of("alice")
@@ -264,7 +264,7 @@ async def test_cursors_are_covered() -> None:
         return presence.room.cursor(0, moment()).rpartition(".")[2]
 
     async with running(presence):
-        await until(lambda: cover.uncover(covered()), 5)
+        await until(lambda: cover.uncover(covered()))
 
 
 async def test_pages_read_profiles_and_are_told_of_others() -> None:
@@ -313,7 +313,7 @@ async def test_a_deleted_account_is_told_as_one() -> None:
         await flushed(presence.hub)
         presence.end("of bob")
         presence.delete("bob", 1, 1_700_000_000)
-        await until(lambda: "bob" in wire.messages()[-1].get("deleted", ()), 5)
+        await until(lambda: "bob" in wire.messages()[-1].get("deleted", ()))
 
 
 async def test_endings_are_read_when_they_are_due_and_after_a_while_anyway() -> None:
@@ -351,12 +351,12 @@ async def test_what_is_said_elsewhere_reaches_lines_that_may_be_here() -> None:
     here, there = node(ONE, bus), node(OTHER, bus)
     heard: list[tuple[str, str, Mapping[str, Any]]] = []
     async with running(here), running(there):
-        await until(lambda: here.peers and there.peers, 5)
+        await until(lambda: here.peers and there.peers)
         # Nobody has lines here for whom others could speak.
         there.carry_out(there.node.say_words(ROOM, "bob", {"n": 0}, moment()))
         here.tell_words(lambda room, user, words: heard.append((room, user, words)))
         there.carry_out(there.node.say_words(ROOM, "bob", {"n": 1}, moment()))
-        await until(lambda: heard, 5)
+        await until(lambda: heard)
         assert heard[-1] == (ROOM, "bob", {"n": 1})
 
 
@@ -365,11 +365,11 @@ async def test_two_nodes_are_one_list() -> None:
     here, there = node(ONE, bus), node(OTHER, bus)
     assert (here.name, there.name) == (ONE, OTHER)
     async with running(here), running(there):
-        await until(lambda: here.peers == {OTHER} and there.peers == {ONE}, 5)
+        await until(lambda: here.peers == {OTHER} and there.peers == {ONE})
         _, wire = come(here, "alice")
         come(there, "bob")
-        await until(lambda: set(here.here) == set(there.here) == {"alice", "bob"}, 5)
-        await until(lambda: wire.messages() and not here.degraded, 5)
+        await until(lambda: set(here.here) == set(there.here) == {"alice", "bob"})
+        await until(lambda: wire.messages() and not here.degraded)
         assert here.well_heard == {OTHER} and not here.unheard and here.speaking == {}
         there.session_ended()
         async with asyncio.timeout(5):
@@ -380,9 +380,9 @@ async def test_whoever_comes_from_another_node_waits_for_what_that_knows() -> No
     bus = MemoryBus()
     here, there = node(ONE, bus), node(OTHER, bus)
     async with running(here), running(there):
-        await until(lambda: here.peers and there.peers, 5)
+        await until(lambda: here.peers and there.peers)
         alice, _ = come(there, "alice", session="s")
-        await until(lambda: "alice" in here.here, 5)
+        await until(lambda: "alice" in here.here)
         there.hear(alice, StatusMessage("away", whole_user=False))
         assert statuses(here) == {"alice": "online"}
         async with asyncio.timeout(5):
@@ -394,9 +394,9 @@ async def test_nobody_waits_who_comes_from_nowhere_or_whose_session_has_ended() 
     bus = MemoryBus()
     here, there = node(ONE, bus), node(OTHER, bus)
     async with running(here), running(there):
-        await until(lambda: here.peers and there.peers, 5)
+        await until(lambda: here.peers and there.peers)
         come(there, "alice", session="s")
-        await until(lambda: "alice" in here.here, 5)
+        await until(lambda: "alice" in here.here)
         unknown = asyncio.create_task(here.hear_of(OWN, Who("t", "alice", 1)))
         await asyncio.sleep(0)
         assert unknown.done()
@@ -411,11 +411,11 @@ async def test_a_letter_that_is_none_is_counted_and_harms_nobody(
 ) -> None:
     presence = node()
     async with running(presence):
-        await until(lambda: presence.relay.connected, 5)
+        await until(lambda: presence.relay.connected)
         with caplog.at_level(logging.DEBUG, service_module.__name__):
             for _ in range(2):
                 presence.relay.send("no letter")
-            await until(lambda: presence.refused_letters == 2, 5)
+            await until(lambda: presence.refused_letters == 2)
     assert caplog.messages == 2 * ["refused a letter: not JSON"]
 
 
@@ -466,16 +466,16 @@ async def test_a_node_that_stops_says_goodbye_to_everybody_and_to_other_nodes(
     here, there = node(ONE, bus, grace=grace), node(OTHER, bus, grace=grace)
     async with running(there):
         async with running(here):
-            await until(lambda: here.peers and there.peers, 5)
+            await until(lambda: here.peers and there.peers)
             line, wire = come(here, "alice")
-            await until(lambda: "alice" in there.here, 5)
+            await until(lambda: "alice" in there.here)
             stopping = asyncio.create_task(here.stop())
-            await until(lambda: wire.closed_with, 5)
+            await until(lambda: wire.closed_with)
             assert wire.closed_with == [RESTARTING] and not stopping.done()
             here.disconnect(line)
             async with asyncio.timeout(5):
                 await stopping
-        await until(lambda: not there.peers, 5)
+        await until(lambda: not there.peers)
         assert "alice" in there.here, "for a grace"
     assert delays == [(0, within)]
     assert wire.messages()[-1]["retry_after"] == within / 2
@@ -486,16 +486,16 @@ async def test_other_nodes_are_told_of_nodes_that_could_not_say_goodbye() -> Non
     here, there = node(ONE, bus), node(OTHER, bus)
     async with running(there):
         async with running(here):
-            await until(lambda: here.peers and there.peers, 5)
+            await until(lambda: here.peers and there.peers)
             third = "3" * 16
             there.say_ended_nodes([ONE, third])
-            await until(lambda: not there.peers or not here.peers, 5)
+            await until(lambda: not there.peers or not here.peers)
     assert there.take_dropped() <= {ONE, third}
 
 
 async def test_what_runs_has_a_name_by_which_it_is_known_when_it_ends() -> None:
     presence = node()
     async with running(presence):
-        await until(lambda: presence.relay.connected, 5)
+        await until(lambda: presence.relay.connected)
         names = {task.get_name() for task in asyncio.all_tasks()}
     assert {"hub", "relay", "presence clock", "presence ticks", "presence after pauses"} <= names

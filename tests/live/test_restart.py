@@ -165,7 +165,7 @@ async def test_an_account_deleted_meanwhile_does_not_come_back(
         answer = await bob.submit("/account/delete", {"password": "johnson123"}, form="/account/")
         assert answer.status == 303
         assert await of_bob.closed() == 4401
-        await of_alice.until(lambda: "bob" in of_alice.received[-1].get("deleted", {}), within=5)
+        await of_alice.until(lambda: "bob" in of_alice.received[-1].get("deleted", {}))
     await server.kill()
     await server.start()
     async with alice.live() as again:

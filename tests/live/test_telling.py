@@ -143,7 +143,7 @@ async def test_a_line_that_has_answered_is_not_cut(monkeypatch: pytest.MonkeyPat
         hub.dismiss(line, SESSION_ENDED)
     hub.remove(answers)
     hub.dismiss(answers, SESSION_ENDED)
-    await until(lambda: at_silent.aborted, 5)
+    await until(lambda: at_silent.aborted)
     assert not at_answers.aborted and len(at_answers.closed_with) == 1
     hub.remove(silent)
 
@@ -194,7 +194,7 @@ async def test_who_missed_too_much_is_told_all_anew_or_has_to_come_again() -> No
             wire.written.clear()
             wire.unread = 0
         hub.changed([room.key])
-        await until(lambda: all(wire.written or wire.closed_with for _, wire in lines), 5)
+        await until(lambda: all(wire.written or wire.closed_with for _, wire in lines))
     (_, even), (_, even_tutorial), (_, late), (_, late_tutorial) = lines
     assert list(even.messages()[0]["online"]) == ["bob"] == list(late.messages()[0]["online"])
     assert even.types()[0] == late.types()[0] == "snapshot"
@@ -211,7 +211,7 @@ async def test_a_flush_says_what_it_took(monkeypatch: pytest.MonkeyPatch) -> Non
     async with running(hub):
         for line, _ in lines:
             hub.add(line)
-        await until(lambda: told, 5)
+        await until(lambda: told)
         assert told.pop() == Flush(0.0, 0.0, 150, 150 * len(lines[0][1].written[0]))
         for _, wire in lines:
             wire.written.clear()
@@ -222,7 +222,7 @@ async def test_a_flush_says_what_it_took(monkeypatch: pytest.MonkeyPatch) -> Non
         clock[0] = 201.0
         hub.changed([room.key, "nobody looks there"])
         clock[0] = 203.0
-        await until(lambda: told, 5)
+        await until(lambda: told)
     (flush,) = told
     assert flush == Flush(3.0, 0.0, 149, 149 * len(lines[0][1].written[0]))
 
@@ -248,7 +248,7 @@ async def test_one_to_whom_much_is_told_is_watched_though_nothing_happens_any_mo
         await flushed(hub)
         assert hub.lagging == 1, "the first message is longer than may wait"
         wire.unread = 0
-        await until(lambda: not hub.lagging, 5)
+        await until(lambda: not hub.lagging)
         for user in crowd:
             room.place(user, "away")
         hub.changed([room.key])
@@ -295,7 +295,7 @@ async def test_who_does_not_read_is_named_in_the_log(
         async with running(hub):
             hub.add(line)
             wire.unread = 2 * MOST_WAITING
-            await until(lambda: wire.closed_with, 5)
+            await until(lambda: wire.closed_with)
     assert caplog.messages == ["cut a line of alice that does not read"]
 
 
@@ -352,7 +352,7 @@ async def test_one_who_comes_and_cannot_be_told_holds_up_nobody() -> None:
     line, wire = counting(room)
     at_lags.unread, at_exactly.unread = MOST_WAITING + 1, MOST_WAITING
     async with running(hub):
-        await until(lambda: hub.heartbeat.turn > 2, 5)
+        await until(lambda: hub.heartbeat.turn > 2)
         for each in (lags, exactly, line):
             hub.add(each)
         await flushed(hub)
@@ -373,14 +373,14 @@ async def test_those_who_watch_some_are_told_how_many_are_here(
         for line in (*(line for line, _ in some), lags, everybody):
             hub.add(line)
         await flushed(hub)
-        await until(lambda: "count" in at_lags.types(), 5)
+        await until(lambda: "count" in at_lags.types())
         hub._lagging.watch(lags)
         at_lags.unread = MOST_WAITING + 1
         for _, wire in (*some, (lags, at_lags)):
             wire.written.clear()
         room.place("bob")
         hub.changed([room.key])
-        await until(lambda: all(wire.written for _, wire in some), 5)
+        await until(lambda: all(wire.written for _, wire in some))
         counted = [{"type": "count", "online": 1, "busy": 0, "away": 0}]
         assert all(wire.messages() == counted for _, wire in some)
         assert len({id(wire.written[0]) for _, wire in some}) == 1, "made once"

@@ -725,4 +725,12 @@ FOUND = {
         _FREEZE,
         _wait(10),
     ),
+    "who left is known by one that starts and is deaf when their grace is over": _run(
+        _connect(2, "bob", "online", phone=True),
+        _travel(2, to=0, seconds=4.0),
+        _at("crash_loop", 2, times=4, seconds=1.0),
+        _at("crash_loop", 1, times=1, seconds=2.0),
+        _at("crash_loop", 1, times=3, seconds=1.0),
+        _at("end_subscription", 2),
+    ),
 }

@@ -578,16 +578,21 @@ class Judge:
             )
 
     def _ghost(self, host: Host, username: str) -> tuple[float, float]:
-        """How long ago a user was here last, and how long the host has been in touch."""
-        now = self.world.now
-        sign = self.world.witness.signs.get(username, LONG_AGO)
+        """How long ago a user was here last, and how long the hosts have been in touch."""
+        now, witness = self.world.now, self.world.witness
+        sign = witness.signs.get(username, LONG_AGO)
         of_app = user_of(username) != username
         if of_app or self.is_blind(host):
             # Whose token was revoked may be back with a newer one, as only their node knows.
             sign = max(sign, self.open_until.get(username, LONG_AGO))
         if self._is_unsure(username):
-            sign = max(sign, min(now, self.world.witness.longest.get(username, LONG_AGO)))
-        return now - sign, self._in_touch(host)
+            sign = max(sign, min(now, witness.longest.get(username, LONG_AGO)))
+        # Of who has them as well: the others wait for what that says when it hears again.
+        homes = witness.homes.get(username, set())
+        alive = {home for _, home in self._alive()}
+        have = homes if homes <= alive else alive
+        again = [in_touch for home in have if (in_touch := self._in_touch(home)) > 0]
+        return now - sign, min([self._in_touch(host), *again])
 
     def _in_touch(self, host: Host) -> float:
         """For how long a host has been in touch."""

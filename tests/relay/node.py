@@ -7,6 +7,7 @@ from typing import Self
 
 from presence_server import relay
 from presence_server.relay import Relay
+from testing.waiting import STALL
 
 KEYS = (b"a key of the tests, of 32 bytes.",)
 
@@ -46,21 +47,21 @@ class Node:
 
     async def end(self) -> None:
         self.life.cancel()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(2 + STALL):
             await asyncio.wait([self.life])
         assert self.life.cancelled(), self.life.exception()
 
-    async def until(self, condition: Callable[[], bool], timeout: float = 5) -> None:
+    async def until(self, condition: Callable[[], bool], timeout: float = 15) -> None:
         """Wait for what the relay brings."""
         async with asyncio.timeout(timeout):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def hears(self, text: str, timeout: float = 5) -> None:
+    async def hears(self, text: str, timeout: float = 15) -> None:
         await self.until(lambda: text in self.heard, timeout)
 
-    async def hears_itself_say(self, text: str, timeout: float = 5) -> None:
+    async def hears_itself_say(self, text: str, timeout: float = 15) -> None:
         """Said once: for a time in which nothing may be lost."""
         self.relay.send(text)
         await self.hears(text, timeout)

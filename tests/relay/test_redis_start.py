@@ -16,6 +16,7 @@ from testing.certificate import Certificate
 from testing.redis_server import RedisServer, free_port
 from tests.relay.node import Node, open_relay
 from testing.tcp_proxy import Proxy
+from testing.waiting import STALL
 
 PASSWORD = "p@ss/w:rd #1?%"
 ENCODED = "p%40ss%2Fw%3Ard%20%231%3F%25"
@@ -230,7 +231,7 @@ async def test_a_missing_unix_socket_is_waited_for(tmp_path: Path) -> None:
 
 async def test_a_server_that_does_not_answer_is_waited_for(tcp_redis: RedisServer) -> None:
     tcp_redis.pause()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(2 + STALL):
         assert await open_relay(tcp_redis.url, "test", "a").check() is False
     tcp_redis.resume()
 

@@ -54,7 +54,7 @@ def logged(server: ServerProcess) -> list[dict[str, Any]]:
 
 
 async def requests_logged(server: ServerProcess, count: int) -> list[dict[str, Any]]:
-    await until(lambda: len(logged(server)) >= count, 5)
+    await until(lambda: len(logged(server)) >= count)
     return logged(server)
 
 
@@ -128,7 +128,7 @@ async def test_a_socket_is_logged_at_its_end_with_its_agent_and_address(
     def lines() -> list[dict[str, Any]]:
         return [line for line in logged(server) if line["path"] == "/users/"]
 
-    await until(lines, 5)
+    await until(lines)
     assert [(line["agent"], line["address"]) for line in lines()] == [("Watcher/7", "192.0.2.7")]
 
 

@@ -278,7 +278,7 @@ async def test_no_log_in_waits_in_line_for_a_client_that_is_gone(
                 tasks.create_task(_request(site, form, end))
         queue = runner.app[PASSWORDS]._queues[False]
         throttle = runner.app[THROTTLE]
-        await until(lambda: not (queue._length or throttle._waiting), 5)
+        await until(lambda: not (queue._length or throttle._waiting))
         opened.set()
 
 
@@ -322,7 +322,7 @@ async def test_no_page_is_made_for_a_client_that_is_gone(
             async with asyncio.TaskGroup() as tasks:
                 for _ in range(20):
                     tasks.create_task(_request(site, page(alice), "reset"))
-            await until(lambda: not answering(), 5)
+            await until(lambda: not answering())
         assert (await alice.get("/")).status == 200
         assert looked_up == 1
 
@@ -345,7 +345,7 @@ async def test_one_address_has_only_so_many_answers_made_after_it_stopped_sendin
             for _ in range(30):
                 asked.append(asyncio.ensure_future(ask(page(alice))))
                 await asyncio.sleep(0.01)
-            await until(lambda: sum(one.done() for one in asked) >= 20, 4)
+            await until(lambda: sum(one.done() for one in asked) >= 20)
         answered = await asyncio.gather(*asked)
         # The latest; one of the ten is the visitor's own connection.
         assert 8 <= sum(answered) <= 10 and not any(answered[:20])

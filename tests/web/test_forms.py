@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from presence_server.web import bodies
 from tests.conftest import Serve, Visit
 from testing.visitor import Visitor
+from testing.waiting import STALL
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
@@ -121,7 +122,7 @@ async def test_d14_a_body_that_never_comes_is_not_waited_for(
         f"POST {path} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n"
         f"Content-Type: {URLENCODED}\r\nContent-Length: 10\r\n\r\na=1".encode()
     )
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(3 + STALL):
         assert b" 408 " in await reader.readline()
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"Connection: close" in head
@@ -138,7 +139,7 @@ async def test_t16_an_endless_body_is_cut(serve: Serve) -> None:
     chunk = b"1000\r\n" + b"a" * 4096 + b"\r\n"
     for _ in range(5):
         writer.write(chunk)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(3 + STALL):
         assert b" 413 " in await reader.readline()
     writer.close()
 

@@ -10,6 +10,7 @@ from presence_server.accounts import sessions, users
 from presence_server.keys import DATABASE, KEYRING
 from tests.conftest import Serve, Visit
 from testing.visitor import PASSWORD, Visitor
+from testing.waiting import STALL
 
 FOREIGN: list[dict[str, str]] = [
     {"Sec-Fetch-Site": "cross-site"},
@@ -137,7 +138,7 @@ async def test_another_site_is_refused_before_its_body_is_read(serve: Serve) -> 
         b"POST /log_in/ HTTP/1.1\r\nHost: x\r\nOrigin: https://evil.example\r\n"
         b"Content-Length: 1000000000\r\n\r\n"
     )
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(2 + STALL):
         assert b" 403 " in await reader.readline()
     writer.close()
 

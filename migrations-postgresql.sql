@@ -219,6 +219,9 @@ CREATE INDEX visits_by_room ON visits (room, came, number);
 CREATE INDEX visits_by_user ON visits (room, username, came);
 CREATE INDEX visits_by_account ON visits (account);
 CREATE INDEX visits_by_end ON visits (app_id, left_at);
+-- What a wrong clock has dated too late is looked for by these.
+CREATE INDEX visits_by_coming ON visits (came);
+CREATE INDEX visits_by_leaving ON visits (left_at);
 
 -- step 7
 

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
+from presence_server.storage.database import Database
+from presence_server.visits import written
 from presence_server.visits.written import Asked, find
 from testing.app_client import AppClient
 from testing.processes import ServerProcess
@@ -107,6 +110,10 @@ async def test_visits_of_an_app(
         assert await asyncio.to_thread(cli.main, arguments) == 0
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [{**visit, "room": "doc"} for visit in expected] == lines
+    capsys.readouterr()
+    # Those of the own accounts, and nobody else.
+    assert await asyncio.to_thread(cli.main, ["visits", *at, database]) == 0
+    assert capsys.readouterr().out == ""
     # They go when they are no longer kept; and others keep none.
     db = server.app[DATABASE]
     (known,) = await register.listed(db)
@@ -114,6 +121,29 @@ async def test_visits_of_an_app(
     await server.app[APPS].read()
     assert is_problem(await app.ask("GET", "/rooms/doc/visits"), 404, "no_visits")
     assert await db.read("SELECT * FROM visits") == []
+
+
+@pytest.mark.both_databases
+async def test_many_are_forgotten_some_at_a_time(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, now = 24 * 60 * 60, 1_800_000_000
+    ends = [now - 8 * day] * 2500 + [now - 6 * day] * 3
+    insert = "INSERT INTO visits (room, username, came, left_at) VALUES ('', $1, $2, $2)"
+    people = [(f"user-{number}", end) for number, end in enumerate(ends)]
+    await db.write(lambda transaction: transaction.execute_many(insert, people))
+    turns, write = count(1), Database.write
+
+    async def counted(db: Database, work: Any) -> Any:
+        next(turns)
+        return await write(db, work)
+
+    monkeypatch.setattr(Database, "write", counted)
+    await written.forget(db, {0: 7}, now)
+    assert next(turns) == 4
+    assert len(await db.read("SELECT number FROM visits")) == 3
+    await written.forget(db, {0: 0}, now)
+    assert await db.read("SELECT number FROM visits") == []
 
 
 @pytest.mark.both_databases

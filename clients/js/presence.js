@@ -506,7 +506,7 @@ class Line {
       this.#silent = false;
     }
     if (this.speaks && this.#lived) this.#failedOpens = 0;
-    // Perhaps a socket comes through by now; one failure leads back.
+    // Perhaps a socket comes through by now.
     if (this.#wire instanceof EventsWire) this.#failedOpens = FAILED_OPENS - 1;
   }
 
@@ -1265,8 +1265,8 @@ function fillFace(item, { id, name, person, words }) {
   call(dot, `dot ${person.status}`);
   setText(inWords, (item.title = said(id, person, words)));
   const picture = String(person.info?.avatar ?? "");
-  if (face.dataset.of === name + picture) return;
-  face.dataset.of = name + picture;
+  if (face.of === name + picture) return;
+  face.of = name + picture;
   face.className = `avatar hue${hueOf(id)}`;
   face.replaceChildren(make("span", "initials", initialsOf(name)));
   if (/^(https?:|\/)/.test(picture)) loadPicture(face, picture);
@@ -1276,7 +1276,7 @@ function loadPicture(face, source) {
   const picture = make("img", "picture");
   picture.alt = "";
   picture.referrerPolicy = "no-referrer";
-  picture.onload = () => face.replaceChildren(picture);
+  picture.onload = () => face.of.endsWith(source) && face.replaceChildren(picture);
   picture.src = source;
 }
 

@@ -160,8 +160,12 @@ class ProfileNews:
                 await asyncio.sleep(_RETRY)
 
     async def _read(self) -> None:
-        asked = frozenset(self._changed)
-        profiles: Mapping[str, Profile] = await of(self._database, asked)
-        self._changed -= asked
+        # Who changes again while this reads is read again.
+        asked, self._changed = self._changed, set()
+        try:
+            profiles: Mapping[str, Profile] = await of(self._database, asked)
+        except BaseException:
+            self._changed |= asked
+            raise
         for username, profile in profiles.items():
             self._introduce(username, profile)

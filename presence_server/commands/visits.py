@@ -68,7 +68,7 @@ async def _at(
     db: Database, start: str, args: argparse.Namespace, at: int
 ) -> AsyncIterator[Visit]:
     for visit in await written.at(db, at, start):
-        in_room = args.room is None or visit.room == start
+        in_room = visit.room == start or (args.room is None and args.app is not None)
         if in_room and args.user in (None, visit.user):
             yield visit
 

@@ -7,7 +7,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from presence_server.commands.database import printable, second
 from presence_server.config import Config
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace, config: Config) -> int:
     host = f"[{config.admin_host}]" if ":" in config.admin_host else config.admin_host
     url = f"http://{host}:{config.admin_port}/roster{_query(args)}"
     try:
-        with urlopen(url, timeout=_PATIENCE) as answer:
+        # What the environment names as a proxy is for the way out.
+        with build_opener(ProxyHandler({})).open(url, timeout=_PATIENCE) as answer:
             _print(json.load(answer), as_json=args.json)
     except HTTPError as error:
         if error.code == 404 and args.app is not None:

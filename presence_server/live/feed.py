@@ -8,6 +8,9 @@ from presence_server.presence.rooms import Rooms
 from presence_server.presence.roster import Roster
 from presence_server.presence.states import Person
 
+# So many rooms that are closed may be remembered beside as many as are open.
+_SPARE = 100
+
 
 class News(NamedTuple):
     """Of one room: who changed, or None when all have to be looked at."""
@@ -52,6 +55,7 @@ class Feed:
         """What happened since it was taken last."""
         due, self._due = self._due, {}
         self._wake.clear()
+        self._forget_closed()
         for key in due:
             room = self._rooms.get(key)
             if room is None:
@@ -64,6 +68,12 @@ class Feed:
             changed = None if version is None else room.roster.changed_since(version)
             self._versions[key] = room.roster.version
             yield News(key, room.roster, changed)
+
+    def _forget_closed(self) -> None:
+        """Rooms close without a word when nobody has been there for a while."""
+        if len(self._versions) > 2 * len(self._rooms) + _SPARE:
+            known = self._versions.items()
+            self._versions = {key: at for key, at in known if self._rooms.get(key) is not None}
 
 
 class Feeds:

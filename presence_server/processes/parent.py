@@ -155,7 +155,16 @@ class _Parent:
     def _renew(self, number: int) -> None:
         """Of a process that is no more: whoever waits there is turned away, and finds another."""
         former = self._queues[number]
-        self._queues[number] = list(map(beside, former))
+        with ExitStack() as begun:
+            try:
+                queues = [begun.enter_context(beside(listener)) for listener in former]
+            except OSError as error:
+                # They wait for the process that is started next.
+                said = "Process %d keeps its queue, with whoever waits in it: %s."
+                log.error(said, number, error)
+                return
+            begun.pop_all()
+        self._queues[number] = queues
         for listener in former:
             listener.close()
 

@@ -1,6 +1,7 @@
 """Visits in the database: who was in which room from when until when. The SQL for it."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from presence_server.nodes import duty
@@ -114,7 +115,8 @@ async def write(db: Database, term: Term, visits: Iterable[Visit]) -> bool:
 
 async def recede(db: Database, term: Term, now: int) -> None:
     """Take back to `now` what is yet to come by the database's clock: a clock was wrong."""
-    limit = f"({db.clock} / 1000 + {CLOCKS_DIFFER})"
+    # A value of its own: with that of a clock which goes on PostgreSQL would look at all of them.
+    limit = f"(SELECT {db.clock} / 1000 + {CLOCKS_DIFFER})"
     set_back = ", ".join(
         f"{column} = CASE WHEN {column} > {limit} THEN $1 ELSE {column} END"
         for column in ("came", "left_at")
@@ -132,18 +134,21 @@ async def recede(db: Database, term: Term, now: int) -> None:
 
 async def forget(db: Database, days: Mapping[int, int], now: int) -> None:
     """Forget what is older than is to be kept, by app (0: own accounts); all where it is 0."""
+    for app, kept in days.items():
+        which, values = ("app_id = $1", [app]) if app else ("app_id IS NULL", [])
+        if kept:
+            which += f" AND left_at < ${len(values) + 1}"
+            values.append(now - kept * _DAY)
+        # Some at a time, however many: all others who write wait meanwhile.
+        while await db.write(partial(_forget_some, which=which, values=values)):
+            pass
 
-    async def work(transaction: Transaction) -> None:
-        for app, kept in days.items():
-            whose, value = ("app_id = $1", app) if app else ("app_id IS NULL AND $1 = 0", 0)
-            if kept:
-                await transaction.execute(
-                    f"DELETE FROM visits WHERE {whose} AND left_at < $2", value, now - kept * _DAY
-                )
-            else:
-                await transaction.execute(f"DELETE FROM visits WHERE {whose}", value)
 
-    await db.write(work)
+async def _forget_some(transaction: Transaction, *, which: str, values: Sequence[Value]) -> bool:
+    """Whether there may be more."""
+    some = f"SELECT number FROM visits WHERE {which} LIMIT {_AT_ONCE}"
+    deleted = f"DELETE FROM visits WHERE number IN ({some}) RETURNING number"
+    return len(await transaction.execute(deleted, *values)) == _AT_ONCE
 
 
 async def any_own(db: Database) -> bool:

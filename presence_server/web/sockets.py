@@ -29,6 +29,8 @@ _PER_SECONDS = 10.0
 _MOST_CONTROL_FRAMES = 100
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
+# Seconds that what is on its way may take after the end of a line.
+_GOES_OUT_WITHIN = 10.0
 
 
 async def open_web_socket(request: web.Request) -> tuple[web.WebSocketResponse, WebSocketWire]:
@@ -83,6 +85,9 @@ def end_socket(request: web.Request, ws: web.WebSocketResponse, *, dismissed: bo
     elif transport is not None and ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
         # aiohttp would wait until all that is on its way has gone out.
         transport.abort()
+    if transport is not None and transport.get_write_buffer_size():
+        # Neither would ever end with a peer that does not read.
+        asyncio.get_running_loop().call_later(_GOES_OUT_WITHIN, transport.abort)
     untie(ws.exception())
 
 

@@ -77,6 +77,8 @@ class Delivery:
         # Rooms from which nobody could be told to be gone.
         self._held: set[str] = set()
         self._forget_at = time.monotonic() + _FORGET_EVERY
+        # Whether it has found that its turn was over. It may have been so for a moment only.
+        self.is_over = False
 
     @property
     def state(self) -> State:
@@ -89,6 +91,7 @@ class Delivery:
             await self._run()
         except Superseded:
             log.debug("no longer telling %s", self.where.name)
+            self.is_over = True
         await asyncio.Event().wait()
 
     async def _run(self) -> None:
@@ -165,11 +168,11 @@ class Delivery:
 
     async def _collect(self) -> None:
         """Wait until enough is due for a message, or has been for long enough."""
+        await self._forget()
         self._look()
         if not self._told.due:
             if self._heard:
                 await self._write()
-            await self._forget()
             await self._something()
             self._look()
         until = time.monotonic() + _COLLECT

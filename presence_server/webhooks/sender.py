@@ -67,7 +67,7 @@ class Sender:
         term = self._duty.term
         wanted = {} if term is None else await self._wanted(term)
         for app, (delivery, _, _) in list(self._running.items()):
-            if app not in wanted or wanted[app][0] != delivery.where:
+            if app not in wanted or wanted[app][0] != delivery.where or delivery.is_over:
                 await self._stop(app)
         for app, (where, state) in wanted.items():
             if app not in self._running:

@@ -86,6 +86,22 @@ def test_a_room_that_is_gone_is_told_as_one_with_nobody() -> None:
     assert taken(feed) == [("1/a", None)], "its versions begin anew"
 
 
+def test_rooms_that_closed_are_forgotten() -> None:
+    site = Site()
+    feed = site.feeds.open(1)
+    for number in range(1000):
+        site.come(f"1/call {number}", "alice")
+        taken(feed)
+        site.leave(f"1/call {number}", "alice")
+        taken(feed)
+    # They close a while later, and nobody says so.
+    for second in range(0, 600, 10):
+        site.node.tick(Moment(second, NOW.unix + second))
+    site.come("1/a", "alice")
+    assert taken(feed) == [("1/a", None)]
+    assert len(feed._versions) < 10
+
+
 def test_one_can_begin_anew_with_one_room_or_with_all() -> None:
     site = Site()
     feed = site.feeds.open(1)

@@ -12,6 +12,7 @@ from presence_server.keys import PRESENCE
 from presence_server.live import lagging
 from presence_server.presence.members import Who
 from presence_server.presence.records import OWN
+from presence_server.web import sockets
 from tests.conftest import Serve, Visit
 from testing.raw_peer import RawPeer
 from testing.visitor import Visitor
@@ -68,6 +69,27 @@ async def is_cut(peer: RawPeer, server: TestServer) -> None:
         assert await peer.close_code() in (None, 1013)
 
 
+async def test_one_who_says_goodbye_and_reads_nothing_leaves_no_connection_behind(
+    serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "_GOES_OUT_WITHIN", 0.3)
+    server = await serve(grace=60)
+    mallory = await visit(server, "mallory")
+    bring_in_a_crowd(server)
+
+    def unsent() -> list[int]:
+        assert server.runner is not None and server.runner.server is not None
+        transports = [peer.transport for peer in server.runner.server.connections]
+        sizes = [each.get_write_buffer_size() for each in transports if each is not None]
+        return [size for size in sizes if size]
+
+    async with stuck(mallory) as peer:
+        await until(unsent)
+        peer.write(CLOSE)
+        await until(lambda: not unsent())
+
+
+CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
 PONG = b"\x8a\x80\0\0\0\0"
 
 

@@ -295,6 +295,27 @@ async def test_processes_that_cannot_be_started_leave_the_others_alone(
     assert "Traceback" not in server.log
 
 
+async def test_a_parent_that_can_open_nothing_for_a_while_goes_on(
+    server_process: ServerProcesses,
+) -> None:
+    server = await server_process(processes=2)
+    parent, before = psutil.Process(server.pid), children(server)
+    soft, hard = parent.rlimit(psutil.RLIMIT_NOFILE)
+    parent.rlimit(psutil.RLIMIT_NOFILE, (3, hard))
+    before[0].kill()
+    await server.logged("Process 1 keeps its queue, with whoever waits in it: [Errno 24]")
+    await server.logged("Process 1 cannot be started: [Errno 24]")
+    assert children(server) == before[1:]
+    parent.rlimit(psutil.RLIMIT_NOFILE, (soft, hard))
+    await until(lambda: len(children(server)) == 2, told=lambda: server.log)
+    # Whoever waited is served.
+    for _ in range(20):
+        assert (await ask(f"{server.url}/readyz"))[0] == 200
+    with no_orphans(server):
+        assert await server.terminate() == 0
+    assert "Traceback" not in server.log
+
+
 async def test_what_refuses_the_start_is_said_once(tmp_path: Path) -> None:
     path = tmp_path / "presence.sqlite3"
     path.write_bytes(b"no database" * 1000)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from presence_server import cli
 from presence_server.apps import register
 from presence_server.apps.register import AppSettings
-from presence_server.apps.webhooks import state
+from presence_server.apps.webhooks import said, state
 from presence_server.config import PostgresUrl
 from presence_server.keys import APPS, DATABASE, KEYRING, SENDER
 from presence_server.presence.told import Change, Told
@@ -24,7 +25,7 @@ from presence_server.webhooks.receiver import is_public
 from testing.app_client import AppClient
 from testing.processes import KEYS, arguments, on_database
 from testing.receiver import Delivered, Receiver
-from testing.waiting import STALL, until
+from testing.waiting import STALL, first_answer, until
 from tests.api.conftest import AddApp
 from tests.conftest import Serve
 
@@ -295,6 +296,40 @@ async def test_when_it_asks_to_be_left_alone_it_is(
         receiver.instead, asked = None, time.monotonic()
         await receiver.hears("doc", "alice", "here")
         assert 0.9 < time.monotonic() - asked < 1 + STALL
+
+
+async def test_a_turn_that_was_lost_for_a_moment_is_taken_up_again(
+    app: AppClient, server: TestServer, receiver: Receiver
+) -> None:
+    async with app.line("alice"):
+        await receiver.hears("doc", "alice", "here")
+        ((telling, _, _),) = server.app[SENDER]._running.values()
+        # The lease was over while the database stood still, and is renewed under the same number.
+        telling._may_tell = lambda: False
+        async with app.line("bob"):
+            await receiver.hears("doc", "bob", "here")
+
+
+async def test_who_has_gone_is_forgotten_though_something_is_always_due(
+    app: AppClient, server: TestServer, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_FORGET_EVERY", 0.1)
+    monkeypatch.setattr(delivery, "_REMEMBERED", -60)
+    numbers = count()
+
+    async def busy(request: web.Request, delivered: Delivered) -> web.StreamResponse:
+        await app.put("doc", f"user-{next(numbers)}", ttl=60)
+        return web.Response(status=204)
+
+    async with app.line("alice"):
+        await receiver.hears("doc", "alice", "here")
+        receiver.instead = busy
+    db, known = server.app[DATABASE], server.app[APPS].named("wiki")
+    assert known is not None
+    await first_answer(
+        lambda: said(db, known.id),
+        lambda people: ("doc", "user-0") in people and ("doc", "alice") not in people,
+    )
 
 
 async def test_one_that_is_gone_is_told_nothing_until_it_is_said_to_be_back(

@@ -198,7 +198,7 @@ async def test_after_sleep_a_stale_list_is_never_shown_as_live(
     await bob.log_out()
     # The machine sleeps for an hour; timers that were due fire once.
     await alice.page.clock.fast_forward("01:00:00")
-    await alice.is_in_state("reconnecting", within=1_000)
+    await alice.is_in_state("reconnecting")
     line.go()
     await alice.page.clock.run_for(2_000)
     await alice.is_live()
@@ -217,7 +217,7 @@ async def test_what_the_browser_knows_of_the_network_is_heeded(
     await alice.is_live()
     # Its open sockets are not even cut.
     await alice.context.set_offline(True)
-    await alice.is_in_state("waiting", within=1_000)
+    await alice.is_in_state("waiting")
     await alice.context.set_offline(False)
     await alice.is_live()
     alice.complaints.clear()
@@ -297,7 +297,7 @@ async def test_sleep_is_noticed_where_it_stops_the_count_of_time(
     now = await alice.page.evaluate("Date.now()")
     await alice.page.clock.set_system_time(now / 1000 + 3600)
     await alice.page.clock.run_for(1_000)
-    await alice.is_in_state("reconnecting", within=1_000)
+    await alice.is_in_state("reconnecting")
     line.go()
     await alice.page.clock.run_for(2_000)
     await alice.is_live()

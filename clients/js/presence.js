@@ -1273,10 +1273,11 @@ function fillFace(item, { id, name, person, words }) {
 }
 
 function loadPicture(face, source) {
+  const { of } = face;
   const picture = make("img", "picture");
   picture.alt = "";
   picture.referrerPolicy = "no-referrer";
-  picture.onload = () => face.of.endsWith(source) && face.replaceChildren(picture);
+  picture.onload = () => face.of === of && face.replaceChildren(picture);
   picture.src = source;
 }
 

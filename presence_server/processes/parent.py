@@ -160,8 +160,7 @@ class _Parent:
                 queues = [begun.enter_context(beside(listener)) for listener in former]
             except OSError as error:
                 # They wait for the process that is started next.
-                said = "Process %d keeps its queue, with whoever waits in it: %s."
-                log.error(said, number, error)
+                log.error("Process %d keeps its queue and who waits in it: %s.", number, error)
                 return
             begun.pop_all()
         self._queues[number] = queues

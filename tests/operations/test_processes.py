@@ -303,7 +303,7 @@ async def test_a_parent_that_can_open_nothing_for_a_while_goes_on(
     soft, hard = parent.rlimit(psutil.RLIMIT_NOFILE)
     parent.rlimit(psutil.RLIMIT_NOFILE, (3, hard))
     before[0].kill()
-    await server.logged("Process 1 keeps its queue, with whoever waits in it: [Errno 24]")
+    await server.logged("Process 1 keeps its queue and who waits in it: [Errno 24]")
     await server.logged("Process 1 cannot be started: [Errno 24]")
     assert children(server) == before[1:]
     parent.rlimit(psutil.RLIMIT_NOFILE, (soft, hard))

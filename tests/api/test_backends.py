@@ -127,8 +127,8 @@ async def test_a_thousand_users_are_asked_for_at_once(app: AppClient) -> None:
     answer = await app.ask("POST", "/users/query", {"users": users})
     spent = time.thread_time() - started
     assert len(answer.json["users"]) == 1000
-    # The budget of 10 ms is measured by itself; this is an order of magnitude.
-    assert spent < 0.2
+    # The budget of 10 ms is measured by itself; this only finds a search that grows out of hand.
+    assert spent < STALL
     # Also of those with the longest names.
     users = [f"{number:03}" + "😀" * 125 for number in range(1000)]
     data = json.dumps({"users": users}, ensure_ascii=False).encode()

@@ -49,7 +49,7 @@ class Audience:
         self._late: dict[Observer, None] = {}
         # The late to whom something is to be said even if nothing changes.
         self._behind: dict[Observer, None] = {}
-        # What this flush says, and what the one before it said.
+        # What this flush says, and what all know for certain until it is over.
         self.told = self.before = Told(room.roster.version, False)
         # What changed between the two, once somebody has needed it.
         self._changes: Changes | None = None
@@ -70,13 +70,13 @@ class Audience:
         self._index(observer)
 
     def remove(self, observer: Observer) -> None:
+        self._write_down(observer)
         self._drop_index(observer)
         del self._observers[observer]
 
     def watch(self, observer: Observer, users: frozenset[str] | None) -> None:
         """Tell it of these from now on; who does this says how far it has come."""
-        if observer not in self._late:
-            observer.degraded = self.told.degraded
+        self._write_down(observer)
         self._drop_index(observer)
         # Thousands watch the same people.
         observer.view = None if users is None else frozenset(map(sys.intern, users))
@@ -89,10 +89,8 @@ class Audience:
 
     def pass_over(self, observer: Observer) -> None:
         """It is not told now what it is due."""
-        if observer not in self._late:
-            self._leave_even(observer)
-            self._late[observer] = None
-            observer.version, observer.degraded = self.before
+        self._write_down(observer)
+        self._leave_even(observer)
 
     def catch_up(self, observer: Observer) -> None:
         """It is to be told what it missed, if it missed something."""
@@ -110,7 +108,7 @@ class Audience:
             self._even.setdefault(_kind(observer), {})[observer.wire] = observer
 
     def version_of(self, observer: Observer) -> int | None:
-        return observer.version if observer in self._late else self.told.version
+        return observer.version if observer in self._late else self.before.version
 
     def take_due(self, degraded: bool) -> Due:
         self.before, self.told = self.told, Told(self.room.roster.version, degraded)
@@ -121,10 +119,13 @@ class Audience:
         everybody = self.told.degraded != self.before.degraded
         own.update(self._of_some if everybody else dict.fromkeys(self._concerned()))
         for observer in own:
-            if observer not in self._late:
-                observer.version, observer.degraded = self.before
+            self._write_down(observer)
         even = [(kind, tuple(wires)) for kind, wires in self._even.items() if wires]
         return Due(even, tuple(own))
+
+    def end_flush(self) -> None:
+        """Who is not late has been told."""
+        self.before = self.told
 
     def changes(self) -> Changes | None:
         """What changed since the flush before; None: more than is known."""
@@ -151,6 +152,12 @@ class Audience:
         if changes is None:
             return self._of_some
         return {observer for user, _ in changes for observer in self._watchers.get(user, ())}
+
+    def _write_down(self, observer: Observer) -> None:
+        """How far it has come for certain; it is late from now on."""
+        if observer not in self._late:
+            self._late[observer] = None
+            observer.version, observer.degraded = self.before
 
     def _index(self, observer: Observer) -> None:
         self._late[observer] = self._behind[observer] = None

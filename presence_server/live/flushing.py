@@ -102,6 +102,7 @@ class Flushing:
         for observers in slices(due.own):
             await turns.before(len(observers))
             self._send_own(observers, update)
+        audience.end_flush()
 
     def _same(self, update: Update, kind: Kind, wires: Sequence[Wire]) -> bytes:
         try:

@@ -49,6 +49,7 @@ class Stage:
             elif data := update.missing(line):
                 line.wire.write(data, 1)
                 told.add(line)
+        self.audience.end_flush()
         return told
 
 
@@ -173,11 +174,46 @@ def test_what_changes_in_the_middle_of_a_flush_is_told_once(stage: Stage) -> Non
         stage.room.place("carol", "away" if how == "late" else "online")
         for one in due.own:
             one.wire.write(update.missing(one), 1)
+        stage.audience.end_flush()
         stage.flush()
         stage.flush()
         users = [users for _, users in told(wire)]
         assert set.union(*users) == {"bob", "carol"}
         assert sum(map(len, users)) == 2, "told twice"
+
+
+@pytest.mark.parametrize("watches", ["some", "everybody"])
+def test_who_is_still_to_be_told_of_an_outage_and_watches_others_is_told(
+    stage: Stage, watches: str
+) -> None:
+    line, wire = stage.watching("bob")
+    stage.flush()
+    if watches == "everybody":
+        stage.audience.watch(line, None)
+        line.version = None
+        stage.flush()
+    told(wire)
+    stage.audience.take_due(True)
+    stage.audience.watch(line, frozenset({"carol"}))
+    line.version = None
+    stage.audience.end_flush()
+    stage.flush(degraded=True)
+    assert [message for message, _ in told(wire)] == ["snapshot", "count", "degraded", "own"]
+
+
+@pytest.mark.parametrize("view", [None, frozenset({"bob"})])
+def test_who_is_still_to_be_told_goes_on_from_what_it_knows(
+    stage: Stage, view: frozenset[str] | None
+) -> None:
+    line, wire = observer(stage.room, view=view)
+    stage.audience.add(line)
+    stage.flush()
+    known = stage.room.cursor(stage.room.roster.version, NOW)
+    stage.room.place("bob")
+    stage.audience.take_due(False)
+    update = Update(stage.audience, degraded=False, heartbeat=20, now=NOW)
+    wire.written[:] = [update.alive(line)]
+    assert [message["cursor"] for message in wire.messages()] == [known]
 
 
 def test_other_people_are_watched_from_now_on(stage: Stage) -> None:

@@ -387,6 +387,7 @@ class OneNodeModel(RuleBasedStateMachine):
                 # The hub cuts it, and it comes anew.
                 client.reconnect(self.now)
                 client.flush(update)
+        self.audience.end_flush()
 
     def _same(self, update: Update, kind: Kind) -> bytes | None:
         try:

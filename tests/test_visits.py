@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from presence_server import cli
 from presence_server.apps import register
 from presence_server.apps.register import AppSettings
+from presence_server.config import PostgresUrl
 from presence_server.keys import APPS, CONFIG, DATABASE
 from presence_server.live.feed import Feeds
 from presence_server.presence.members import Who
@@ -25,7 +26,7 @@ from presence_server.storage.database import Database
 from presence_server.visits import written
 from presence_server.visits.written import Asked, find
 from testing.app_client import AppClient
-from testing.processes import ServerProcess
+from testing.processes import ServerProcess, arguments, on_database
 from testing.redis_server import RedisServer, free_port
 from testing.waiting import first_answer
 from tests.api.conftest import AddApp, add_app, add_app_at, http
@@ -54,6 +55,18 @@ async def until(
 
 def all_left(number: int) -> Callable[[list[dict[str, Any]]], bool]:
     return lambda found: len(found) == number and all(v["left"] is not None for v in found)
+
+
+def count_turns(monkeypatch: pytest.MonkeyPatch) -> list[Database]:
+    """Grows with each transaction from now on."""
+    turns, write = list[Database](), Database.write
+
+    async def counted(db: Database, work: Any) -> Any:
+        turns.append(db)
+        return await write(db, work)
+
+    monkeypatch.setattr(Database, "write", counted)
+    return turns
 
 
 @pytest.fixture
@@ -117,7 +130,8 @@ async def test_visits_of_an_app(
     # They go when they are no longer kept; and others keep none.
     db = server.app[DATABASE]
     (known,) = await register.listed(db)
-    await register.change(db, known.id, AppSettings())
+    kept_no_longer = ["app", "set", known.name, "--visits=0", database]
+    assert await asyncio.to_thread(cli.main, kept_no_longer) == 0
     await server.app[APPS].read()
     assert is_problem(await app.ask("GET", "/rooms/doc/visits"), 404, "no_visits")
     assert await db.read("SELECT * FROM visits") == []
@@ -132,18 +146,36 @@ async def test_many_are_forgotten_some_at_a_time(
     insert = "INSERT INTO visits (room, username, came, left_at) VALUES ('', $1, $2, $2)"
     people = [(f"user-{number}", end) for number, end in enumerate(ends)]
     await db.write(lambda transaction: transaction.execute_many(insert, people))
-    turns, write = count(1), Database.write
-
-    async def counted(db: Database, work: Any) -> Any:
-        next(turns)
-        return await write(db, work)
-
-    monkeypatch.setattr(Database, "write", counted)
+    turns = count_turns(monkeypatch)
     await written.forget(db, {0: 7}, now)
-    assert next(turns) == 4
+    assert len(turns) == 3
     assert len(await db.read("SELECT number FROM visits")) == 3
     await written.forget(db, {0: 0}, now)
     assert await db.read("SELECT number FROM visits") == []
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("command", [["set", "--visits=0"], ["delete"]])
+async def test_also_those_of_an_app_that_keeps_none_any_more(
+    db: Database,
+    place: Path | PostgresUrl,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    flags = arguments({**on_database(place, tmp_path), "secret_key_file": tmp_path / "keys"})
+
+    async def app(act: str, *said: str) -> None:
+        assert await asyncio.to_thread(cli.main, ["app", act, "wiki", *said, *flags]) == 0
+
+    await app("add", "--visits=7")
+    insert = "INSERT INTO visits (room, app_id, username, came, left_at) VALUES ('', 1, $1, 1, 1)"
+    people = [(f"user-{number}",) for number in range(2500)]
+    await db.write(lambda transaction: transaction.execute_many(insert, people))
+    turns = count_turns(monkeypatch)
+    await app(*command)
+    assert await db.read("SELECT number FROM visits WHERE app_id = 1") == []
+    assert len(turns) == 4
 
 
 @pytest.mark.both_databases
@@ -165,7 +197,7 @@ async def test_who_was_here_before_visits_were_kept_came_before(
         await asyncio.sleep(0.05)
     await app.put("doc", "bot", status="away", ttl=60)
     (known,) = await register.listed(server.app[DATABASE])
-    await register.change(server.app[DATABASE], known.id, AppSettings(visits=1))
+    await register.change(server.app[DATABASE], known.id, lambda before: AppSettings(visits=1))
     await server.app[APPS].read()
     (visit,) = await until(app, lambda found: len(found) == 1)
     assert visit["came"] <= came
@@ -333,10 +365,10 @@ def test_times_that_cannot_be(tmp_path: Any, capsys: pytest.CaptureFixture[str])
     assert cli.main(["visits", "--room", "doc", database]) == 1
     assert "there is no app" in capsys.readouterr().err
     assert cli.main(["app", "add", "wiki", database]) == 0
-    for arguments, words in (
+    for flags, words in (
         (["--at", "noon"], "--at must be a time such as"),
         (["--app", "wiki"], "Name a room, too"),
         (["--app", "nobody"], "There is no app nobody"),
     ):
-        assert cli.main(["visits", *arguments, database]) == 1
+        assert cli.main(["visits", *flags, database]) == 1
         assert words in capsys.readouterr().err

@@ -3,7 +3,7 @@
 import json
 import secrets
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -11,7 +11,8 @@ from presence_server.accounts.keyring import Keyring, Unreadable
 from presence_server.apps import webhooks
 from presence_server.storage.database import Database, Row, TakenBack, Transaction, Writer
 
-_COLUMNS = "apps.id, apps.name, apps.created_at, origins, webhook, grace_milliseconds, visits"
+_SETTINGS = "origins, webhook, grace_milliseconds, visits"
+_COLUMNS = f"apps.id, apps.name, apps.created_at, {_SETTINGS}"
 
 
 class NameTaken(TakenBack):
@@ -70,7 +71,7 @@ async def add(
 
     async def work(transaction: Transaction) -> None:
         rows = await transaction.execute(
-            "INSERT INTO apps (name, created_at, origins, webhook, grace_milliseconds, visits)"
+            f"INSERT INTO apps (name, created_at, {_SETTINGS})"
             " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING RETURNING id",
             name,
             now,
@@ -103,16 +104,20 @@ async def find(db: Database, name: str) -> App:
     raise NoSuchApp(name)
 
 
-async def change(db: Writer, app_id: int, settings: AppSettings) -> None:
-    """Change what was said of an app; at another address for webhooks all is told anew, and
-    without visits those that were kept are gone."""
+async def change(
+    db: Writer, app_id: int, changed: Callable[[AppSettings], AppSettings]
+) -> None:
+    """Change what was said of an app, from what is so by then; at another address for webhooks all
+    is told anew. If no visits are kept any more, forget those that were: they may be many."""
 
     async def work(transaction: Transaction) -> None:
-        rows = await transaction.execute("SELECT webhook FROM apps WHERE id = $1", app_id)
-        if rows and settings.webhook != rows[0][0]:
+        rows = await transaction.execute(f"SELECT {_SETTINGS} FROM apps WHERE id = $1", app_id)
+        if not rows:
+            return
+        before = _settings(*rows[0])
+        settings = changed(before)
+        if settings.webhook != before.webhook:
             await webhooks.tell_anew(transaction, app_id)
-        if not settings.visits:
-            await transaction.execute("DELETE FROM visits WHERE app_id = $1", app_id)
         await transaction.execute(
             "UPDATE apps SET origins = $2, webhook = $3, grace_milliseconds = $4, visits = $5"
             " WHERE id = $1",
@@ -163,7 +168,7 @@ async def drop_previous(db: Writer, app_id: int) -> list[str]:
 
 
 async def delete(db: Writer, app_id: int) -> None:
-    """Delete an app with all that belongs to it."""
+    """Delete an app with all that belongs to it; forget its visits before, which may be many."""
 
     async def work(transaction: Transaction) -> None:
         await transaction.execute("DELETE FROM apps WHERE id = $1", app_id)
@@ -248,8 +253,12 @@ def _values(settings: AppSettings) -> tuple[str, str | None, int | None, int]:
 
 
 def _app(rows: Sequence[Row]) -> App:
-    id, name, created_at, origins, webhook, grace, visits, *_ = rows[0]
-    settings = AppSettings(
-        tuple(json.loads(origins)), webhook, None if grace is None else grace / 1000, visits
-    )
-    return App(id, name, created_at, settings, tuple(Key(*row[-4:]) for row in rows))
+    id, name, created_at, *settings = rows[0][:-4]
+    return App(id, name, created_at, _settings(*settings), tuple(Key(*row[-4:]) for row in rows))
+
+
+def _settings(
+    origins: str, webhook: str | None, grace: int | None, visits: int
+) -> AppSettings:
+    seconds = None if grace is None else grace / 1000
+    return AppSettings(tuple(json.loads(origins)), webhook, seconds, visits)

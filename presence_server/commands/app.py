@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from presence_server.accounts.keyring import Unreadable, open_keyring
@@ -30,6 +31,7 @@ from presence_server.commands.database import (
 )
 from presence_server.config import Config
 from presence_server.storage.database import Database
+from presence_server.visits import written
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -126,7 +128,10 @@ async def _set(db: Database, args: argparse.Namespace) -> None:
     settings = read_settings(args, app.settings)
     if settings == app.settings and args.webhook is None and not args.drop_previous:
         raise Refused("Say what to change: --origin, --webhook, --grace, --visits.")
-    await register.change(audited(db, "changed the app", app.name), app.id, settings)
+    writer = audited(db, "changed the app", app.name)
+    await register.change(writer, app.id, partial(read_settings, args))
+    if not settings.visits:
+        await written.forget_app(db, app.id)
     if args.webhook and (await webhooks.state(db, app.id)).off_at is not None:
         # It was gone, and is said to be there again.
         await register.resync(audited(db, "sent again who is here to", app.name), app.id)
@@ -157,6 +162,7 @@ async def _drop_previous(db: Database, app: App, *, as_json: bool) -> None:
 
 async def _delete(db: Database, name: str) -> None:
     app = await _named(db, name)
+    await written.forget_app(db, app.id)
     await register.delete(audited(db, "deleted the app", app.name), app.id)
     print(f"Deleted the app {app.name}.")
 

@@ -145,6 +145,11 @@ async def forget(db: Database, days: Mapping[int, int], now: int) -> None:
             pass
 
 
+async def forget_app(db: Database, app_id: int) -> None:
+    """Forget all of an app."""
+    await forget(db, {app_id: 0}, 0)
+
+
 async def _forget_some(transaction: Transaction, *, which: str, values: Sequence[Value]) -> bool:
     """Whether there may be more."""
     some = f"SELECT number FROM visits WHERE {which} LIMIT {_AT_ONCE}"

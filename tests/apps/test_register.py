@@ -1,5 +1,6 @@
 """Apps and their keys, on both databases."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -26,7 +27,7 @@ async def test_an_app_is_made_changed_and_deleted(db: Database, keyring: Keyring
     assert (app.name, app.created_at, app.settings) == ("wiki", NOW, SETTINGS)
     assert [key.id for key in app.keys] == [made.key]
     assert unseal(keyring, app.keys[0]) == made
-    await register.change(db, app.id, AppSettings())
+    await register.change(db, app.id, lambda before: AppSettings())
     assert (await register.find(db, "wiki")).settings == AppSettings()
     await register.delete(db, app.id)
     assert await register.listed(db) == []
@@ -89,8 +90,21 @@ async def test_an_app_that_is_gone_gets_no_key(db: Database, keyring: Keyring) -
     await register.delete(db, app.id)
     with pytest.raises(NoSuchApp):
         await register.rotate(db, keyring, app.id, NOW)
-    await register.change(db, app.id, SETTINGS)
+    await register.change(db, app.id, lambda before: SETTINGS)
     assert await register.listed(db) == []
+
+
+async def test_two_who_change_an_app_at_once_keep_what_the_other_changed(
+    db: Database, keyring: Keyring
+) -> None:
+    await register.add(db, keyring, "wiki", AppSettings(), NOW)
+    app = await register.find(db, "wiki")
+    await asyncio.gather(
+        register.change(db, app.id, lambda before: replace(before, visits=1)),
+        register.change(db, app.id, lambda before: replace(before, grace=3.0)),
+    )
+    changed = (await register.find(db, "wiki")).settings
+    assert (changed.visits, changed.grace) == (1, 3.0)
 
 
 async def test_every_change_is_numbered(db: Database, keyring: Keyring) -> None:
@@ -103,7 +117,7 @@ async def test_every_change_is_numbered(db: Database, keyring: Keyring) -> None:
     await register.add(db, keyring, "wiki", AppSettings(), NOW)
     app = await register.find(db, "wiki")
     await changed()
-    await register.change(db, app.id, replace(app.settings, visits=1))
+    await register.change(db, app.id, lambda before: replace(before, visits=1))
     await changed()
     await register.rotate(db, keyring, app.id, NOW)
     await changed()

@@ -144,7 +144,8 @@ async def test_a_copy_is_the_same_and_goes_on_as_the_original(places: tuple[Plac
         await register.add(source, keyring, "gone", AppSettings(), NOW)
         await register.delete(source, 1)
         made = await register.add(source, keyring, "wiki", AppSettings(visits=3), NOW)
-        await register.change(source, 2, AppSettings(webhook="https://x.example", visits=3))
+        webhook = "https://x.example"
+        await register.change(source, 2, lambda before: replace(before, webhook=webhook))
         await source.write(_tell)
         copied = await copy(source, target, report)
         assert await content(target) == await content(source)

@@ -374,7 +374,7 @@ async def test_to_begin_anew_tells_everybody_who_is_here(
         await receiver.hears("doc", "alice", "here")
     await receiver.hears("doc", "alice", "gone")
     # Without a webhook nothing is kept of what was told.
-    await register.change(server.app[DATABASE], known.id, AppSettings())
+    await register.change(server.app[DATABASE], known.id, lambda before: AppSettings())
     assert await server.app[DATABASE].read("SELECT * FROM told") == []
 
 
@@ -456,7 +456,7 @@ async def test_telling_ends_also_while_a_delivery_is_just_ending(
     await until(server.app[SENDER].states)
     # Told anew, at another address.
     elsewhere = AppSettings(webhook=f"{receiver.url}/elsewhere")
-    await register.change(server.app[DATABASE], 1, elsewhere)
+    await register.change(server.app[DATABASE], 1, lambda before: elsewhere)
     await server.app[APPS].read()
     await asyncio.wait_for(ending.wait(), 5)
     (telling,) = [task for task in asyncio.all_tasks() if task.get_name() == "webhooks"]

@@ -15,6 +15,7 @@ from presence_server.apps.register import App, Secrets
 from presence_server.apps.settings import read_name
 from presence_server.apps.tokens import SigningKey
 from presence_server.keys import APPS, DATABASE, KEYRING, ROOMS
+from presence_server.visits import written
 from presence_server.web.admin.app_forms import (
     CLAIMS,
     SETTINGS,
@@ -55,7 +56,7 @@ _ACTS = {
     ),
     "delete": _Act(
         "deleted the app",
-        lambda ends, app: register.delete(ends, app.id),
+        lambda ends, app: _delete(ends, app),
         "The app {} has been deleted.",
     ),
 }
@@ -125,7 +126,10 @@ async def change_settings(request: web.Request) -> web.Response:
         settings = read_settings(typed)
     except Refused as refusal:
         return await _app_page(request, app, refusal, typed)
-    await register.change(audited(request, "changed the app", app.name), app.id, settings)
+    writer = audited(request, "changed the app", app.name)
+    await register.change(writer, app.id, lambda before: settings)
+    if not settings.visits:
+        await written.forget_app(request.app[DATABASE], app.id)
     return await _done(request, f"The settings of {app.name} are saved.", _url(app))
 
 
@@ -149,6 +153,11 @@ async def change(request: web.Request) -> web.Response:
     await act.do(audited(request, act.logged, app.name), app)
     page = _LIST if request.match_info["act"] == "delete" else _url(app)
     return await _done(request, act.said.format(app.name), page)
+
+
+async def _delete(ends: Audited, app: App) -> None:
+    await written.forget_app(ends.database, app.id)
+    await register.delete(ends, app.id)
 
 
 async def make_token(request: web.Request) -> web.Response:

@@ -51,9 +51,10 @@ class Audience:
         self._behind: dict[Observer, None] = {}
         # What this flush says, and what all know for certain until it is over.
         self.told = self.before = Told(room.roster.version, False)
-        # What changed between the two, once somebody has needed it.
-        self._changes: Changes | None = None
-        self._counts: Mapping[str, int] = {}
+        # What changed between the two; None: more than is known.
+        self.changes: Changes | None = []
+        # How many are here, as all who are told of some know it.
+        self.counted: Mapping[str, int] = {}
         self._count_due = 0.0
 
     def __len__(self) -> int:
@@ -112,7 +113,9 @@ class Audience:
 
     def take_due(self, degraded: bool) -> Due:
         self.before, self.told = self.told, Told(self.room.roster.version, degraded)
-        own, self._behind, self._changes = self._behind, {}, None
+        # Now, for all of the flush: people go on coming and going while it leaves turns to others.
+        self.changes = self.room.roster.changes_since(self.before.version)
+        own, self._behind = self._behind, {}
         if self.told == self.before:
             return Due([], tuple(own))
         own.update(self._late)
@@ -127,31 +130,31 @@ class Audience:
         """Who is not late has been told."""
         self.before = self.told
 
-    def changes(self) -> Changes | None:
-        """What changed since the flush before; None: more than is known."""
-        if self._changes is None:
-            self._changes = self.room.roster.changes_since(self.before.version)
-        return self._changes
-
     def take_uncounted(self, now: float) -> Sequence[Observer]:
-        """Those to whom it is to be said now how many are here."""
+        """Those to whom it is to be said now how many are here: `counted`."""
         if not self._of_some or now < self._count_due:
             return ()
         counts = self.room.roster.counts
-        if counts == self._counts:
+        if counts == self.counted:
             return ()
-        self._counts = dict(counts)
+        self.counted = dict(counts)
         self._count_due = now + len(self._of_some) / _COUNTED_PER_SECOND
         return [observer for observer in self._of_some if observer.greeted]
+
+    def count_to_one(self) -> Mapping[str, int]:
+        """How many are here: if it is not what the others know, all are told soon."""
+        counts = self.room.roster.counts
+        if counts != self.counted:
+            self.counted = {}
+        return counts
 
     def _concerned(self) -> Iterable[Observer]:
         """Those who are told of some, and watch somebody who changed."""
         if not self._of_some:
             return ()
-        changes = self.changes()
-        if changes is None:
+        if self.changes is None:
             return self._of_some
-        return {observer for user, _ in changes for observer in self._watchers.get(user, ())}
+        return {observer for user, _ in self.changes for observer in self._watchers.get(user, ())}
 
     def _write_down(self, observer: Observer) -> None:
         """How far it has come for certain; it is late from now on."""

@@ -57,12 +57,17 @@ class Rounds:
             await self._lagging.wait()
             await asyncio.sleep(_LAGGING_CHECK)
             for observer in self._lagging.take_caught_up():
-                audience = self._audiences[observer.room.key]
-                audience.catch_up(observer)
-                self._flushing.add(audience)
+                self._catch_up(observer, self._audiences[observer.room.key])
             for observer in self._lagging.stuck():
                 log.info("cut a line of %s that does not read", observer.user)
                 self._dismiss(observer, TOO_SLOW)
+
+    def _catch_up(self, observer: Observer, audience: Audience) -> None:
+        audience.catch_up(observer)
+        self._flushing.add(audience)
+        if observer.view is not None and observer.greeted:
+            count = self._update(audience).count(observer, audience.count_to_one())
+            observer.wire.write(count, self._heartbeat.turn)
 
     async def _count(self) -> None:
         while True:
@@ -76,12 +81,14 @@ class Rounds:
     async def _count_to(
         self, audience: Audience, uncounted: Sequence[Observer], turns: Turns
     ) -> None:
-        update, turn = self._update(audience), self._heartbeat.turn
+        # To all the same: the next time it is compared with this.
+        update, counted = self._update(audience), audience.counted
+        turn = self._heartbeat.turn
         for observers in slices(uncounted):
             await turns.before(len(observers))
             for observer in observers:
                 if observer in audience and observer not in self._lagging:
-                    observer.wire.write(update.count(observer), turn)
+                    observer.wire.write(update.count(observer, counted), turn)
 
     async def _keep_alive(self) -> None:
         while True:

@@ -1,6 +1,6 @@
 """What one flush, or one turn of the heartbeat, says in a room: what is equal is made once."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from presence_server.live.audience import Audience, Changes, Kind
 from presence_server.live.dialects import Dialect
@@ -31,7 +31,7 @@ class Update:
         before, told = self.audience.before, self.audience.told
         said: list[Message] = []
         if before.version != told.version:
-            changes = self.audience.changes()
+            changes = self.audience.changes
             if changes is None and not dialect.resumes:
                 raise Forgotten
             if changes is None:
@@ -75,10 +75,10 @@ class Update:
             observer, "alive", version, lambda: observer.dialect.alive(self._cursor(version))
         )
 
-    def count(self, observer: Observer) -> bytes:
+    def count(self, observer: Observer, counts: Mapping[str, int]) -> bytes:
         """How many are here."""
-        counts = self._room.roster.counts
-        return self._shared(observer, "count", 0, lambda: observer.dialect.count(counts))
+        key = tuple(counts.items())
+        return self._shared(observer, "count", key, lambda: observer.dialect.count(counts))
 
     def _missing(self, observer: Observer) -> bytes:
         if observer.view is not None:
@@ -112,7 +112,7 @@ class Update:
             self._made[key] = self._make(observer, changes, newest), newest
         data, observer.version = self._made[key]
         if changes is None or not observer.greeted:
-            data += self.count(observer)
+            data += self.count(observer, self.audience.count_to_one())
         return data
 
     def _news(self, observer: Observer) -> tuple[Changes | None, int]:
@@ -136,7 +136,7 @@ class Update:
         if view is None:
             return roster.changes_since(version, resumed=resumed, elsewhere=elsewhere)
         if version == self.audience.before.version and not resumed:
-            changes = self.audience.changes()
+            changes = self.audience.changes
             if changes is not None and len(changes) <= len(view):
                 return [change for change in changes if change[0] in view]
         return roster.changes_of(view, version, resumed=resumed, elsewhere=elsewhere)

@@ -385,7 +385,49 @@ async def test_those_who_watch_some_are_told_how_many_are_here(
         assert all(wire.messages() == counted for _, wire in some)
         assert len({id(wire.written[0]) for _, wire in some}) == 1, "made once"
         assert some[0][1].turns[-1] == some[0][1].sent <= hub.heartbeat.turn
-    assert at_lags.written == [] and "count" not in at_everybody.types()
+        assert at_lags.written == []
+        at_lags.unread = 0
+        await until(lambda: at_lags.types() == ["count"])
+        assert at_lags.messages() == counted
+    assert "count" not in at_everybody.types()
+
+
+async def test_who_comes_and_goes_while_it_is_told_how_many_are_here_is_counted_for_all_or_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rounds, "_COUNT_EVERY", 0.05)
+    hub, room = Hub(1), SmallRoom()
+    some = [counting(room, frozenset({"zoe"})) for _ in range(150)]
+    async with running(hub):
+        for line, _ in some:
+            hub.add(line)
+        await flushed(hub)
+        await until(lambda: {how_many(wire) for _, wire in some} == {0})
+        comes_and_goes(room, monkeypatch)
+        room.place("bob")
+        await until(lambda: how_many(some[-1][1]) == 1 == len(room.roster.here))
+        assert {how_many(wire) for _, wire in some} == {1}
+
+
+def comes_and_goes(room: SmallRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody does in the next two turns that are left to others."""
+    before, others = Turns.before, iter(["comes", "goes"])
+
+    async def turn(turns: Turns, most: int) -> None:
+        await before(turns, most)
+        match next(others, None):
+            case "comes":
+                room.place("carol")
+            case "goes":
+                room.roster.remove(Source("node", "", "carol"), "carol", NOW)
+
+    monkeypatch.setattr(Turns, "before", turn)
+
+
+def how_many(wire: Told) -> int:
+    """Are here, as it was told last."""
+    counts = [message for message in wire.messages() if message["type"] == "count"]
+    return sum(counts[-1][status] for status in ("online", "busy", "away")) if counts else -1
 
 
 def test_many_wait_longer_for_how_many_are_here(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,14 @@
+from asyncio import Runner
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, expect
 
 from tests.browser.window import WITHIN, Window
+from testing.browsers import open_browser
 from testing.processes import ServerProcess
 
 OpenWindow = Callable[..., Awaitable[Window]]
@@ -13,6 +16,19 @@ OpenWindow = Callable[..., Awaitable[Window]]
 # A heartbeat for pages whose clock is wound on by minutes: the server's own goes on by seconds, and
 # with a shorter one their line would seem dead.
 QUIET = 3600
+
+
+@pytest.fixture
+def _function_scoped_runner(_session_scoped_runner: Runner) -> Runner:
+    """All tests here share an event loop, as the objects of Playwright belong to one: a browser of
+    its own for each would take as long as the test itself. This is how pytest-asyncio names it."""
+    return _session_scoped_runner
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with open_browser() as browser:
+        yield browser
 
 
 @pytest.fixture

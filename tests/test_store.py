@@ -20,7 +20,7 @@ from presence_server.presence.states import Status
 from presence_server.presence.timing import NOTES
 from presence_server.storage.database import Database, DatabaseUnavailable, Row, Transaction, Value
 from presence_server.storage.engine import Engine
-from testing.waiting import first_answer, until
+from testing.waiting import STALL, first_answer, until
 from tests.last_seen import last_seen_of
 from tests.storage.programs import lock_of_another_program
 
@@ -681,6 +681,33 @@ async def test_a_living_node_keeps_its_own(db: Database) -> None:
     await asyncio.wait([task])
     assert new.node.adopted == []
     assert sessions_of(await silent.stays()) == {"7:noah"}
+
+
+@pytest.mark.both_databases
+async def test_a_dead_node_is_not_waited_for_until_a_clock_that_was_set_back_has_caught_up(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("presence_server.notes.store.WRITES_WITHIN", 0.4)
+    one, two = Running(db, "one"), Running(db, "two")
+    one.node.put(here())
+    await one.store.write()
+    await age(db, "one", -1800)
+    await two.store.open()
+    async with asyncio.timeout(STALL):
+        await two.store.take_over_dead()
+    (stay,) = two.node.adopted
+    assert stay.resting == -LEASE
+
+
+@pytest.mark.both_databases
+async def test_nobody_wrote_in_times_to_come(db: Database) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    one.node.put(here())
+    await one.store.close()
+    await age(db, "one", -1800)
+    two.node.unheard = True
+    await two.store.read()
+    assert two.node.heeded[-1].ages == {"one": 0}
 
 
 @pytest.mark.both_databases

@@ -101,19 +101,7 @@ class Store:
 
     async def take_over_dead(self) -> None:
         """Take over from nodes that neither speak nor write; when the others have been heard."""
-        counters: dict[str, int] = {}
-        while True:
-            found = await written.nodes(self._database, but=self._presence.name)
-            silent = found.keys() - self._presence.peers - self._ended
-            dead = {name for name in silent if found[name].age >= WRITES_WITHIN}
-            moving = {
-                name
-                for name in silent - dead
-                if counters.setdefault(name, found[name].counter) != found[name].counter
-            }
-            if silent == dead | moving:
-                break
-            await asyncio.sleep(_LOOK_AGAIN)
+        dead, moving = await self._watch()
         others = {*self._presence.peers, *moving}
         await self._take_over_ended(others=not others.isdisjoint(self._silent))
         await self._take_over(Left(dead, self._lease, bool(others)))
@@ -192,6 +180,24 @@ class Store:
             if not self._alone:
                 await self._database.attempt(self.read())
             await self._database.attempt(self.forget_dropped())
+
+    async def _watch(self) -> tuple[set[str], set[str]]:
+        """Of the nodes that do not speak: which are dead, and which write nevertheless."""
+        first_seen: dict[str, tuple[int, float]] = {}
+        while True:
+            asked = time.monotonic()
+            found = await written.nodes(self._database, but=self._presence.name)
+            silent = found.keys() - self._presence.peers - self._ended
+            for name in silent:
+                first_seen.setdefault(name, (found[name].counter, time.monotonic()))
+            dead = {name for name in silent if found[name].age >= WRITES_WITHIN}
+            moving = {name for name in silent - dead if found[name].counter != first_seen[name][0]}
+            # If the clock of the database was set back, nobody grows old by it for long.
+            still = {name for name in silent if asked - first_seen[name][1] >= WRITES_WITHIN}
+            dead |= still - moving
+            if silent == dead | moving:
+                return dead, moving
+            await asyncio.sleep(_LOOK_AGAIN)
 
     async def _take_over_ended(self, *, others: bool) -> None:
         await self._take_over(Left(self._ended, self._lease, others, surely=True))

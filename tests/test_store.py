@@ -15,11 +15,12 @@ from presence_server.accounts import sessions, users
 from presence_server.endings import Ending, Endings, Reason
 from presence_server.notes import writing, written
 from presence_server.notes.store import Store
+from presence_server.notes.unwritten import Taken, Unwritten
 from presence_server.presence.records import OWN, Changes, Chosen, Notes, Record, Stay
 from presence_server.presence.states import Status
 from presence_server.presence.timing import NOTES
 from presence_server.storage.database import Database, DatabaseUnavailable, Row, Transaction, Value
-from presence_server.storage.engine import Engine
+from presence_server.storage.engine import Engine, T, Work
 from testing.waiting import STALL, first_answer, until
 from tests.last_seen import last_seen_of
 from tests.storage.programs import lock_of_another_program
@@ -442,6 +443,37 @@ async def test_a_node_has_not_stopped_while_it_sends_its_people_away(db: Databas
 
 
 @pytest.mark.both_databases
+async def test_what_is_so_at_the_end_is_written_though_a_write_is_under_way(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Running(db, "one", alone=True)
+    one.node.put(here("mia"), here("noah"))
+    await one.store.write()
+    under_way, stopped, write = asyncio.Event(), asyncio.Event(), db.write
+
+    async def slow(work: Work[T]) -> T:
+        done = await write(work)
+        under_way.set()
+        await stopped.wait()
+        return done
+
+    monkeypatch.setattr(db, "write", slow)
+    one.node.put(here("olga"))
+    task = asyncio.create_task(one.store.write())
+    async with asyncio.timeout(STALL):
+        await under_way.wait()
+    one.node.choose(Chosen(0, "mia", 0, "invisible", "", None, NOW))
+    one.node.drop(one.node.here[ROOM, "7:noah"])
+    one.store.stop()
+    one.node.drop(one.node.here[ROOM, "7:mia"])
+    stopped.set()
+    await task
+    await one.store.close()
+    assert [choice.status for choice in await written.choices(db)] == ["invisible"]
+    assert sessions_of(await one.stays()) == {"7:mia", "7:olga"}
+
+
+@pytest.mark.both_databases
 async def test_who_was_at_a_node_that_stopped_is_taken_over_once(db: Database) -> None:
     one, two, three = [Running(db, name) for name in ("one", "two", "three")]
     mia = await of_account(db, "Mia")
@@ -840,6 +872,16 @@ async def test_only_what_was_written_moves_a_counter(db: Database, trouble: Trou
     await one.store.take_over_dead()
     assert [stay.user for stay in one.node.adopted] == ["mia"]
     assert await counter() == before + 2
+
+
+def test_what_is_being_written_does_not_change() -> None:
+    unwritten = Unwritten()
+    unwritten.add(Taken(Record([here("mia")], {(ROOM, "7:x")}, {"x": 1}, []), True, 5.0))
+    record, taken_at = unwritten.record(), unwritten.taken_at
+    unwritten.add(Taken(Record([here("noah")], {(ROOM, "7:y")}, {"y": 2}, []), False, 6.0))
+    assert record == ([here("mia")], {(ROOM, "7:x")}, {"x": 1}, [])
+    assert taken_at == {(ROOM, "7:mia"): 5.0}
+    assert unwritten.record().last_seen == {"x": 1, "y": 2}
 
 
 async def test_a_grace_that_was_written_late_has_not_become_younger(

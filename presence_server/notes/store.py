@@ -12,7 +12,7 @@ from presence_server.background import Background, next_round
 from presence_server.notes import writing, written
 from presence_server.notes.others import OthersNotes, Reader
 from presence_server.notes.takeover import Left, left_behind, take_over
-from presence_server.notes.unwritten import Unwritten
+from presence_server.notes.unwritten import Taken, Unwritten
 from presence_server.presence.records import Notes, Record, Stay
 from presence_server.presence.timing import DOUBTS_WRITING, NOTES, NOTES_UNHEARD, WRITES_WITHIN
 from presence_server.storage.database import Database, DatabaseUnavailable
@@ -75,6 +75,8 @@ class Store:
         self._unwritten = Unwritten()
         self._writing = asyncio.Lock()
         self._stopped = False
+        # What was taken at the stop, until a write begins.
+        self._last: Taken | None = None
         self._is_last = False
         # Nodes that are gone and whose rows are still there.
         self._dropped: set[str] = set()
@@ -118,7 +120,8 @@ class Store:
     def stop(self) -> None:
         """Take the last record: who is sent away from now on is to be here after a restart."""
         if not self._stopped:
-            self._take_record()
+            # To be added once no write is under way, which would be thought to have written it.
+            self._last = self._take_record()
             self._stopped = True
 
     async def close(self) -> None:
@@ -134,15 +137,14 @@ class Store:
     async def write(self) -> None:
         """Write what has changed; nothing is lost if the database cannot serve."""
         async with self._writing:
-            if not self._stopped:
-                self._take_record()
+            self._add_record()
             if not self._is_due():
                 return
             if not await self._write(anew=not self._entered):
                 # Somebody thought that this node was dead, and has taken over what it had.
                 self._entered = False
                 if not self._stopped:
-                    self._take_record()
+                    self._add_record()
                     await self._write(anew=True)
 
     async def read(self) -> None:
@@ -217,9 +219,14 @@ class Store:
                 # It could be read: that must do until it can be written.
                 self._dropped.update(left.nodes)
 
-    def _take_record(self) -> None:
+    def _add_record(self) -> None:
+        taken, self._last = self._last if self._stopped else self._take_record(), None
+        if taken is not None:
+            self._unwritten.add(taken)
+
+    def _take_record(self) -> Taken:
         whole = not self._entered
-        self._unwritten.add(self._presence.take_record(whole=whole), whole=whole)
+        return Taken(self._presence.take_record(whole=whole), whole, time.monotonic())
 
     def _is_due(self) -> bool:
         # Others see by it that this node lives, and what has been written; and graces go on.

@@ -312,6 +312,39 @@ async def test_notes_of_others_are_read_while_these_cannot_be_heard(db: Database
 
 
 @pytest.mark.both_databases
+async def test_what_could_not_be_read_to_the_end_is_read_again(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    invisible = Chosen(0, "mia", 0, "invisible", "", None, NOW)
+    one.node.put(here())
+    one.node.choose(invisible)
+    await one.store.close()
+
+    async def read_at_second_try() -> Notes:
+        with monkeypatch.context() as broken:
+            broken.setattr(written, "clock_behind", fail)
+            await db.attempt(two.store.read())
+        assert not two.node.heeded
+        await two.store.read()
+        return two.node.heeded.pop()
+
+    two.node.unheard = True
+    notes = await read_at_second_try()
+    assert notes.stopped == {"one": [here()]} and notes.choices == [invisible]
+    two.node.unheard = False
+    notes = await read_at_second_try()
+    assert notes.stays is None and notes.choices == [invisible]
+    # And once only.
+    await two.store.read()
+    assert two.node.heeded.pop().choices == []
+
+
+async def fail(*values: object) -> int:
+    raise UNAVAILABLE
+
+
+@pytest.mark.both_databases
 async def test_nothing_is_read_of_nodes_that_are_heard_while_another_is_not(db: Database) -> None:
     one, two, three = Running(db, "one"), Running(db, "two"), Running(db, "three")
     mia, noah = here("mia"), here("noah")

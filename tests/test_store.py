@@ -15,6 +15,7 @@ from presence_server.accounts import sessions, users
 from presence_server.endings import Ending, Endings, Reason
 from presence_server.notes import writing, written
 from presence_server.notes.store import Store
+from presence_server.notes.takeover import Left, left_behind
 from presence_server.notes.unwritten import Taken, Unwritten
 from presence_server.presence.records import OWN, Changes, Chosen, Notes, Record, Stay
 from presence_server.presence.states import Status
@@ -679,6 +680,48 @@ async def test_nobody_is_taken_over_who_has_ended_meanwhile(db: Database) -> Non
         ("7/other", "kicked"),
         (ROOM, "heeded"),
     }
+
+
+class Looked(str):
+    """A name that counts how often it was compared."""
+
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Looked.times += 1
+        return super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.both_databases
+async def test_for_whom_is_taken_over_not_all_are_looked_at_who_were_revoked(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Running(db, "one")
+    one.node.put(*(here(f"user{number}") for number in range(100)))
+    await one.store.write()
+
+    async def revoke(transaction: Transaction) -> None:
+        revoked = [
+            Ending(reason=Reason.REVOKED, app=7, username=f"user{number}", ended_at=NOW)
+            for number in range(50, 250)
+        ]
+        await endings.record(transaction, revoked)
+
+    await db.write(revoke)
+
+    async def read(sql: str, *values: Value) -> list[Row]:
+        rows = await db.read(sql, *values)
+        if "FROM endings" not in sql:
+            return rows
+        return [tuple(Looked(v) if isinstance(v, str) else v for v in row) for row in rows]
+
+    monkeypatch.setattr(Looked, "times", 0)
+    stays = await left_behind(read, db.clock, Left(["one"], LEASE, others=False))
+    assert {stay.user for stay in stays} == {f"user{number}" for number in range(50)}
+    # As often as there are people.
+    assert Looked.times <= 100
 
 
 @pytest.mark.both_databases

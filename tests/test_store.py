@@ -15,12 +15,14 @@ from presence_server.accounts import sessions, users
 from presence_server.endings import Ending, Endings, Reason
 from presence_server.notes import writing, written
 from presence_server.notes.store import Store
+from presence_server.notes.takeover import Left, left_behind
+from presence_server.notes.unwritten import Taken, Unwritten
 from presence_server.presence.records import OWN, Changes, Chosen, Notes, Record, Stay
 from presence_server.presence.states import Status
 from presence_server.presence.timing import NOTES
 from presence_server.storage.database import Database, DatabaseUnavailable, Row, Transaction, Value
-from presence_server.storage.engine import Engine
-from testing.waiting import first_answer, until
+from presence_server.storage.engine import Engine, T, Work
+from testing.waiting import STALL, first_answer, until
 from tests.last_seen import last_seen_of
 from tests.storage.programs import lock_of_another_program
 
@@ -311,6 +313,39 @@ async def test_notes_of_others_are_read_while_these_cannot_be_heard(db: Database
 
 
 @pytest.mark.both_databases
+async def test_what_could_not_be_read_to_the_end_is_read_again(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    invisible = Chosen(0, "mia", 0, "invisible", "", None, NOW)
+    one.node.put(here())
+    one.node.choose(invisible)
+    await one.store.close()
+
+    async def read_at_second_try() -> Notes:
+        with monkeypatch.context() as broken:
+            broken.setattr(written, "clock_behind", fail)
+            await db.attempt(two.store.read())
+        assert not two.node.heeded
+        await two.store.read()
+        return two.node.heeded.pop()
+
+    two.node.unheard = True
+    notes = await read_at_second_try()
+    assert notes.stopped == {"one": [here()]} and notes.choices == [invisible]
+    two.node.unheard = False
+    notes = await read_at_second_try()
+    assert notes.stays is None and notes.choices == [invisible]
+    # And once only.
+    await two.store.read()
+    assert two.node.heeded.pop().choices == []
+
+
+async def fail(*values: object) -> int:
+    raise UNAVAILABLE
+
+
+@pytest.mark.both_databases
 async def test_nothing_is_read_of_nodes_that_are_heard_while_another_is_not(db: Database) -> None:
     one, two, three = Running(db, "one"), Running(db, "two"), Running(db, "three")
     mia, noah = here("mia"), here("noah")
@@ -439,6 +474,37 @@ async def test_a_node_has_not_stopped_while_it_sends_its_people_away(db: Databas
     await one.store.close()
     await two.store.read()
     assert set(two.node.heeded[-1].stopped) == {"one"}
+
+
+@pytest.mark.both_databases
+async def test_what_is_so_at_the_end_is_written_though_a_write_is_under_way(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Running(db, "one", alone=True)
+    one.node.put(here("mia"), here("noah"))
+    await one.store.write()
+    under_way, stopped, write = asyncio.Event(), asyncio.Event(), db.write
+
+    async def slow(work: Work[T]) -> T:
+        done = await write(work)
+        under_way.set()
+        await stopped.wait()
+        return done
+
+    monkeypatch.setattr(db, "write", slow)
+    one.node.put(here("olga"))
+    task = asyncio.create_task(one.store.write())
+    async with asyncio.timeout(STALL):
+        await under_way.wait()
+    one.node.choose(Chosen(0, "mia", 0, "invisible", "", None, NOW))
+    one.node.drop(one.node.here[ROOM, "7:noah"])
+    one.store.stop()
+    one.node.drop(one.node.here[ROOM, "7:mia"])
+    stopped.set()
+    await task
+    await one.store.close()
+    assert [choice.status for choice in await written.choices(db)] == ["invisible"]
+    assert sessions_of(await one.stays()) == {"7:mia", "7:olga"}
 
 
 @pytest.mark.both_databases
@@ -616,6 +682,48 @@ async def test_nobody_is_taken_over_who_has_ended_meanwhile(db: Database) -> Non
     }
 
 
+class Looked(str):
+    """A name that counts how often it was compared."""
+
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Looked.times += 1
+        return super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.both_databases
+async def test_for_whom_is_taken_over_not_all_are_looked_at_who_were_revoked(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Running(db, "one")
+    one.node.put(*(here(f"user{number}") for number in range(100)))
+    await one.store.write()
+
+    async def revoke(transaction: Transaction) -> None:
+        revoked = [
+            Ending(reason=Reason.REVOKED, app=7, username=f"user{number}", ended_at=NOW)
+            for number in range(50, 250)
+        ]
+        await endings.record(transaction, revoked)
+
+    await db.write(revoke)
+
+    async def read(sql: str, *values: Value) -> list[Row]:
+        rows = await db.read(sql, *values)
+        if "FROM endings" not in sql:
+            return rows
+        return [tuple(Looked(v) if isinstance(v, str) else v for v in row) for row in rows]
+
+    monkeypatch.setattr(Looked, "times", 0)
+    stays = await left_behind(read, db.clock, Left(["one"], LEASE, others=False))
+    assert {stay.user for stay in stays} == {f"user{number}" for number in range(50)}
+    # As often as there are people.
+    assert Looked.times <= 100
+
+
 @pytest.mark.both_databases
 @pytest.mark.parametrize("stopped", [False, True])
 async def test_others_write_that_a_node_spoke_when_it_could_not_write(
@@ -681,6 +789,33 @@ async def test_a_living_node_keeps_its_own(db: Database) -> None:
     await asyncio.wait([task])
     assert new.node.adopted == []
     assert sessions_of(await silent.stays()) == {"7:noah"}
+
+
+@pytest.mark.both_databases
+async def test_a_dead_node_is_not_waited_for_until_a_clock_that_was_set_back_has_caught_up(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("presence_server.notes.store.WRITES_WITHIN", 0.4)
+    one, two = Running(db, "one"), Running(db, "two")
+    one.node.put(here())
+    await one.store.write()
+    await age(db, "one", -1800)
+    await two.store.open()
+    async with asyncio.timeout(STALL):
+        await two.store.take_over_dead()
+    (stay,) = two.node.adopted
+    assert stay.resting == -LEASE
+
+
+@pytest.mark.both_databases
+async def test_nobody_wrote_in_times_to_come(db: Database) -> None:
+    one, two = Running(db, "one"), Running(db, "two")
+    one.node.put(here())
+    await one.store.close()
+    await age(db, "one", -1800)
+    two.node.unheard = True
+    await two.store.read()
+    assert two.node.heeded[-1].ages == {"one": 0}
 
 
 @pytest.mark.both_databases
@@ -813,6 +948,16 @@ async def test_only_what_was_written_moves_a_counter(db: Database, trouble: Trou
     await one.store.take_over_dead()
     assert [stay.user for stay in one.node.adopted] == ["mia"]
     assert await counter() == before + 2
+
+
+def test_what_is_being_written_does_not_change() -> None:
+    unwritten = Unwritten()
+    unwritten.add(Taken(Record([here("mia")], {(ROOM, "7:x")}, {"x": 1}, []), True, 5.0))
+    record, taken_at = unwritten.record(), unwritten.taken_at
+    unwritten.add(Taken(Record([here("noah")], {(ROOM, "7:y")}, {"y": 2}, []), False, 6.0))
+    assert record == ([here("mia")], {(ROOM, "7:x")}, {"x": 1}, [])
+    assert taken_at == {(ROOM, "7:mia"): 5.0}
+    assert unwritten.record().last_seen == {"x": 1, "y": 2}
 
 
 async def test_a_grace_that_was_written_late_has_not_become_younger(

@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -107,10 +108,11 @@ class Pulse:
     alone: bool
     _samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=KEPT))
     _changes: int = 0
+    _measured_at: float = field(default_factory=time.monotonic)
 
     async def run(self) -> None:
         """Measure for ever."""
-        self._changes = self.counts().changes
+        self._changes, self._measured_at = self.counts().changes, time.monotonic()
         while True:
             await asyncio.sleep(EVERY)
             self.measure()
@@ -118,9 +120,10 @@ class Pulse:
                 await self.database.attempt(self._write())
 
     def measure(self) -> None:
-        counts = self.counts()
-        changes = (counts.changes - self._changes) / EVERY
-        self._changes = counts.changes
+        counts, now = self.counts(), time.monotonic()
+        # A database in trouble makes the time between two samples longer.
+        changes = (counts.changes - self._changes) / (now - self._measured_at)
+        self._changes, self._measured_at = counts.changes, now
         self._samples.append(Sample(counts.sockets, changes, *self.measured.take()))
 
     async def all(self) -> list[Vitals]:
@@ -138,9 +141,11 @@ class Pulse:
         )
 
     async def _others(self) -> list[Vitals]:
+        clock, silent_for = self.database.clock, 1000 * _SILENT_FOR
+        # What is ahead by more was said before the clock was set back: who lives has spoken since.
         rows = await self.database.read(
-            f"SELECT node, said FROM pulses WHERE node <> $1 AND said_at > {self.database.clock}"
-            f" - {1000 * _SILENT_FOR} ORDER BY node",
+            f"SELECT node, said FROM pulses WHERE node <> $1 AND said_at > {clock} - {silent_for}"
+            f" AND said_at < {clock} + {silent_for} ORDER BY node",
             self.node,
         )
         return [_vitals(node, json.loads(said)) for node, said in rows]

@@ -54,8 +54,9 @@ class OthersNotes:
         if not self._reader.unheard:
             # What was chosen at a node that lived only meanwhile is not heard afterwards.
             missed = await written.choices(self._database) if self._read is not None else []
-            self._read = None
             clock = await self._clock_behind() if missed else 0
+            # Only now: if one of these fails, what was missed is read in the next round.
+            self._read = None
             notes = Notes(counters, None, missed, self._writes(began), clock=clock, ages=ages)
             self._reader.heed(notes, began)
             return
@@ -69,6 +70,7 @@ class OthersNotes:
             known = noted[name] if is_noted else (self._read or {}).get((name, node.stopped))
             if known is None or node.changed > known:
                 await news.read(self._database, name, node, known, noted.get(name))
+        clock = await self._clock_behind()
         self._read = {(name, node.stopped): node.changed for name, node in to_read.items()}
         read = Notes(
             counters,
@@ -78,7 +80,7 @@ class OthersNotes:
             news.stopped,
             unread,
             news.changes,
-            await self._clock_behind(),
+            clock,
             ages,
         )
         self._reader.heed(read, began)

@@ -12,7 +12,7 @@ from presence_server.background import Background, next_round
 from presence_server.notes import writing, written
 from presence_server.notes.others import OthersNotes, Reader
 from presence_server.notes.takeover import Left, left_behind, take_over
-from presence_server.notes.unwritten import Unwritten
+from presence_server.notes.unwritten import Taken, Unwritten
 from presence_server.presence.records import Notes, Record, Stay
 from presence_server.presence.timing import DOUBTS_WRITING, NOTES, NOTES_UNHEARD, WRITES_WITHIN
 from presence_server.storage.database import Database, DatabaseUnavailable
@@ -75,6 +75,8 @@ class Store:
         self._unwritten = Unwritten()
         self._writing = asyncio.Lock()
         self._stopped = False
+        # What was taken at the stop, until a write begins.
+        self._last: Taken | None = None
         self._is_last = False
         # Nodes that are gone and whose rows are still there.
         self._dropped: set[str] = set()
@@ -101,19 +103,7 @@ class Store:
 
     async def take_over_dead(self) -> None:
         """Take over from nodes that neither speak nor write; when the others have been heard."""
-        counters: dict[str, int] = {}
-        while True:
-            found = await written.nodes(self._database, but=self._presence.name)
-            silent = found.keys() - self._presence.peers - self._ended
-            dead = {name for name in silent if found[name].age >= WRITES_WITHIN}
-            moving = {
-                name
-                for name in silent - dead
-                if counters.setdefault(name, found[name].counter) != found[name].counter
-            }
-            if silent == dead | moving:
-                break
-            await asyncio.sleep(_LOOK_AGAIN)
+        dead, moving = await self._watch()
         others = {*self._presence.peers, *moving}
         await self._take_over_ended(others=not others.isdisjoint(self._silent))
         await self._take_over(Left(dead, self._lease, bool(others)))
@@ -130,7 +120,8 @@ class Store:
     def stop(self) -> None:
         """Take the last record: who is sent away from now on is to be here after a restart."""
         if not self._stopped:
-            self._take_record()
+            # To be added once no write is under way, which would be thought to have written it.
+            self._last = self._take_record()
             self._stopped = True
 
     async def close(self) -> None:
@@ -146,15 +137,14 @@ class Store:
     async def write(self) -> None:
         """Write what has changed; nothing is lost if the database cannot serve."""
         async with self._writing:
-            if not self._stopped:
-                self._take_record()
+            self._add_record()
             if not self._is_due():
                 return
             if not await self._write(anew=not self._entered):
                 # Somebody thought that this node was dead, and has taken over what it had.
                 self._entered = False
                 if not self._stopped:
-                    self._take_record()
+                    self._add_record()
                     await self._write(anew=True)
 
     async def read(self) -> None:
@@ -193,6 +183,24 @@ class Store:
                 await self._database.attempt(self.read())
             await self._database.attempt(self.forget_dropped())
 
+    async def _watch(self) -> tuple[set[str], set[str]]:
+        """Of the nodes that do not speak: which are dead, and which write nevertheless."""
+        first_seen: dict[str, tuple[int, float]] = {}
+        while True:
+            asked = time.monotonic()
+            found = await written.nodes(self._database, but=self._presence.name)
+            silent = found.keys() - self._presence.peers - self._ended
+            for name in silent:
+                first_seen.setdefault(name, (found[name].counter, time.monotonic()))
+            dead = {name for name in silent if found[name].age >= WRITES_WITHIN}
+            moving = {name for name in silent - dead if found[name].counter != first_seen[name][0]}
+            # If the clock of the database was set back, nobody grows old by it for long.
+            still = {name for name in silent if asked - first_seen[name][1] >= WRITES_WITHIN}
+            dead |= still - moving
+            if silent == dead | moving:
+                return dead, moving
+            await asyncio.sleep(_LOOK_AGAIN)
+
     async def _take_over_ended(self, *, others: bool) -> None:
         await self._take_over(Left(self._ended, self._lease, others, surely=True))
         self._ended = set()
@@ -211,9 +219,14 @@ class Store:
                 # It could be read: that must do until it can be written.
                 self._dropped.update(left.nodes)
 
-    def _take_record(self) -> None:
+    def _add_record(self) -> None:
+        taken, self._last = self._last if self._stopped else self._take_record(), None
+        if taken is not None:
+            self._unwritten.add(taken)
+
+    def _take_record(self) -> Taken:
         whole = not self._entered
-        self._unwritten.add(self._presence.take_record(whole=whole), whole=whole)
+        return Taken(self._presence.take_record(whole=whole), whole, time.monotonic())
 
     def _is_due(self) -> bool:
         # Others see by it that this node lives, and what has been written; and graces go on.

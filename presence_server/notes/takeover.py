@@ -4,7 +4,7 @@ A grace goes on where it stood. Time in which no node ran does not count as abse
 ran, they have seen who did not come back.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from presence_server.accounts import sessions
@@ -37,11 +37,9 @@ class _Node(NamedTuple):
     dead: float
 
 
-class _Revoked(NamedTuple):
-    number: int
-    app: int
-    room: str | None
-    username: str
+# The number of the last revocation by app, user, and room or None for all of them: there may be
+# thousands, and as many stays.
+_Revoked = Mapping[tuple[str, str, str | None], int]
 
 
 async def take_over(db: Database, heir: writing.Change, left: Left) -> list[Stay]:
@@ -60,10 +58,7 @@ async def take_over(db: Database, heir: writing.Change, left: Left) -> list[Stay
 
 async def left_behind(read: Read, clock: str, left: Left) -> list[Stay]:
     """What take_over() takes over; for reading it only."""
-    revoked = [
-        _Revoked(*row)
-        for row in await read("SELECT number, app, room, username FROM endings WHERE app <> 0")
-    ]
+    revoked = await _revoked(read)
     found: dict[tuple[str, str], Stay] = {}
     for node in await _nodes(read, clock, left):
         for stay in await _stays(read, node, left):
@@ -115,16 +110,18 @@ def _unseen(stay: Stay, node: _Node) -> float:
     return at_last + node.dead
 
 
-def _is_revoked(stay: Stay, node: _Node, revoked: list[_Revoked]) -> bool:
+async def _revoked(read: Read) -> _Revoked:
+    rows = await read(
+        "SELECT app, username, room, max(number) FROM endings WHERE app <> 0"
+        " GROUP BY app, username, room"
+    )
+    return {(str(app), username, room): number for app, username, room, number in rows}
+
+
+def _is_revoked(stay: Stay, node: _Node, revoked: _Revoked) -> bool:
     """Whether it was ended, and its node did not come to know."""
     app, _, room = stay.room.partition("/")
-    return any(
-        ending.number > node.heeded
-        and app == str(ending.app)
-        and ending.room in (None, room)
-        and ending.username == stay.user
-        for ending in revoked
-    )
+    return any(revoked.get((app, stay.user, of), 0) > node.heeded for of in (room, None))
 
 
 def _is_newer(stay: Stay, known: Stay) -> bool:

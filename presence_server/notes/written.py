@@ -42,13 +42,14 @@ async def clock_behind(read: Read, clock: str) -> int:
 
 async def nodes(db: Database, but: str) -> dict[str, Written]:
     """All nodes but one, also those that stopped or died."""
+    # Whoever wrote before the clock was set back has not written in times to come.
     rows = await db.read(
         f"SELECT name, counter, changed, stopped, traced_from, {db.clock} - wrote_at FROM nodes"
         " WHERE name <> $1",
         but,
     )
     return {
-        name: Written(counter, changed, stopped == 1, traced_from, milliseconds / 1000)
+        name: Written(counter, changed, stopped == 1, traced_from, max(0, milliseconds) / 1000)
         for name, counter, changed, stopped, traced_from, milliseconds in rows
     }
 

@@ -1,6 +1,8 @@
 """The page of how things are, and what it tells to do."""
 
 import re
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 
 from presence_server.keys import PULSE
 from presence_server.nodes import pulse
-from presence_server.nodes.pulse import Sample, Vitals, advice
+from presence_server.nodes.pulse import Counts, Measured, Pulse, Sample, Vitals, advice
+from presence_server.storage.database import Database, Transaction
 from presence_server.web.admin.now import curve
 from testing.redis_server import RedisServer
 from tests.admin.conftest import Administrator
@@ -86,6 +89,36 @@ async def test_every_process_shows_all(
         assert (await alice.get("/admin/")).text.count("Changes a second in the last") == 1
     finally:
         pulse._SILENT_FOR = silent
+
+
+def pulse_of(db: Database, node: str, counts: Callable[[], Counts]) -> Pulse:
+    return Pulse(db, node, counts, Measured(), 1000, None, alone=False)
+
+
+async def test_changes_a_second_are_those_of_the_time_that_it_took(db: Database) -> None:
+    counted = iter([100, 160])
+    one = pulse_of(db, "one", lambda: Counts(0, next(counted), False))
+    for _ in range(2):
+        one._measured_at = time.monotonic() - 4 * pulse.EVERY
+        one.measure()
+    assert [sample.changes for sample in one._samples] == pytest.approx([5, 3], rel=0.2)
+
+
+@pytest.mark.both_databases
+async def test_who_spoke_before_the_clock_was_set_back_does_not_live_until_it_has_caught_up(
+    db: Database,
+) -> None:
+    one, two = [pulse_of(db, node, lambda: Counts(0, 0, False)) for node in ("one", "two")]
+    await two._write()
+    assert [vitals.node for vitals in await one.all()] == ["one", "two"]
+
+    async def set_back(transaction: Transaction) -> None:
+        await transaction.execute("UPDATE pulses SET said_at = said_at + 1800000")
+
+    await db.write(set_back)
+    assert [vitals.node for vitals in await one.all()] == ["one"]
+    await two._write()
+    assert [vitals.node for vitals in await one.all()] == ["one", "two"]
 
 
 @pytest.mark.usefixtures("calm")

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from presence_server.notes.unwritten import Unwritten
+from presence_server.notes.unwritten import Taken, Unwritten
 from presence_server.presence.choices import ChosenStatus
 from presence_server.presence.commands import (
     Breathe,
@@ -604,7 +604,7 @@ class Host:
             here=[stay.by_clock(-clock) for stay in record.here],
             choices=[choice.by_clock(-clock) for choice in record.choices],
         )
-        self._unwritten.add(record, whole=whole)
+        self._unwritten.add(Taken(record, whole, self.world.now))
 
     @property
     def _clock_behind(self) -> int:

@@ -17,6 +17,8 @@ from presence_server.visits import written
 # Seconds.
 _WRITE_EVERY = 0.5
 _FORGET_EVERY = 300.0
+# Visits that have ended, some tens of megabytes: so many are remembered until they are written.
+_MOST_UNWRITTEN = 100_000
 
 
 class Days(Protocol):
@@ -25,7 +27,8 @@ class Days(Protocol):
 
 
 class Attendance:
-    """`memory` is for how many seconds is remembered what another node may not have written."""
+    """`memory` is for how many seconds is remembered what another node may not have written, which
+    has its turn."""
 
     def __init__(
         self, database: Database, feeds: Feeds, duty: Duty, days: Days, *, memory: float
@@ -102,10 +105,11 @@ class Attendance:
 
     async def _write(self) -> None:
         self._look()
+        self._visits.forget_all_but(_MOST_UNWRITTEN)
         term = self._duty.term
         if term is None:
             self._term = None
-            self._visits.forget(int(time.time() - self._memory))
+            self._forget_written()
             return
         if self._went_back_to is not None or term != self._term:
             now = self._went_back_to or int(time.time())
@@ -122,6 +126,13 @@ class Attendance:
             self._visits.give_back(news)
             raise
         await self._forget()
+
+    def _forget_written(self) -> None:
+        """Only what another surely has: in an outage of the database nobody writes."""
+        another = self._duty.another
+        if another is not None and another.until - another.since >= self._memory:
+            ago = time.monotonic() - another.until
+            self._visits.forget(int(time.time() - ago - self._memory))
 
     async def _forget(self) -> None:
         if time.monotonic() >= self._forget_at:

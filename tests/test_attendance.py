@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
 from presence_server.storage.database import Database, DatabaseUnavailable
+from presence_server.visits import written
 from presence_server.visits.attendance import Attendance
 from presence_server.visits.written import Asked, find
 from testing.waiting import first_answer, until
@@ -53,14 +54,56 @@ class Site:
         return [kept.visit for kept in await find(self.db, Asked(OWN), 100)]
 
 
-@pytest.fixture
-async def site(db: Database) -> AsyncIterator[Site]:
-    site = Site(db, {0: 7000})
+@asynccontextmanager
+async def running(db: Database, days: dict[int, int]) -> AsyncIterator[Site]:
+    site = Site(db, days)
     tasks = [asyncio.create_task(work) for work in (site.duty.run(), site.attendance.run())]
     yield site
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
+
+
+@pytest.fixture
+async def site(db: Database) -> AsyncIterator[Site]:
+    async with running(db, {0: 7000}) as site:
+        yield site
+
+
+class Forgetting:
+    """Forgets two visits in a transaction, and begins only as often as it is let."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ended = 0
+        self._may = asyncio.Semaphore(0)
+        self._forget = written.forget
+        monkeypatch.setattr(written, "_AT_ONCE", 2)
+        monkeypatch.setattr(written, "forget", self._counted)
+
+    async def _counted(self, *args: Any, **kwargs: Any) -> list[int]:
+        await self._may.acquire()
+        rest = await self._forget(*args, **kwargs)
+        self.ended += 1
+        return rest
+
+    def let(self, times: int) -> None:
+        for _ in range(times):
+            self._may.release()
+
+
+@pytest.fixture
+def forgetting(monkeypatch: pytest.MonkeyPatch) -> Forgetting:
+    return Forgetting(monkeypatch)
+
+
+async def write_old(db: Database, number: int) -> None:
+    """Visits of long ago, of an own account."""
+    insert = (
+        "INSERT INTO visits (room, account, username, came, left_at) VALUES ('', $1, $2, 5, 6)"
+    )
+    account = (await users.create(db, "of old", "hash", CAME)).id
+    people = [(account, f"user-{number}") for number in range(number)]
+    await db.write(lambda transaction: transaction.execute_many(insert, people))
 
 
 @contextmanager
@@ -94,3 +137,32 @@ async def test_visits_that_end_while_nobody_can_write_are_written_later(
     kept = await first_answer(site.kept, lambda kept: len(kept) == 2)
     times = [(visit.user, visit.came - CAME, visit.left) for visit in kept]
     assert times == [("alice", 0, CAME + 10), ("bob", 20, CAME + 30)]
+
+
+async def test_while_many_old_visits_are_forgotten_others_are_written(
+    db: Database, forgetting: Forgetting
+) -> None:
+    await write_old(db, 30)
+    alice = (await users.create(db, "alice", "hash", CAME)).id
+    async with running(db, {0: 7000}) as site:
+        forgetting.let(1)
+        await until(lambda: forgetting.ended == 1)
+        site.comes("alice", alice, 0)
+        # As at the end, too.
+        await asyncio.wait_for(site.attendance.write(), 5)
+        kept = [visit.user for visit in await site.kept()]
+        assert "alice" in kept and len(kept) == 23
+        forgetting.let(100)
+        await first_answer(site.kept, lambda kept: [visit.user for visit in kept] == ["alice"])
+
+
+async def test_what_is_left_from_when_own_visits_were_kept_is_forgotten_without_the_duty(
+    db: Database, forgetting: Forgetting
+) -> None:
+    await write_old(db, 30)
+    forgetting.let(100)
+    async with running(db, {0: 0}) as site:
+        await site.duty.lay_down()
+        await first_answer(site.kept, lambda kept: not kept)
+        assert site.duty.term is None
+    assert forgetting.ended == 4

@@ -17,6 +17,8 @@ from presence_server.visits import written
 # Seconds.
 _WRITE_EVERY = 0.5
 _FORGET_EVERY = 300.0
+# Transactions between two writes.
+_FORGET_AT_ONCE = 4
 # Visits that have ended, some tens of megabytes: so many are remembered until they are written.
 _MOST_UNWRITTEN = 100_000
 
@@ -46,6 +48,10 @@ class Attendance:
         self._went_back_to: int | None = None
         self._wake = asyncio.Event()
         self._forget_at = 0.0
+        # The apps of which there may be more to forget.
+        self._to_forget: list[int] = []
+        # Whether own accounts may have visits from when they were kept.
+        self._unwanted = not days().get(0)
         self._writing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -68,6 +74,7 @@ class Attendance:
         while True:
             self._follow_those_kept()
             await self._database.attempt(self.write())
+            await self._database.attempt(self._forget())
             await next_round(_WRITE_EVERY)
 
     def _follow_those_kept(self) -> None:
@@ -125,7 +132,6 @@ class Attendance:
         except BaseException:
             self._visits.give_back(news)
             raise
-        await self._forget()
 
     def _forget_written(self) -> None:
         """Only what another surely has: in an outage of the database nobody writes."""
@@ -135,6 +141,25 @@ class Attendance:
             self._visits.forget(int(time.time() - ago - self._memory))
 
     async def _forget(self) -> None:
-        if time.monotonic() >= self._forget_at:
-            await written.forget(self._database, self._days(), int(time.time()))
+        """Some of what is no longer kept: the rest when what happened meanwhile is written."""
+        if self._unwanted:
+            # Without the duty: where nothing is kept, perhaps nobody has it.
+            self._unwanted = await self._forget_own()
+        elif self._term is not None and time.monotonic() >= self._forget_at:
+            await self._forget_old()
+
+    async def _forget_own(self) -> bool:
+        """Whether there may be more."""
+        if not await written.any_own(self._database):
+            return False
+        return bool(await written.forget(self._database, {0: 0}, 0, most=_FORGET_AT_ONCE))
+
+    async def _forget_old(self) -> None:
+        # It may have been said meanwhile that they are kept for longer.
+        days = self._days()
+        some = {app: days[app] for app in self._to_forget or days if app in days}
+        self._to_forget = await written.forget(
+            self._database, some, int(time.time()), most=_FORGET_AT_ONCE
+        )
+        if not self._to_forget:
             self._forget_at = time.monotonic() + _FORGET_EVERY

@@ -50,7 +50,7 @@ async def test_whoever_began_later_leaves_it_to_those_who_saw_what_is_not_writte
     latest = duty(db, "latest")
     async with running(latest):
         await has_it(latest)
-        assert latest.term is not None and latest.term.number == 3
+        assert latest.term is not None and latest.term.number >= 3
 
 
 async def test_a_turn_that_ends_far_in_the_future_is_by_a_clock_that_was_wrong(
@@ -90,3 +90,28 @@ async def test_one_that_stops_leaves_it_to_another_at_once(db: Database) -> None
     async with running(first, second):
         await has_it(second)
         assert first.term is None
+
+
+async def test_a_turn_that_was_over_is_another_one_also_of_the_same_node(db: Database) -> None:
+    first = duty(db, "first", lease=0.3)
+    async with running(first):
+        await has_it(first)
+    await until(lambda: first.term is None)
+    ((renewed_at,),) = await db.read("SELECT renewed_at FROM duty")
+    async with running(first):
+        await has_it(first)
+        assert first.term == ("first", 2, renewed_at // 1000, False)
+
+
+async def test_it_is_noted_how_long_another_had_its_turn(db: Database) -> None:
+    first, second = duty(db, "first"), duty(db, "second")
+    began = time.monotonic()
+    async with running(first):
+        await has_it(first)
+        assert first.another is None
+        async with running(second):
+            await until(lambda: second.another is not None)
+            seen = second.another
+            assert seen is not None and seen[:2] == ("first", 1) and seen.since >= began
+            await until(lambda: second.another is not None and second.another.until > seen.until)
+            assert second.another is not None and second.another.since == seen.since

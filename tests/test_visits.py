@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from presence_server import cli
 from presence_server.apps import register
 from presence_server.apps.register import AppSettings
+from presence_server.apps.rooms import key_of
 from presence_server.config import PostgresUrl
 from presence_server.keys import APPS, CONFIG, DATABASE
 from presence_server.live.feed import Feeds
@@ -135,6 +136,13 @@ async def test_visits_of_an_app(
     await server.app[APPS].read()
     assert is_problem(await app.ask("GET", "/rooms/doc/visits"), 404, "no_visits")
     assert await db.read("SELECT * FROM visits") == []
+    # Nor are they shown while they are still being deleted.
+    insert = "INSERT INTO visits (room, app_id, username, came, left_at) VALUES ($1, $2, 'x', 5, 6)"
+    values = key_of(known.id, "doc"), known.id
+    await db.write(lambda transaction: transaction.execute(insert, *values))
+    for arguments in (["--room", "doc"], ["--app", known.name, "--at", "1970-01-01 00:00:05"]):
+        assert await asyncio.to_thread(cli.main, ["visits", *arguments, database]) == 0
+        assert capsys.readouterr().out == ""
 
 
 @pytest.mark.both_databases
@@ -150,7 +158,20 @@ async def test_many_are_forgotten_some_at_a_time(
     await written.forget(db, {0: 7}, now)
     assert len(turns) == 3
     assert len(await db.read("SELECT number FROM visits")) == 3
-    await written.forget(db, {0: 0}, now)
+    assert await written.forget(db, {0: 0}, now) == []
+    assert await db.read("SELECT number FROM visits") == []
+
+
+@pytest.mark.both_databases
+async def test_only_so_many_at_once_are_forgotten_if_that_is_asked_for(db: Database) -> None:
+    insert = "INSERT INTO visits (room, username, came, left_at) VALUES ('', $1, 5, 5)"
+    people = [(f"user-{number}",) for number in range(1500)]
+    await db.write(lambda transaction: transaction.execute_many(insert, people))
+    days = {0: 0, 1: 0}
+    assert await written.forget(db, days, 0, most=1) == [0, 1]
+    assert len(await db.read("SELECT number FROM visits")) == 500
+    assert await written.forget(db, days, 0, most=1) == [1]
+    assert await written.forget(db, {1: 0}, 0, most=1) == []
     assert await db.read("SELECT number FROM visits") == []
 
 

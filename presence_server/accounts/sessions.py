@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from presence_server import endings
 from presence_server.endings import Ending, Endings, Reason
@@ -17,7 +18,8 @@ LONGEST_UNUSED = 14 * DAY
 TOUCH_EVERY = 5 * 60
 # On more devices nobody is: the one used longest ago is logged out for the next.
 MOST = 100
-# Thousands may expire together after a long stop, and others wait for their turn meanwhile.
+# Thousands may expire together after a long stop, or be in use, and others wait for their turn
+# meanwhile.
 _AT_ONCE = 1000
 # Some databases refuse more values than this in one statement.
 _VALUES = 500
@@ -147,17 +149,32 @@ async def touch(db: Database, keys: Collection[str], now: int) -> None:
 
     Cheap to call again and again: what was noted within the last minutes is not written anew.
     """
+    # Read first, for that waits for no turn.
+    due = await _noted_before(db, keys, now - TOUCH_EVERY)
+    for start in range(0, len(due), _AT_ONCE):
+        await db.write(partial(_note_use, keys=due[start : start + _AT_ONCE], now=now))
 
-    async def work(transaction: Transaction) -> None:
-        await transaction.execute_many(
-            "UPDATE sessions SET used_at = $2, expires_at ="
-            " CASE WHEN started_at + $3 < $4 THEN started_at + $3 ELSE $4 END"
-            " WHERE key = $1 AND used_at <= $5",
-            [(key, now, LONGEST, now + LONGEST_UNUSED, now - TOUCH_EVERY) for key in keys],
+
+async def _noted_before(db: Database, keys: Collection[str], second: int) -> list[str]:
+    """Those of the keys whose use was not noted after a second."""
+    found: list[str] = []
+    for some, places in _parts(keys):
+        rows = await db.read(
+            f"SELECT key FROM sessions WHERE key IN ({places}) AND used_at <= ${len(some) + 1}",
+            *some,
+            second,
         )
+        found += (key for (key,) in rows)
+    return found
 
-    if keys:
-        await db.write(work)
+
+async def _note_use(transaction: Transaction, *, keys: Collection[str], now: int) -> None:
+    await transaction.execute_many(
+        "UPDATE sessions SET used_at = $2, expires_at ="
+        " CASE WHEN started_at + $3 < $4 THEN started_at + $3 ELSE $4 END"
+        " WHERE key = $1 AND used_at <= $5",
+        [(key, now, LONGEST, now + LONGEST_UNUSED, now - TOUCH_EVERY) for key in keys],
+    )
 
 
 async def confirm(db: Database, key: str, now: int) -> None:

@@ -46,7 +46,9 @@ def run(args: argparse.Namespace, config: Config) -> int:
         if args.app is not None and args.room is None and at is None:
             raise Refused("Name a room, too (--room ROOM), or a time (--at TIME).")
         write = _writer(args)
-        for start in [key_of(app.id, args.room or "") for app in apps] or [OWN]:
+        # An app may have some from when they were kept, which are not all deleted yet.
+        kept = [key_of(app.id, args.room or "") for app in apps if app.settings.visits]
+        for start in kept if apps else [OWN]:
             found = _all(db, start, args) if at is None else _at(db, start, args, at)
             async for visit in found:
                 write(visit)

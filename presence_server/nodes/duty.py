@@ -37,6 +37,15 @@ class Term(NamedTuple):
     early: bool = False
 
 
+class Another(NamedTuple):
+    """The turn of another node: from when until when this one has seen it, by its own clock."""
+
+    node: str
+    number: int
+    since: float
+    until: float
+
+
 class _Row(NamedTuple):
     """The last turn; the ages of its renewal and of its end are in milliseconds."""
 
@@ -72,6 +81,7 @@ class Duty:
         self._degraded = degraded
         self._began = time.monotonic()
         self._term: Term | None = None
+        self._another: Another | None = None
         self._from = self._until = 0.0
         self._stopped = False
 
@@ -79,6 +89,11 @@ class Duty:
     def term(self) -> Term | None:
         """This node's turn, if it is."""
         return self._term if self._from <= time.monotonic() < self._until else None
+
+    @property
+    def another(self) -> Another | None:
+        """The last turn that another was seen to have, if any was."""
+        return self._another
 
     async def run(self) -> None:
         """Take it and keep it, for ever."""
@@ -108,15 +123,25 @@ class Duty:
         if taken is None:
             self._term = None
             return
-        self._until = began + self._lease
-        if self._term is None or self._term.number != taken.number:
+        lapsed, self._until = time.monotonic() >= self._until, began + self._lease
+        if lapsed or self._term is None or self._term.number != taken.number:
             log.debug("this node has turn %d of telling", taken.number)
             self._term = taken
             self._from = time.monotonic() + (_NOTICED_WITHIN if taken.early else 0.0)
 
     async def _is_free(self, degraded: bool) -> bool:
         row = await _last(self._database.read, self._database.clock)
-        return row is None or self._may_take(row, degraded)
+        if row is None:
+            return True
+        if row.node != self._node and row.over_for < 0:
+            self._see(row)
+        return self._may_take(row, degraded)
+
+    def _see(self, row: _Row) -> None:
+        since = now = time.monotonic()
+        if self._another is not None and self._another[:2] == (row.node, row.number):
+            since = self._another.since
+        self._another = Another(row.node, row.number, since, now)
 
     def _may_take(self, row: _Row, degraded: bool) -> bool:
         if self._alone or row.node == self._node:
@@ -154,8 +179,9 @@ class Duty:
         if row is None:
             return Term(self._node, 1)
         known_until = row.renewed_at // 1000
-        if row.node == self._node:
+        if row.node == self._node and row.over_for < 0:
             return Term(self._node, row.number, known_until)
+        # Also after one's own that was over: nobody had a turn in between.
         return Term(self._node, row.number + 1, known_until, row.over_for < 0 and not self._alone)
 
 

@@ -108,6 +108,13 @@ class Visits:
             if visit.left is not None and visit.left >= before
         }
 
+    def forget_all_but(self, most: int) -> None:
+        """Remember so many that have ended, the last ones, if nobody can write."""
+        if len(self._news) > most:
+            ended = [visit.key for visit in self._news.values() if visit.left is not None]
+            for key in ended[:-most]:
+                del self._news[key]
+
     def leave_out(self, rooms: Collection[str]) -> None:
         """The visits of these rooms are no longer kept."""
         for room in rooms:

@@ -36,7 +36,7 @@ from presence_server.keys import (
 from presence_server.live.seats import Seats, capacity
 from presence_server.services.measuring import open_measuring
 from presence_server.services.presence import lives_of, make_presence, meet, read_who_is_known
-from presence_server.services.telling import forget_unwanted_visits, open_telling
+from presence_server.services.telling import open_telling
 
 
 # Changes of what an account shows: so many at once, and so many a second after.
@@ -67,7 +67,6 @@ async def open_services(app: web.Application, stack: AsyncExitStack) -> None:
         tasks.start("apps", app[APPS].run()),
     ]
     stack.push_async_callback(app[STORE].close)
-    await forget_unwanted_visits(app)
     duty, attendance = open_telling(app, presence, stack)
     _end_first(stack, running)
     await meet(app, presence, ended, reached=reached)

@@ -9,18 +9,11 @@ from presence_server.keys import APPS, CONFIG, DATABASE, METRICS, SENDER
 from presence_server.live.service import PresenceService
 from presence_server.nodes.duty import Duty
 from presence_server.storage.database import Database
-from presence_server.visits import written
 from presence_server.visits.attendance import Attendance
 from presence_server.webhooks.sender import Sender
 
 # Seconds in which a node that goes on with visits has surely written what it saw.
 _WRITTEN_WITHIN = 10.0
-
-
-async def forget_unwanted_visits(app: web.Application) -> None:
-    database = app[DATABASE]
-    if not app[CONFIG].visits and await written.any_own(database):
-        await database.attempt(written.forget(database, {0: 0}, 0))
 
 
 def open_telling(

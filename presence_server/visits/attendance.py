@@ -17,6 +17,10 @@ from presence_server.visits import written
 # Seconds.
 _WRITE_EVERY = 0.5
 _FORGET_EVERY = 300.0
+# Transactions between two writes.
+_FORGET_AT_ONCE = 4
+# Visits that have ended, some tens of megabytes: so many are remembered until they are written.
+_MOST_UNWRITTEN = 100_000
 
 
 class Days(Protocol):
@@ -25,7 +29,8 @@ class Days(Protocol):
 
 
 class Attendance:
-    """`memory` is for how many seconds is remembered what another node may not have written."""
+    """`memory` is for how many seconds is remembered what another node may not have written, which
+    has its turn."""
 
     def __init__(
         self, database: Database, feeds: Feeds, duty: Duty, days: Days, *, memory: float
@@ -43,6 +48,10 @@ class Attendance:
         self._went_back_to: int | None = None
         self._wake = asyncio.Event()
         self._forget_at = 0.0
+        # The apps of which there may be more to forget.
+        self._to_forget: list[int] = []
+        # Whether own accounts may have visits from when they were kept.
+        self._unwanted = not days().get(0)
         self._writing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -65,6 +74,7 @@ class Attendance:
         while True:
             self._follow_those_kept()
             await self._database.attempt(self.write())
+            await self._database.attempt(self._forget())
             await next_round(_WRITE_EVERY)
 
     def _follow_those_kept(self) -> None:
@@ -102,10 +112,11 @@ class Attendance:
 
     async def _write(self) -> None:
         self._look()
+        self._visits.forget_all_but(_MOST_UNWRITTEN)
         term = self._duty.term
         if term is None:
             self._term = None
-            self._visits.forget(int(time.time() - self._memory))
+            self._forget_written()
             return
         if self._went_back_to is not None or term != self._term:
             now = self._went_back_to or int(time.time())
@@ -121,9 +132,34 @@ class Attendance:
         except BaseException:
             self._visits.give_back(news)
             raise
-        await self._forget()
+
+    def _forget_written(self) -> None:
+        """Only what another surely has: in an outage of the database nobody writes."""
+        another = self._duty.another
+        if another is not None and another.until - another.since >= self._memory:
+            ago = time.monotonic() - another.until
+            self._visits.forget(int(time.time() - ago - self._memory))
 
     async def _forget(self) -> None:
-        if time.monotonic() >= self._forget_at:
-            await written.forget(self._database, self._days(), int(time.time()))
+        """Some of what is no longer kept: the rest when what happened meanwhile is written."""
+        if self._unwanted:
+            # Without the duty: where nothing is kept, perhaps nobody has it.
+            self._unwanted = await self._forget_own()
+        elif self._term is not None and time.monotonic() >= self._forget_at:
+            await self._forget_old()
+
+    async def _forget_own(self) -> bool:
+        """Whether there may be more."""
+        if not await written.any_own(self._database):
+            return False
+        return bool(await written.forget(self._database, {0: 0}, 0, most=_FORGET_AT_ONCE))
+
+    async def _forget_old(self) -> None:
+        # It may have been said meanwhile that they are kept for longer.
+        days = self._days()
+        some = {app: days[app] for app in self._to_forget or days if app in days}
+        self._to_forget = await written.forget(
+            self._database, some, int(time.time()), most=_FORGET_AT_ONCE
+        )
+        if not self._to_forget:
             self._forget_at = time.monotonic() + _FORGET_EVERY

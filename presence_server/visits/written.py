@@ -133,16 +133,29 @@ async def recede(db: Database, term: Term, now: int) -> None:
     await db.write(work)
 
 
-async def forget(db: Database, days: Mapping[int, int], now: int) -> None:
-    """Forget what is older than is to be kept, by app (0: own accounts); all where it is 0."""
-    for app, kept in days.items():
-        which, values = ("app_id = $1", [app]) if app else ("app_id IS NULL", [])
-        if kept:
-            which += f" AND left_at < ${len(values) + 1}"
-            values.append(now - kept * _DAY)
+async def forget(
+    db: Database, days: Mapping[int, int], now: int, *, most: int | None = None
+) -> list[int]:
+    """Forget what is older than is to be kept, by app (0: own accounts); all where it is 0.
+
+    In so many transactions at most, if that is given: those of which there may be more.
+    """
+    apps, done = list(days), 0
+    while apps and done != most:
+        which, values = _older(apps[0], days[apps[0]], now)
         # Some at a time, however many: all others who write wait meanwhile.
-        while await db.write(partial(_forget_some, which=which, values=values)):
-            pass
+        if not await db.write(partial(_forget_some, which=which, values=values)):
+            del apps[0]
+        done += 1
+    return apps
+
+
+def _older(app: int, kept: int, now: int) -> tuple[str, list[Value]]:
+    which, values = ("app_id = $1", [app]) if app else ("app_id IS NULL", [])
+    if kept:
+        which += f" AND left_at < ${len(values) + 1}"
+        values.append(now - kept * _DAY)
+    return which, list[Value](values)
 
 
 async def forget_app(db: Database, app_id: int) -> None:

@@ -1,6 +1,7 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,49 @@ async def test_of_too_many_sessions_the_one_used_longest_ago_ends(
     with pytest.raises(sessions.NotAllowed):
         await sessions.start(Endings(db), alice, "::1", "", NOW, password_hash="another")
     assert len(await sessions.of_user(db, alice)) == sessions.MOST
+
+
+async def test_the_use_of_many_is_noted_some_at_a_time_and_only_where_it_is_due(
+    db: Database, alice: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = {f"{number}": NOW for number in range(2500)} | {f"new {n}": NOW + 9 for n in range(700)}
+
+    async def fill(transaction: Transaction) -> None:
+        await transaction.execute_many(
+            "INSERT INTO sessions (key, user_id, started_at, used_at, expires_at, address, device)"
+            " VALUES ($1, $2, $3, $3, $4, '', '')",
+            [(key, alice, used, NOW + DAY) for key, used in times.items()],
+        )
+
+    await db.write(fill)
+    written: list[int] = []
+    write = Database.write
+
+    async def counted(db: Database, work: Any) -> Any:
+        async def counting(transaction: Transaction) -> Any:
+            written.append(0)
+            return await work(Counted(transaction))
+
+        return await write(db, counting)
+
+    class Counted:
+        def __init__(self, transaction: Transaction) -> None:
+            self.execute = transaction.execute
+            self._transaction = transaction
+
+        async def execute_many(self, sql: str, values: list[Any]) -> None:
+            written[-1] += len(values)
+            await self._transaction.execute_many(sql, values)
+
+    monkeypatch.setattr(Database, "write", counted)
+    later = NOW + sessions.TOUCH_EVERY
+    await sessions.touch(db, [*times, "of nobody"], later)
+    assert written == [1000, 1000, 500]
+    rows = await db.read("SELECT key, used_at FROM sessions")
+    assert dict(rows) == {key: later if used == NOW else used for key, used in times.items()}
+    # What is noted costs nobody a turn.
+    await sessions.touch(db, list(times), later)
+    assert len(written) == 3
 
 
 async def test_those_from_before_there_was_a_bound_end_too(db: Database, alice: int) -> None:

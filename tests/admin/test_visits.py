@@ -154,3 +154,25 @@ async def test_senseless_questions_about_visits(
     for markup in ("<script>alert(1)</script>", '"><img src=x>'):
         page = await alice.get("/admin/visits/", params={"user": markup})
         assert markup not in page.text
+
+
+async def test_what_is_left_from_when_visits_were_kept_is_shown_to_nobody(
+    serve: Serve, administrator: Administrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(*_: object) -> bool:
+        return False
+
+    # It is not deleted yet.
+    monkeypatch.setattr(written, "any_own", none)
+    server = await serve()
+    alice = await administrator(server)
+    await write(server, ("bob", DAY + HOUR, DAY + 3 * HOUR))
+    for query, words in (
+        ("day=2026-11-23", "Visits are not kept"),
+        ("day=2026-11-23&time=02:00", "Nobody."),
+        ("user=bob", "Never, as far as visits are kept."),
+    ):
+        page = (await alice.get(f"/admin/visits/?{query}")).text
+        assert words in page and "01:00" not in page and "Up to" not in page, query
+    table = await alice.get("/admin/visits.csv?day=2026-11-23")
+    assert table.text.splitlines() == ["\ufeffuser,came,left"]

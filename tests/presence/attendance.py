@@ -82,6 +82,20 @@ class Turn(NamedTuple):
     begins: float
 
 
+class Another(NamedTuple):
+    node: str
+    number: int
+    since: float
+    until: float
+
+
+class Access(NamedTuple):
+    """What a host can do with the database just now."""
+
+    reads: bool = True
+    writes: bool = True
+
+
 class Attendant:
     """What one host does for visits in these rooms.
 
@@ -95,6 +109,7 @@ class Attendant:
         self._versions: dict[str, int] = {}
         self._following = Visits()
         self._turn: Turn | None = None
+        self._another: Another | None = None
         self._until = 0.0
         self._went_on: Turn | None = None
         self._at = 0.0
@@ -116,22 +131,27 @@ class Attendant:
                 account = roster.account(user)
                 self._following.see(key, user, account, user in roster.here, p.since)
 
-    def keep_up(self, clock: float, now: Moment, accounts: Mapping[str, int]) -> None:
-        """Every half second, if the database works: take the turn, and write if it is ours."""
+    def keep_up(
+        self, clock: float, now: Moment, accounts: Mapping[str, int], access: Access
+    ) -> None:
+        """Every half second: take the turn, and write if it is ours."""
         self._began = min(self._began, clock)
         if clock >= self._at:
             self._at = clock + KEEP_UP
-            self._take_turn(clock)
-            self.write(clock, now, accounts)
+            if access.reads:
+                self._take_turn(clock, now.elapsed, access)
+            self.write(clock, now, accounts, access)
 
-    def write(self, clock: float, now: Moment, accounts: Mapping[str, int]) -> None:
+    def write(
+        self, clock: float, now: Moment, accounts: Mapping[str, int], access: Access
+    ) -> None:
         self.look(now)
         turn = self._turn
         if turn is None or not turn.begins <= clock < self._until:
             self._went_on = None
-            timing = self._node.timing
-            memory = timing.lease + timing.grace + WRITTEN_WITHIN
-            self._following.forget(int(now.unix - memory))
+            self._forget_written(now)
+            return
+        if not access.writes:
             return
         if turn != self._went_on:
             self._following.go_on(self._book.going_on(), turn.known_until)
@@ -142,6 +162,13 @@ class Attendant:
         else:
             self._following.give_back(news)
 
+    def _forget_written(self, now: Moment) -> None:
+        timing = self._node.timing
+        memory = timing.lease + timing.grace + WRITTEN_WITHIN
+        if self._another is not None and self._another.until - self._another.since >= memory:
+            ago = now.elapsed - self._another.until
+            self._following.forget(int(now.unix - ago - memory))
+
     def lay_down(self, clock: float) -> None:
         if self._turn is not None and self._holds(self._turn) and self._book.duty is not None:
             self._book.duty.renewed_at = self._book.duty.ends_at = clock
@@ -150,14 +177,17 @@ class Attendant:
         row = self._book.duty
         return row is not None and (row.node, row.number) == (self._node.name, turn.number)
 
-    def _take_turn(self, clock: float) -> None:
+    def _take_turn(self, clock: float, elapsed: float, access: Access) -> None:
         lease, row = self._node.timing.lease, self._book.duty
         if self._turn is not None and clock < self._until:
             if self._until - clock > lease * (1 - RENEW):
                 self._turn = self._turn if self._holds(self._turn) else None
                 return
         number, known_until, early = 0, None, False
+        lapsed = clock >= self._until
         if row is not None:
+            if row.node != self._node.name and row.ends_at > clock:
+                self._see(row, elapsed)
             over, ours = row.ends_at <= clock, row.node == self._node.name
             free = over or (row.degraded and not self._node.degraded)
             if row.renewed_at < self._began:
@@ -165,15 +195,23 @@ class Attendant:
             if not (ours or free):
                 self._turn = None
                 return
-            number, early = row.number - ours, not (ours or over)
+            number, early = row.number - (ours and not over), not (ours or over)
             known_until = int(row.renewed_at)
+        if not access.writes:
+            return
         self._book.duty = DutyRow(
             self._node.name, number + 1, clock, clock + lease, self._node.degraded
         )
         self._until = clock + lease
-        if self._turn is None or self._turn.number != number + 1:
+        if lapsed or self._turn is None or self._turn.number != number + 1:
             begins = clock + (NOTICED_WITHIN if early else 0.0)
             self._turn = Turn(number + 1, known_until, begins)
+
+    def _see(self, row: DutyRow, elapsed: float) -> None:
+        since = elapsed
+        if self._another is not None and self._another[:2] == (row.node, row.number):
+            since = self._another.since
+        self._another = Another(row.node, row.number, since, elapsed)
 
 
 class Samples:

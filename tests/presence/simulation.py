@@ -43,7 +43,7 @@ from presence_server.relay.listening import MISSED_PINGS, PING_INTERVAL
 from presence_server.relay.publishing import BATCH_TIMEOUT
 from presence_server.relay.redis_server import TIMEOUT
 from presence_server.storage.engine import WRITE_PATIENCE
-from tests.presence.attendance import Attendant
+from tests.presence.attendance import Access, Attendant
 from tests.presence.database import Database, Ending
 
 STEP = 0.05
@@ -220,7 +220,7 @@ class Host:
         self._finish_breathing()
         if not self.lets_in:
             self._settle()
-        elif self._can_write:
+        else:
             self.attendant.keep_up(*self._for_visits)
         self._publish()
 
@@ -435,8 +435,9 @@ class Host:
         return self.world.database.is_writable and self.database
 
     @property
-    def _for_visits(self) -> tuple[float, Moment, dict[str, int]]:
-        return EPOCH + self.world.now, self.now, self.world.accounts
+    def _for_visits(self) -> tuple[float, Moment, dict[str, int], Access]:
+        access = Access(self._database_works, self._can_write)
+        return EPOCH + self.world.now, self.now, self.world.accounts, access
 
     def _begin(self) -> None:
         """Before anybody is let in: take over from those who have surely ended."""

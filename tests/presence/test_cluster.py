@@ -10,7 +10,7 @@ from presence_server.presence.letters import Batch, Beat, Goodbye, Letter, Part,
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from presence_server.presence.reading import parse_letter
-from presence_server.presence.records import Notes, Stay
+from presence_server.presence.records import OWN, Notes, Stay
 from presence_server.presence.writing import encode_letter
 from tests.presence.judge import Judge
 from tests.presence.simulation import EPOCH, World
@@ -458,6 +458,57 @@ def test_f3_one_cut_off_from_both_keeps_the_others_people_without_end() -> None:
     world.hosts[0].database = True
     took = world.wait_for(lambda: set(world.here(1)) == {"alice", "bob"}, at_most=5)
     assert took <= 3
+    judge.settle()
+
+
+def test_visits_that_end_in_a_long_outage_of_the_database_are_written_after_it() -> None:
+    world = World(grace=3.0, lease=5.0, rooms_with_visits=(OWN,))
+    judge = Judge(world)
+    world.wait(1)
+    alice = world.connect(0, "alice")
+    world.wait(5)
+    world.database.works = False
+    world.wait(10)
+    world.drop(alice)
+    bob = world.connect(1, "bob")
+    world.wait(10)
+    world.drop(bob)
+    left = EPOCH + world.now
+    world.wait(120)
+    world.database.works = True
+    world.wait(10)
+    kept = {user: some for (_, user), some in world.database.book.visits.items()}
+    for user, came in (("alice", left - 25), ("bob", left - 10)):
+        (visit,) = kept[user]
+        assert abs(visit.came - came) <= 2, (user, visit, came)
+    (of_alice,), (of_bob,) = kept["alice"], kept["bob"]
+    assert of_alice.left is not None and abs(of_alice.left - (left - 10)) <= 2, of_alice
+    assert of_bob.left is not None and abs(of_bob.left - left) <= 2, of_bob
+    judge.settle()
+
+
+def test_whoever_takes_the_turn_after_an_outage_may_die_before_it_writes() -> None:
+    world = World(grace=1.0, lease=5.0, rooms_with_visits=(OWN,))
+    judge = Judge(world)
+    world.wait(2)
+    bob = world.connect(2, "bob")
+    world.database.works = False
+    world.wait(5)
+    world.drop(bob)
+    world.wait(120)
+    turn = world.database.book.duty
+    assert turn is not None
+    world.database.works = True
+    world.wait_for(lambda: world.database.book.duty != turn, at_most=5)
+    taken = world.database.book.duty
+    assert taken is not None
+    # As if it had taken the turn and no more.
+    world.database.book.visits.clear()
+    (slot,) = (n for n, host in enumerate(world.hosts) if host.node.name == taken.node)
+    world.kill(slot)
+    world.wait(20)
+    ((kept,),) = world.database.book.visits.values()
+    assert kept.left is not None and kept.left - kept.came in {5, 6, 7}
     judge.settle()
 
 

@@ -131,6 +131,19 @@ def test_what_ended_long_ago_has_been_written_by_whoever_writes() -> None:
     assert visits.take() == [Visit(ROOM, "bob", 7, 101, 111)]
 
 
+def test_of_those_that_nobody_can_write_the_last_are_remembered() -> None:
+    visits = following("alice", "bob", "carol", "dave")
+    for second, user in enumerate(("carol", "bob", "alice"), 110):
+        visits.see(ROOM, user, 0, False, second)
+    visits.forget_all_but(4)
+    visits.forget_all_but(2)
+    dave, bob = Visit(ROOM, "dave", 7, 103), Visit(ROOM, "bob", 7, 101, 111)
+    assert visits.take() == [dave, bob, Visit(ROOM, "alice", 7, 100, 112)]
+    # Whose end is no longer remembered was here as long as somebody could write.
+    visits.go_on([Visit(ROOM, "carol", 7, 102)], known_until=105)
+    assert Visit(ROOM, "carol", 7, 102, 105) in visits.take()
+
+
 def test_of_a_room_that_is_left_out_nothing_is_kept() -> None:
     visits = following("alice", "bob")
     visits.see("1/other", "carol", 7, True, 102)

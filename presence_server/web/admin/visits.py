@@ -16,7 +16,7 @@ from presence_server.keys import APPS, CONFIG, DATABASE
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
 from presence_server.visits import written
-from presence_server.visits.written import Asked
+from presence_server.visits.written import Asked, Kept
 from presence_server.web.admin.csv_text import csv_rows
 from presence_server.web.admin.gate import record, show as show_page
 
@@ -69,7 +69,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def _at(request: web.Request, place: Place, moment: int) -> dict[str, object]:
     asked = Asked(place.key, begin=moment, end=moment)
-    found = await written.find(request.app[DATABASE], asked, _MOST)
+    found = await _find(request, place, asked, _MOST)
     there = (kept.visit for kept in found)
     here = {visit.user for visit in there if visit.left is None or visit.left > moment}
     people = sorted(here, key=str.lower)
@@ -78,8 +78,17 @@ async def _at(request: web.Request, place: Place, moment: int) -> dict[str, obje
 
 async def _history(request: web.Request, place: Place, user: str) -> dict[str, object]:
     asked = Asked(place.key, user=user)
-    found = await written.find(request.app[DATABASE], asked, _PEOPLE, newest_first=True)
+    found = await _find(request, place, asked, _PEOPLE, newest_first=True)
     return {"user": user, "history": [kept.visit for kept in found]}
+
+
+async def _find(
+    request: web.Request, place: Place, asked: Asked, limit: int, *, newest_first: bool = False
+) -> list[Kept]:
+    """None from when they were still kept, which may not all be deleted yet."""
+    if not place.kept:
+        return []
+    return await written.find(request.app[DATABASE], asked, limit, newest_first=newest_first)
 
 
 async def _picture(request: web.Request, place: Place, day: date) -> dict[str, object]:
@@ -87,7 +96,7 @@ async def _picture(request: web.Request, place: Place, day: date) -> dict[str, o
     asked = Asked(place.key, begin=begin, end=begin + _DAY - 1)
     until = min(begin + _DAY, int(datetime.now(UTC).timestamp()))
     # Of days to come nothing is known, also of those who are here.
-    kept = await written.find(request.app[DATABASE], asked, _MOST) if begin < until else []
+    kept = await _find(request, place, asked, _MOST) if begin < until else []
     found = [each.visit for each in kept]
     stays: dict[str, list[tuple[int, int]]] = {}
     for visit in found:
@@ -162,8 +171,9 @@ async def export(request: web.Request) -> web.StreamResponse:
     )
     await response.prepare(request)
     await response.write(b"\xef\xbb\xbf" + csv_rows([("user", "came", "left")]))
-    async for some in written.batches(request.app[DATABASE], asked):
-        await response.write(csv_rows(map(_exported, some)))
+    if place.kept:
+        async for some in written.batches(request.app[DATABASE], asked):
+            await response.write(csv_rows(map(_exported, some)))
     await response.write_eof()
     return response
 

@@ -188,7 +188,8 @@ export class View {
   }
 
   retry() {
-    this.#directory.retry();
+    // The first page may not have come yet: then it is on its way.
+    this.#directory?.retry();
     this.plan();
   }
 

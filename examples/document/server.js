@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import express from "express";
 import session from "express-session";
 import { logIn, nameOf, signUp } from "./accounts.js";
@@ -20,8 +21,8 @@ rooms.set("lobby", "Any of them");
 
 const app = express();
 app.set("view engine", "ejs");
-app.set("views", new URL("views", import.meta.url).pathname);
-app.use(express.static(new URL("public", import.meta.url).pathname));
+app.set("views", folder("views"));
+app.use(express.static(folder("public")));
 app.use(contentSecurityPolicy);
 app.use(
   session({
@@ -38,6 +39,10 @@ app.use((request, response, next) => {
   response.locals.user = request.session.user;
   next();
 });
+
+function folder(name) {
+  return fileURLToPath(new URL(name, import.meta.url));
+}
 
 function onlyUsers(request, response, next) {
   if (request.session.user) next();

@@ -6,19 +6,22 @@ const SHORTEST = 60_000; // the API takes no less
 export class Idle {
   /** Whether there is input anywhere now; false where that is not known. */
   active = false;
-  #threshold;
+  #limit;
   #onChange;
 
-  /** `onChange(active)` is called at first and whenever that changes. */
+  /**
+   * `limit` in milliseconds, 0 for never away. `onChange(active)` is called at first and whenever
+   * that changes.
+   */
   constructor(limit, onChange) {
-    this.#threshold = Math.max(limit, SHORTEST);
+    this.#limit = limit;
     this.#onChange = onChange;
     if (limit) this.#resume();
   }
 
-  /** Whether one can ask for it: a permission that was given or refused stays so. */
+  /** Whether it is worth asking for: a permission that was given or refused stays so. */
   async canAsk() {
-    return (await permission()) === "prompt";
+    return this.#limit > 0 && (await permission()) === "prompt";
   }
 
   /** To be called when a button is pressed; returns whether it is allowed now. */
@@ -35,7 +38,7 @@ export class Idle {
   async #start() {
     const detector = new globalThis.IdleDetector();
     detector.addEventListener("change", () => this.#take(detector));
-    await detector.start({ threshold: this.#threshold });
+    await detector.start({ threshold: Math.max(this.#limit, SHORTEST) });
     this.#take(detector);
   }
 

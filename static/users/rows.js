@@ -88,6 +88,8 @@ export class Rows {
 
   /** Whether nothing is above the screen. */
   get atTop() {
+    // An empty list has no place on the page.
+    if (this.#order.length === 0) return true;
     return this.#place.getBoundingClientRect().top >= this.#covered() - 1;
   }
 

@@ -188,7 +188,8 @@ export class View {
   }
 
   retry() {
-    this.#directory.retry();
+    // The first page may not have come yet: then it is on its way.
+    this.#directory?.retry();
     this.plan();
   }
 
@@ -251,8 +252,11 @@ export class View {
 
   async #readOn() {
     if (this.complete || !this.#directory.ready || this.#rows.below > AHEAD) return;
-    const [directory, order] = [this.#directory, this.#order];
-    this.#take(await directory.next(), order);
+    const directory = this.#directory;
+    const users = await directory.next();
+    // Another search may go on in the same directory; one that has gone on keeps what it read.
+    if (directory === this.#directory) this.#take(users);
+    else if (users !== null) this.#roster.note(users);
     this.plan();
   }
 
@@ -264,17 +268,16 @@ export class View {
     const directory = new Directory(search.isWhole ? "" : search.typed);
     directory.offlineOnly = this.#roster.isPartial;
     const users = await directory.next();
-    if (users === null) this.outdate();
-    if (users === null || search !== this.#search) return;
+    if (users === null || search !== this.#search) return this.outdate();
     if (search.isWhole) this.#everybody = directory;
     this.#roster.note(users);
     this.#show(directory);
   }
 
-  #take(users, order) {
+  #take(users) {
     if (users === null) return;
     this.#roster.note(users);
-    order.append(users.map(({ username }) => username));
+    this.#order.append(users.map(({ username }) => username));
   }
 
   #print() {
@@ -282,7 +285,7 @@ export class View {
     while (!this.complete && this.length < PRINTED) {
       const users = this.#directory.nextAtOnce();
       if (users === null) break;
-      this.#take(users, this.#order);
+      this.#take(users);
     }
     this.#rows.whole = true;
     this.#draw();

@@ -1,7 +1,7 @@
 // Whom the server tells this page of: everybody, or, where many are here, those on the screen.
 
 const DOWN = 0.8; // of the bound: nobody turns to and fro
-const PAUSE = 500; // between two lists
+const PAUSE = 700; // between two lists: a line on which too much is said in ten seconds is cut
 const MOST = 500; // in a list
 const LONGEST = 5_000; // until all of everybody should have come
 

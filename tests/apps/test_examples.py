@@ -1,6 +1,7 @@
 """The examples of docs/applications.md, as they stand there: what they make is read."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from presence_server.apps.permissions import Permission
 from presence_server.apps.tokens import SigningKey, read_token
+from presence_server.resources import ROOT
 from testing.guide import code
 from testing.install_node_packages import MISSING, are_installed, run_in_node
 
@@ -25,17 +27,17 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRESENCE_SECRET", KEY.secret)
 
 
-def in_python(folder: Path) -> str:
-    script = f"{code('Tokens', 'python')}\nprint(presence_token('{USER}', '{NAME}', '{ROOM}'))\n"
+def in_python(folder: Path, user: str | int = USER) -> str:
+    script = f"{code('Tokens', 'python')}\nprint(presence_token({user!r}, '{NAME}', '{ROOM}'))\n"
     return subprocess.run(
         [sys.executable, "-X", "utf8", "-c", script], check=True, stdout=subprocess.PIPE, text=True
     ).stdout
 
 
-def in_javascript(folder: Path) -> str:
+def in_javascript(folder: Path, user: str | int = USER) -> str:
     if not are_installed() and "CI" not in os.environ:
         pytest.skip(MISSING)
-    made = f"await presenceToken('{USER}', '{NAME}', '{ROOM}')"
+    made = f"await presenceToken({user!r}, '{NAME}', '{ROOM}')"
     script = f"{code('Tokens', 'js')}\nconsole.log({made});\n"
     return run_in_node(script)
 
@@ -122,6 +124,23 @@ def test_what_it_makes_is_a_token(make: Callable[[Path], str], tmp_path: Path) -
     assert (token.user, token.info) == (USER, {"name": NAME})
     assert token.permissions.of(ROOM) is Permission.JOIN
     assert token.expires_at - token.issued_at == 600
+
+
+def as_the_page_of_elements_has_it(folder: Path, user: int) -> str:
+    page = (ROOT / "templates" / "elements.html").read_text("utf-8")
+    (shown,) = re.findall(r"code\('(import time, jwt.*?)'\)", page, re.DOTALL)
+    ours = f"""
+from types import SimpleNamespace
+KEY, SECRET = "{KEY.id}", "{KEY.secret}"
+print(presence_token(SimpleNamespace(id={user}, name="{NAME}"), "{ROOM}"))
+"""
+    return output(sys.executable, "-X", "utf8", "-c", shown + ours, cwd=folder)
+
+
+@pytest.mark.parametrize("make", [in_python, in_javascript, as_the_page_of_elements_has_it])
+def test_users_may_have_numbers(make: Callable[[Path, int], str], tmp_path: Path) -> None:
+    token = read_token(make(tmp_path, 17).strip(), {KEY.id: KEY}.get, time.time())
+    assert (token.user, token.info) == ("17", {"name": NAME})
 
 
 def test_a_site_in_django_gives_it_to_whoever_is_logged_in(tmp_path: Path) -> None:

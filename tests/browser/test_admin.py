@@ -5,12 +5,12 @@ from ipaddress import ip_network
 
 import pytest
 from aiohttp.test_utils import TestServer
-from playwright.async_api import FilePayload, Page, expect
+from playwright.async_api import FilePayload, Page, Route, expect
 
 from presence_server.accounts import users
 from presence_server.keys import DATABASE, PULSE
 from presence_server.storage.database import Transaction
-from tests.browser.conftest import OpenWindow
+from tests.browser.conftest import QUIET, OpenWindow
 from tests.browser.test_accessibility import violations, violations_in_both_schemes
 from tests.browser.window import Window
 from tests.conftest import Serve
@@ -229,6 +229,51 @@ async def test_an_administrators_day(serve: Serve, window: OpenWindow) -> None:
     await expect(page.get_by_text("The account bob has been deleted.")).to_be_visible()
     await expect(bob.page.get_by_text("Your account has been deleted.")).to_be_visible()
     await expect(guest.row("bob")).to_have_count(0)
+
+
+async def test_a_page_of_now_stays_so_and_says_when_nobody_answers(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve(heartbeat=QUIET)
+    alice = await window(server, timezone_id="Pacific/Auckland")
+    await alice.context.add_init_script(
+        """
+        AbortSignal.timeout = (time) => {
+            const controller = new AbortController();
+            setTimeout(() => controller.abort(), time);
+            return controller.signal;
+        };
+        """
+    )
+    await alice.enter("alice")
+    await make_administrator(server, "alice")
+    page = alice.page
+    await page.clock.install()
+    await alice.goto("/admin/rooms/")
+    await page.get_by_role("link", name="The list").click()
+    since, old = page.locator("#live-room time"), page.locator("#live-room .old")
+    local = re.compile(r" at \d+:\d+.[AP]M$")
+    await expect(since).to_have_attribute("title", local)
+    title = await since.get_attribute("title") or ""
+
+    await since.evaluate("(time) => time.classList.add('old')")
+    await page.clock.run_for(3_000)
+    await expect(old).to_have_count(0)
+    await expect(since).to_have_attribute("title", title)
+
+    asked: list[Route] = []
+    await page.route(page.url, lambda route: asked.append(route))
+    async with page.expect_request(page.url):
+        await page.clock.run_for(3_000)
+    await page.clock.run_for(6_000)
+    trouble = page.get_by_text("The server cannot be reached.")
+    await expect(trouble).to_be_hidden()
+    await page.clock.run_for(4_000)
+    await expect(trouble).to_be_visible()
+    assert len(asked) == 1
+    await page.unroute(page.url)
+    await page.clock.run_for(3_000)
+    await expect(trouble).to_be_hidden()
 
 
 async def test_pages_of_who_is_signed_on_elsewhere(serve: Serve, window: OpenWindow) -> None:

@@ -38,6 +38,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 @asynccontextmanager
 async def example(name: str, folder: Path) -> AsyncIterator[tuple[str, str]]:
     """Its address, and the secret of its webhook; what it needs is here already."""
+    folder.mkdir()
     if name == "document" and not are_installed():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
     shutil.copytree(ROOT / "examples", folder / "examples")
@@ -110,7 +111,7 @@ def late(secret: str, *changes: tuple[str, bool]) -> tuple[bytes, Mapping[str, s
 async def test_people_of_its_own_see_each_other(
     name: str, page: str, tmp_path: Path, window: OpenWindow
 ) -> None:
-    async with example(name, tmp_path) as (url, secret):
+    async with example(name, tmp_path / "with blanks") as (url, secret):
         ann, bob = [await window(url) for _ in range(2)]
         for each, called in ((ann, "ann"), (bob, "bob")):
             await sign_up(each, called)
@@ -131,7 +132,8 @@ async def test_people_of_its_own_see_each_other(
         async with aiohttp.ClientSession() as http:
             forged = http.post(f"{url}/presence/webhook/", data="{}", headers=FORGED)
             assert (await forged).status == 401
-            body, headers = late(secret, (ids[0], False), (ids[1], True))
+            strangers = [(name, False) for name in ("a test", "²", "9" * 100)]
+            body, headers = late(secret, *strangers, (ids[0], False), (ids[1], True))
             told = http.post(f"{url}/presence/webhook/", data=body, headers=headers)
             assert (await told).status == 204
         await has_heard(ann, "ann")

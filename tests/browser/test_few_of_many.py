@@ -1,5 +1,6 @@
 """Where many are here the page is told of those on the screen alone, and nobody sees it."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +14,7 @@ from presence_server.presence.members import Who
 from presence_server.presence.records import OWN
 from presence_server.web import people
 from tests.browser.conftest import OpenWindow
+from tests.browser.test_list import held_up
 from tests.browser.window import Window
 from tests.conftest import Serve
 
@@ -166,6 +168,21 @@ async def test_it_goes_on_after_the_line_was_lost(server: TestServer, window: Op
     assert state != "live" and count == "201"
     await expect(michael.row("user098")).to_have_count(0)
     await expect(michael.row("user100")).to_have_attribute("aria-posinset", "51")
+
+
+async def test_who_wants_more_before_the_list_is_read_gets_it(
+    server: TestServer, window: OpenWindow
+) -> None:
+    michael = await window(server)
+    await michael.enter("michael")
+    ready = await held_up(michael, "**/api/users?*")
+    async with michael.page.expect_request("**/api/users?*"):
+        await michael.page.reload()
+    await michael.page.get_by_role("link", name="More people").click()
+    ready.set()
+    await expect(michael.page.locator("#people")).to_have_class(re.compile("virtual"))
+    await expect(michael.page).to_have_url(michael.url + "/")
+    await scroll_to(michael, "offline", 5)
 
 
 async def test_keys_walk_to_rows_that_have_to_be_read(

@@ -5,8 +5,12 @@ import re
 from collections.abc import Sequence
 
 import pytest
-from playwright.async_api import CDPSession, Locator, Page, WebSocketRoute, expect
+from aiohttp.test_utils import TestServer
+from playwright.async_api import CDPSession, Locator, Page, Route, WebSocketRoute, expect
 
+from presence_server.accounts import users
+from presence_server.keys import DATABASE, PRESENCE
+from presence_server.live.farewells import RESTARTING
 from tests.browser.conftest import QUIET, OpenWindow
 from tests.browser.window import Window
 from tests.conftest import Serve, Visit
@@ -643,6 +647,60 @@ async def test_what_is_typed_before_the_script_is_ready_is_found(
     await expect(alice.page.locator("#people li")).to_have_count(2)
     assert await alice.names() == ["alice", "abel"]
     await expect(alice.page).to_have_url(alice.url + "/?q=a")
+
+
+async def add_accounts(server: TestServer, *names: str) -> None:
+    for name in names:
+        await users.create(server.app[DATABASE], name, "no hash", 1)
+
+
+async def held_up(window: Window, url: str) -> asyncio.Event:
+    """Let no answer from there come before this is set."""
+    ready = asyncio.Event()
+
+    async def answer_when_ready(route: Route) -> None:
+        await ready.wait()
+        await route.continue_()
+
+    await window.page.route(url, answer_when_ready)
+    return ready
+
+
+async def test_who_is_read_while_one_types_on_is_found(serve: Serve, window: OpenWindow) -> None:
+    server = await serve()
+    await add_accounts(server, *(f"user{number:03}" for number in range(250)))
+    alice = await window(server, "alice")
+    await alice.is_live()
+    ready = await held_up(alice, "**/api/users?*")
+    box = alice.page.get_by_role("searchbox")
+    async with alice.page.expect_request("**/api/users?*"):
+        await box.fill("user2")
+    await box.fill("user24")
+    await expect(alice.page).to_have_url(alice.url + "/?q=user24")
+    ready.set()
+    await expect(alice.page.locator("#found")).to_have_text("10 people found")
+    await alice.sees("user249", "Offline")
+
+
+async def test_new_accounts_are_found_although_one_types_while_they_are_asked_for(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve()
+    alice = await window(server)
+    await alice.context.add_init_script("Math.random = () => 0")
+    await alice.enter("alice")
+    await alice.is_live()
+    ready = await held_up(alice, "**/api/users?*")
+    await add_accounts(server, "bob")
+    hub = server.app[PRESENCE].hub
+    async with alice.page.expect_request("**/api/users?*"):
+        for audience in list(hub._audiences.values()):
+            for observer in audience.everybody():
+                hub.dismiss(observer, RESTARTING, 0.0)
+    await alice.page.get_by_role("searchbox").fill("bo")
+    await expect(alice.page.locator("#nobody")).to_have_text("Nobody is called “bo”.")
+    ready.set()
+    await alice.sees("bob", "Offline")
 
 
 async def test_the_title_tells_the_count_while_the_page_is_hidden(

@@ -20,7 +20,6 @@ export class Large {
   #failures = 0;
   #turning = null;
   #pause = null;
-  #held = null;
 
   /**
    * `shared` has the elements, and the room that they share. Where more than `bound` people are
@@ -68,14 +67,17 @@ export class Large {
   #follow() {
     const { room } = this.#shared;
     if (room.state !== "live") return;
-    if (!this.#isPartial && room.people.size >= this.#held?.online * DOWN) this.#release();
+    // A new line may have begun with nobody.
+    if (!this.#isPartial) this.#say();
     if (this.#isDue) this.#turning ??= setTimeout(() => this.#turn(), Math.random() * SPREAD);
     else if (this.#isPartial) this.#refill();
   }
 
   get #isDue() {
     const { room } = this.#shared;
-    return this.#isPartial ? room.count < this.#bound * DOWN : room.count > this.#bound;
+    if (this.#isPartial) return room.count < this.#bound * DOWN;
+    // Those who are yet to come do not show.
+    return (this.#lists.length ? room.people.size : room.count) > this.#bound;
   }
 
   #turn() {
@@ -84,22 +86,17 @@ export class Large {
     if (room.state !== "live" || !this.#isDue) return;
     this.#isPartial = !this.#isPartial;
     this.#chosen = this.#isPartial && this.#size > 0 ? this.#firstOfAll() : [];
-    const held = (this.#held = { online: room.count });
+    const held = { online: room.count };
     this.#say();
+    // The number of before holds until there is another.
+    if (!this.#isPartial) return;
     room.counts = held;
-    setTimeout(() => held === this.#held && this.#release(), SETTLED);
+    setTimeout(() => room.counts === held && (room.counts = null), SETTLED);
   }
 
   #firstOfAll() {
     const [longest] = this.#lists.sort((one, other) => mostOf(other) - mostOf(one));
     return this.#first(this.#size, longest).map(({ id }) => id);
-  }
-
-  // The numbers of before hold until there are others.
-  #release() {
-    const { room } = this.#shared;
-    if (room.counts === this.#held) room.counts = null;
-    this.#held = null;
   }
 
   async #refill() {

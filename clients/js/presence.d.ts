@@ -45,14 +45,15 @@ export interface TokenQuestion {
   readonly room: string;
   /** Why: there was none yet, it ends soon, or the server's word for why it refused the last one. */
   readonly reason: "first" | "expiring" | "token_expired" | "token_invalid" | "revoked";
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when nobody waits for the answer any more, at the latest after 30 seconds. */
   readonly signal: AbortSignal;
 }
 
 /**
  * Gives a token that opens the room. Throw a TokenError when there is none any more: the room ends, as
- * it does when a token that was revoked is given again. Any other error, and what has not the form of
- * a token, is tried again, later and later, and said on the console.
+ * it does when a token that was revoked is given again. Any other error, what has not the form of a
+ * token, and one given again though it ends soon, is tried again, later and later, and said on the
+ * console.
  */
 export type GetToken = (question: TokenQuestion) => Promise<string>;
 
@@ -93,7 +94,7 @@ export class Room extends EventTarget {
   readonly people: ReadonlyMap<string, Person>;
   /** How many are here, also of those whom one does not watch. */
   readonly count: number;
-  /** The same by status, where some people only are watched and the server has said so. */
+  /** The same by status, where one is told of some people only and the server has said so. */
   readonly counts: { online?: number; busy?: number; away?: number } | null;
   readonly state: State;
   /** Why it is in that state: a word of the server's, or `no_token`, `token_failed`; else null. */
@@ -115,12 +116,15 @@ export class Room extends EventTarget {
     options?: {
       /** Up to 100 characters. */
       text?: string;
-      /** Unix second, at most 30 days ahead. */
+      /** Unix second, at most 30 days ahead; a fraction is cut off. */
       until?: number;
       scope?: "user";
     },
   ): void;
-  /** Up to 512 bytes of JSON that all see beside this user in this room; `{}` empties it. */
+  /**
+   * An object of up to 512 bytes as JSON, which all see beside this user in this room; `{}`
+   * empties it. Of what changes more often than every 600 ms the newest is sent, and always the last.
+   */
   setData(data: Record<string, unknown>): void;
   /** Be told of these only, 500 at most, or of everybody (null). */
   watch(users: Iterable<string> | null): void;
@@ -150,7 +154,7 @@ export class Room extends EventTarget {
 
 /** `<presence-list>`, `<presence-avatars>` and `<presence-dot>`; attributes: see the README. */
 export interface PresenceElement extends HTMLElement {
-  /** Instead of the attribute `token-from`. */
+  /** Instead of `token-from`. Give the same function each time: another one opens a new line. */
   getToken: GetToken | null;
   /** The room that it shows, shared with other elements; null while it has none. */
   readonly presence: Room | null;

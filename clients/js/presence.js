@@ -1,18 +1,19 @@
-// Who is here, live: rooms of a presence_server, and elements. See presence.d.ts.
+// Rooms of a presence_server, and elements: see presence.d.ts.
 
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 30_000;
 const FORGIVEN_AFTER = 60_000; // of a line's life, earlier failures count no more
 const LONGEST_OPENING = 15_000;
+const LONGEST_QUESTION = 30_000;
 const FAILED_OPENS = 2; // of sockets, by a server that answers: then events
 const LOOK_EVERY = 1_000;
 const LATE_MESSAGES = 1_000; // what arrived while we slept is handled before we judge
 const SLEEP = 2_000; // the clock ran on by so much more than our own count
 const HEARTBEAT = 20_000;
 const RENEW_AT = 0.8; // of a token's life
-const LONGEST_TIMER = 2 ** 31 - 1;
 const MOST_WATCHED = 500;
 const MOST_DATA = 512; // bytes
+const DATA_EVERY = 600; // or the server closes the socket
 const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 const HERE = ["online", "busy", "away"];
@@ -59,8 +60,9 @@ export class Room extends EventTarget {
   #data;
   #choice = null; // of the user, not confirmed yet
   #said; // what the server knows of these from this line
-  #isBlank; // at first
+  #asked; // of this line, at first
   #planned = false;
+  #pause = null; // between data
 
   constructor(name, target, { status = "online", watch = null } = {}) {
     super();
@@ -83,9 +85,8 @@ export class Room extends EventTarget {
   }
 
   get count() {
-    const { counts } = this;
-    if (counts === null) return this.#roster.all.size;
-    return HERE.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
+    const { online, busy = 0, away = 0 } = this.counts ?? { online: this.#roster.all.size };
+    return online + busy + away;
   }
 
   get state() {
@@ -113,7 +114,8 @@ export class Room extends EventTarget {
   }
 
   setStatus(status, { text, until, scope } = {}) {
-    const chosen = scope === "user" || text !== undefined || !["online", "away"].includes(status);
+    const chosen = (scope ?? text ?? until) !== undefined || !["online", "away"].includes(status);
+    if (until) until = Math.floor(until);
     if (chosen) this.#choice = { type: "status", status, scope: "user", text, until };
     else this.#status = status;
     this.#say();
@@ -121,19 +123,18 @@ export class Room extends EventTarget {
 
   setData(data) {
     const text = JSON.stringify(data);
+    if (!/^{/.test(text)) throw new TypeError("data is no object");
     const size = new TextEncoder().encode(text).length;
-    if (size > MOST_DATA) throw new RangeError(`data has ${size} bytes, ${MOST_DATA} are allowed`);
+    if (size > MOST_DATA) throw new RangeError(`data has ${size} of ${MOST_DATA} bytes`);
     this.#data = JSON.parse(text);
     this.#say();
   }
 
   watch(users) {
-    const before = this.#roster.wanted;
     const wanted = watchable(users);
-    if (isSameSet(before, wanted)) return;
+    if (isSameSet(this.#roster.wanted, wanted)) return;
     this.#roster.want(wanted, this.#changes);
     this.#line.cursor = null;
-    if (!wanted) this.counts = null;
     this.#say();
   }
 
@@ -147,18 +148,18 @@ export class Room extends EventTarget {
   }
 
   close() {
+    clearTimeout(this.#pause);
     this.#line.finish("closed", null);
   }
 
   #query(speaks) {
     const { wanted } = this.#roster;
-    const query = { status: this.#status };
     // Events bring all; some are shown.
-    this.#isBlank = speaks && wanted;
-    if (this.#isBlank) query.watch = "some";
-    else if (speaks) query.above = this.above;
-    this.#said = { status: this.#status, data: undefined, wanted: wanted && [] };
-    return query;
+    this.#asked = {};
+    if (speaks && wanted) this.#asked.watch = "some";
+    else if (speaks) this.#asked.above = this.above;
+    this.#said = { status: this.#status, wanted: wanted && [] };
+    return { status: this.#status, ...this.#asked };
   }
 
   // A new line has not been told that other nodes are silent.
@@ -170,14 +171,26 @@ export class Room extends EventTarget {
 
   #say() {
     this.#plan();
+    this.#speak();
+  }
+
+  #speak() {
     if (this.state !== "live") return;
     const [line, said] = [this.#line, this.#said];
     const { wanted } = this.#roster;
-    this.#said = { status: this.#status, data: this.#data, wanted, choice: this.#choice };
+    this.#said = { ...said, status: this.#status, wanted, choice: this.#choice };
     if (wanted !== said.wanted && line.speaks) {
+      this.#asked.above = null;
       line.say({ type: "watch", users: wanted && [...wanted] });
     }
-    if (this.#data !== said.data) line.say({ type: "data", data: this.#data });
+    if (this.#data !== said.data && !this.#pause) {
+      this.#said.data = this.#data;
+      line.say({ type: "data", data: this.#data });
+      this.#pause = line.speaks && setTimeout(() => {
+        this.#pause = null;
+        this.#speak();
+      }, DATA_EVERY);
+    }
     if (this.#status !== said.status) line.say({ type: "status", status: this.#status });
     if (this.#choice && this.#choice !== said.choice) line.say(this.#choice);
   }
@@ -185,14 +198,20 @@ export class Room extends EventTarget {
   #hear(message) {
     const { type } = message;
     const { wanted } = this.#roster;
-    const isBlank = this.#isBlank && wanted?.size;
-    this.#isBlank = false;
-    if (isBlank && type === "snapshot") return;
+    const isBlank = this.#asked.watch && wanted?.size;
+    this.#asked.watch = null;
+    if (type === "snapshot") {
+      if (isBlank) return;
+      if (!wanted) this.counts = null;
+    }
     if (type === "snapshot" || type === "changes") this.#roster.apply(message, this.#changes);
     else if (type === "degraded") this.#roster.setDegraded(message.value);
     else if (type === "own") this.#roster.confirm(message.usernames);
-    else if (type === "count" && (wanted || this.above)) this.counts = message;
-    else if (type === "choice") {
+    else if (type === "count" && (wanted || this.#asked.above)) {
+      // It tells of nobody, as if one had wanted that.
+      if (!wanted) this.#said.wanted = this.#roster.want(new Set(), this.#changes);
+      this.counts = message;
+    } else if (type === "choice") {
       this.choice = chosen(message);
       // A line begins with none, if nothing is chosen.
       if (!this.choice || isSame(this.choice, chosen(this.#choice ?? {}))) this.#choice = null;
@@ -219,7 +238,7 @@ function chosen({ status = "online", text, until }) {
 
 function watchable(users) {
   const wanted = users && new Set(users);
-  if (wanted?.size > MOST_WATCHED) throw new RangeError(`at most ${MOST_WATCHED} can be watched`);
+  if (wanted?.size > MOST_WATCHED) throw new RangeError(`more than ${MOST_WATCHED} users`);
   return wanted;
 }
 
@@ -232,7 +251,7 @@ function isSameSet(one, other) {
   return one.size === other.size && [...one].every((id) => other.has(id));
 }
 
-// Since the last event. Who came and went in between was never there.
+// Since the last event.
 class Changes {
   added = new Map();
   updated = new Map();
@@ -277,6 +296,7 @@ class Roster {
     this.people = wanted ? new Map([...this.all].filter(([id]) => wanted.has(id))) : this.all;
     for (const [id, person] of before) if (!this.people.has(id)) changes.remove(id, person);
     for (const [id, person] of this.people) if (!before.has(id)) changes.put(id, person);
+    return wanted;
   }
 
   apply(message, changes) {
@@ -286,7 +306,7 @@ class Roster {
     const here = entries(message, HERE);
     if (isWhole) this.#keep(new Set(here.map(([id]) => id)), changes);
     for (const [id, since, status] of here) {
-      // What stands beside a status holds until it is replaced; a snapshot says all of it.
+      // What stands beside a status holds until it is replaced.
       const words = about.get(id) ?? (isWhole ? {} : this.all.get(id));
       this.#put(id, { ...words, status, since }, changes);
       about.delete(id);
@@ -332,7 +352,7 @@ function entries(message, statuses) {
   );
 }
 
-// One line to one address; by no wall clock, which may be set.
+// By no wall clock, which may be set.
 class Line {
   state = "connecting";
   reason = null;
@@ -342,7 +362,7 @@ class Line {
   #token;
   #on;
   #ender = new AbortController();
-  #name = Math.random().toString(36).slice(2); // among the lines of the same user
+  #name = String(Math.random()); // among the lines of the same user
   #wire = null;
   #lived = false;
   #bye = null;
@@ -439,21 +459,18 @@ class Line {
   }
 
   #connect(token) {
-    const query = { cursor: this.cursor, ...this.#on.query(!this.#usesEvents) };
-    if (this.#token) query.line = this.#name;
+    const usesEvents = token && (this.#failedOpens >= FAILED_OPENS || !globalThis.WebSocket);
+    const query = { cursor: this.cursor, ...this.#on.query(!usesEvents) };
+    if (token) query.line = this.#name;
     const target = new URL(this.#address);
     for (const name in query) if (query[name] !== null) target.searchParams.set(name, query[name]);
-    const Wire = this.#usesEvents ? EventsWire : SocketWire;
+    const Wire = usesEvents ? EventsWire : SocketWire;
     const hear = (message) => wire === this.#wire && this.#hear(message);
     const lose = (ending) => wire === this.#wire && this.#lose(ending);
     const post = (message) => this.#post(message);
     const wire = (this.#wire = new Wire(target, token, hear, lose, post));
     this.#openedAt = this.#heardAt = now();
     if (token) this.#renewIn(this.#token.life * RENEW_AT);
-  }
-
-  get #usesEvents() {
-    return Boolean(this.#token) && (this.#failedOpens >= FAILED_OPENS || !globalThis.WebSocket);
   }
 
   #hear(message) {
@@ -597,7 +614,7 @@ class Line {
 
   #renewIn(delay, failures = 0) {
     clearTimeout(this.#renewal);
-    this.#renewal = setTimeout(() => this.#renew(failures), Math.min(delay, LONGEST_TIMER));
+    this.#renewal = setTimeout(() => this.#renew(failures), Math.min(delay, 2 ** 31 - 1));
   }
 
   async #renew(failures) {
@@ -671,7 +688,7 @@ class Token {
   #reason = "first";
   #revoked = null;
   #asking = null;
-  #ender = new AbortController();
+  #ender;
 
   constructor(getToken, room) {
     this.#getToken = getToken;
@@ -694,7 +711,7 @@ class Token {
   }
 
   close() {
-    this.#ender.abort();
+    this.#ender?.abort();
   }
 
   #next() {
@@ -703,11 +720,17 @@ class Token {
   }
 
   async #ask() {
-    const { signal } = this.#ender;
-    const token = await this.#getToken({ room: this.#room, reason: this.#reason, signal });
+    const { signal } = (this.#ender = new AbortController());
+    const over = new Promise((_, fail) => (signal.onabort = () => fail(signal.reason)));
+    const timer = setTimeout(() => this.close(), LONGEST_QUESTION);
+    const question = { room: this.#room, reason: this.#reason, signal };
+    const answer = Promise.resolve(question).then(this.#getToken);
+    const token = await Promise.race([answer, over]).finally(() => clearTimeout(timer));
     // A page to log in, perhaps.
-    if (!TOKEN.test(token)) throw new TypeError(`no token: ${String(token).slice(0, 50)}`);
+    if (!TOKEN.test(token)) throw new TypeError(`no token: ${token}`.slice(0, 50));
     if (token === this.#revoked) throw new TokenError("revoked");
+    // The server would say at once again that it ends.
+    if (token === this.value && this.#reason === "expiring") throw new Error("the same token");
     this.value = token;
     this.life = lifeOf(token);
     this.#goodUntil = now() + this.life;
@@ -740,7 +763,7 @@ class SocketWire {
   constructor(target, token, onMessage, onClose) {
     const protocols = token ? ["presence.v1", `token.${token}`] : ["presence.v1"];
     this.#socket = new WebSocket(target.href.replace(/^http/, "ws"), protocols);
-    this.#socket.onmessage = ({ data }) => onMessage(parse(data) ?? {});
+    this.#socket.onmessage = ({ data }) => onMessage(parse(data));
     this.#socket.onclose = ({ code }) => onClose({ code });
   }
 
@@ -809,7 +832,7 @@ class EventsWire {
         if (done) return {};
         const events = (rest + value).split("\n\n");
         rest = events.pop();
-        for (const event of events) onMessage(parse(/^data: ?(.*)/m.exec(event)?.[1]) ?? {});
+        for (const event of events) onMessage(parse(/^data: ?(.*)/m.exec(event)?.[1]));
       }
     } catch {
       return {};
@@ -818,17 +841,16 @@ class EventsWire {
 }
 
 async function answerOf(response) {
-  const reason = response.ok ? null : parse(await response.text())?.code;
+  const reason = response.ok ? null : parse(await response.text()).code;
   const retryAfter = Number(response.headers.get("Retry-After"));
   return { status: response.status, reason, retryAfter };
 }
 
 function parse(text) {
   try {
-    const value = JSON.parse(text);
-    return typeof value === "object" ? value : null;
+    return Object(JSON.parse(text));
   } catch {
-    return null;
+    return {};
   }
 }
 
@@ -840,24 +862,23 @@ export function tokenFetcher(url) {
     if ([401, 403].includes(response.status)) throw new TokenError(response.status);
     if (!response.ok) throw new Error(`${url}: ${response.status}`);
     const text = (await response.text()).trim();
-    return parse(text)?.token ?? text;
+    return parse(text).token ?? text;
   };
 }
 
 const LINGER = 250;
 const LARGE = 3_000; // people; of more, some are watched
-const sharedRooms = new Map();
-const numbers = new WeakMap();
+const sharedRooms = new Set();
 
 class SharedRoom {
   elements = new Map(); // -> the user it shows, null for everybody
-  #key;
   #timer = null;
   #large = null;
 
-  constructor(key, src, name, getToken) {
-    this.#key = key;
-    this.src = src;
+  constructor(src, name, source) {
+    Object.assign(this, { src, source });
+    sharedRooms.add(this);
+    const getToken = typeof source === "function" ? source : tokenFetcher(source);
     const keep = async (question) => (this.token = await getToken(question));
     this.room = new Presence(src, { getToken: keep }).room(name, { watch: [] });
     this.room.above = LARGE;
@@ -872,7 +893,7 @@ class SharedRoom {
 
   hide(element) {
     this.elements.delete(element);
-    if (this.elements.size > 0) this.#watch();
+    if (this.elements.size) this.#watch();
     else this.#timer = setTimeout(() => this.#close(), LINGER);
   }
 
@@ -888,24 +909,26 @@ class SharedRoom {
     this.#large = false; // yet, or for good
     const first = (most, element) => firstByName(room.people, most, languageOf(element));
     const begin = ({ Large }) => (this.#large = new Large(this, LARGE, first));
-    import("./large.js").then(begin, console.warn);
+    import("./large.js").then(begin, (error) => {
+      console.warn(error);
+      room.above = null;
+      this.#watch();
+    });
   }
 
   #close() {
     this.room.close();
-    if (sharedRooms.get(this.#key) === this) sharedRooms.delete(this.#key);
+    sharedRooms.delete(this);
   }
 }
 
-function shareRoom(src, name, tokenFrom, getToken) {
-  if (getToken && !numbers.has(getToken)) numbers.set(getToken, Math.random());
-  const key = JSON.stringify([src, name, numbers.get(getToken) ?? tokenFrom]);
-  let shared = sharedRooms.get(key);
-  if (!shared || FINAL.includes(shared.room.state)) {
-    shared = new SharedRoom(key, src, name, getToken ?? tokenFetcher(tokenFrom));
-    sharedRooms.set(key, shared);
+function shareRoom(src, name, source) {
+  for (const shared of sharedRooms) {
+    const { room } = shared;
+    const isSame = shared.src === src && room.name === name && shared.source === source;
+    if (isSame && !FINAL.includes(room.state)) return shared;
   }
-  return shared;
+  return new SharedRoom(src, name, source);
 }
 
 const WORDS = {
@@ -972,19 +995,12 @@ img { inline-size: 100%; block-size: 100%; object-fit: cover }
 }`;
 
 let sheet = null;
-function styleSheet() {
-  if (sheet) return sheet;
-  sheet = new CSSStyleSheet();
-  sheet.replaceSync(STYLE);
-  return sheet;
-}
 
 const DIGEST_EVERY = 10_000;
 const SHARE = 0.1; // of the time goes into drawing at most
 
 function elementOf(makePainter) {
-  // Without a page importing this defines nothing and throws nothing.
-  return class extends (globalThis.HTMLElement ?? class {}) {
+  return class extends HTMLElement {
     static observedAttributes = ["src", "room", "token-from", "user", "max", "lang", "words"];
     #getToken = null;
     #shared = null;
@@ -1016,7 +1032,8 @@ function elementOf(makePainter) {
 
     connectedCallback() {
       if (!this.#box) {
-        this.shadowRoot.adoptedStyleSheets = [styleSheet()];
+        if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(STYLE);
+        this.shadowRoot.adoptedStyleSheets = [sheet];
         this.#box = this.shadowRoot.appendChild(make("div"));
         this.#box.append(make("slot"));
       }
@@ -1034,7 +1051,7 @@ function elementOf(makePainter) {
       this.#join();
     }
 
-    // Once for all that happens in one turn, as when it is moved.
+    // Once a turn, also when it is moved.
     #join() {
       if (this.#joining) return;
       this.#joining = true;
@@ -1053,9 +1070,10 @@ function elementOf(makePainter) {
 
     #find() {
       const [src, room, tokenFrom] = ["src", "room", "token-from"].map((n) => this.getAttribute(n));
-      if (!room || !(tokenFrom || this.#getToken)) return null;
+      const source = this.#getToken ?? tokenFrom;
+      if (!room || !source) return null;
       const server = src ?? new URL("../..", import.meta.url).href;
-      return shareRoom(server, room, tokenFrom, this.#getToken);
+      return shareRoom(server, room, source);
     }
 
     #follow() {
@@ -1076,7 +1094,7 @@ function elementOf(makePainter) {
     #draw() {
       this.#drawing = false;
       const { presence: room } = this;
-      // Until something is known, what the page's author put inside is shown.
+      // What the author put inside is shown until then.
       if (!room || (!room.stale && room.state !== "live")) return;
       if (room.count && !room.people.size && !this.hasAttribute("user")) return;
       const began = now();
@@ -1101,7 +1119,7 @@ function elementOf(makePainter) {
   };
 }
 
-// Around this element; a shadow root's is that of its host.
+// A shadow root's is that of its host.
 function languageOf(element) {
   for (let at = element; at; at = at.getRootNode().host) {
     const lang = at.closest("[lang]")?.lang;
@@ -1169,7 +1187,7 @@ function painterOf(list, usual, makeItem, fill) {
   list.role = "list"; // Safari takes one without bullets for none
   return (room, words, element) => {
     list.ariaLabel = element.ariaLabel ?? words.people;
-    const most = Math.trunc(Number(element.getAttribute("max"))) || usual;
+    const most = Math.trunc(element.getAttribute("max")) || usual;
     const shown = firstByName(room.people, Math.max(1, most), words.lang);
     const ids = new Set(shown.map(({ id }) => id));
     for (const [id, item] of items) if (!ids.has(id) && items.delete(id)) item.remove();
@@ -1205,7 +1223,7 @@ function digestTo(box) {
 function missing(words, some, others) {
   const names = [...others].filter(([id]) => !some.has(id)).map(([id, one]) => nameOf(id, one));
   if (names.length > 5) names.splice(4, Infinity, "…");
-  return names.length ? words.replace("{who}", names.join(", ")) : "";
+  return names.length ? words.replace("{who}", () => names.join(", ")) : "";
 }
 
 function listPainter(box) {
@@ -1267,27 +1285,19 @@ function fillFace(item, { id, name, person, words }) {
   const picture = String(person.info?.avatar ?? "");
   if (face.of === name + picture) return;
   face.of = name + picture;
-  face.className = `avatar hue${hueOf(id)}`;
+  face.className = `avatar hue${id.charCodeAt(id.length - 1) % 4}`;
   face.replaceChildren(make("span", "initials", initialsOf(name)));
-  if (/^(https?:|\/)/.test(picture)) loadPicture(face, picture);
-}
-
-function loadPicture(face, source) {
-  const { of } = face;
-  const picture = make("img", "picture");
-  picture.alt = "";
-  picture.referrerPolicy = "no-referrer";
-  picture.onload = () => face.of === of && face.replaceChildren(picture);
-  picture.src = source;
+  if (!/^(https?:|\/)/.test(picture)) return;
+  const image = make("img", "picture");
+  image.alt = "";
+  image.referrerPolicy = "no-referrer";
+  image.onload = () => face.of === name + picture && face.replaceChildren(image);
+  image.src = picture;
 }
 
 function initialsOf(name) {
   const [first = "", ...others] = name.split(/[\s._-]+/).filter(Boolean);
   return [first, others.at(-1) ?? ""].map((word) => [...word][0]).join("");
-}
-
-function hueOf(id) {
-  return [...id].reduce((sum, letter) => (sum * 31 + letter.codePointAt()) % 997, 0) % 4;
 }
 
 function dotPainter(box) {
@@ -1303,12 +1313,13 @@ function dotPainter(box) {
   };
 }
 
-const ELEMENTS = {
-  "presence-list": elementOf(listPainter),
-  "presence-avatars": elementOf(avatarsPainter),
-  "presence-dot": elementOf(dotPainter),
-};
+function define(tag, makePainter) {
+  if (!customElements.get(tag)) customElements.define(tag, elementOf(makePainter));
+}
 
-for (const [tag, element] of Object.entries(ELEMENTS)) {
-  if (globalThis.customElements && !customElements.get(tag)) customElements.define(tag, element);
+// Without a page importing this defines nothing and throws nothing.
+if (globalThis.customElements) {
+  define("presence-list", listPainter);
+  define("presence-avatars", avatarsPainter);
+  define("presence-dot", dotPainter);
 }

@@ -355,6 +355,12 @@ async def test_who_wants_to_hear_it_is_told_who_came_and_left(
         await expect(row(ann.page, "carl")).to_have_count(0)
         await ann.page.clock.run_for(10_000)
         await expect(said).to_have_text("Gone: carl.")
+        # A name is no pattern.
+        token = wiki.app.token("eve", info={"name": "$& $$"})
+        async with wiki.app.line("eve", token=token):
+            await expect(row(ann.page, "$& $$")).to_be_visible()
+            await ann.page.clock.run_for(10_000)
+            await expect(said).to_have_text("Here now: $& $$.")
 
 
 PARTS = {

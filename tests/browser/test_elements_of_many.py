@@ -28,6 +28,28 @@ def users(numbers: Iterable[int]) -> list[str]:
     return [f"u{number:04}" for number in numbers]
 
 
+async def test_where_the_part_for_thousands_does_not_load_everybody_is_told(
+    serve: Serve, add_app: AddApp, window: OpenWindow
+) -> None:
+    server = await serve(grace=0.5)
+    port = free_port()
+    url = str(server.make_url("")).rstrip("/")
+    app = await add_app(url, origins=(f"http://localhost:{port}",))
+    await server.app[APPS].read()
+    known = server.app[APPS].named(app.name)
+    assert known is not None
+    for name in users(range(3_200)):
+        server.app[ROOMS].place(known.id, ROOM, name, "online", 600, {})
+    async with wiki_running(Wiki(app, url), port) as wiki:
+        wiki.body = wiki.element("presence-list", max="20")
+        ann = await window(wiki.url)
+        await ann.page.route("**/large.js", lambda route: route.abort())
+        await ann.page.goto(wiki.url + "/")
+        await expect(ann.page.locator("presence-list li")).to_have_count(20)
+        await expect(ann.page.get_by_text("3181 more")).to_be_visible()
+    ann.complaints.clear()
+
+
 async def test_a_list_watches_those_it_shows_and_turns_back(
     serve: Serve, add_app: AddApp, window: OpenWindow
 ) -> None:

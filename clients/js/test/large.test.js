@@ -95,9 +95,27 @@ test("if it does not say so everybody is told, and who shows is among them", asy
   world.answer = async () => problem(503, "busy");
   const page = new Page();
   await page.meet(10_000, list("2"));
-  await world.says({ type: "snapshot", cursor: "c2", online: here(ids(10_000)) });
+  assert.deepEqual(world.socket.sent, [{ type: "watch", users: null }]);
+  // The server had not read that yet.
+  await world.says({ type: "count", online: 9_999, busy: 0, away: 0 });
+  await world.pass(5);
+  assert.equal(page.room.count, 10_000);
+  await world.says({ type: "snapshot", cursor: "c2", online: here(ids(9_000)) });
+  assert.deepEqual([page.room.people.size, page.room.count], [9_000, 9_000]);
   await world.pass(5);
   assert.deepEqual(page.watched, ids(4));
+});
+
+test("nor is it forgotten when the line is lost before everybody is told", async () => {
+  world.answer = async () => problem(503, "busy");
+  const page = new Page();
+  await page.meet(10_000, list("2"));
+  await world.ends();
+  await world.pass(page.room.nextTry / 1000);
+  assert.match(world.socket.url.search, /above=3000/);
+  await world.accept();
+  await world.says({ type: "count", online: 10_000, busy: 0, away: 0 });
+  assert.deepEqual(world.socket.sent, [{ type: "watch", users: null }]);
 });
 
 test("up to the bound everybody is watched and nothing is said", async () => {
@@ -159,8 +177,26 @@ test("below four fifths of the bound everybody is watched again, and counted all
   await world.pass(5);
   assert.equal(page.watched, null);
   assert.equal(page.room.count, 2_399);
+  // What the server said before it read that is no number of those who are told of then.
+  await world.says({ type: "count", online: 2_398, busy: 0, away: 0 });
   await world.says({ type: "snapshot", cursor: "c5", online: here(ids(2_390)) });
   assert.deepEqual([page.room.people.size, page.room.count], [2_390, 2_390]);
+  await world.says({ type: "changes", cursor: "c6", offline: here(ids(2_390)) });
+  assert.deepEqual([page.room.people.size, page.room.count], [0, 0]);
+});
+
+test("nor is a number from before believed when all of them have left by then", async () => {
+  const page = await new Page().begin(list("2"), BOUND);
+  await world.accept({ online: here(ids(BOUND + 1)) });
+  await world.pass(5);
+  await page.answers(ids(4), 1_000);
+  await world.says({ type: "changes", cursor: "c3", offline: here(ids(4)) });
+  await world.pass(5);
+  assert.equal(page.watched, null);
+  await world.says({ type: "count", online: 7, busy: 0, away: 0 });
+  await world.says({ type: "snapshot", cursor: "c4", online: here(["u1"]) });
+  await world.says({ type: "changes", cursor: "c5", offline: here(["u1"]) });
+  assert.deepEqual([page.room.people.size, page.room.count, page.room.counts], [0, 0, null]);
 });
 
 test("who may not read others is told of everybody", async () => {

@@ -216,6 +216,49 @@ test("data that the server would refuse is refused here", async () => {
   const room = await world.room();
   assert.throws(() => room.setData({ text: "ä".repeat(300) }), RangeError);
   room.setData({ text: "a".repeat(500) });
+  for (const data of [undefined, null, 7, "x", [1]]) assert.throws(() => room.setData(data), TypeError);
+});
+
+test("data that change all the time are said now and then, the last of them always", async () => {
+  const room = await world.room();
+  await world.accept({ heartbeat: 1000 });
+  const rows = () => world.socket.sent.map(({ data }) => data.row);
+  for (let row = 1; row <= 200; row += 1) {
+    room.setData({ row });
+    await world.pass(0.05);
+  }
+  assert.ok(rows().length < 18);
+  assert.equal(rows()[0], 1);
+  await world.pass(1);
+  assert.equal(rows().at(-1), 200);
+  const { length } = room.seen;
+  await world.pass(5);
+  // A rest is no event.
+  assert.equal(room.seen.length, length);
+  room.setData({ row: 201 });
+  assert.equal(rows().at(-1), 201);
+});
+
+test("data that wait for their turn go over the next line, and end with the room", async () => {
+  const room = await world.room();
+  await world.accept();
+  room.setData({ row: 1 });
+  room.setData({ row: 2 });
+  await world.ends();
+  await world.pass(room.nextTry / 1000);
+  await world.accept({ heartbeat: 1000 });
+  await world.pass(0.6);
+  assert.deepEqual(world.socket.sent, [{ type: "data", data: { row: 2 } }]);
+  room.setData({ row: 3 });
+  room.close();
+  assert.equal(world.timers.size, 0);
+});
+
+test("an end is of a choice, and a whole second", async () => {
+  const room = await world.room();
+  await world.accept();
+  room.setStatus("away", { until: 9.7 });
+  assert.deepEqual(choices(), [{ type: "status", status: "away", scope: "user", until: 9 }]);
 });
 
 test("watching some asks for them, and counts come from the server", async () => {
@@ -230,8 +273,12 @@ test("watching some asks for them, and counts come from the server", async () =>
   room.watch(["ann", "bob"]);
   assert.equal(world.socket.sent.length, 2);
   room.watch(null);
-  assert.equal(room.count, 1);
   assert.deepEqual(world.socket.sent.at(-1), { type: "watch", users: null });
+  // Until all are told, and not what was on its way before that.
+  assert.equal(room.count, 10);
+  await world.says({ type: "snapshot", online: { ann: 1, bob: 1 } });
+  await world.says({ type: "count", online: 9, busy: 1, away: 2 });
+  assert.deepEqual([room.count, room.counts], [2, null]);
   assert.throws(() => room.watch(Array.from({ length: 501 }, (_, n) => `user${n}`)), RangeError);
 });
 
@@ -343,6 +390,7 @@ test("who may say nothing any more forgets what was said, and goes on watching",
   room.setStatus("busy", { text: "lunch" });
   assert.equal(world.socket.sent.length, 3);
   await another(room);
+  await world.pass(1);
   assert.equal(world.socket.sent.length, 2);
   await forbids();
   assert.deepEqual([room.state, room.reason], ["waiting", null]);

@@ -137,6 +137,50 @@ test("a renewal that brings no token costs no line either", async () => {
   assert.deepEqual(world.socket.sent, [{ type: "token", token: tokenOf(600, "next") }]);
 });
 
+test("a question that nobody answers is asked again, whether or not it heeds that it is called off", async () => {
+  for (const heeds of [false, true]) {
+    const signals = [];
+    const room = await world.room({
+      getToken: ({ signal }) => {
+        signals.push(signal);
+        return new Promise((_, fail) => heeds && (signal.onabort = () => fail(signal.reason)));
+      },
+    });
+    await world.pass(29);
+    assert.deepEqual([room.state, signals.length], ["connecting", 1]);
+    await world.pass(1);
+    assert.deepEqual([room.state, room.reason], ["waiting", "token_failed"]);
+    assert.equal(signals[0].aborted, true);
+    await world.pass(room.nextTry / 1000);
+    assert.deepEqual([signals.length, signals[1].aborted], [2, false]);
+    room.close();
+    await settle();
+    assert.equal(world.timers.size, 0);
+  }
+});
+
+test("so is one for the next token, on the open line", async () => {
+  const answers = [async () => tokenOf(600), () => new Promise(() => {}), async () => tokenOf(600, "b")];
+  await world.room({ getToken: () => answers.shift()() });
+  await world.accept({ heartbeat: 1000 });
+  await world.pass(480 + 31);
+  assert.deepEqual(world.socket.sent, [{ type: "token", token: tokenOf(600, "b") }]);
+});
+
+test("a backend that gives the same token until it ends is asked later and later", async () => {
+  await world.room({ getToken: gives(tokenOf(600)) });
+  await world.accept({ heartbeat: 1000 });
+  // As the server answers each token that ends soon.
+  const { send } = world.socket;
+  world.socket.send = function (text) {
+    send.call(this, text);
+    this.onmessage({ data: '{"type":"expiring","in":1}' });
+  };
+  await world.pass(480 + 60);
+  assert.deepEqual(world.socket.sent, []);
+  assert.ok(asked.length < 12, `${asked.length} questions`);
+});
+
 test("closing calls off the question, and what comes too late is for nobody", async () => {
   let answer, signal;
   const room = await world.room({

@@ -212,7 +212,7 @@ async def test_a_token_is_renewed_on_the_open_line(wiki: Wiki, window: OpenWindo
     ann.page.on("websocket", lambda socket: sockets.append(socket.url))
     wiki.body = wiki.element("presence-list")
     await ann.goto("/")
-    await until(lambda: len(wiki.asked) >= 4, 10)
+    await until(lambda: len(wiki.asked) >= 4, 60)
     await is_in_state(ann.page, "live")
     assert len(sockets) == 1
 
@@ -245,7 +245,7 @@ async def test_whose_token_allows_less_than_before_goes_on_watching(
         wiki.permission, wiki.life = "watch", 600
         await bob.sees("ann", "offline")
         await ann.page.evaluate(say, 2)
-        await until(lambda: len(sockets) == 2, 10)
+        await until(lambda: len(sockets) == 2, 60)
         await is_in_state(ann.page, "live")
         async with wiki.app.line("carl"):
             await expect(row(ann.page, "carl")).to_be_visible()

@@ -71,7 +71,7 @@ async def runner(
     monkeypatch.setattr(bodies, "BODY_TIMEOUT", 0.3)
     most = getattr(request, "param", 0)
     settings = config(max_sockets_per_user=0, max_sockets_per_address=most)
-    runner = Runner(create_app(settings), keepalive_timeout=0.6, shutdown_timeout=1)
+    runner = Runner(create_app(settings), keepalive_timeout=1.5, shutdown_timeout=1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -96,7 +96,7 @@ async def _end(sock: socket.socket, end: str) -> None:
         await asyncio.sleep(0.2)
     elif end == "waited for":
         # Longer than the server waits.
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(2.1)
     sock.close()
 
 
@@ -137,7 +137,7 @@ async def test_no_way_to_end_a_connection_leaves_anything_to_be_collected(site: 
                 for data in FRAMES.values():
                     tasks.create_task(_socket(visitor, data, end))
         # Those who dawdle are given up.
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.4)
 
     async with Visitor.at(f"http://127.0.0.1:{site}") as alice:
         await alice.enter("alice")

@@ -16,7 +16,7 @@ async def test_work_that_is_cancelled_by_what_it_waits_for_is_an_error() -> None
     async def wait() -> None:
         await waiting
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         with pytest.raises(ExceptionGroup) as caught:
             async with Background() as work:
                 work.start("others", for_ever())
@@ -26,7 +26,7 @@ async def test_work_that_is_cancelled_by_what_it_waits_for_is_an_error() -> None
 
 
 async def test_work_that_just_ends_is_an_error() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         with pytest.raises(ExceptionGroup) as caught:
             async with Background() as work:
                 work.start("others", for_ever())
@@ -35,7 +35,7 @@ async def test_work_that_just_ends_is_an_error() -> None:
 
 
 async def test_work_may_be_stopped() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         async with Background() as work:
             task = work.start("others", for_ever())
             await asyncio.sleep(0)

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from presence_server.nodes import duty as duty_module
 from presence_server.nodes.duty import Duty
 from presence_server.storage.database import Database
-from testing.waiting import until
+from testing.waiting import STALL, until
 
 LEASE = 1.0
 
@@ -37,8 +38,9 @@ async def has_it(one: Duty) -> None:
 
 @pytest.mark.both_databases
 async def test_whoever_began_later_leaves_it_to_those_who_saw_what_is_not_written(
-    db: Database,
+    db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(duty_module, "_LEFT_TO_OTHERS", STALL)
     first, second = duty(db, "first"), duty(db, "second")
     async with running(first):
         await has_it(first)
@@ -47,6 +49,7 @@ async def test_whoever_began_later_leaves_it_to_those_who_saw_what_is_not_writte
         await has_it(second)
         assert late.term is None
     # Where there is nobody else it has it all the same.
+    monkeypatch.undo()
     latest = duty(db, "latest")
     async with running(latest):
         await has_it(latest)

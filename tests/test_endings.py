@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -11,6 +12,7 @@ from presence_server.accounts import sessions, users
 from presence_server.accounts.upkeep import keep_up
 from presence_server.endings import Ending, Endings, EndingsReader, Reason
 from presence_server.storage.database import Database, Transaction
+from testing.waiting import first_answer, until
 
 NOW = 1_795_420_800
 
@@ -109,34 +111,23 @@ async def test_whoever_ends_something_has_it_heeded_at_once(db: Database) -> Non
         assert len(nudges) == before + 1
 
 
-async def upkeep(db: Database, in_use: Collection[str]) -> list[str]:
-    """The sessions that are said to have ended in one round of it."""
+@asynccontextmanager
+async def upkeep(db: Database, in_use: Collection[str]) -> AsyncIterator[list[str]]:
+    """Keeps sessions up meanwhile; which of them are said to have ended."""
     said: list[str] = []
-    heard = asyncio.Event()
-
-    def keys() -> Collection[str]:
-        heard.set()
-        return in_use
-
-    task = asyncio.create_task(keep_up(Endings(db), keys, said.append))
-    await heard.wait()
-    async with asyncio.timeout(5):
-        # Writes wait for each other: what comes after them is done after them.
-        while not task.done() and not said:
-            await db.check_writable()
-            if await db.read("SELECT 1 FROM sessions WHERE used_at > $1", NOW):
-                await asyncio.sleep(0.1)
-                break
+    task = asyncio.create_task(keep_up(Endings(db), lambda: in_use, said.append))
+    yield said
     task.cancel()
     await asyncio.wait([task])
-    return said
 
 
 async def test_a_page_that_stays_open_keeps_its_session(db: Database) -> None:
     user = await users.create(db, "Mia", "hash", NOW)
     started = int(time.time()) - sessions.LONGEST_UNUSED + 60
     secret, session = await sessions.start(Endings(db), user.id, "::1", "phone", started)
-    await upkeep(db, [session.key])
+    async with upkeep(db, [session.key]):
+        used = "SELECT 1 FROM sessions WHERE used_at > $1"
+        await first_answer(lambda: db.read(used, started), bool)
     tomorrow = int(time.time()) + sessions.DAY
     assert await sessions.find(db, secret, tomorrow)
 
@@ -144,7 +135,9 @@ async def test_a_page_that_stays_open_keeps_its_session(db: Database) -> None:
 async def test_a_session_whose_ending_was_missed_ends_all_the_same(db: Database) -> None:
     user = await users.create(db, "Mia", "hash", NOW)
     _, session = await sessions.start(Endings(db), user.id, "::1", "phone", int(time.time()))
-    assert await upkeep(db, [session.key, "of long ago"]) == ["of long ago"]
+    async with upkeep(db, [session.key, "of long ago"]) as said:
+        await until(lambda: said)
+        assert said == ["of long ago"]
 
 
 async def test_readings_at_once_heed_each_ending_once(db: Database) -> None:

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,12 @@ async def age(db: Database, node: str, seconds: float) -> None:
     await db.write(work)
 
 
+def has_grown(seconds: float | None, grown: float, began: float) -> bool:
+    """Whether it is so much, and no more than the time that the test has taken beyond that."""
+    assert seconds is not None
+    return grown - 1 <= seconds <= grown + 1 + time.monotonic() - began
+
+
 def sessions_of(stays: Iterable[Stay]) -> set[str]:
     return {stay.session for stay in stays}
 
@@ -165,23 +172,24 @@ async def test_seconds_are_written_by_the_clock_of_the_database(
     one.node.choose(Chosen(0, "mia", 0, "busy", "", None, NOW, since=NOW + 600))
     await one.store.write()
     (stay,) = await one.stays()
-    assert stay.since == pytest.approx(NOW, abs=1) and stay.came == stay.since - 60
+    assert stay.since == pytest.approx(NOW, abs=STALL) and stay.came == stay.since - 60
     for ahead in (0, -600):
         set_clock(ahead)
         two.node.unheard = True
         await two.store.read()
         notes = two.node.heeded.pop()
-        assert notes.clock == pytest.approx(ahead, abs=1)
+        assert notes.clock == pytest.approx(ahead, abs=STALL)
     assert await written.choices(db) == [
         Chosen(0, "mia", 0, "busy", "", None, NOW, since=stay.since)
     ]
     heir = Running(db, "heir", alone=True)
     await heir.store.open()
-    assert heir.node.heeded.pop().clock == pytest.approx(-600, abs=1)
+    assert heir.node.heeded.pop().clock == pytest.approx(-600, abs=STALL)
     (adopted,) = heir.node.adopted
-    assert adopted.since == pytest.approx(NOW - 600, abs=2) and adopted.came == adopted.since - 60
+    assert adopted.since == pytest.approx(NOW - 600, abs=2 * STALL)
+    assert adopted.came == adopted.since - 60
     (stay,) = await heir.stays()
-    assert stay.since == pytest.approx(NOW, abs=2)
+    assert stay.since == pytest.approx(NOW, abs=2 * STALL)
 
 
 @pytest.mark.both_databases
@@ -195,7 +203,7 @@ async def test_a_counter_moves_with_every_write_and_says_when_rows_changed(db: D
         await one.store.write()
         read.append((await written.nodes(db, but="two"))["one"])
     assert [(node.counter, node.changed) for node in read] == [(1, 1), (2, 1), (3, 3), (4, 3)]
-    assert all(0 <= node.age < 2 for node in read)
+    assert all(0 <= node.age < 30 for node in read)
 
 
 @pytest.mark.both_databases
@@ -531,6 +539,7 @@ async def test_who_was_at_a_node_that_has_surely_ended_is_taken_over_at_once(
     db: Database, dead: float, absent: float
 ) -> None:
     """It may have lived until then, but nobody is here for longer than the lease lets them be."""
+    began = time.monotonic()
     one, two, three = [Running(db, name) for name in ("one", "two", "three")]
     one.node.put(here("mia"), here("noah", resting=3.0))
     await one.store.write()
@@ -538,12 +547,15 @@ async def test_who_was_at_a_node_that_has_surely_ended_is_taken_over_at_once(
     await age(db, "one", dead)
     await two.store.open({"one", "of-another-database"})
     found = {stay.user: stay.resting for stay in two.node.adopted}
-    assert found == pytest.approx({"mia": absent, "noah": 3.0 + dead}, abs=0.5)
+    assert found.keys() == {"mia", "noah"}
+    assert has_grown(found["mia"], absent, began)
+    assert has_grown(found["noah"], 3.0 + dead, began)
 
 
 @pytest.mark.both_databases
 async def test_a_grace_goes_on_where_it_stood(db: Database) -> None:
     """Also for those whose first grace began with the end of their node, however often."""
+    began = time.monotonic()
     first = Running(db, "0", alone=True)
     first.node.put(here("left", resting=3.0), here("stayed"))
     await first.store.write()
@@ -557,9 +569,10 @@ async def test_a_grace_goes_on_where_it_stood(db: Database) -> None:
         for stay in await node.stays():
             node.node.put(stay._replace(resting=(stay.resting or 0.0) + 2))
         await node.store.write()
+    spent = time.monotonic() - began
     for life, graces in enumerate(resting):
-        assert 2.9 + 2 * life <= graces["left"] < 4.5 + 2 * life
-        assert 1.9 * life <= graces["stayed"] < 1.5 + 2 * life
+        assert 2.9 + 2 * life <= graces["left"] < 4.5 + 2 * life + spent
+        assert 1.9 * life <= graces["stayed"] < 1.5 + 2 * life + spent
 
 
 @pytest.mark.parametrize(
@@ -581,6 +594,7 @@ async def test_how_long_somebody_counts_as_away(
     db: Database, others: bool, stopped: bool, left: float | None, resting: float
 ) -> None:
     """Of a node that wrote four seconds ago."""
+    began = time.monotonic()
     one, two, three = [Running(db, name) for name in ("one", "two", "three")]
     one.node.put(here(resting=left))
     await one.store.write()
@@ -593,18 +607,19 @@ async def test_how_long_somebody_counts_as_away(
     await two.store.open()
     await two.store.take_over_dead()
     (stay,) = two.node.adopted
-    assert stay.resting == pytest.approx(resting, abs=1)
-    assert stay.unseen == pytest.approx(4 + (left or 0), abs=1)
+    assert has_grown(stay.resting, resting, began)
+    assert has_grown(stay.unseen, 4 + (left or 0), began)
 
 
 async def test_a_claim_ends_when_it_was_to_though_no_node_ran(db: Database) -> None:
+    began = time.monotonic()
     one, two = Running(db, "one"), Running(db, "two", alone=True)
     one.node.put(here("bot", resting=-60)._replace(session="7.bot"))
     await one.store.write()
     await age(db, "one", 20)
     await two.store.open()
     (stay,) = two.node.adopted
-    assert stay.resting == pytest.approx(-40, abs=1)
+    assert has_grown(stay.resting, -40, began)
 
 
 async def test_who_is_taken_over_is_known_before_others_find_them_taken(
@@ -729,6 +744,7 @@ async def test_for_whom_is_taken_over_not_all_are_looked_at_who_were_revoked(
 async def test_others_write_that_a_node_spoke_when_it_could_not_write(
     db: Database, stopped: bool
 ) -> None:
+    began = time.monotonic()
     one, two, three = [Running(db, name) for name in ("one", "two", "three")]
     one.node.put(here())
     await one.store.write()
@@ -741,7 +757,7 @@ async def test_others_write_that_a_node_spoke_when_it_could_not_write(
     await two.store.open()
     await two.store.take_over_dead()
     (stay,) = two.node.adopted
-    assert stay.resting == pytest.approx(14 if stopped else 12 - LEASE, abs=1)
+    assert has_grown(stay.resting, 14 if stopped else 12 - LEASE, began)
 
 
 @pytest.mark.both_databases
@@ -751,6 +767,7 @@ async def test_others_have_gone_on_that_could_not_write(
     db: Database, stopped: bool, hears: bool, resting: float
 ) -> None:
     """As one finds out who hears them."""
+    began = time.monotonic()
     one, two, three = [Running(db, name) for name in ("one", "two", "three")]
     one.node.put(here())
     await one.store.write()
@@ -764,12 +781,15 @@ async def test_others_have_gone_on_that_could_not_write(
         two.node.peers = {"three"}
     await two.store.take_over_dead()
     (stay,) = two.node.adopted
-    assert stay.resting == pytest.approx(resting, abs=1)
+    assert has_grown(stay.resting, resting, began)
 
 
 @pytest.mark.both_databases
-async def test_a_living_node_keeps_its_own(db: Database) -> None:
+async def test_a_living_node_keeps_its_own(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whether it is heard or only seen to write."""
+    monkeypatch.setattr("presence_server.notes.store.WRITES_WITHIN", 1 + STALL)
     heard, silent, new = [Running(db, name) for name in ("heard", "silent", "new")]
     for running, user in ((heard, "mia"), (silent, "noah")):
         running.node.put(here(user))
@@ -999,8 +1019,9 @@ async def test_after_a_write_that_had_to_wait_what_is_so_by_then_is_written_at_o
 
     monkeypatch.setattr(one.store, "write", write)
     task = asyncio.create_task(one.store.run())
-    await until(lambda: len(began) == 2, 10, lambda: "it is not written")
-    assert began[1] - began[0] < 2 * NOTES
+    await until(lambda: len(began) == 3, told=lambda: "it is not written")
+    # Of two times the shorter, for the machine may stall once.
+    assert min(after - before for before, after in pairwise(began)) < 1.5 * NOTES
     task.cancel()
     await asyncio.wait([task])
 

@@ -96,10 +96,11 @@ async def test_visits_of_an_app(
             await tab.send({"type": "status", "status": "away"})
         await app.put("doc", "bob", ttl=60)
         await app.ask("DELETE", "/rooms/doc/users/bob")
+        leaving = int(time.time())
     left = int(time.time())
     alice, bob = await until(app, all_left(2))
     assert [alice["user"], bob["user"]] == ["alice", "bob"]
-    assert left - 1 <= alice["left"] <= left + 1 and bob["came"] <= bob["left"]
+    assert leaving - 1 <= alice["left"] <= left + 1 and bob["came"] <= bob["left"]
     assert {v["user"] for v in await visits(app, "lobby")} == {"alice", "bob"}
     # Asking for some.
     assert await visits(app, query="?user=bob") == [bob]
@@ -230,7 +231,7 @@ async def test_the_invisible_visit_nobody(app: AppClient) -> None:
         await until(app, lambda found: len(found) == 1)
         await alice.send(choose)
         (visit,) = await until(app, all_left(1))
-        assert visit["left"] - visit["came"] < 5
+        assert visit["came"] <= visit["left"] <= time.time()
     async with app.line("alice", "team", token=app.token("alice", "team")), app.line("bob", "team"):
         (visit,) = await until(app, lambda found: bool(found), "team")
         assert visit["user"] == "bob"
@@ -249,6 +250,7 @@ async def test_over_restarts_and_kills(
     ended = int(time.time())
     # So that an end by the next server could not be taken for one by this one.
     await asyncio.sleep(2)
+    restarted = int(time.time())
     await server.start()
     async with app.line("alice", "doc"):
         # Who is back within the grace was never away; who is not left when the server ended.
@@ -266,7 +268,7 @@ async def test_over_restarts_and_kills(
     assert alice["came"] == began[0]["came"]
     for visit in (alice, carol_):
         # When it was last known, which is noted every two seconds.
-        assert killed - 3 <= visit["left"] <= killed + 1, (visit, killed)
+        assert restarted - 1 <= visit["left"] <= killed + 1, (visit, restarted, killed)
 
 
 async def test_who_writes_may_die(
@@ -289,9 +291,10 @@ async def test_who_writes_may_die(
             await alice.sees("bob", "online")
             await bob.send({"type": "leave"})
             await alice.sees("bob", "offline")
+        gone = int(time.time())
         found = await until(there, lambda found: len(found) == 2 and found[1]["left"] is not None)
         assert found[0] == before
-        assert found[1]["user"] == "bob" and killed - 1 <= found[1]["left"] <= killed + 3
+        assert found[1]["user"] == "bob" and killed - 1 <= found[1]["left"] <= gone + 1
     await until(there, all_left(2))
 
 
@@ -362,9 +365,10 @@ async def test_a_clock_that_was_ahead_leaves_no_visit_to_come(
             wrong.undo()
             of_now, ended = await until(lambda alice, bob: alice.came <= now())
             assert of_now.left is None and ended.left is not None and ended.left <= now()
+            leaving = now()
     left, _ = await until(lambda alice, bob: alice.left is not None)
     assert left.came == of_now.came and left.left is not None
-    assert now() - 5 < left.left <= now()
+    assert leaving - 5 < left.left <= now()
 
 
 def test_a_name_that_is_somebody_elses_within_a_second_is_followed() -> None:

@@ -18,7 +18,7 @@ from tests.browser.conftest import OpenWindow
 from tests.browser.window import Window
 from tests.conftest import Serve, ServeApp, Visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 ERRORS: dict[type[Exception], str] = {
     web.HTTPForbidden: "Request refused.",

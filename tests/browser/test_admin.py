@@ -16,7 +16,7 @@ from tests.browser.window import Window
 from tests.conftest import Serve
 from testing.visitor import PASSWORD
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 NEW = "another good one"
 LONG = "w" * 32

@@ -23,13 +23,13 @@ async def demo(folder: Path) -> AsyncIterator[tuple[str, str]]:
     process = await launch("demo", "--port=0", log_file=folder / "demo.log", TMPDIR=str(folder))
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(50):
             listening, *invitation = [
                 (await process.stdout.readline()).decode() for _ in range(3)
             ]
         yield listening.removeprefix("Listening on ").strip(), "".join(invitation)
         process.terminate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await process.wait() == 0
     finally:
         if process.returncode is None:

@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, WebSocketRoute, expect
 from testing.processes import ServerProcess
 from testing.redis_server import free_port
 from testing.tcp_proxy import Proxy
-from testing.waiting import until
+from testing.waiting import STALL, until
 from tests.api.conftest import AddApp, add_app, http
 from tests.browser.conftest import OpenWindow
 from tests.browser.test_accessibility import violations, violations_in_both_schemes
@@ -45,7 +45,7 @@ async def wiki(server: ServerProcess, line: Proxy, add_app: AddApp) -> AsyncIter
         yield wiki
 
 
-async def is_in_state(page: Page, state: str, within: int = 10_000) -> None:
+async def is_in_state(page: Page, state: str, within: int = 20_000) -> None:
     script = "(state) => document.querySelector('presence-list').presence?.state === state"
     await page.wait_for_function(script, arg=state, timeout=within)
 
@@ -212,7 +212,7 @@ async def test_a_token_is_renewed_on_the_open_line(wiki: Wiki, window: OpenWindo
     ann.page.on("websocket", lambda socket: sockets.append(socket.url))
     wiki.body = wiki.element("presence-list")
     await ann.goto("/")
-    await until(lambda: len(wiki.asked) >= 4, 10)
+    await until(lambda: len(wiki.asked) >= 4, 60)
     await is_in_state(ann.page, "live")
     assert len(sockets) == 1
 
@@ -245,7 +245,7 @@ async def test_whose_token_allows_less_than_before_goes_on_watching(
         wiki.permission, wiki.life = "watch", 600
         await bob.sees("ann", "offline")
         await ann.page.evaluate(say, 2)
-        await until(lambda: len(sockets) == 2, 10)
+        await until(lambda: len(sockets) == 2, 60)
         await is_in_state(ann.page, "live")
         async with wiki.app.line("carl"):
             await expect(row(ann.page, "carl")).to_be_visible()
@@ -516,4 +516,4 @@ async def test_ten_thousand_people_do_not_jam_a_page(wiki: Wiki, window: OpenWin
     await expect(ann.page.get_by_text("9800 more")).to_be_visible()
     await expect(ann.page.get_by_text("+9995")).to_be_visible()
     await expect(row(ann.page, "user00029")).to_contain_text("away")
-    assert await ann.page.evaluate("longest") < 500
+    assert await ann.page.evaluate("longest") < 1_000 * STALL

@@ -52,7 +52,7 @@ async def example(name: str, folder: Path) -> AsyncIterator[tuple[str, str]]:
     )
     url = f"http://localhost:{port}"
     try:
-        await listening(port, within=30)
+        await listening(port, within=60)
         (application,) = (
             child
             for child in psutil.Process(process.pid).children()

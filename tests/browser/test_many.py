@@ -17,10 +17,11 @@ from presence_server.presence.members import Who
 from presence_server.presence.records import OWN
 from presence_server.storage.database import Transaction, open_database
 from presence_server.keys import PRESENCE
+from testing.waiting import STALL
 from tests.browser.conftest import OpenWindow
 from tests.conftest import Serve
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 HERE = int(os.environ.get("MANY_HERE", "10000"))
 ACCOUNTS = max(100_000, HERE * 11 // 10)
@@ -28,11 +29,12 @@ CHANGES = 100  # a second
 
 FIRST_PAGE = 80_000  # bytes
 # In milliseconds, with browser, server and test on the same two cores.
-FIRST_ROW = 1_000
-# Of frames: their median, what one in twenty may take, and the worst of them.
-SMOOTH = 35
-LONG = 60
-WORST = 400
+FIRST_ROW = 1_000 * (1 + STALL)
+# Of frames: their median, what one in twenty may take, and the worst of them. By `make
+# hundred-thousand` they are measured; otherwise a page only must not jam.
+SMOOTH, LONG, WORST = 35, 60, 400.0
+if "MANY_HERE" not in os.environ:
+    SMOOTH, LONG, WORST = 300, 1_000, 1_000 * (1 + STALL)
 # A screen of rows and some to spare.
 DRAWN = 60
 

@@ -166,7 +166,7 @@ async def test_the_other_pages_keep_their_person_here(
                 await (await visit(server)).enter(status + path.strip("/"))
                 await socket.sees(status + path.strip("/"), "online")
                 await socket.sees(status + path.strip("/"), "offline")
-            assert socket.people["alice"] == "online"
+            await socket.sees("alice", "online")
         alice.complaints.clear()
         await alice.goto("/account/")
         await socket.sees("alice", "online")

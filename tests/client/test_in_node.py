@@ -35,5 +35,5 @@ async def test_node_sees_who_is_here_and_ends_when_it_leaves(
         )
         await bob.sees("node", "online")
         await bob.sees("node", "offline")
-        out, _ = await asyncio.wait_for(process.communicate(), 20)
+        out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert json.loads(out) == ["bob", "live", "node"]

@@ -21,7 +21,7 @@ HOLDS = {"LICENSE", "README.md", "large.js", "package.json", "presence.d.ts", "p
 
 def run(*command: str | Path, cwd: Path) -> str:
     done = subprocess.run(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=50
+        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=110
     )
     assert done.returncode == 0, done.stdout
     return done.stdout

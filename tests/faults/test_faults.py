@@ -19,6 +19,8 @@ HARD = ("R12", "R13", "R14")
 # With all accounts in PostgreSQL: `python -m drill --postgresql` does every one.
 ON_POSTGRESQL = ("F11", "F13")
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def named(names: Sequence[str]) -> pytest.MarkDecorator:
     faults = [fault for fault in FAULTS if fault.name in names]

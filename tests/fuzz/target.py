@@ -21,7 +21,7 @@ from testing.visitor import LiveSocket, Visitor
 from testing.waiting import first_answer, until
 
 # Longer than headers or bodies may take: who still waits then waits without end.
-WITHIN = 20.0
+WITHIN = 40.0
 # What a visitor's idle connection, a page or the database may have opened meanwhile.
 SPARE = 3
 _TASKS = re.compile(r"^presence_tasks (\S+)$", re.MULTILINE)

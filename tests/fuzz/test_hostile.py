@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import ServerProcesses
 from tests.fuzz import hostile
-from tests.fuzz.target import Target
+from tests.fuzz.target import WITHIN, Target
 
 T = TypeVar("T")
 
@@ -52,21 +52,28 @@ async def sent(inputs: dict[str, bytes], send: Callable[[bytes], Awaitable[T]]) 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_named_requests(target: Target) -> None:
     inputs = dict(hostile.named_requests(target.headers, target.token))
     assert len(inputs) > 600
     statuses = await sent(inputs, target.answer)
+    # A machine that stalls answers late: those are asked again, and waited for.
+    again = {name: inputs[name] for name in unanswered(statuses)}
+    statuses.update(await sent(again, lambda data: target.answer(data, WITHIN)))
     wrong = {name: status for name, status in statuses.items() if not _is_fine(status)}
     assert wrong == {}
     # It is an administrator whose requests these are.
     assert statuses["GET /admin/visits/ user=script"] == 200
-    # Only what is no whole request gets no answer.
+    assert unanswered(statuses) == []
+
+
+def unanswered(statuses: dict[str, int | None]) -> list[str]:
+    """But for what is no whole request."""
     silent = [name for name, status in statuses.items() if status is None]
-    assert all(name.startswith(("below HTTP", "POST with")) for name in silent), silent
+    return [name for name in silent if not name.startswith(("below HTTP", "POST with"))]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 async def test_named_frames(target: Target) -> None:
     codes = await sent(hostile.FRAMES, target.closing)
     assert {name: code for name, code in codes.items() if code not in CODES} == {}

@@ -20,7 +20,7 @@ AT_ONCE = 3
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(30 + KILLS * 10)
+@pytest.mark.timeout(60 + KILLS * 30)
 async def test_acknowledged_sign_ups_survive_kills(
     server_process: ServerProcesses, visit: Visit
 ) -> None:
@@ -36,7 +36,7 @@ async def test_acknowledged_sign_ups_survive_kills(
             asyncio.create_task(_sign_up(visitor, token, f"life{life}.{person}", acknowledged))
             for person in range(AT_ONCE)
         ]
-        await until(lambda: len(acknowledged) != before, 10)
+        await until(lambda: len(acknowledged) != before, 30)
         # Anywhere within the sign-ups that follow.
         await asyncio.sleep(delays.uniform(0, 0.2))
         await server.kill()

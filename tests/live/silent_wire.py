@@ -151,7 +151,7 @@ async def flushed(hub: Hub) -> Flush:
     """The next flush that writes something, from its end."""
     done: asyncio.Future[Flush] = asyncio.get_running_loop().create_future()
     hub.flushing.tell(done.set_result)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         flush = await done
     hub.flushing.tell(lambda flush: None)
     return flush

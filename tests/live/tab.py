@@ -11,7 +11,7 @@ from presence_server.presence.states import Status
 from tests.presence.truth import Believer
 
 # So long it waits for what must come: a busy machine breaks no promise.
-WITHIN = 10.0
+WITHIN = 20.0
 
 
 class Tab(Believer):

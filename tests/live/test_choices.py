@@ -8,7 +8,7 @@ from testing.redis_server import RedisServer
 from testing.visitor import LiveSocket, Visitor
 from tests.conftest import Serve, ServerProcesses, Visit
 
-WITHIN = 10
+WITHIN = 20
 
 
 async def choose(socket: LiveSocket, status: str, **words: Any) -> None:

@@ -37,6 +37,11 @@ def node(name: str = ONE, bus: MemoryBus | None = None, **more: Any) -> Presence
     return PresenceService(name, MemoryRelay(name, bus), **settings)
 
 
+def told_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The messages, but for those of a machine that stalled."""
+    return [message for message in caplog.messages if " still " not in message]
+
+
 class Recording(MemoryRelay):
     """Keeps what was sent, and to whom."""
 
@@ -301,7 +306,7 @@ async def test_without_a_second_a_session_has_ended_now() -> None:
     before = moment().unix
     presence.end("stolen")
     left = presence.left("alice")
-    assert left is not None and before <= left <= before + 5
+    assert left is not None and before <= left <= moment().unix
 
 
 async def test_a_deleted_account_is_told_as_one() -> None:
@@ -318,12 +323,12 @@ async def test_a_deleted_account_is_told_as_one() -> None:
 
 async def test_endings_are_read_when_they_are_due_and_after_a_while_anyway() -> None:
     presence = node()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await presence.endings_due(0.01)
     sent = presence.relay.sent
     presence.session_ended()
     assert presence.relay.sent == sent + 1
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await presence.endings_due(3600)
     waiting = asyncio.create_task(presence.endings_due(3600))
     await asyncio.sleep(0)
@@ -372,7 +377,7 @@ async def test_two_nodes_are_one_list() -> None:
         await until(lambda: wire.messages() and not here.degraded)
         assert here.well_heard == {OTHER} and not here.unheard and here.speaking == {}
         there.session_ended()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await here.endings_due(3600)
 
 
@@ -385,7 +390,7 @@ async def test_whoever_comes_from_another_node_waits_for_what_that_knows() -> No
         await until(lambda: "alice" in here.here)
         there.hear(alice, StatusMessage("away", whole_user=False))
         assert statuses(here) == {"alice": "online"}
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await here.hear_of(OWN, Who("s", "alice", 1))
         assert statuses(here) == {"alice": "away"}
 
@@ -416,7 +421,7 @@ async def test_a_letter_that_is_none_is_counted_and_harms_nobody(
             for _ in range(2):
                 presence.relay.send("no letter")
             await until(lambda: presence.refused_letters == 2)
-    assert caplog.messages == 2 * ["refused a letter: not JSON"]
+    assert told_of(caplog) == 2 * ["refused a letter: not JSON"]
 
 
 async def test_a_node_starts_when_the_others_have_told(caplog: pytest.LogCaptureFixture) -> None:
@@ -426,14 +431,14 @@ async def test_a_node_starts_when_the_others_have_told(caplog: pytest.LogCapture
         come(there, "bob")
         here.begin_unheard()
         assert here.unheard
-        async with running(here), asyncio.timeout(10):
+        async with running(here), asyncio.timeout(20):
             began = asyncio.get_running_loop().time()
             await here.settle()
             took = asyncio.get_running_loop().time() - began
             assert list(here.here) == ["bob"] and not here.degraded
             await here.meet()
             assert took >= 0.3
-    assert caplog.messages == []
+    assert told_of(caplog) == []
 
 
 async def test_a_node_starts_though_others_do_not_answer(
@@ -442,10 +447,10 @@ async def test_a_node_starts_though_others_do_not_answer(
     monkeypatch.setattr(service_module, "LONGEST_SETTLING", 0.2)
     presence = node()
     presence.heed(Notes({OTHER: 1}, {OTHER: []}, []), 0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await presence.settle()
         await presence.meet()
-    assert caplog.messages == [
+    assert told_of(caplog) == [
         "some other nodes do not answer; starting without their people",
         "some other nodes neither answer nor write; starting without their people",
     ]
@@ -473,7 +478,7 @@ async def test_a_node_that_stops_says_goodbye_to_everybody_and_to_other_nodes(
             await until(lambda: wire.closed_with)
             assert wire.closed_with == [RESTARTING] and not stopping.done()
             here.disconnect(line)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 await stopping
         await until(lambda: not there.peers)
         assert "alice" in there.here, "for a grace"

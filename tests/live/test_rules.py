@@ -14,7 +14,7 @@ from testing.visitor import LiveSocket, Message
 from testing.waiting import STALL
 
 # And not a grace later, which is long where this is asked; the second itself is measured alone.
-AT_ONCE = 5
+AT_ONCE = 15
 
 AllIsTold = Callable[[LiveSocket, ServerProcess], Awaitable[None]]
 
@@ -143,12 +143,12 @@ async def test_the_grace_ends(open_site: OpenSite, visit: Visit) -> None:
     async with alice.live() as of_alice:
         async with bob.live():
             await of_alice.sees("bob", "online")
-        closed = time.monotonic()
+            closing, closing_at = time.monotonic(), time.time()
         closed_at = time.time()
         await of_alice.sees("bob", "offline")
-        assert 1.4 < time.monotonic() - closed < 1.5 + STALL
+        assert 1.4 < time.monotonic() - closing < 1.5 + 2 * STALL
         # The second of the close, not of the end of the grace.
-        assert abs(of_alice.received[-1]["offline"]["bob"] - closed_at) <= 1
+        assert closing_at - 1 <= of_alice.received[-1]["offline"]["bob"] <= closed_at + 1
 
 
 async def test_nobody_is_taken_for_gone_while_a_crowd_comes_in(serve: Serve, visit: Visit) -> None:
@@ -228,7 +228,8 @@ async def test_the_page_that_one_is_sent_to_shows_oneself(
 
 
 async def test_a_claim_lasts_one_grace(open_site: OpenSite, visit: Visit) -> None:
-    site = await open_site(grace=0.5)
+    # Not so short that somebody could come and go unseen.
+    site = await open_site(grace=1.5)
     alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
     async with alice.live() as of_alice:
         await bob.get("/")
@@ -325,12 +326,12 @@ async def test_a_peer_that_falls_silent_is_gone(open_site: OpenSite, visit: Visi
 async def test_quiet_sockets_hear_that_the_server_lives(open_site: OpenSite, visit: Visit) -> None:
     site = await open_site(heartbeat=1)
     alice = await visit(site.here, "alice")
+    opened = time.monotonic()
     async with alice.live() as socket:
         first = await socket.first()
         assert first["heartbeat"] == 1
-        opened = time.monotonic()
         await socket.message(lambda message: message["type"] == "alive")
-        assert 0.8 < time.monotonic() - opened < 1.2 + STALL
+        assert 0.8 < time.monotonic() - opened < 1.2 + 2 * STALL
         cursor = str(socket.received[-1]["cursor"])
     async with alice.live(cursor=cursor) as socket:
         resumed = await socket.first()

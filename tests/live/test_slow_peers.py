@@ -38,7 +38,7 @@ async def stuck(visitor: Visitor) -> AsyncIterator[RawPeer]:
 async def test_one_who_never_reads_is_cut_and_nobody_else_notices(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lagging, "_TOO_LONG", 0.5)
+    monkeypatch.setattr(lagging, "_TOO_LONG", 1.5)
     server = await serve(grace=60)
     alice, bob, mallory = [await visit(server, name) for name in ("alice", "bob", "mallory")]
     bring_in_a_crowd(server)
@@ -54,7 +54,7 @@ async def test_one_who_never_reads_is_cut_and_nobody_else_notices(
 async def test_one_who_never_reads_is_cut_though_nothing_happens_any_more(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lagging, "_TOO_LONG", 0.5)
+    monkeypatch.setattr(lagging, "_TOO_LONG", 1.5)
     server = await serve(grace=60)
     mallory = await visit(server, "mallory")
     bring_in_a_crowd(server)
@@ -99,7 +99,7 @@ async def test_one_who_answers_every_ping_and_reads_nothing_is_cut(
     server = await serve(heartbeat=1)
     alice, mallory = await visit(server, "alice"), await visit(server, "mallory")
     async with alice.live() as reads, stuck(mallory) as peer:
-        reading = asyncio.create_task(reads.until(lambda: server_has_cut(server, 1006), within=10))
+        reading = asyncio.create_task(reads.until(lambda: server_has_cut(server, 1006), within=20))
         while not reading.done():
             peer.write(PONG)
             await asyncio.sleep(0.05)
@@ -126,7 +126,7 @@ async def test_one_who_reads_late_gets_all_that_was_missed(serve: Serve, visit: 
                 await of_alice.sees("bob", status)
         await bob.log_out()
         await of_alice.sees("bob", "offline")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             _, payload = await slow.frame()
             snapshot = json.loads(payload)
             assert snapshot["type"] == "snapshot" and len(snapshot["online"]) > CROWD

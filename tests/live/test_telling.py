@@ -149,13 +149,13 @@ async def test_a_line_that_has_answered_is_not_cut(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_server_without_lines_stops_at_once() -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await Hub(20).dismiss_all(2.0)
 
 
 async def test_who_comes_to_a_server_that_stops_is_sent_away() -> None:
     hub, room = Hub(20), SmallRoom()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await hub.dismiss_all(0.0)
     line, wire = observer(room)
     hub.add(line)

@@ -11,7 +11,7 @@ from testing.tcp_proxy import Proxy
 from testing.visitor import Visitor
 from testing.waiting import first_answer
 
-WITHIN = 10
+WITHIN = 20
 
 
 async def devices(visitor: Visitor) -> list[str]:
@@ -50,7 +50,7 @@ async def test_who_moves_at_once_and_says_nothing_is_shown_from_the_first_as_the
                 mover = await visit(one, name)
                 await of_zoe.sees(name, "online")
                 # What a node knows before the other does, it is asked for.
-                way.delay = 0.2
+                way.delay = 0.05
                 async with mover.live() as page:
                     await asyncio.sleep((0.9 - time()) % 1)
                     await page.send({"type": "status", "status": "away"})

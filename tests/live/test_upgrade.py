@@ -28,7 +28,7 @@ async def answer(
     cookie = "; ".join(f"{c.key}={c.value}" for c in visitor.http.cookie_jar).encode()
     named = [b": ".join(pair) for pair in headers.items() if pair[1]]
     writer.write(b"\r\n".join([line, b"Host: x", b"Cookie: " + cookie, *named, b"", b""]))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         head = await reader.readuntil(b"\r\n\r\n")
     writer.close()
     return int(head.split()[1]), head
@@ -110,7 +110,7 @@ async def test_a_cursor_of_the_future_gives_a_beginning_in_both_dialects(
         async with alice.http.ws_connect(
             f"{alice.url}/users/?cursor={node}.{version}"
         ) as tutorial:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 assert await tutorial.receive_json() == {"username": "alice", "is_logged_in": True}
 
 

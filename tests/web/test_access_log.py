@@ -42,7 +42,7 @@ MALFORMED = [
 async def exchange(server: ServerProcess, request: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(request.replace(b"Host: x\r\n", b"Host: x\r\nConnection: close\r\n"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         answer = await reader.read()
     writer.close()
     return answer

@@ -125,7 +125,7 @@ async def raw_get(visitor: Visitor, cookies: bytes, name: bytes = b"x") -> bytes
     reader, writer = await asyncio.open_connection(host, int(port))
     head = b"GET / HTTP/1.1\r\nHost: " + name + b"\r\nConnection: close\r\n"
     writer.write(head + cookies + b"\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         status = await reader.readline()
     writer.close()
     return status.split()[1]
@@ -156,8 +156,9 @@ async def test_s4_a_cookie_of_any_bytes_is_no_session(
     server = await serve()
     visitor = await visit(server)
     assert await raw_get(visitor, b"Cookie: " + named(server, value) + b"\r\n") == b"303"
-    # Nor does it fill the log.
-    assert not [record for record in caplog.records if record.levelname != "INFO"]
+    # Nor does it fill the log. The machine may stall, of which there is a line.
+    told = [each.getMessage() for each in caplog.records if each.levelname != "INFO"]
+    assert not [message for message in told if " still " not in message]
 
 
 @pytest.mark.parametrize(

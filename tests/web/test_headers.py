@@ -138,7 +138,7 @@ async def test_t27_headers_of_the_upgrade(serve: Serve, visit: Visit) -> None:
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
     }
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         async with alice.http.get(alice.url + "/users/", headers=headers) as answer:
             assert answer.status == 101
             check(answer.headers)
@@ -149,7 +149,7 @@ async def test_t27_headers_of_what_is_not_http(server_process: ServerProcesses) 
     for data in (b"\0\1\2 nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nBad header\r\n\r\n"):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(data)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
         status, *lines = head.decode().split("\r\n")
@@ -251,7 +251,7 @@ async def test_an_answer_that_fails_half_way_is_cut(
 
     monkeypatch.setattr(users, "listed", fail)
     monkeypatch.setattr(written, "find", fail)
-    answer = await asyncio.wait_for(_raw_answer(alice, path), 5)
+    answer = await asyncio.wait_for(_raw_answer(alice, path), 15)
     assert answer.startswith(b"HTTP/1.1 200 ")
     # No second answer in the midst of it, and not the end that tells readers that it is whole.
     assert answer.count(b"HTTP/1.1") == 1

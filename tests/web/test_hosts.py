@@ -17,7 +17,7 @@ async def status(
     lines = [f"GET {path} HTTP/{version}", "Connection: close"]
     lines += [f"Host: {host}" for host in hosts]
     writer.write("\r\n".join([*lines, "\r\n"]).encode("latin-1"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         line = await reader.readline()
     writer.close()
     return int(line.split()[1])

@@ -116,7 +116,7 @@ async def test_t10_fifty_attackers_keep_nobody_out(
         assert time.monotonic() - started < 2 + STALL
         while (status := await log_in(elsewhere, "alice")) != 303:
             assert status == 503
-            assert time.monotonic() - started < 30
+            assert time.monotonic() - started < 80
             # As it is told to.
             await asyncio.sleep(2)
         for task in tasks:

@@ -135,7 +135,7 @@ async def test_header_smuggling(serve: Serve) -> None:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers)
         head = f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n{lines}\r\n"
         writer.write(head.encode("latin-1"))
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), 15)
         writer.close()
         assert answer.split()[1] == str(status).encode(), (headers, answer[:200])
         assert b"<script>alert" not in answer

@@ -1285,7 +1285,7 @@ function fillFace(item, { id, name, person, words }) {
   const picture = String(person.info?.avatar ?? "");
   if (face.of === name + picture) return;
   face.of = name + picture;
-  face.className = `avatar hue${id.charCodeAt(id.length - 1) % 4}`;
+  face.className = `avatar hue${(id.charCodeAt(0) + id.charCodeAt(id.length - 1)) % 4}`;
   face.replaceChildren(make("span", "initials", initialsOf(name)));
   if (!/^(https?:|\/)/.test(picture)) return;
   const image = make("img", "picture");

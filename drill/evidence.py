@@ -229,12 +229,13 @@ class Evidence:
             if self._is_false(gone, excuses) and not self._is_unknown(gone, view)
         ]
 
-    def ghosts(self) -> list[tuple[Wrong, float]]:
+    def ghosts(self, late: float = _TELLING) -> list[tuple[Wrong, float]]:
         """Who was shown longer than is promised after their last socket, and how long so.
 
+        `late`: so long it may take to tell of it.
         A node that could not hear the others has that time from when it hears them again.
         """
-        promise = self.promise
+        promise = self.promise + (late - _TELLING)
         # Others may hear of a socket before its own client has read the answer.
         open_spans = _by_user((s.username, (s.opened - _BLUR, s.closed)) for s in self.stays)
         found = []

@@ -35,7 +35,7 @@ class Figures:
     """In the order in which they were noted: a name and what was measured.
 
     A machine that has other work to do may be given `slack`: so many times as long for what it does
-    by itself, but never for who is shown.
+    by itself and for telling it, but nobody may be shown offline who is here.
     """
 
     slack: float = 1
@@ -106,7 +106,7 @@ class Figures:
             f" {of.history(each.username, healed)}"
             for each, of in false[:5]
         ]
-        ghosts = [(*each, of) for of in records for each in of.ghosts()]
+        ghosts = [(*each, of) for of in records for each in of.ghosts(TOLD * self.slack)]
         self.at_most("ghosts", sum((seconds for _, seconds, _ in ghosts), 0.0), 0)
         self.broken += [
             f"{seconds:.1f} s too long at {each.node} from {each.at - healed:.2f}: {each.username}:"
@@ -121,7 +121,7 @@ class Figures:
 
         One that could not hear the others meanwhile only knows that it must not be earlier.
         """
-        names, promise = list(people), site.lease + site.grace + 1
+        names, promise = list(people), site.lease + site.grace + TOLD * self.slack
         views = [view for view in site.evidence.views if view.node != "c"]
         calm = [view for view in views if not view.was_degraded(begun, begun + promise)]
         gone = [at - begun for at in site.evidence.gone_at(names, begun, calm) if at < until]

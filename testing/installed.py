@@ -6,7 +6,7 @@ from pathlib import Path
 
 from testing.visitor import Visitor
 
-LISTENS_WITHIN = 20
+LISTENS_WITHIN = 60
 
 
 def bare_environment() -> dict[str, str]:

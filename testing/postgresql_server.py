@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 MISSING = "No PostgreSQL server: install it (Debian: apt-get install postgresql)."
 PASSWORD = "the-password-of-the-tests"
-WITHIN = 20
+WITHIN = 60
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",

@@ -82,9 +82,8 @@ class RedisServer:
         shutil.rmtree(self._folder)
 
     def client(self, **options: Any) -> redis.Redis:
-        return redis.Redis.from_url(
-            self.url, socket_timeout=2, socket_connect_timeout=2, **options
-        )
+        patience = {"socket_timeout": 10, "socket_connect_timeout": 10}
+        return redis.Redis.from_url(self.url, **{**patience, **options})
 
     def _send(self, number: signal.Signals) -> None:
         assert self._process is not None, "it does not run"
@@ -95,11 +94,11 @@ class RedisServer:
         assert self._process is not None
         # A paused process takes SIGKILL at once, but any other signal only when it goes on.
         self._process.send_signal(signal.SIGCONT)
-        self._process.wait(10)
+        self._process.wait(30)
         self._process = None
 
     def _await_answer(self) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while True:
             assert self._process is not None
             assert self._process.poll() is None, f"the Redis server ended:\n{self.log}"
@@ -107,7 +106,7 @@ class RedisServer:
                 with self.client() as client:
                     client.ping()
                 return
-            except redis.ConnectionError:
+            except (redis.ConnectionError, redis.TimeoutError):
                 assert time.monotonic() < deadline, f"no answer from the Redis server:\n{self.log}"
                 time.sleep(0.01)
 

@@ -87,7 +87,7 @@ async def reconnect_storm(figures: Figures) -> None:
             lines = "\n".join([str(CROWD), *site.spare.values()])
             crowd.stdin.write(f"{lines}\n".encode())
             report: dict[str, Any] = json.loads(await crowd.stdout.readline())
-            figures.at_most("all in after", float(report["seconds"]), 15)
+            figures.at_most("all in after", float(report["seconds"]), 15 * figures.slack)
             figures.at_most("refused", CROWD - int(report["open"]), 0, "")
             figures.holds("no client failed", not report["failures"], report["failures"])
             for observer in site.observers:
@@ -130,7 +130,7 @@ async def terminated_under_load(figures: Figures) -> None:
         begun = monotonic()
         status, seconds = await site.terminate("a")
         figures.at_most("exit status", status, 0, "")
-        figures.at_most("exit after", seconds, 5)
+        figures.at_most("exit after", seconds, 5 * figures.slack)
         told = sum(person.closes[:1] == [1012] for person in people)
         figures.at_most("not told 1012", len(people) - told, 0, "")
         await site.all_open(people, within=20)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from drill.faults.moves import NOBODY, all_go, judge
-from drill.figures import Faults, Figures
+from drill.figures import TOLD, Faults, Figures
 from drill.people import Person
 from drill.site import Site
 from testing.visitor import PASSWORD, Visitor
@@ -280,7 +280,7 @@ async def the_other_tab_is_away(figures: Figures) -> None:
             if at > begun and status == "away"
         ]
         figures.holds("told at every node", len(told) == 3, len(told))
-        figures.between("away after", told, 0, 1)
+        figures.between("away after", told, 0, TOLD * figures.slack)
 
 
 @faults.add(

@@ -71,7 +71,7 @@ async def tasks_end(figures: Figures) -> None:
                     )
     finally:
         redis.remove()
-    figures.at_most("ended after", max(seconds), 5)
+    figures.at_most("ended after", max(seconds), 5 * figures.slack)
 
 
 async def _end(figures: Figures, folder: Path, redis_url: str, task: str, how: str) -> float:

@@ -178,7 +178,7 @@ async def terminated_deaf(figures: Figures) -> None:
         status, seconds = await site.terminate("c")
         healed = site.now()
         figures.at_most("exit status", status, 0, "")
-        figures.at_most("exit after", seconds, 5)
+        figures.at_most("exit after", seconds, 5 * figures.slack)
         await asyncio.gather(*returning)
         site.way("c").go()
         await site.start("c")

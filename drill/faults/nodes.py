@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 
 from drill.faults.redis import told_late
-from drill.figures import Faults, Figures
+from drill.figures import TOLD, Faults, Figures
 from drill.people import Person
 from drill.site import Site
 from presence_server.accounts import users
@@ -140,9 +140,10 @@ async def _killed(figures: Figures, opened: Site) -> None:
             await site.kill("c")
             await asyncio.sleep(site.lease + site.grace + 1.5)
             over = site.now()
-        figures.let_go("gone after", site, [person.username for person in lost], begun)
-        figures.at_most("events of the others", len(_events(site, theirs[1::2], begun)), 0, "")
+        events = _events(site, theirs[1::2], begun)
         await site.quiet()
+        figures.let_go("gone after", site, [person.username for person in lost], begun)
+        figures.at_most("events of the others", len(events), 0, "")
         figures.presence(site, over)
 
 
@@ -185,13 +186,14 @@ async def terminated(figures: Figures) -> None:
         begun = site.now()
         status, seconds = await site.terminate("c")
         figures.at_most("exit status", status, 0, "")
-        figures.at_most("exit after", seconds, 5)
+        figures.at_most("exit after", seconds, 5 * figures.slack)
         codes = {code for person in theirs for code in person.closes}
         figures.holds("every client is told 1012", codes == {1012}, codes)
         await site.quiet()
         gone = site.evidence.gone_at((person.username for person in lost), begun)
         figures.holds("those who do not return are gone", len(gone) == 2 * len(lost), len(gone))
-        figures.between("gone after", [at - begun for at in gone], 0, seconds + site.grace + 1)
+        latest = seconds + site.grace + TOLD * figures.slack
+        figures.between("gone after", [at - begun for at in gone], 0, latest)
         figures.at_most("events of the others", len(_events(site, theirs[1::2], begun)), 0, "")
         figures.presence(site, begun)
 
@@ -208,7 +210,7 @@ async def rolling_restart(figures: Figures) -> None:
         async with _sign_ups(site) as signed_up:
             for name in site.nodes:
                 status, seconds = await site.terminate(name)
-                figures.at_most(f"exit of {name}", seconds, 5)
+                figures.at_most(f"exit of {name}", seconds, 5 * figures.slack)
                 figures.holds("exit status 0", status == 0, status)
                 await site.start(name)
                 healed = site.now()

@@ -63,8 +63,8 @@ async def sessions_end_without_redis(figures: Figures) -> None:
             closing = asyncio.create_task(_closed(site, person, monotonic()))
             await _end_sessions(site, person)
             by_command.append(await closing - monotonic())
-        figures.at_most("closed after the log-out", max(by_log_out), 1)
-        figures.at_most("after the command's end", max(0.0, *by_command), 1)
+        figures.at_most("closed after the log-out", max(by_log_out), figures.slack)
+        figures.at_most("after the command's end", max(0.0, *by_command), figures.slack)
         codes = {code for person in leaving + ended for code in person.closes}
         figures.holds("closed with 4401", codes == {4401}, codes)
         await site.start_redis()
@@ -101,7 +101,7 @@ async def no_request_waits(figures: Figures) -> None:
         figures.note("p99 before", round(1000 * before), " ms")
         figures.note("p99 meanwhile", round(1000 * paused), " ms")
         # Redis would answer only after whole seconds.
-        figures.at_most("slower by", max(0.0, paused - before), 0.5)
+        figures.at_most("slower by", max(0.0, paused - before), 0.5 * figures.slack)
         await site.quiet()
         figures.presence(site, healed)
 

@@ -51,7 +51,7 @@ async def _alone(figures: Figures, folder: Path, what: str, url: str) -> None:
     begun = monotonic()
     try:
         await server.start()
-        figures.at_most(f"{what}: listens after", monotonic() - begun, 10)
+        figures.at_most(f"{what}: listens after", monotonic() - begun, 10 * figures.slack)
         figures.holds(f"{what} is said", "No contact with Redis" in server.log, server.log)
         async with Visitor.at(server.url) as visitor:
             await visitor.enter(f"alice-{what}")

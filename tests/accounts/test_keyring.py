@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from presence_server.accounts.keyring import Keyring, KeyringError, open_keyring
@@ -78,6 +78,7 @@ def test_a_token_is_for_one_purpose_and_value() -> None:
     assert not Keyring(keys(1)).check("form", "alice", token)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=60))
 def test_made_up_tokens_are_refused(token: str) -> None:
     assert not Keyring([b"A" * 43 + b"="]).check("form", "alice", token)

@@ -130,7 +130,7 @@ async def test_those_who_do_not_wait_while_all_are_busy_wait_longer(
 
 
 async def test_one_who_gives_up_while_waiting_leaves_nothing_behind(throttle: Throttle) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         checked, checking = asyncio.Event(), []
 
         async def slow() -> None:
@@ -159,7 +159,7 @@ async def test_those_who_wait_for_others_are_not_without_number(throttle: Thrott
             await checked.wait()
             attempt.succeed()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         gone = asyncio.get_running_loop().create_future()
         checking = [asyncio.ensure_future(slow()) for _ in range(GUESSES.burst)]
         await asyncio.sleep(0)

@@ -83,6 +83,7 @@ def test_t23_bad_names_are_told_what_is_allowed(name: str) -> None:
     assert any(words in problem for words in told)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_t23_a_good_name_is_plain_ascii(name: str) -> None:
     if username_problem(name) is None:

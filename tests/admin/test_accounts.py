@@ -562,4 +562,4 @@ async def test_a_hundred_thousand_accounts(serve: Serve, administrator: Administ
     table = (await alice.get("/admin/accounts.csv")).text
     assert table.count("\r\n") == MANY + 2
     # Seconds, on a machine that has much else to do.
-    assert asyncio.get_running_loop().time() - began < 20
+    assert asyncio.get_running_loop().time() - began < 60

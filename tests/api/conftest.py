@@ -85,7 +85,7 @@ async def app(server: TestServer, add_app: AddApp) -> AppClient:
 
 # To be gone at once is to be gone long before this.
 PATIENCE = 20.0
-AT_ONCE = 5.0
+AT_ONCE = 15.0
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ async def test_how_users_are_and_where(app: AppClient) -> None:
             {"type": "status", "status": "busy", "scope": "user", "text": "lunch"}
         )
         await alice.sees("alice", "busy")
-        now = pytest.approx(time.time(), abs=5)
+        now = pytest.approx(time.time(), abs=30)
         expected = {
             "status": "busy", "since": now, "last_seen": now, "text": "lunch", "rooms": ["a", "b"]
         }
@@ -90,11 +90,11 @@ async def test_somebody_without_a_line_is_here_for_a_while(app: AppClient) -> No
 
 async def test_a_claim_ends_by_itself(app: AppClient) -> None:
     async with app.line("watcher") as watcher:
+        started = time.monotonic()
         await app.put("doc", "bot", ttl=10)
         await watcher.sees("bot", "online")
-        started = time.monotonic()
-        await watcher.sees("bot", "offline", within=15)
-        assert 9 < time.monotonic() - started < 10 + STALL
+        await watcher.sees("bot", "offline", within=20)
+        assert 9 < time.monotonic() - started < 10 + 2 * STALL
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ async def test_an_app_may_have_a_grace_of_its_own(
         async with app.line("alice"), patient.line("alice"):
             await watcher.sees("alice", "online")
             await other.sees("alice", "online")
-        closed = time.monotonic()
+            closed = time.monotonic()
         await watcher.sees("alice", "offline")
         assert other.people["alice"] == "online"
         await other.sees("alice", "offline")
@@ -170,8 +170,8 @@ async def test_one_app_cannot_take_all_the_time(
     other = await add_app(app.url, "board")
     await server.app[APPS].read()
     rates = server.app[API_RATES]
-    monkeypatch.setattr(rates, "_backends", Rate(5, 1.0))
-    monkeypatch.setattr(rates, "_people", Rate(5, 1.0))
+    monkeypatch.setattr(rates, "_backends", Rate(5, 0.01))
+    monkeypatch.setattr(rates, "_people", Rate(5, 0.01))
 
     async def by_key(app: AppClient) -> Answer:
         return await app.ask("GET", "/rooms")
@@ -182,7 +182,7 @@ async def test_one_app_cannot_take_all_the_time(
     for ask in (by_key, by_token):
         answers = [await ask(app) for _ in range(8)]
         refused = [answer for answer in answers if answer.status == 429]
-        assert 1 <= len(refused) <= 3
+        assert len(refused) == 3
         assert is_problem(refused[0], 429, "too_many") and "Retry-After" in refused[0].headers
         assert (await ask(other)).status == 200
     # Lines are limited by how many there are.
@@ -192,7 +192,7 @@ async def test_one_app_cannot_take_all_the_time(
 
 
 async def test_one_user_cannot_take_all_that_their_app_may(app: AppClient) -> None:
-    answers = [(await app.say("alice", status="away")).status for _ in range(30)]
+    answers = [(await app.say("alice", status="away")).status for _ in range(60)]
     assert answers.count(204) >= 20 and 429 in answers
     assert (await app.say("bob", status="away")).status == 204
 

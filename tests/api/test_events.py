@@ -68,7 +68,7 @@ async def test_a_stream_ends_with_its_token(app: AppClient) -> None:
         await watcher.sees("alice", "online")
         said: list[Message] = []
         while not said or said[-1]["type"] != "bye":
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(15):
                 said.append(await alice.event())
         assert said[-1]["reason"] == "token_expired"
         assert "expiring" in [message["type"] for message in said]

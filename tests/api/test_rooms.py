@@ -50,14 +50,14 @@ async def test_what_is_known_of_everybody(app: AppClient) -> None:
         room = await app.room()
         assert room["users"]["alice"] == {
             "status": "busy",
-            "since": pytest.approx(time.time(), abs=5),
+            "since": pytest.approx(time.time(), abs=30),
             "info": {"name": "Alice", "avatar": "https://x.example/a.png"},
             "data": {"cursor": [1, 2]},
             "text": "lunch",
             "until": until,
         }
         assert room["users"]["bob"] == {
-            "status": "online", "since": pytest.approx(time.time(), abs=5)
+            "status": "online", "since": pytest.approx(time.time(), abs=30)
         }
 
 
@@ -81,7 +81,7 @@ async def test_who_left_lately(app: AppClient) -> None:
             await alice.closed()
         await watcher.sees("watcher", "online")
         room = await app.room(query="?left=60")
-        assert room["left"] == {"alice": pytest.approx(time.time(), abs=5)}
+        assert room["left"] == {"alice": pytest.approx(time.time(), abs=30)}
         assert "left" not in await app.room()
         assert (await app.room(query="?left=86400"))["left"] == room["left"]
         # Until it is a second since then.

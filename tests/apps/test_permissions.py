@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from presence_server.apps.permissions import (
@@ -40,6 +40,7 @@ def test_a_star_alone_is_every_room_the_lobby_too() -> None:
     assert everything.of("lobby") == "join"
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text("ab*", min_size=1, max_size=4), st.sampled_from(Permission)))
 def test_the_longest_pattern_is_found_as_by_trying_all(rooms: dict[str, Permission]) -> None:
     rooms = {room: word for room, word in rooms.items() if is_pattern(room)}

@@ -26,6 +26,7 @@ from tests.storage.programs import lock_of_another_program
 from tests.conftest import ServerProcesses, Visit
 from testing.processes import ServerProcess
 from testing.visitor import PASSWORD
+from testing.waiting import STALL
 
 # Status, standard output, standard error.
 Outcome = tuple[int, str, str]
@@ -375,7 +376,7 @@ async def test_rule_8_a_command_closes_the_sockets_within_a_second(
         await on_running(server, *arguments, "alice", given=b"another good one\n")
         # The second that docs/faults.md promises, which the drill measures, and what a busy
         # machine takes.
-        assert await asyncio.wait_for(closing, 4) == 4401
+        assert await asyncio.wait_for(closing, 1 + 2 * STALL) == 4401
         await of_bob.sees("alice", "offline")
     assert (await alice.get("/")).status == 303
     stays = arguments == ("sessions", "end")

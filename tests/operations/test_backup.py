@@ -45,7 +45,7 @@ async def test_everybody_who_had_signed_up_is_in_the_copy(
             answer = await visitor.sign_up(f"user{number}")
             assert answer.status == 303, answer.status
             signed_up.append(f"user{number}")
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
 
     signing_up = asyncio.create_task(sign_up_all_the_time())
     await until(lambda: len(signed_up) >= 5, WITHIN)

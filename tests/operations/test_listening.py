@@ -120,7 +120,7 @@ async def test_a_socket_file_that_was_left_is_taken_over_but_not_one_in_use(
     await server.kill()
     assert path.exists()
     await server.start()
-    async with asyncio.timeout(5), through_file(path) as visitor:
+    async with asyncio.timeout(15), through_file(path) as visitor:
         assert (await visitor.get("/healthz")).status == 200
 
 

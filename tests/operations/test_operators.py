@@ -116,12 +116,12 @@ async def test_a_node_that_hears_no_other_stays_ready(
     server_process: ServerProcesses, own_redis: RedisServer
 ) -> None:
     server = await server_process(admin_port=0, redis_url=own_redis.url, lease=1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         # It listens before it has heard itself through Redis for the first time.
         while (await asked(f"{server.admin_url}/readyz"))["degraded"]:
             pass
     own_redis.kill()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         while not (await asked(f"{server.admin_url}/readyz"))["degraded"]:
             pass
     assert await ask(f"{server.url}/readyz") == (200, "ready\n")
@@ -229,7 +229,7 @@ async def test_a_pause_of_the_process_is_logged(
     server.resume()
     await visit(server, "alice")
     _, text = await ask(f"{server.admin_url}/metrics")
-    assert value_of("presence_stalls_total", text) == 1
+    assert value_of("presence_stalls_total", text) >= 1
     await server.logged("stood still")
     assert await server.end(signal.SIGINT) == 0
 

@@ -127,7 +127,7 @@ async def test_an_error_in_the_hearer_ends_the_relay(
     relay = relay_of("a")
     subscribed = asyncio.Event()
     life = asyncio.create_task(relay.run(deliver, subscribed.set, lambda: None))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(15):
         await subscribed.wait()
         relay.send("hello")
         await asyncio.wait([life])

@@ -16,7 +16,7 @@ from testing.certificate import Certificate
 from testing.redis_server import RedisServer, free_port
 from tests.relay.node import Node, open_relay
 from testing.tcp_proxy import Proxy
-from testing.waiting import STALL
+from testing.waiting import STALL, first_answer
 
 PASSWORD = "p@ss/w:rd #1?%"
 ENCODED = "p%40ss%2Fw%3Ard%20%231%3F%25"
@@ -46,7 +46,7 @@ def port_of(server: RedisServer) -> int:
 
 async def works(url: str) -> None:
     relay = open_relay(url, "test", "a")
-    assert await relay.check() is True
+    assert await first_answer(relay.check, bool)
     async with Node(relay) as node:
         await node.hears_itself_say("hello")
         relay.send("to itself", "a")
@@ -163,7 +163,7 @@ async def talking(answer: bytes) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             await asyncio.gather(*talks)
 
 
@@ -196,7 +196,7 @@ async def test_an_answer_that_means_not_yet_is_waited_for(answer: str) -> None:
 
 
 async def test_a_server_that_runs_a_script_is_waited_for(tcp_redis: RedisServer) -> None:
-    with tcp_redis.client() as client, tcp_redis.client() as other:
+    with tcp_redis.client() as client, tcp_redis.client(socket_timeout=60) as other:
         client.config_set("lua-time-limit", 50)
         running = asyncio.create_task(asyncio.to_thread(run_for_ever, other))
         relay = open_relay(tcp_redis.url, "test", "a")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from presence_server.resources import ROOT
 
-ENDED_WITHIN = 50
+ENDED_WITHIN = 200
 
 _LOCK = """
 import sqlite3, sys

@@ -129,7 +129,6 @@ _OPEN = """
 import asyncio
 from presence_server.storage.database import open_database
 from presence_server.config import PostgresUrl
-from testing.waiting import STALL
 
 async def main():
     go()
@@ -263,7 +262,7 @@ async def test_nothing_else_that_is_usual_at_the_server_matters(postgresql: Post
         synchronous_commit="off",
         # These we do not touch: nothing depends on them.
         # Half of what is slept below: not in the moment in which the other connection is used.
-        idle_session_timeout="100ms",
+        idle_session_timeout="400ms",
         standard_conforming_strings="off",
         datestyle="German",
         timezone="Asia/Kolkata",
@@ -278,11 +277,11 @@ async def test_nothing_else_that_is_usual_at_the_server_matters(postgresql: Post
 
             assert await db.write(work) == [("on",)]
             # Connections that were quiet for too long are made anew.
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.8)
             alice = await users.create(db, "alice", "hash", NOW)
             secret, session = await sessions.start(Endings(db), alice.id, "::1", "", NOW)
             # The same for those that read.
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.8)
             assert await sessions.find(db, secret, NOW) == session
 
 
@@ -417,7 +416,9 @@ async def test_f16_while_another_program_holds_a_lock_writes_are_refused_in_time
         assert time.monotonic() - started < WRITE_PATIENCE + STALL
     for result in results:
         assert isinstance(result, DatabaseUnavailable)
-    assert str(results[0]) == f"The database {postgresql} is locked by another program."
+    said = f"The database {postgresql} is locked by another program."
+    # Others may have waited in vain for a connection.
+    assert said in map(str, results)
     await users.create(db, "alice", "hash", NOW)
     assert await users.count(db) == 1
 

@@ -71,17 +71,20 @@ async def test_who_comes_and_goes_is_told(app: AppClient, receiver: Receiver) ->
 
 
 async def test_flaps_statuses_and_watchers_are_not_told(
-    app: AppClient, receiver: Receiver
+    app: AppClient, server: TestServer, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watching = app.token("watcher", {"doc": "watch"})
     async with app.line("watcher", token=watching) as watcher, app.line("alice") as alice:
         await receiver.hears("doc", "alice", "here")
         await alice.send({"type": "status", "status": "away"})
         await watcher.sees("alice", "away")
-        async with app.line("bob") as bob:
-            await watcher.sees("bob", "online")
-            await bob.send({"type": "leave"})
-            await watcher.sees("bob", "offline")
+        with monkeypatch.context() as longer:
+            longer.setattr(delivery, "_COLLECT", STALL)
+            async with app.line("bob") as bob:
+                await watcher.sees("bob", "online")
+                await bob.send({"type": "leave"})
+                await watcher.sees("bob", "offline")
+            await until(lambda: not server.app[SENDER].states()["wiki"].due)
         async with app.line("carol"):
             await receiver.hears("doc", "carol", "here")
     told = {change["user"] for d in receiver.accepted for change in d.data["changes"]}
@@ -210,8 +213,9 @@ async def test_whatever_it_answers_in_the_end_it_knows(
     impatient: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("presence_server.webhooks.receiver.PATIENCE", 0.3)
     for number, (answer, words) in enumerate(_BAD_ANSWERS):
+        patience = 0.3 if answer is _hang else 10.0
+        monkeypatch.setattr("presence_server.webhooks.receiver.PATIENCE", patience)
         room, before = f"room-{number}", len(receiver.delivered)
         receiver.instead = answer
         await app.put(room, "alice", ttl=60)
@@ -259,8 +263,9 @@ async def test_it_is_told_within_half_a_second(app: AppClient, receiver: Receive
         await app.put("doc", user, ttl=60)
         await receiver.hears("doc", user, "here")
         took.append(time.monotonic() - began)
+    assert delivery._COLLECT + delivery._LOOK < 0.5
     # Whatever else this machine is busy with.
-    assert min(took) < 0.6
+    assert min(took) < 0.6 + STALL
 
 
 async def test_it_is_told_again_ever_later_and_for_ever(
@@ -341,7 +346,7 @@ async def test_one_that_is_gone_is_told_nothing_until_it_is_said_to_be_back(
     async with app.line("alice"):
         await receiver.until(lambda: len(receiver.delivered) == 1)
         await until(lambda: not server.app[SENDER].states())
-        assert (await state(db, known.id)).off_at == pytest.approx(time.time(), abs=5)
+        assert (await state(db, known.id)).off_at == pytest.approx(time.time(), abs=30)
         receiver.instead = None
         async with app.line("bob"):
             # Time in which it would be told.
@@ -458,8 +463,8 @@ async def test_telling_ends_also_while_a_delivery_is_just_ending(
     elsewhere = AppSettings(webhook=f"{receiver.url}/elsewhere")
     await register.change(server.app[DATABASE], 1, lambda before: elsewhere)
     await server.app[APPS].read()
-    await asyncio.wait_for(ending.wait(), 5)
+    await asyncio.wait_for(ending.wait(), 15)
     (telling,) = [task for task in asyncio.all_tasks() if task.get_name() == "webhooks"]
     telling.cancel()
-    ended, _ = await asyncio.wait([telling], timeout=5)
+    ended, _ = await asyncio.wait([telling], timeout=15)
     assert ended and telling.cancelled()

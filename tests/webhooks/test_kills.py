@@ -26,7 +26,7 @@ USERS = [f"user-{n}" for n in range(12)]
 
 
 @pytest.mark.both_databases
-@pytest.mark.timeout(60 + KILLS * 10)
+@pytest.mark.timeout(180 + KILLS * 30)
 async def test_killed_senders_lose_nothing(
     server_process: ServerProcesses,
     redis_server: RedisServer,

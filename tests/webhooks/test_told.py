@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -246,6 +246,7 @@ def test_counts_are_those_that_the_receiver_has_afterwards() -> None:
     assert tell(told).counts == {"a": 3}
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=5))
 def test_the_second_of_what_waits_is_that_of_its_beginning(moves: list[bool]) -> None:
     told = Told({})

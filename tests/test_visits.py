@@ -141,6 +141,7 @@ async def test_visits_of_an_app(
     insert = "INSERT INTO visits (room, app_id, username, came, left_at) VALUES ($1, $2, 'x', 5, 6)"
     values = key_of(known.id, "doc"), known.id
     await db.write(lambda transaction: transaction.execute(insert, *values))
+    capsys.readouterr()
     for arguments in (["--room", "doc"], ["--app", known.name, "--at", "1970-01-01 00:00:05"]):
         assert await asyncio.to_thread(cli.main, ["visits", *arguments, database]) == 0
         assert capsys.readouterr().out == ""

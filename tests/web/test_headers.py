@@ -242,7 +242,7 @@ async def test_a_database_that_cannot_serve_is_a_503_with_a_sentence(
 async def test_an_answer_that_fails_half_way_is_cut(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch, path: str, error: Exception
 ) -> None:
-    server = await serve()
+    server = await serve(visits=7)
     alice = await visit(server, "alice")
     await users.set_administrator(server.app[DATABASE], 1, True)
 

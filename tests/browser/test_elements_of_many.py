@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import expect
 
+from presence_server.apps.rooms import AppRooms
 from presence_server.keys import APPS, ROOMS
 from presence_server.presence.states import Status
 from testing.redis_server import free_port
@@ -28,9 +29,25 @@ def users(numbers: Iterable[int]) -> list[str]:
     return [f"u{number:04}" for number in numbers]
 
 
-async def test_where_the_part_for_thousands_does_not_load_everybody_is_told(
-    serve: Serve, add_app: AddApp, window: OpenWindow
-) -> None:
+class Site(NamedTuple):
+    """An app's page, and the room that it shows."""
+
+    wiki: Wiki
+    port: int
+    rooms: AppRooms
+    app: int
+
+    def come(self, names: Iterable[str], status: Status = "online") -> None:
+        for name in names:
+            self.rooms.place(self.app, ROOM, name, status, 600, {})
+
+    def go(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.rooms.end_user(self.app, name, ROOM)
+
+
+@pytest.fixture
+async def site(serve: Serve, add_app: AddApp) -> Site:
     server = await serve(grace=0.5)
     port = free_port()
     url = str(server.make_url("")).rstrip("/")
@@ -38,9 +55,14 @@ async def test_where_the_part_for_thousands_does_not_load_everybody_is_told(
     await server.app[APPS].read()
     known = server.app[APPS].named(app.name)
     assert known is not None
-    for name in users(range(3_200)):
-        server.app[ROOMS].place(known.id, ROOM, name, "online", 600, {})
-    async with wiki_running(Wiki(app, url), port) as wiki:
+    return Site(Wiki(app, url), port, server.app[ROOMS], known.id)
+
+
+async def test_where_the_part_for_thousands_does_not_load_everybody_is_told(
+    site: Site, window: OpenWindow
+) -> None:
+    site.come(users(range(3_200)))
+    async with wiki_running(site.wiki, site.port) as wiki:
         wiki.body = wiki.element("presence-list", max="20")
         ann = await window(wiki.url)
         await ann.page.route("**/large.js", lambda route: route.abort())
@@ -51,25 +73,9 @@ async def test_where_the_part_for_thousands_does_not_load_everybody_is_told(
 
 
 async def test_a_list_watches_those_it_shows_and_turns_back(
-    serve: Serve, add_app: AddApp, window: OpenWindow
+    site: Site, window: OpenWindow
 ) -> None:
-    server = await serve(grace=0.5)
-    port = free_port()
-    url = str(server.make_url("")).rstrip("/")
-    app = await add_app(url, origins=(f"http://localhost:{port}",))
-    await server.app[APPS].read()
-    known = server.app[APPS].named(app.name)
-    assert known is not None
-    rooms, number = server.app[ROOMS], known.id
-
-    def come(names: Iterable[str], status: Status = "online") -> None:
-        for name in names:
-            rooms.place(number, ROOM, name, status, 600, {})
-
-    def go(names: Iterable[str]) -> None:
-        for name in names:
-            rooms.end_user(number, name, ROOM)
-
+    come, go = site.come, site.go
     come(users(range(3_200)))
     said: list[Any] = []
     heard: list[str] = []
@@ -79,7 +85,7 @@ async def test_a_list_watches_those_it_shows_and_turns_back(
         socket.on("framesent", lambda frame: said.append(json.loads(str(frame))))
         socket.on("framereceived", lambda frame: heard.append(str(frame)))
 
-    async with wiki_running(Wiki(app, url), port) as wiki:
+    async with wiki_running(site.wiki, site.port) as wiki:
         wiki.body = wiki.element("presence-list", max="20")
         wiki.body += wiki.element("presence-dot", user="u3100")
         page = (await window(wiki.url)).page

@@ -43,6 +43,11 @@ class _Act(NamedTuple):
     said: str
 
 
+async def _delete(ends: Audited, app: App) -> None:
+    await written.forget_app(ends.database, app.id)
+    await register.delete(ends, app.id)
+
+
 _ACTS = {
     "drop": _Act(
         "dropped the previous key of",
@@ -54,11 +59,7 @@ _ACTS = {
         lambda ends, app: register.resync(ends, app.id),
         "{} is being told again who is here.",
     ),
-    "delete": _Act(
-        "deleted the app",
-        lambda ends, app: _delete(ends, app),
-        "The app {} has been deleted.",
-    ),
+    "delete": _Act("deleted the app", _delete, "The app {} has been deleted."),
 }
 
 
@@ -153,11 +154,6 @@ async def change(request: web.Request) -> web.Response:
     await act.do(audited(request, act.logged, app.name), app)
     page = _LIST if request.match_info["act"] == "delete" else _url(app)
     return await _done(request, act.said.format(app.name), page)
-
-
-async def _delete(ends: Audited, app: App) -> None:
-    await written.forget_app(ends.database, app.id)
-    await register.delete(ends, app.id)
 
 
 async def make_token(request: web.Request) -> web.Response:

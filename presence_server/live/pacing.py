@@ -1,18 +1,18 @@
 """How soon one flush may follow another: by what they cost, and not by a fixed interval."""
 
 # Seconds of CPU time of a flush that is followed by a pause as long as itself. One that costs n
-# times as much is followed by n times itself, up to so many times itself.
+# times as much is followed by n times itself; and by more, with the fourth power of what it takes
+# beyond the second of these, while changes come so fast that flushes have to wait: a thousand
+# notice nothing of that.
 _CHEAP = 0.003
-_MOST = 6.0
-# Seconds of the longest pause, unless the flush itself took longer: to ten thousand, a hundred
-# changes a second are then told within some 0.6 s.
-_LONGEST = 0.3
-# While changes come so fast that flushes have to wait, the pause grows with the fourth power of
-# what one takes beyond this, up to so many seconds, if it is not longer as above: a thousand notice
-# nothing of it. To two thousand, a hundred changes a second are then told within some 0.13 s, and
-# flushes take an eighth of the time.
 _COSTLY = 0.0058
-_STEADY = 0.09
+# Seconds from one flush to the next that are enough, as long as half of them is left to others: to
+# two thousand, a hundred changes a second are then told within some 0.13 s, also where a write
+# takes 20 µs.
+_OFTEN = 0.1
+# What takes more than half of that is told a few times a second, after pauses that grow to so many
+# seconds: to ten thousand, a hundred changes a second are then told within some 0.6 s.
+_LONGEST = 0.3
 # Seconds of pauses that may be put off: changes come at random, and some at once. To two thousand
 # eight changes a second are then told as they happen also where a write takes 8 µs.
 _CREDIT = 1.0
@@ -33,9 +33,7 @@ class Budget:
 
     def spend(self, seconds: float, now: float) -> None:
         """A flush took so much CPU time."""
-        pause = max(seconds, min(seconds * min(seconds / _CHEAP, _MOST), _LONGEST))
-        if self._waits:
-            pause = max(pause, min(seconds * (seconds / _COSTLY) ** 4, _STEADY))
+        pause = max(seconds, self._in_time(seconds), _a_few_times_a_second(seconds))
         self._paid_at = max(self._paid_at, now - seconds) + seconds + pause
 
     def wait(self, now: float) -> float:
@@ -43,3 +41,13 @@ class Budget:
         seconds = max(0.0, self._paid_at - _CREDIT - now)
         self._waits = seconds > 0
         return seconds
+
+    def _in_time(self, seconds: float) -> float:
+        pause = seconds * seconds / _CHEAP
+        if self._waits:
+            pause = max(pause, seconds * (seconds / _COSTLY) ** 4)
+        return min(pause, _OFTEN - seconds)
+
+
+def _a_few_times_a_second(seconds: float) -> float:
+    return min(seconds * (2 * seconds / _OFTEN) ** 3, _LONGEST)

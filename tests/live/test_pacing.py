@@ -53,17 +53,19 @@ def test_many_changes_are_told_to_few_as_they_happen() -> None:
     assert len(flushes(cost=0.001, changes=100, seconds=10)) == pytest.approx(1000, abs=20)
 
 
-def test_changes_that_come_at_random_are_told_to_two_thousand_as_they_happen() -> None:
-    # At 8 µs, as on a machine that does other work.
-    late = delays(cost=0.016, changes=8, seconds=600)
+# At 8 µs a write, and at 20 µs, as on machines that do other work or are slow with the network.
+@pytest.mark.parametrize("cost", [0.016, 0.04])
+def test_changes_that_come_at_random_are_told_to_two_thousand_as_they_happen(cost: float) -> None:
+    late = delays(cost, changes=8, seconds=600)
     # Whoever writes to each at once takes as long for two that come at the same time.
-    assert late[len(late) * 99 // 100] < 3 * 0.016
+    assert late[len(late) * 99 // 100] < 3 * cost
 
 
-@pytest.mark.parametrize("cost", [0.01, 0.016])
+@pytest.mark.parametrize("cost", [0.01, 0.016, 0.04])
 def test_a_hundred_changes_a_second_are_told_to_two_thousand_in_time(cost: float) -> None:
     late = delays(cost, changes=100, seconds=60)
-    assert late[len(late) * 99 // 100] < 0.13
+    # What comes just after one began is told to the last by the end of the next.
+    assert late[len(late) * 99 // 100] < 0.1 + cost + 0.005
 
 
 @pytest.mark.parametrize("cost", [0.0001, 0.001, 0.01, 0.05, 0.5, 3.0])
@@ -75,13 +77,14 @@ def test_whatever_a_flush_costs_half_of_the_time_is_left_to_others(cost: float) 
 
 
 def test_what_is_costly_is_told_less_often() -> None:
-    intervals = {0.003: 0.006, 0.005: 0.013, 0.007: 0.023, 0.008: 0.037, 0.01: 0.1, 0.016: 0.106}
+    intervals = {0.003: 0.006, 0.005: 0.013, 0.007: 0.023, 0.008: 0.037}
+    intervals |= {0.01: 0.098, 0.02: 0.1, 0.04: 0.1}
     for cost, every in intervals.items():
         began = flushes(cost, changes=1e6, seconds=20)
         assert began[-1] - began[-2] == pytest.approx(every, abs=0.002)
 
 
-@pytest.mark.parametrize("cost", [0.05, 0.08, 0.2])
+@pytest.mark.parametrize("cost", [0.08, 0.1, 0.2])
 def test_to_very_many_changes_are_told_a_few_times_a_second(cost: float) -> None:
     # To ten thousand it takes some 80 ms.
     began = flushes(cost, changes=100, seconds=60)

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -447,33 +446,41 @@ def test_many_wait_longer_for_how_many_are_here(monkeypatch: pytest.MonkeyPatch)
     assert list(audience.take_uncounted(2.0)) == lines[:3]
 
 
-async def test_others_have_a_turn_behind_each_hundred_and_their_time_is_theirs(
+async def test_others_have_a_turn_when_enough_was_done_and_their_time_is_theirs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    clock: Iterator[int] = iter(range(100))
-    monkeypatch.setattr("presence_server.live.turns.thread_time", lambda: float(next(clock)))
-    turns, others = Turns(), 0
+    spent, others = 0.0, 0
+    monkeypatch.setattr("presence_server.live.turns.thread_time", lambda: spent)
+    turns = Turns()
 
     async def beside() -> None:
-        nonlocal others
+        nonlocal others, spent
         while True:
             others += 1
-            next(clock)
+            spent += 1
             await asyncio.sleep(0)
 
+    async def write_to(count: int, seconds: float) -> None:
+        nonlocal spent
+        await turns.before(count)
+        spent += seconds
+
     working = asyncio.create_task(beside())
-    await turns.before(60)
-    await turns.before(40)
-    assert others == 0
-    await turns.before(1)
+    await write_to(25, 0.0005)
+    await write_to(25, 0.0005)
+    assert others == 0, "it had not taken long"
+    await write_to(25, 0.0001)
     assert others == 1
-    await turns.before(99)
-    assert others == 1
-    assert turns.spent == 2.0, "one before the turn of others, one since"
-    await turns.before(1)
+    await write_to(25, 0.0001)
+    assert others == 1, "a turn of others begins it anew"
+    for _ in range(2):
+        await write_to(10, 0.0004)
+    assert others == 1, "of few the clock is not looked at"
+    await write_to(6, 0.0001)
     assert others == 2
+    assert turns.spent == pytest.approx(0.0021)
     working.cancel()
-    assert [len(each) for each in slices(range(250))] == [100, 100, 50]
+    assert [len(each) for each in slices(range(60))] == [25, 25, 10]
     assert list(slices([])) == []
 
 

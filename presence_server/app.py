@@ -26,6 +26,7 @@ from presence_server.metrics import Metrics
 from presence_server.resources import CLIENT_FILES, STATIC, TEMPLATES
 from presence_server.services import open_services
 from presence_server.storage.database import open_database
+from presence_server.web.admin.gate import hidden
 from presence_server.web.bearers import count_requests
 from presence_server.web.bodies import LARGEST
 from presence_server.web.cookies import CookieStorage, cookie_name
@@ -63,7 +64,7 @@ def create_app(config: Config) -> web.Application:
     app.on_response_prepare.append(count_requests)
     aiohttp_session.setup(app, CookieStorage(config))
     # Outermost first; the session's own stands before these.
-    app.middlewares.extend([error_pages, known_host, same_origin, identity])
+    app.middlewares.extend([error_pages, known_host, same_origin, identity, hidden])
     app.on_shutdown.append(_say_goodbye)
     app.cleanup_ctx.append(_services)
     return app

@@ -9,6 +9,11 @@ from presence_server.storage.engine import T, Work
 KEEP = 400 * 24 * 60 * 60  # seconds
 
 _RUNS_THE_SITE = "administrator = 1 AND disabled_at IS NULL"
+# Whoever has only a link for a first password may never use it.
+_CAN_LOG_IN = (
+    "(password_hash <> '' OR last_seen IS NOT NULL"
+    " OR EXISTS (SELECT 1 FROM sessions WHERE sessions.user_id = users.id))"
+)
 _COLUMNS = "number, done_at, administrator, act, whom, address"
 
 
@@ -78,17 +83,43 @@ class Audited(Endings):
             raise NoAdministrator
 
     async def _check_others(self, transaction: Transaction) -> None:
-        if self._actor.account is not None and not await transaction.execute(
-            f"SELECT 1 FROM users WHERE {_RUNS_THE_SITE} LIMIT 1"
-        ):
+        if self._actor.account is not None and not await _somebody_runs_it(transaction):
             raise LastAdministrator
 
 
+class Guarded(Endings):
+    """For what people do to their own accounts: raises LastAdministrator where somebody could run
+    the site before, and nobody could afterwards."""
+
+    def __init__(self, ends: Endings) -> None:
+        super().__init__(ends.database)
+        self._ends = ends
+
+    async def write(self, work: Work[T], /) -> T:
+        async def guarded(transaction: Transaction) -> T:
+            before = await _somebody_runs_it(transaction)
+            done = await work(transaction)
+            if before and not await _somebody_runs_it(transaction):
+                raise LastAdministrator
+            return done
+
+        return await self._ends.write(guarded)
+
+
+async def _somebody_runs_it(transaction: Transaction) -> bool:
+    sql = f"SELECT 1 FROM users WHERE {_RUNS_THE_SITE} AND {_CAN_LOG_IN} LIMIT 1"
+    return bool(await transaction.execute(sql))
+
+
 async def page(
-    db: Database, whom: str | None, before: int | None, limit: int
+    db: Database, whom: str | None, before: int | None, limit: int, since: int | None = None
 ) -> list[Entry]:
-    """The newest lines, of all or about one, before a number."""
-    wanted: list[tuple[str, Value]] = [("number < ", before), ("whom = ", whom)]
+    """The newest lines, of all or about one, before a number and since a second."""
+    wanted: list[tuple[str, Value]] = [
+        ("number < ", before),
+        ("whom = ", whom),
+        ("done_at >= ", since),
+    ]
     given = [(column, value) for column, value in wanted if value is not None]
     where = " AND ".join(f"{column}${place}" for place, (column, _) in enumerate(given, 2))
     rows: list[Row] = await db.read(

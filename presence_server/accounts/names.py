@@ -9,6 +9,8 @@ LONGEST = 64
 _JOINERS = "\u200c\u200d"
 # Control characters, direction marks and the like, halves of a character, breaks, private use.
 _REFUSED = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+# Letters and a sign of which nothing is drawn.
+_BLANK = "\u115f\u1160\u2800\u3164\uffa0"
 # Accents of Latin, Greek and Cyrillic, when they stand by themselves.
 _ACCENTS = dict.fromkeys(range(0x300, 0x370))
 # Sorts behind every text that begins as it does.
@@ -26,7 +28,7 @@ def name_problem(name: str) -> str | None:
         return f"A name has at most {LONGEST} characters."
     kinds = [unicodedata.category(character) for character in name]
     if any(
-        kind in _REFUSED and character not in _JOINERS
+        character in _BLANK or (kind in _REFUSED and character not in _JOINERS)
         for character, kind in zip(name, kinds, strict=True)
     ):
         return "A name cannot have invisible characters."

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from presence_server.accounts import profiles, sessions, users
+from presence_server.accounts import audit, profiles, sessions, users
 from presence_server.accounts.names import name_problem, tidy
 from presence_server.accounts.sessions import Session
 from presence_server.endings import Endings, Reason
@@ -165,7 +165,12 @@ async def delete_account(
     request: web.Request, identity: Identity, fields: Mapping[str, str]
 ) -> _Done:
     await _check_password(request, fields, "password")
-    await users.delete(writer(request), identity.account, int(time.time()))
+    try:
+        ends = audit.Guarded(writer(request))
+        await users.delete(ends, identity.account, int(time.time()))
+    except audit.LastAdministrator as last:
+        sentence = "You are the last administrator: make somebody else one first."
+        raise Refused(400, fields={"password": sentence}) from last
     await forget(request)
     return _Done("deleted the account", "Your account has been deleted.", "/log_in/")
 

@@ -11,14 +11,15 @@ from presence_server.web.turnstile import TURNSTILE
 
 LARGEST = 16 * 1024  # bytes
 BODY_TIMEOUT = 10  # seconds
-# A table that an administrator sends, and the same in a form, where three bytes may stand for one.
+# A table that an administrator sends, and the same in a form, where nine bytes may stand
+# for two.
 LARGEST_TABLE = 1024 * 1024
 # A thousand names of 128 characters, each of which may take up to twelve bytes.
 _LARGEST_QUERY = 1600 * 1024
 _LARGER = {
     "/api/v1/users/query": _LARGEST_QUERY,
     "/admin/import/": LARGEST_TABLE + 4096,
-    "/admin/import/make": 3 * LARGEST_TABLE,
+    "/admin/import/make": 5 * LARGEST_TABLE,
 }
 
 

@@ -48,7 +48,7 @@ _ENDED: dict[str, str] = {
     Reason.PASSWORD: "Your password was changed, and all other devices are logged out.",
     Reason.DISABLED: "Your account was disabled by whoever runs this site.",
     Reason.DELETED: "Your account has been deleted.",
-    Reason.ENDED: "This device was logged out from another one.",
+    Reason.ENDED: "This device was logged out from another one, or by whoever runs this site.",
 }
 _EXPIRED = "You were logged out because this device had not been used for a long time."
 

@@ -121,18 +121,16 @@ async def _others(app: web.Application, search: str, room: int) -> tuple[list[Ro
     """The first who are not here, and the name that was read last if there may be more."""
     rows: list[Row] = []
     after = ""
-    while len(rows) < room:
+    while True:
         found = await everybody(app, after=after, search=search, limit=SCREEN)
         for row in found:
             if len(rows) == room:
-                break
+                return rows, after
             after = row.username
             if row.status == "offline":
                 rows.append(row)
-        else:
-            if len(found) < SCREEN:
-                return rows, None
-    return rows, after
+        if len(found) < SCREEN:
+            return rows, None
 
 
 def _grouped(

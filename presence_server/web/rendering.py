@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import secrets
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -132,6 +133,8 @@ def set_up_templates(
     )
     # Before every address of the site.
     environment.globals["base"] = config.base_path
+    # Who asks for the same on a page that was loaded anew presses no button twice.
+    environment.globals["form_id"] = lambda: secrets.token_hex(8)
     environment.globals["site_name"] = config.site_name
     # What the site lets people do, and says of them.
     environment.globals["away_after"] = config.away_after

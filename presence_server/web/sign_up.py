@@ -9,7 +9,7 @@ from presence_server.accounts import users
 from presence_server.accounts.usernames import is_reserved, username_problem
 from presence_server.keys import CONFIG, IDENTITY, METRICS, PASSWORDS, THROTTLE
 from presence_server.storage.database import Writer
-from presence_server.web.cookies import tell_next
+from presence_server.web.cookies import tell_next, told
 from presence_server.web.events import note
 from presence_server.web.forms import (
     Form,
@@ -105,7 +105,10 @@ async def sign_up_page(
 async def already_page(request: web.Request) -> web.Response:
     """For somebody who is logged in and came to a page for others."""
     address = site_address(request) if sign_up_open(request) else None
-    return await render(request, "already.html", {"address": address})
+    # What they have just done here for an account that is not the one they are logged in with.
+    sentence, username = await told(request)
+    context = {"address": address, "done": sentence, "username": username}
+    return await render(request, "already.html", context)
 
 
 def site_address(request: web.Request) -> str:

@@ -23,6 +23,12 @@ from presence_server.web.rendering import render
 PAGE = 50
 _LOG = 10
 _LIST = "/admin/accounts/"
+_LEADS_ME_TO = {
+    "demote": "/account/",
+    "disable": "/log_in/",
+    "end": "/log_in/",
+    "delete": "/log_in/",
+}
 
 
 class _Act(NamedTuple):
@@ -78,12 +84,14 @@ async def _list(request: web.Request) -> dict[str, object]:
         _one_of(ORDERS, query.get("order")),
         _one_of(KINDS, query.get("kind")),
     )
-    number = _page_number(query.get("page", ""))
-    found, total = await listing.page(
-        request.app[DATABASE], wanted, (number - 1) * PAGE, PAGE
-    )
+    database, number = request.app[DATABASE], _page_number(query.get("page", ""))
+    found, total = await listing.page(database, wanted, (number - 1) * PAGE, PAGE)
     presence = request.app[PRESENCE]
     last = max(1, -(-total // PAGE))
+    if number > last:
+        # Those who stood there are gone.
+        number = last
+        found, _ = await listing.page(database, wanted, (number - 1) * PAGE, PAGE)
     return {
         "section": "accounts",
         "wanted": wanted,
@@ -169,13 +177,16 @@ async def show(request: web.Request) -> web.Response:
 async def _of(request: web.Request, user: User) -> dict[str, object]:
     database = request.app[DATABASE]
     devices = await sessions.of_user(database, user.id)
+    person = request.app[PRESENCE].status_of(user.username)
+    keys = [device.key for device in devices]
     return {
         "section": "accounts",
         "user": user,
-        "person": request.app[PRESENCE].status_of(user.username),
+        "person": person,
         "devices": devices,
-        "here": await written.here_by_session(database, [device.key for device in devices]),
-        "entries": await audit.page(database, user.username, None, _LOG),
+        # Whoever is invisible is so on each of their devices, too.
+        "here": await written.here_by_session(database, keys) if person is not None else set(),
+        "entries": await audit.page(database, user.username, None, _LOG, since=user.created_at),
         "myself": user.id == request[IDENTITY].account,
     }
 
@@ -205,8 +216,15 @@ async def change(request: web.Request) -> web.Response:
         raise web.HTTPNotFound
     user = await _user(request)
     await act.do(audited(request, act.logged, user.username), user, int(time.time()))
-    page = _LIST if request.match_info["act"] == "delete" else _url(user)
-    return await done(request, act.said.format(user.username), page)
+    return await done(request, act.said.format(user.username), _page_after(request, user))
+
+
+def _page_after(request: web.Request, user: User) -> str:
+    """Whoever takes from themself what the page needs finds the sentence where they are led."""
+    what = request.match_info["act"]
+    if user.id == request[IDENTITY].account and what in _LEADS_ME_TO:
+        return _LEADS_ME_TO[what]
+    return _LIST if what == "delete" else _url(user)
 
 
 async def make_reset_link(request: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
 from aiohttp import web
+from aiohttp.typedefs import Handler as Middle
 
 from presence_server.accounts import sessions
 from presence_server.accounts.audit import Actor, Audited, LastAdministrator, NoAdministrator
@@ -132,6 +133,15 @@ async def show(
     its form begins with."""
     sentence, _ = await told(request)
     return await render(request, template, {"form": Form(values, done=sentence), **context})
+
+
+@web.middleware
+def hidden(request: web.Request, handler: Middle) -> Awaitable[web.StreamResponse]:
+    """Below /admin there is nothing for others, whatever they send there. No coroutine: it would
+    stay for as long as a socket does."""
+    if f"{site_path(request)}/".startswith("/admin/"):
+        _check_administrator(request)
+    return handler(request)
 
 
 def _check_administrator(request: web.Request) -> None:

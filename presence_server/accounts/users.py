@@ -175,7 +175,7 @@ async def note_last_seen(
         "UPDATE users SET last_seen = $2"
         " WHERE lower_name = $1 AND (last_seen IS NULL OR last_seen < $2 OR last_seen > $3)"
         # Before that it was another account of the same name.
-        " AND created_at <= $2",
+        " AND (created_at <= $2 OR created_at > $3)",
         [(username.lower(), seen, now + CLOCKS_DIFFER) for username, seen in last_seen.items()],
     )
 

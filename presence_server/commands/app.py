@@ -126,7 +126,8 @@ async def _show(db: Database, name: str, as_json: bool) -> None:
 async def _set(db: Database, args: argparse.Namespace) -> None:
     app = await _named(db, args.name)
     settings = read_settings(args, app.settings)
-    if settings == app.settings and args.webhook is None and not args.drop_previous:
+    said = (args.origin, args.webhook, args.app_grace, args.app_visits)
+    if all(value is None for value in said) and not args.drop_previous:
         raise Refused("Say what to change: --origin, --webhook, --grace, --visits.")
     writer = audited(db, "changed the app", app.name)
     await register.change(writer, app.id, partial(read_settings, args))

@@ -27,13 +27,17 @@ def read_config(flags: Mapping[str, str], environment: Mapping[str, str]) -> Con
     return Config(**fields)
 
 
+# As the pages on applications call what a backend needs: whoever follows them has exported these.
+_OF_APPLICATIONS = ("PRESENCE_KEY", "PRESENCE_SECRET", "PRESENCE_URL", "PRESENCE_WEBHOOK_SECRET")
+
+
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """A sentence about each PRESENCE_* variable that is no setting."""
     known = [setting.variable for setting in SETTINGS]
     return [
         f"{name} is no setting and changes nothing{_nearest(name, known)}"
         for name in sorted(environment)
-        if name.startswith(PREFIX) and name not in known
+        if name.startswith(PREFIX) and name not in (*known, *_OF_APPLICATIONS)
     ]
 
 

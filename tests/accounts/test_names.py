@@ -102,3 +102,10 @@ async def test_a_new_name_replaces_the_former_and_is_told_to_every_node(db: Data
     assert user is not None and user.name == "Anna" and user.hides_last_seen and user.shows_devices
     await users.delete(ends, alice.id, NOW)
     assert await profiles.named(db, "a") == [] and await profiles.everything(db) == {}
+
+
+@pytest.mark.parametrize("blank", "\u115f\u1160\u2800\u3164\uffa0")
+def test_letters_of_which_nothing_is_drawn_are_no_name(blank: str) -> None:
+    assert name_problem(blank) == name_problem(f"Zoë{blank}") == (
+        "A name cannot have invisible characters."
+    )

@@ -304,3 +304,18 @@ async def test_an_account_without_sessions_is_told_gone_too(db: Database) -> Non
     await users.delete(Endings(db), await user_id(db, "alice"), NOW)
     (ending,) = await endings.after(db, 0)
     assert (ending.session, ending.username) == (None, "alice")
+
+
+@pytest.mark.both_databases
+async def test_who_was_last_seen_before_an_account_was_made_had_another_of_that_name(
+    db: Database,
+) -> None:
+    await users.create(db, "alice", "hash", 1_000)
+    await users.record_last_seen(db, {"alice": 999}, 1_001)
+    assert await last_seen_of(db, "alice") is None
+    await users.record_last_seen(db, {"alice": 1_000}, 1_001)
+    assert await last_seen_of(db, "alice") == 1_000
+    # It was made when the clock was wrong.
+    await users.create(db, "bob", "hash", 90_000)
+    await users.record_last_seen(db, {"bob": 1_001}, 1_001)
+    assert await last_seen_of(db, "bob") == 1_001

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import time
 from functools import partial
 
 import pytest
@@ -10,7 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import audit, links, users
 from presence_server.endings import Endings
-from presence_server.keys import CONFIG, DATABASE
+from presence_server.keys import CONFIG, DATABASE, STORE
 from presence_server.storage.database import Database, DatabaseUnavailable, Transaction
 from presence_server.web.admin.gate import CONFIRMED_FOR
 from testing.visitor import PASSWORD, Message, Page, Visitor, hidden_field
@@ -516,7 +517,7 @@ FOUND = {
     "?kind=disabled": ["bobby"],
     "?page=0": ["alice", "bob_1", "bobby"],
     "?page=99999999999999999999": ["alice", "bob_1", "bobby"],
-    "?page=3": [],
+    "?page=3": ["alice", "bob_1", "bobby"],
 }
 
 
@@ -563,3 +564,112 @@ async def test_a_hundred_thousand_accounts(serve: Serve, administrator: Administ
     assert table.count("\r\n") == MANY + 2
     # Seconds, on a machine that has much else to do.
     assert asyncio.get_running_loop().time() - began < 60
+
+
+async def test_who_is_invisible_is_so_on_their_devices_too(
+    serve: Serve, visit: Visit, administrator: Administrator
+) -> None:
+    server = await serve()
+    alice, bob = await administrator(server), await visit(server, "bob")
+    async with bob.live() as socket:
+        await server.app[STORE].write()
+        assert "here now" in (await alice.get("/admin/accounts/2")).text
+        await socket.send({"type": "status", "status": "invisible", "scope": "user"})
+        await socket.until(lambda: socket.choice.get("status") == "invisible")
+        page = (await alice.get("/admin/accounts/2")).text
+    assert "bob" in page and "here now" not in page
+
+
+async def test_the_same_form_on_a_page_that_was_loaded_anew_is_another_one(
+    serve: Serve, administrator: Administrator
+) -> None:
+    alice = await administrator(await serve())
+
+    async def invite(page: Page) -> str:
+        fields = {"uses": "1", "days": "7", "csrf_token": page.csrf_token}
+        fields["form_id"] = hidden_field(page.text, "form_id")
+        return link_in(await alice.post("/admin/invitations/", fields))
+
+    page = await alice.get("/admin/invitations/")
+    first = await invite(page)
+    assert await invite(page) == first, "the button was pressed twice"
+    assert await invite(await alice.get("/admin/invitations/")) != first
+    for path in ("/admin/accounts/", "/admin/apps/"):
+        shown = [hidden_field((await alice.get(path)).text, "form_id") for _ in range(2)]
+        assert shown[0] != shown[1]
+
+
+@pytest.mark.parametrize(
+    ("act", "page"),
+    [("demote", "/account/"), ("end", "/log_in/"), ("disable", "/log_in/"), ("delete", "/log_in/")],
+)
+async def test_who_does_it_to_themself_is_led_to_a_page_that_says_so(
+    serve: Serve, administrator: Administrator, act: str, page: str
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    await administrator(server, "bob")
+    answer = await do(alice, server, act, "alice")
+    assert (answer.status, answer.location) == (303, page)
+    assert "alice" in (await alice.get(page)).text
+
+
+async def test_whoever_cannot_log_in_yet_does_not_count_as_an_administrator(
+    serve: Serve, administrator: Administrator
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    assert (await add(alice, "eve", administrator="on")).status == 200
+    await do(alice, server, "demote", "alice")
+    assert "You are the last administrator" in (await alice.get("/admin/accounts/1")).text
+
+
+async def test_below_admin_there_is_nothing_for_others_by_any_method(
+    serve: Serve, visit: Visit
+) -> None:
+    server = await serve()
+    bob = await visit(server, "bob")
+    url = bob.url
+    for path in ("/admin", "/admin/", "/admin/accounts/", "/admin/nothing"):
+        for method in ("PUT", "POST", "DELETE"):
+            headers = {"Content-Type": "text/plain", "Origin": url}
+            async with bob.http.request(method, f"{url}{path}", headers=headers) as answer:
+                assert answer.status == 404, (method, path)
+
+
+async def test_a_page_behind_the_last_shows_the_last(
+    serve: Serve, administrator: Administrator
+) -> None:
+    alice = await administrator(await serve())
+    assert "alice" in (await alice.get("/admin/accounts/?page=9")).text.partition("<main")[2]
+    assert "No accounts match" not in (await alice.get("/admin/accounts/?page=9")).text
+
+
+async def test_what_was_done_to_an_account_is_not_shown_of_the_next_of_that_name(
+    serve: Serve, administrator: Administrator
+) -> None:
+    server = await serve()
+    alice = await administrator(server)
+    await add(alice, "bob")
+    await run(server, "UPDATE audit SET done_at = done_at - $1", 10)
+    page = f"/admin/accounts/{await number_of(server, 'bob')}"
+    assert "No one" not in (await alice.get(page)).text
+    await do(alice, server, "delete", "bob")
+    # It says so, once.
+    await alice.get("/admin/accounts/")
+    await run(server, "UPDATE audit SET done_at = done_at - $1", 10)
+    await users.create(server.app[DATABASE], "bob", "hash", int(time.time()))
+    page = f"/admin/accounts/{await number_of(server, 'bob')}"
+    assert "deleted" not in (await alice.get(page)).text.partition("<main")[2]
+
+
+async def test_a_link_used_in_a_browser_that_is_logged_in_says_for_whom_it_was(
+    serve: Serve, administrator: Administrator
+) -> None:
+    alice = await administrator(await serve())
+    fields = {"uses": "1", "days": "7"}
+    link = link_in(await alice.submit("/admin/invitations/", fields))
+    typed = {"username": "bob", "password1": PASSWORD, "password2": PASSWORD}
+    assert (await alice.submit(link, typed)).location == "/log_in/"
+    assert "bob: Your account is ready." in (await alice.get("/log_in/")).text
+    assert "Your account is ready" not in (await alice.get("/account/")).text

@@ -66,7 +66,9 @@ def test_an_app_is_made_listed_changed_rotated_and_deleted(command: Command) -> 
     told = {"told": {**nothing, "acknowledged_at": None}}
     assert given(command, "show", "wiki") == {**changed, **told}
     taken_away = ("--origin", "", "--webhook", "", "--grace", "", "--visits", "")
-    assert command("set", "wiki", *taken_away)[:2] == (0, "Changed wiki.\n")
+    for _ in range(2):
+        # A script may say it again.
+        assert command("set", "wiki", *taken_away)[:2] == (0, "Changed wiki.\n")
     assert given(command, "show", "wiki") == {**app, "origins": [], "grace": None}
     rotated = given(command, "rotate", "wiki")
     assert list(rotated) == list(made)

@@ -76,6 +76,8 @@ async def test_a_variable_that_is_no_setting_is_named_with_the_nearest(
         "PRESENCE_SIGNUP": "closed",
         "PRESENCE_COLOUR": "blue",
         "PRESENCE_MAX_SOCKETS_PER_ADRESS": "7",
+        # As backends have it.
+        "PRESENCE_KEY": "k",
     }
     await server.start()
     try:

@@ -149,6 +149,22 @@ async def test_a_deleted_account_is_gone_everywhere(serve: Serve, visit: Visit) 
     assert (await alice.sign_up("alice")).status == 303
 
 
+async def test_the_last_administrator_cannot_delete_their_account(
+    serve: Serve, visit: Visit
+) -> None:
+    server = await serve()
+    database, alice = server.app[DATABASE], await visit(server, "alice")
+    await users.set_administrator(database, 1, True)
+    # Who has only a link yet may never use it.
+    await users.create(database, "bob", "", 1, administrator=True)
+    answer = await alice.submit("/account/delete", {"password": PASSWORD}, form="/account/")
+    assert answer.status == 400 and "You are the last administrator" in answer.text
+    await visit(server, "carol")
+    await users.set_administrator(database, 3, True)
+    answer = await alice.submit("/account/delete", {"password": PASSWORD}, form="/account/")
+    assert (answer.status, answer.location) == (303, "/log_in/")
+
+
 @pytest.mark.parametrize("password", ["", "wrong", "x" * 100])
 async def test_an_account_is_not_deleted_without_its_password(
     serve: Serve, visit: Visit, password: str

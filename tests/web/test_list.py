@@ -92,6 +92,17 @@ async def test_the_list_ends_where_a_screen_ends(serve: Serve, visit: Visit) -> 
     assert len(shown) == 251
 
 
+async def test_a_list_that_fits_a_screen_exactly_leads_nowhere(
+    serve: Serve, visit: Visit
+) -> None:
+    server = await serve()
+    await add(server, 79)
+    # First of all by name, too.
+    me = await visit(server, "aaron")
+    page = await me.get("/")
+    assert "user000078: Offline" in page.text and "/?after=" not in page.text
+
+
 async def test_more_people_here_than_fit_lead_to_everybody(serve: Serve, visit: Visit) -> None:
     server = await serve()
     await add(server, 130)

@@ -131,7 +131,10 @@ async def test_the_name_is_filled_in_after_the_sign_up(serve: Serve, visit: Visi
 @pytest.mark.parametrize(
     ("how", "sentence"),
     [
-        (Reason.ENDED, "This device was logged out from another one, or by whoever runs this site."),
+        (
+            Reason.ENDED,
+            "This device was logged out from another one, or by whoever runs this site.",
+        ),
         (Reason.PASSWORD, "Your password was changed, and all other devices are"),
         (Reason.DELETED, "Your account has been deleted."),
         (Reason.DISABLED, "Your account was disabled by whoever runs this site."),

@@ -243,6 +243,20 @@ async def test_a_full_room_and_too_many_rooms(serve: Serve, add_app: AddApp) -> 
         assert await dave.closed() == 4409
 
 
+async def test_limits_hold_however_much_comes_at_once(serve: Serve, add_app: AddApp) -> None:
+    server = await serve(max_people_per_room=3, max_people_placed=55)
+    app = await add_app(str(server.make_url("")).rstrip("/"))
+    await server.app[APPS].read()
+
+    async def placed(*of_whom: tuple[str, str]) -> list[int]:
+        said = (app.put(room, user, ttl=60) for room, user in of_whom)
+        return sorted(answer.status for answer in await asyncio.gather(*said))
+
+    assert await placed(*(("doc", f"u{n}") for n in range(8))) == [204] * 3 + [409] * 5
+    assert await placed(*((f"room-{n}", "dave") for n in range(60))) == [204] * 50 + [409] * 10
+    assert await placed(*((f"den-{n}", f"v{n}") for n in range(8))) == [204] * 2 + [429] * 6
+
+
 async def test_an_app_places_only_so_many_people(serve: Serve, add_app: AddApp) -> None:
     server = await serve(max_people_placed=3)
     url = str(server.make_url("")).rstrip("/")

@@ -163,6 +163,7 @@ async def test_a_token_is_not_a_key_and_a_key_no_token(app: AppClient) -> None:
         "/rooms/doc?limit=1&limit=2", "/rooms/doc?count=2", "/rooms/doc?left=-1",
         "/rooms/doc?left=x",
         "/rooms?limit=0", "/users/" + "x" * 129, "/users/a%0Ab",
+        "/users/%FF", "/users/a%C3", "/rooms/doc?after=%FF", "/rooms?after=%FF",
     ],
 )
 async def test_what_is_not_of_the_form_is_said_to_be_so(app: AppClient, path: str) -> None:

@@ -45,7 +45,8 @@ class Lines:
         self._apps = apps
         self._rooms = rooms
         self._hub = hub
-        self._lines: defaultdict[tuple[int, str], set[Line]] = defaultdict(set)
+        # Of each user in the order in which their tokens came.
+        self._lines: defaultdict[tuple[int, str], dict[Line, None]] = defaultdict(dict)
         # Until when a line of theirs that closes does so for good, by app, user and room.
         self._leaving: dict[tuple[int, str, str], float] = {}
 
@@ -65,7 +66,7 @@ class Lines:
         return Who(line.session, line.user, about=about, until=int(line.token.expires_at))
 
     def open(self, line: Line, cursor: str | None, status: Status | None) -> None:
-        self._lines[line.app, line.user].add(line)
+        self._put_last(line)
         self._rooms.observe(line.observer, cursor)
         permission, over = line.permission, self._refusal(line)
         if permission is None or over is not None:
@@ -143,6 +144,7 @@ class Lines:
             self.dismiss(line, REVOKED)
             return
         before, line.token = line.permission, token
+        self._put_last(line)
         self._allow(line, before)
 
     def _allow(self, line: Line, before: Permission | None) -> None:
@@ -200,9 +202,9 @@ class Lines:
             line.connection = self._rooms.appear(line.key, self.who_by(line), status)
         else:
             self._rooms.extend(line.key, line.session, int(line.token.expires_at))
-        # Of a user's tokens the one issued last says what is shown.
+        # Of a user's tokens the one issued last says what is shown; of the same second, that came.
         lines = self.of_user(line.app, line.user)
-        newest = max(lines, key=lambda other: other.token.issued_at).token
+        newest = max(reversed(lines), key=lambda other: other.token.issued_at).token
         for other in lines:
             if other.connection:
                 self.describe(other, **self._introduced(other, newest))
@@ -221,11 +223,16 @@ class Lines:
         if not any(other.connection for other in self.of_user(line.app, line.user, line.room)):
             self._rooms.leave(line.key, line.session)
 
+    def _put_last(self, line: Line) -> None:
+        lines = self._lines[line.app, line.user]
+        lines.pop(line, None)
+        lines[line] = None
+
     def _forget(self, line: Line) -> None:
         if line.timer is not None:
             line.timer.cancel()
         lines = self._lines[line.app, line.user]
-        lines.discard(line)
+        lines.pop(line, None)
         if not lines:
             del self._lines[line.app, line.user]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
-from presence_server.presence.choices import Choice
+from presence_server.presence.choices import Choice, words_of
 from presence_server.presence.client_messages import StatusMessage
 from presence_server.presence.commands import Command
 from presence_server.presence.members import Who
@@ -123,11 +123,21 @@ class AppRooms:
         lobby = self.get(app, LOBBY).roster
         return _rooms_in(lobby, user, len(key_of(app, ""))) if user in lobby.here else []
 
+    def is_invisible(self, app: int, user: str) -> bool:
+        """Whether a user has chosen to be."""
+        choice = self._node.choices.holding(app, user)
+        return choice is not None and choice.hides
+
     def whereabouts(self, app: int, users: Iterable[str]) -> dict[str, dict[str, Any]]:
         """How users are in the app as a whole, as others see them."""
         lobby, now, before = self.get(app, LOBBY).roster, int(time.time()), len(key_of(app, ""))
-        here = lobby.here
-        return {user: _whereabouts(lobby, here.get(user), user, now, before) for user in users}
+        here, choice_of = lobby.here, self._node.choices.reader(app)
+        return {
+            user: _whereabouts(lobby, person, user, now, before)
+            if (person := here.get(user)) is not None
+            else _gone(lobby, user, choice_of(user))
+            for user in users
+        }
 
     # Lines
 
@@ -242,14 +252,17 @@ class AppRooms:
 
 
 def _whereabouts(
-    lobby: Roster, person: Person | None, user: str, now: int, before: int
+    lobby: Roster, person: Person, user: str, now: int, before: int
 ) -> dict[str, Any]:
-    if person is None:
-        left = lobby.left(user)
-        return {"status": "offline", "since": left, "last_seen": left, "rooms": []}
     found = {"status": person.status, "since": person.since, "last_seen": now}
     words = {name: person.about[name] for name in _OF_CHOICES if name in person.about}
     return {**found, **words, "rooms": _rooms_in(lobby, user, before)}
+
+
+def _gone(lobby: Roster, user: str, choice: Choice | None) -> dict[str, Any]:
+    left = lobby.left(user)
+    words = {} if choice is None else words_of(*choice.left_behind)
+    return {"status": "offline", "since": left, "last_seen": left, **words, "rooms": []}
 
 
 def _rooms_in(lobby: Roster, user: str, before: int) -> list[str]:

@@ -133,11 +133,13 @@ async def place(request: web.Request) -> web.Response:
         raise bad_request("status must be online, busy or away.")
     if type(ttl) is not int or not _SHORTEST_TTL <= ttl <= _LONGEST_TTL:
         raise bad_request(f"ttl must be a whole number from {_SHORTEST_TTL} to {_LONGEST_TTL}.")
-    check_space(request, app.id, user, room)
-    _check_placed(request, app.id, room, user)
+    about = _about(body)
     # Of two words of a backend the newer holds: whoever was sent away before this is placed anew.
     await request.app[ENDINGS_READER].catch_up()
-    request.app[ROOMS].place(app.id, room, user, status, ttl, _about(body))
+    # Others are placed while this waits: what is free is known only now.
+    check_space(request, app.id, user, room)
+    _check_placed(request, app.id, room, user)
+    request.app[ROOMS].place(app.id, room, user, status, ttl, about)
     return web.Response(status=204)
 
 

@@ -1,6 +1,7 @@
 """What stands behind the ? of a request to the API. Each reader raises Problem."""
 
 import re
+from urllib.parse import unquote, unquote_to_bytes
 
 from aiohttp import web
 
@@ -20,7 +21,13 @@ def one(request: web.Request, name: str) -> str | None:
     values = request.query.getall(name, ())
     if len(values) > 1:
         raise bad_request(f"{name} may stand there only once.")
-    return values[0] if values else None
+    if not values:
+        return None
+    for pair in request.rel_url.raw_query_string.split("&"):
+        name_of_pair, _, value = pair.partition("=")
+        if unquote(name_of_pair) == name and not _is_utf_8(value):
+            raise bad_request(f"{name} must be UTF-8.")
+    return values[0]
 
 
 def whole(request: web.Request, name: str, least: int, most: int) -> int | None:
@@ -66,7 +73,18 @@ def room_in_path(request: web.Request) -> str:
 
 
 def user_in_path(request: web.Request) -> str:
+    # What stands for other bytes than UTF-8 would be taken as it was sent: for somebody else's id.
+    if not _is_utf_8(request.rel_url.raw_path.rpartition("/")[2]):
+        raise bad_request("The path names a user in other bytes than UTF-8.")
     user = request.match_info["user"]
     if problem := user_problem(user):
         raise bad_request(f"The path names {problem}.")
     return user
+
+
+def _is_utf_8(quoted: str) -> bool:
+    try:
+        unquote_to_bytes(quoted).decode()
+    except UnicodeError:
+        return False
+    return True

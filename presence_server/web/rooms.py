@@ -8,7 +8,8 @@ from typing import Any
 from aiohttp import web
 
 from presence_server.apps.register import App
-from presence_server.apps.saying import read_said
+from presence_server.apps.saying import Said, read_said
+from presence_server.apps.tokens import Token
 from presence_server.keys import ROOMS, WITHOUT_SOCKET
 from presence_server.presence.objects import MessageError
 from presence_server.presence.states import Person
@@ -44,12 +45,18 @@ async def say(request: web.Request) -> web.Response:
         said = read_said(body, int(time.time()))
     except MessageError as error:
         raise bad_request(f"The body is not valid: {error}.") from None
-    choice = said.choice
-    if choice is not None and choice.status == "invisible" and not token.may_be_invisible:
+    if not token.may_be_invisible and _would_hide(request, token, said):
         raise Problem(403, "not_allowed", "The token does not let its user be invisible.")
     if not request.app[WITHOUT_SOCKET].say(token, room, said):
         raise Problem(503, "busy", "The server that has the user's line cannot be reached.", 1)
     return web.Response(status=204)
+
+
+def _would_hide(request: web.Request, token: Token, said: Said) -> bool:
+    """Whether a user would be invisible by it; by words alone they stay so."""
+    if said.choice is not None and said.keeps_status:
+        return request.app[ROOMS].is_invisible(token.app, token.user)
+    return said.choice is not None and said.choice.status == "invisible"
 
 
 def _answer(request: web.Request) -> web.Response:

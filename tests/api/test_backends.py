@@ -55,7 +55,26 @@ async def test_how_users_are_and_where(app: AppClient) -> None:
         await alice.send({"type": "leave"})
         await alice.closed()
         left = (await app.ask("GET", "/users/alice")).json
-        assert left == {"status": "offline", "since": now, "last_seen": now, "rooms": []}
+        gone = {"status": "offline", "since": now, "last_seen": now, "rooms": []}
+        assert left == {**gone, "text": "lunch"}
+
+
+async def test_who_is_offline_has_the_text_that_others_read(app: AppClient) -> None:
+    until = int(time.time()) + 60
+    token = app.token("alice", invisible=True)
+
+    async def words() -> tuple[Any, Any]:
+        found = (await app.ask("POST", "/users/query", {"users": ["alice"]})).json["users"]
+        assert found["alice"]["status"] == "offline"
+        return found["alice"].get("text"), found["alice"].get("until")
+
+    await app.say("alice", bearer=token, status="busy", text="lunch", until=until)
+    assert await words() == ("lunch", until)
+    # Of those who are invisible it is the one that was read before.
+    await app.say("alice", bearer=token, status="invisible", text="secret", until=until - 30)
+    assert await words() == ("lunch", until)
+    await app.say("alice", bearer=token, status="online", scope="user")
+    assert await words() == (None, None)
 
 
 async def test_somebody_without_a_line_is_here_for_a_while(app: AppClient) -> None:

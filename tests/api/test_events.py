@@ -173,3 +173,9 @@ async def test_who_may_say_what(app: AppClient) -> None:
     assert is_problem(await app.say("alice", status="invisible"), 403, "not_allowed")
     invisible = app.token("alice", invisible=True)
     assert (await app.say("alice", bearer=invisible, status="invisible")).status == 204
+    # Words alone would prolong it.
+    for words in ({"text": "lunch"}, {"until": int(time.time()) + 3600}):
+        assert is_problem(await app.say("alice", **words), 403, "not_allowed")
+        assert (await app.say("alice", bearer=invisible, **words)).status == 204
+    assert (await app.say("alice", status="online", scope="user")).status == 204
+    assert (await app.say("alice", text="lunch")).status == 204

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 
 import pytest
 from aiohttp import WSServerHandshakeError
@@ -343,6 +344,38 @@ async def test_the_newest_token_says_what_is_shown(app: AppClient) -> None:
             newest = app.token("alice", iat=now + 1, info={"name": "Newest"})
             await one.send({"type": "token", "token": newest})
             await one.message(lambda m: "Newest" in str(m.get("about")))
+
+
+async def test_of_tokens_of_one_second_the_last_that_came_says_what_is_shown(
+    app: AppClient,
+) -> None:
+    now = int(time.time())
+
+    def token(name: str, issued_at: int = now) -> str:
+        claims = {"iat": issued_at, "exp": now + 500, "info": {"name": name}}
+        return app.token("alice", {"*": "join"}, **claims)
+
+    async def shown(room: str = "doc") -> object:
+        return (await app.room(room))["users"]["alice"]["info"]["name"]
+
+    async def renewed(line: LiveSocket, name: str) -> None:
+        await line.send({"type": "token", "token": token(name)})
+        await line.until(lambda: name in str(line.received[-1]))
+
+    async with AsyncExitStack() as lines:
+        opened = []
+        for name in ("a", "b", "c", "d", "e"):
+            line = await lines.enter_async_context(app.line("alice", token=token(name)))
+            await line.first()
+            assert await shown() == name
+            opened.append(line)
+        for number, line in enumerate(opened):
+            await renewed(line, f"new {number}")
+        # An older one changes nothing, wherever it comes.
+        await renewed(opened[1], "last")
+        async with app.line("alice", "other", token=token("old", now - 100)) as line:
+            await line.first()
+            assert await shown() == await shown("other") == "last"
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,7 @@ async def test_a_token_is_not_a_key_and_a_key_no_token(app: AppClient) -> None:
         "/rooms/doc?limit=1&limit=2", "/rooms/doc?count=2", "/rooms/doc?left=-1",
         "/rooms/doc?left=x",
         "/rooms?limit=0", "/users/" + "x" * 129, "/users/a%0Ab",
+        "/users/%FF", "/users/a%C3", "/rooms/doc?after=%FF", "/rooms?after=%FF",
     ],
 )
 async def test_what_is_not_of_the_form_is_said_to_be_so(app: AppClient, path: str) -> None:
@@ -241,6 +242,20 @@ async def test_a_full_room_and_too_many_rooms(serve: Serve, add_app: AddApp) -> 
     assert (await app.put("room-7", "dave", ttl=3600)).status == 204
     async with app.line("dave", "room-50") as dave:
         assert await dave.closed() == 4409
+
+
+async def test_limits_hold_however_much_comes_at_once(serve: Serve, add_app: AddApp) -> None:
+    server = await serve(max_people_per_room=3, max_people_placed=55)
+    app = await add_app(str(server.make_url("")).rstrip("/"))
+    await server.app[APPS].read()
+
+    async def placed(*of_whom: tuple[str, str]) -> list[int]:
+        said = (app.put(room, user, ttl=60) for room, user in of_whom)
+        return sorted(answer.status for answer in await asyncio.gather(*said))
+
+    assert await placed(*(("doc", f"u{n}") for n in range(8))) == [204] * 3 + [409] * 5
+    assert await placed(*((f"room-{n}", "dave") for n in range(60))) == [204] * 50 + [409] * 10
+    assert await placed(*((f"den-{n}", f"v{n}") for n in range(8))) == [204] * 2 + [429] * 6
 
 
 async def test_an_app_places_only_so_many_people(serve: Serve, add_app: AddApp) -> None:

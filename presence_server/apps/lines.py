@@ -49,6 +49,8 @@ class Lines:
         self._lines: defaultdict[tuple[int, str], dict[Line, None]] = defaultdict(dict)
         # Until when a line of theirs that closes does so for good, by app, user and room.
         self._leaving: dict[tuple[int, str, str], float] = {}
+        # Until when it may still be said that one of theirs which closed did so for good.
+        self._closed: dict[tuple[int, str, str], float] = {}
 
     def __iter__(self) -> Iterator[Line]:
         return iter([line for lines in self._lines.values() for line in lines])
@@ -80,9 +82,11 @@ class Lines:
     def close(self, line: Line) -> None:
         """Its connection is gone; its user stays for a grace."""
         self._forget(line)
-        if self._leaving.pop((line.app, line.user, line.room), 0.0) > time.monotonic():
+        whose = line.app, line.user, line.room
+        if self._leaving.pop(whose, 0.0) > time.monotonic():
             self._vanish(line)
-        else:
+        elif line.connection:
+            self._note_closed(whose)
             self._disappear(line)
         self._rooms.stop_observing(line.observer)
 
@@ -94,8 +98,12 @@ class Lines:
         self._vanish(line)
         self.dismiss(line, LEFT)
 
+    def leave_with_closed(self, app: int, user: str, room: str) -> bool:
+        """Whether a line closed just now of which nobody has said yet that it did so for good."""
+        return self._closed.pop((app, user, room), 0.0) > time.monotonic()
+
     def leave_with_next(self, app: int, user: str, room: str) -> None:
-        """Of several lines one closes for good; which one shows when it does."""
+        """A line closes for good; which one shows when it does."""
         now = time.monotonic()
         waiting = {who: until for who, until in self._leaving.items() if until > now}
         self._leaving = waiting | {(app, user, room): now + _CLOSES_WITHIN}
@@ -222,6 +230,14 @@ class Lines:
         self._disappear(line)
         if not any(other.connection for other in self.of_user(line.app, line.user, line.room)):
             self._rooms.leave(line.key, line.session)
+
+    def _note_closed(self, whose: tuple[int, str, str]) -> None:
+        now = time.monotonic()
+        self._closed.pop(whose, None)
+        self._closed[whose] = now + _CLOSES_WITHIN
+        # Those that closed first come first.
+        while self._closed[first := next(iter(self._closed))] <= now:
+            del self._closed[first]
 
     def _put_last(self, line: Line) -> None:
         lines = self._lines[line.app, line.user]

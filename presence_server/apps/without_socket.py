@@ -29,8 +29,11 @@ class WithoutSocket:
         words = words_of(said)
         if not words:
             return True
-        found = self._say_here(token.app, token.user, room, said)
-        if found and (said.line is not None or words.keys() == {"data"}):
+        found, left = self._say_here(token.app, token.user, room, said)
+        if left:
+            # It was that line, and none at another node.
+            del words["leave"]
+        if not words or found and (said.line is not None or words.keys() == {"data"}):
             return True
         if self._rooms.degraded and not found:
             return False
@@ -47,8 +50,8 @@ class WithoutSocket:
             return
         self._say_here(int(app), user, room, said)
 
-    def _say_here(self, app: int, user: str, room: str, said: Said) -> bool:
-        """Whether there was a line here that it is for."""
+    def _say_here(self, app: int, user: str, room: str, said: Said) -> tuple[bool, bool]:
+        """Whether there was a line here that it is for; and whether one is known that left."""
         lines = [line for line in self._lines.of_user(app, user, room) if line.connection]
         meant = _meant(lines, said.line)
         for line in meant:
@@ -56,21 +59,29 @@ class WithoutSocket:
                 self._lines.say_status(line, said.status)
         if lines and said.data is not None:
             self._lines.describe(lines[0], data=said.data.data)
-        if said.leave:
-            self._leave_unheard(app, user, room, lines, meant)
-        return bool(meant)
+        left = said.leave and self._leave_unheard(app, user, room, lines, said.line)
+        return bool(meant), left
 
     def _leave_unheard(
-        self, app: int, user: str, room: str, lines: Sequence[Line], meant: Sequence[Line]
-    ) -> None:
-        if not lines:
-            # The line was quicker to close.
-            self._rooms.leave(key_of(app, room), session_of(app, user))
-        elif len(meant) == 1 or all(map(_is_stream, meant)):
-            for line in meant:
+        self, app: int, user: str, room: str, lines: Sequence[Line], name: str | None
+    ) -> bool:
+        """Whether it is known which line left: never more than one does, and none that stays."""
+        if lines and name is not None:
+            named = _meant(lines, name)
+            for line in named:
                 self._lines.leave(line)
-        else:
+            return bool(named)
+        # The line may have been quicker to close.
+        closed = self._lines.leave_with_closed(app, user, room)
+        if not lines:
+            self._rooms.leave(key_of(app, room), session_of(app, user))
+        elif not closed and len(lines) == 1 and _is_stream(lines[0]):
+            self._lines.leave(lines[0])
+            return True
+        elif not closed:
             self._lines.leave_with_next(app, user, room)
+        # One that is named may still be open at another node.
+        return closed and name is None
 
 
 def _meant(lines: Sequence[Line], name: str | None) -> Sequence[Line]:

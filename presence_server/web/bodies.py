@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from presence_server.presence.objects import MessageError, parse_object
-from presence_server.web.problems import Problem
+from presence_server.web.problems import Problem, problem_response
 from presence_server.web.turnstile import TURNSTILE
 
 LARGEST = 16 * 1024  # bytes
@@ -46,6 +46,19 @@ async def read_body(request: web.Request) -> bytes:
     except (web.PayloadAccessError, web.RequestPayloadError) as error:
         raise web.HTTPBadRequest() from error
     return bytes(body)
+
+
+async def heed_expect(request: web.Request) -> web.StreamResponse | None:
+    """Asks a client of the API for the body with which it waits, and for nothing else."""
+    if request.version != HttpVersion11:
+        return None
+    if request.headers["Expect"].lower() != "100-continue":
+        sentence = "Of what a client may expect only 100-continue is known."
+        return problem_response(Problem(417, "bad_request", sentence))
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    # Nothing of the answer is under way yet.
+    request.writer.output_size = 0
+    return None
 
 
 def is_utf8(request: web.Request) -> bool:

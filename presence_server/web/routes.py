@@ -16,6 +16,7 @@ from presence_server.web import (
     sign_up,
 )
 from presence_server.web.admin import routes as administration
+from presence_server.web.bodies import heed_expect
 from presence_server.web.cors import preflight
 from presence_server.web.live import live
 from presence_server.web.manifest import Manifest
@@ -87,7 +88,7 @@ def _account(once: Once) -> list[web.RouteDef]:
 
 
 def _for_apps() -> list[web.RouteDef]:
-    return [
+    found = [
         web.get("/api/v1/rooms", backends.list_rooms),
         web.get("/api/v1/rooms/{room}", rooms.read_room),
         web.options("/api/v1/rooms/{room}", preflight),
@@ -100,6 +101,12 @@ def _for_apps() -> list[web.RouteDef]:
         web.get("/api/v1/users/{user}", backends.read_user),
         web.delete("/api/v1/users/{user}", backends.revoke),
         web.get("/api/v1/openapi.json", api_description.serve),
+    ]
+    # What aiohttp answers by itself comes before any middleware.
+    heeding = {"expect_handler": heed_expect}
+    return [
+        web.RouteDef(route.method, route.path, route.handler, {**route.kwargs, **heeding})
+        for route in found
     ]
 
 

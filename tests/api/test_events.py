@@ -137,6 +137,8 @@ async def test_a_page_that_unloads_leaves_at_once(patient: AppClient) -> None:
                     await alice.raw.close()
                 started = time.monotonic()
                 assert (await patient.say("alice", leave=True)).status == 204
+                if not closes_first:
+                    await alice.raw.close()
                 await watcher.sees("alice", "offline")
                 assert time.monotonic() - started < AT_ONCE
 
@@ -148,6 +150,39 @@ async def test_with_several_sockets_the_one_that_closes_has_left(app: AppClient)
             await watcher.sees("alice", "online")
             assert (await app.say("alice", leave=True)).status == 204
         async with app.line("bob"):
+            await watcher.sees("bob", "online")
+        assert watcher.people["alice"] == "online"
+
+
+@pytest.mark.parametrize("closes_first", [True, False])
+async def test_whoever_leaves_without_a_name_ends_no_other_line(
+    patient: AppClient, closes_first: bool
+) -> None:
+    async with patient.line("watcher") as watcher, patient.line("alice") as other:
+        async with patient.line("alice") as one:
+            await one.first()
+            if not closes_first:
+                assert (await patient.say("alice", leave=True)).status == 204
+        if closes_first:
+            assert (await patient.say("alice", leave=True)).status == 204
+        # What was said is of the line that closed, and not of the next one as well.
+        async with patient.line("bob"):
+            await other.sees("bob", "online")
+        assert watcher.people.get("alice", "online") == "online"
+        started = time.monotonic()
+        await other.raw.close()
+        assert (await patient.say("alice", leave=True)).status == 204
+        await watcher.sees("alice", "offline")
+        assert time.monotonic() - started < AT_ONCE
+
+
+async def test_of_several_streams_that_one_leaves_which_closes(patient: AppClient) -> None:
+    async with patient.line("watcher") as watcher, patient.events("alice") as other:
+        async with patient.events("alice") as one:
+            await one.event()
+            assert (await patient.say("alice", leave=True)).status == 204
+        async with patient.line("bob"):
+            await other.sees("bob", "online")
             await watcher.sees("bob", "online")
         assert watcher.people["alice"] == "online"
 

@@ -175,6 +175,15 @@ async def test_other_errors_are_problems_too(app: AppClient) -> None:
     assert is_problem(await app.ask("PATCH", "/rooms/doc"), 405)
     allowed = await app.ask("POST", "/rooms")
     assert is_problem(allowed, 405) and "GET" in allowed.headers["Allow"]
+    for method, path in (("GET", "/rooms/doc"), ("PUT", "/rooms/doc/users/u")):
+        expecting = await app.ask(method, path, headers={"Expect": "nonsense"})
+        assert is_problem(expecting, 417)
+        assert expecting.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_body_may_wait_until_it_is_asked_for(app: AppClient) -> None:
+    asked = await app.ask("POST", "/users/query", {"users": ["alice"]}, expect100=True)
+    assert asked.json["users"]["alice"]["status"] == "offline"
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ class Lines:
 
     def open(self, line: Line, cursor: str | None, status: Status | None) -> None:
         self._put_last(line)
+        # It may stand in the place of that one, which nobody speaks for any more.
+        self._closed.pop((line.app, line.user, line.room), None)
         self._rooms.observe(line.observer, cursor)
         permission, over = line.permission, self._refusal(line)
         if permission is None or over is not None:

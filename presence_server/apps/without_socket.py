@@ -75,7 +75,7 @@ class WithoutSocket:
         closed = self._lines.leave_with_closed(app, user, room)
         if not lines:
             self._rooms.leave(key_of(app, room), session_of(app, user))
-        elif not closed and len(lines) == 1 and _is_stream(lines[0]):
+        elif not closed and len(lines) == 1:
             self._lines.leave(lines[0])
             return True
         elif not closed:

@@ -349,6 +349,20 @@ def test_a_backup_is_taken_and_refused(command: Command, path: Path, tmp_path: P
     assert pipe.is_fifo()
 
 
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal", ".key"])
+def test_a_backup_takes_the_place_of_nothing_that_is_in_use(
+    command: Command, path: Path, end: str
+) -> None:
+    command("user", "add", "alice", given=b"johnson123\n")
+    beside = Path(f"{path}{end}")
+    linked = path.parent / "linked"
+    linked.symlink_to(path.parent)
+    status, out, err = command("backup", str(linked / beside.name))
+    assert (status, out) == (1, "")
+    assert f"{beside.name} cannot be written: it is " in err and err.count("\n") == 1
+    assert not beside.exists()
+
+
 @pytest.mark.both_databases
 async def test_an_account_made_beside_a_closed_server_can_log_in(
     server_process: ServerProcesses, visit: Visit

@@ -21,6 +21,9 @@ from presence_server.config import Config, ConfigError
 from presence_server.processes import slot, valkey
 from presence_server.processes.operators import create_operators_app
 from presence_server.processes.slot import GivenUp, Slot
+from presence_server.processes.valkey import Valkey
+from presence_server.relay.redis_server import RedisServer
+from presence_server.resources import ROOT
 from testing.processes import ServerProcess
 from testing.waiting import STALL, first_answer, until
 from tests.conftest import ServerProcesses, Visit
@@ -325,6 +328,35 @@ async def test_what_refuses_the_start_is_said_once(tmp_path: Path) -> None:
     path.write_bytes(b"no database" * 1000)
     status, sentence = await refused(tmp_path, "--port=0", "--processes=3", f"--database={path}")
     assert status == 3 and str(path) in sentence
+
+
+async def test_what_lies_where_it_is_started_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "queue.py").write_text("raise SystemExit('it was run')\n")
+    (tmp_path / "elsewhere.py").write_text(
+        "import os, sys\n"
+        f"sys.path[0] = {str(ROOT)!r}\n"
+        "from presence_server import cli\n"
+        "os.chdir('here')\n"
+        "sys.exit(cli.main())\n"
+    )
+    server = ServerProcess(tmp_path, processes=2)
+    server.module = "elsewhere"
+    # As of a checkout that is not installed.
+    server.environment = {"PYTHONPATH": ""}
+    await server.start()
+    try:
+        assert (await ask(f"{server.url}/readyz"))[0] == 200
+        assert await server.terminate() == 0
+        assert "it was run" not in server.log
+    finally:
+        await server.kill()
+
+
+@pytest.mark.parametrize("name", ["100%41", "why?", "number#1", "Zo\u00eb & co"])
+def test_the_folder_of_its_own_redis_may_have_any_name(name: str) -> None:
+    folder = Path("/tmp", name)
+    assert RedisServer(Valkey.url(folder)).name == f"{folder}/valkey.sock"
 
 
 def test_without_a_redis_it_says_where_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:

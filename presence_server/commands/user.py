@@ -231,6 +231,9 @@ async def _hash_new_password(username: str, bcrypt_cost: int) -> str:
 
 def _read_password() -> str:
     """Asked for twice at a terminal; otherwise the first line of standard input."""
+    if sys.stdin is None:
+        # It was closed.
+        raise Refused("No password came.")
     if sys.stdin.isatty():
         return _ask_password()
     line = sys.stdin.buffer.readline()

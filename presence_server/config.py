@@ -133,8 +133,8 @@ class Config:
         """What is on and off, for the log: no secrets."""
         admin = None if self.admin_port is None else f"{self.admin_host}:{self.admin_port}"
         return {
-            "database": str(self.database.absolute()),
-            "keys": str(self.key_file.absolute()),
+            "database": _absolute(self.database),
+            "keys": _absolute(self.key_file),
             # The rest of the URL may hold a password.
             "relay": self.redis_url.partition(":")[0] if self.redis_url else "off",
             "public_url": self.public_url or "none",
@@ -193,6 +193,14 @@ class Config:
         if self.public_origin is not None:
             return self.public_origin.host
         return next((host for host in self.host.split(",") if not _is_loopback(host)), "localhost")
+
+
+def _absolute(place: Path | PostgresUrl) -> str:
+    try:
+        return str(place.absolute())
+    except FileNotFoundError:
+        # The current folder is no more, which whoever opens the file says.
+        return str(place)
 
 
 def _is_loopback(host: str) -> bool:

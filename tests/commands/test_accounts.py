@@ -311,6 +311,35 @@ def test_a_password_that_is_not_given_is_no_error_of_ours(
     assert said in shown and b"Traceback" not in shown
 
 
+def test_without_standard_input_no_password_came(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert cli.main(["user", "add", "bob", "--database", str(path)]) == 1
+    assert capsys.readouterr().err.endswith("presence-server: No password came.\n")
+
+
+@pytest.mark.parametrize("arguments", [["user", "list"], ["serve", "--port=0"]])
+def test_in_a_folder_that_is_no_more_there_is_no_database(
+    path: Path,
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = path.parent / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    monkeypatch.delenv("PRESENCE_DATABASE", raising=False)
+    assert cli.main(arguments) == 3
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    assert err.endswith(
+        "presence-server: The database presence.sqlite3 is nowhere: "
+        "the current folder is no more.\n"
+    )
+
+
 def test_a_password_is_not_shown_at_a_real_terminal(path: Path) -> None:
     pid, terminal = add_at_terminal(path)
     shown = b""

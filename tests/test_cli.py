@@ -137,6 +137,30 @@ def test_who_stops_reading_is_no_error_of_ours(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["user", "add", "bob"], ["serve", "--port", "0"]])
+def test_output_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, arguments: list[str], unbuffered: str
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "presence_server", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered},
+            input="johnson123\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    said = done.stderr.splitlines()
+    assert (
+        "presence-server: Standard output cannot be written: No space left on device." in said
+    )
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["--version"])

@@ -209,6 +209,31 @@ async def test_the_pause_before_each_start_is_twice_as_long(
     assert all(pause >= 0.02 * 2**number for number, pause in enumerate(pauses)), pauses
 
 
+async def test_what_is_killed_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(slot, "ENDS_WITHIN", 0.1)
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    deaf += "; print(flush=True); signal.pause()"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", deaf), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+
+    class Deaf(Brief):
+        async def ready(self) -> bool:
+            return True
+
+    async def start() -> Deaf:
+        return Deaf(process)
+
+    one = Slot("Process 1", start)
+    assert await one.fill() is None
+    assert await one.end() == signal.SIGKILL
+    assert "Process 1 did not end by itself, and was killed." in caplog.text
+
+
 async def test_a_process_that_answers_with_an_error_hides_no_other(
     config: Callable[..., Config], tmp_path: Path
 ) -> None:

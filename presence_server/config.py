@@ -118,10 +118,18 @@ class Config:
 
     @property
     def site_url(self) -> str:
-        """Where people find the site, without a slash at its end."""
+        """Where people find the site, without a slash at its end. Raises ConfigError."""
         if self.public_url is not None:
             return self.public_url
-        host = self.host.partition(",")[0]
+        host = next((host for host in self.host.split(",") if not host.startswith(UNIX)), None)
+        if host is None:
+            raise ConfigError(
+                "--public-url (PRESENCE_PUBLIC_URL) is needed where --host is a socket file: "
+                "nothing else says where people find the site."
+            )
+        if is_address(host) and ip_address(host).is_unspecified:
+            # Of all the addresses of this machine.
+            host = "localhost"
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property

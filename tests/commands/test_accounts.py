@@ -168,6 +168,14 @@ def test_every_command_that_changes_something_leaves_a_line_for_administrators(
     ]
 
 
+def test_a_link_to_a_socket_file_is_not_made(command: Command) -> None:
+    command("user", "add", "alice", given=b"johnson123\n")
+    for asked in (("invite",), ("reset", "alice")):
+        status, out, err = command("user", *asked, "--host", "unix:/run/p.sock")
+        assert (status, out) == (2, "")
+        assert "--public-url (PRESENCE_PUBLIC_URL) is needed" in err and err.count("\n") == 1
+
+
 async def test_links_that_are_printed_let_people_in(
     server_process: ServerProcesses, visit: Visit
 ) -> None:

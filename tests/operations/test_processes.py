@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,7 +19,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from presence_server.config import Config, ConfigError
-from presence_server.processes import slot, valkey
+from presence_server.processes import operators, slot, valkey
 from presence_server.processes.operators import create_operators_app
 from presence_server.processes.slot import GivenUp, Slot
 from presence_server.processes.valkey import Valkey
@@ -253,6 +254,23 @@ async def test_a_process_that_answers_with_an_error_hides_no_other(
         assert 'process="2"' not in metrics
         status, text = await ask(str(pages.make_url("/readyz")))
         assert status == 503 and json.loads(text)["reasons"] == ["Process 2 does not answer."]
+
+
+async def test_a_process_that_stands_still_holds_up_nobody_who_asks_who_is_here(
+    config: Callable[..., Config], tmp_path: Path
+) -> None:
+    places = {number: tmp_path / f"{number}.operators" for number in (1, 2, 3)}
+    async with AsyncExitStack() as stack:
+        still = stack.enter_context(socket.socket(socket.AF_UNIX))
+        still.bind(str(places[1]))
+        still.listen()
+        await stack.enter_async_context(answering(places[2], 500, roster="an error"))
+        await stack.enter_async_context(answering(places[3], 200, roster="{}"))
+        pages = TestServer(create_operators_app(config(), lambda: places))
+        await stack.enter_async_context(pages)
+        started = time.monotonic()
+        assert await ask(str(pages.make_url("/roster"))) == (200, "{}")
+        assert time.monotonic() - started < (operators._PATIENCE.total or 0)
 
 
 @asynccontextmanager

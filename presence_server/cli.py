@@ -17,6 +17,7 @@ from presence_server.storage.database import DatabaseUnavailable, DatabaseUnusab
 from presence_server.accounts.keyring import KeyringError
 from presence_server.commands import COMMANDS, serve
 from presence_server.config import Config, ConfigError
+from presence_server.processes import inheritance
 from presence_server.relay import RelayRefused
 from presence_server.settings import SETTINGS, Setting, read_config, unknown_variables
 
@@ -42,9 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parse(given)
     try:
         config = read_config(_flags(args), os.environ)
-        for sentence in unknown_variables(os.environ):
-            log.warning(sentence)
-        return int(args.run(args, config))
+        # A parent has said so already.
+        if inheritance.VARIABLE not in os.environ:
+            for sentence in unknown_variables(os.environ):
+                log.warning(sentence)
+        status = int(args.run(args, config))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except (ConfigError, KeyringError, RelayRefused) as error:
         logs.say(str(error))
         return WRONG_SETTING
@@ -56,14 +62,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has had enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return FAILED
-    except (Exception, asyncio.CancelledError):
-        # Cancelled: a background task failed, and whoever held it did not say why.
-        log.critical("ended by an error", exc_info=True)
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, OSError) and _is_of_output(error):
+            logs.say(f"Standard output cannot be written: {error.strerror}.")
+            _drop_output()
+        else:
+            # Cancelled: a background task failed, and whoever held it did not say why.
+            log.critical("ended by an error", exc_info=True)
         return FAILED
     finally:
         logs.flush()
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether it is the same with an empty line: where there is room for one it does no harm."""
+    try:
+        print(flush=True)
+    except OSError as again:
+        return again.errno == error.errno
+    return False
+
+
+def _drop_output() -> None:
+    """Or Python would try once more to write the rest, at its end, and complain itself."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _log_format(argv: Sequence[str]) -> str:

@@ -118,10 +118,18 @@ class Config:
 
     @property
     def site_url(self) -> str:
-        """Where people find the site, without a slash at its end."""
+        """Where people find the site, without a slash at its end. Raises ConfigError."""
         if self.public_url is not None:
             return self.public_url
-        host = self.host.partition(",")[0]
+        host = next((host for host in self.host.split(",") if not host.startswith(UNIX)), None)
+        if host is None:
+            raise ConfigError(
+                "--public-url (PRESENCE_PUBLIC_URL) is needed where --host is a socket file: "
+                "nothing else says where people find the site."
+            )
+        if is_address(host) and ip_address(host).is_unspecified:
+            # Of all the addresses of this machine.
+            host = "localhost"
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
@@ -133,8 +141,8 @@ class Config:
         """What is on and off, for the log: no secrets."""
         admin = None if self.admin_port is None else f"{self.admin_host}:{self.admin_port}"
         return {
-            "database": str(self.database.absolute()),
-            "keys": str(self.key_file.absolute()),
+            "database": _absolute(self.database),
+            "keys": _absolute(self.key_file),
             # The rest of the URL may hold a password.
             "relay": self.redis_url.partition(":")[0] if self.redis_url else "off",
             "public_url": self.public_url or "none",
@@ -193,6 +201,14 @@ class Config:
         if self.public_origin is not None:
             return self.public_origin.host
         return next((host for host in self.host.split(",") if not _is_loopback(host)), "localhost")
+
+
+def _absolute(place: Path | PostgresUrl) -> str:
+    try:
+        return str(place.absolute())
+    except FileNotFoundError:
+        # The current folder is no more, which whoever opens the file says.
+        return str(place)
 
 
 def _is_loopback(host: str) -> bool:

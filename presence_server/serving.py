@@ -7,8 +7,8 @@ import os
 import resource
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import Any
 
 from aiohttp import web
@@ -81,13 +81,13 @@ def run(
 async def _serve(
     config: Config, furnish: Furnish, invitation: str, inherited: Inheritance | None
 ) -> None:
-    stop = asyncio.Event()
+    stop = _Stop()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Complaints())
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # nohup has SIGHUP ignored.
         if signal.getsignal(number) != signal.SIG_IGN:
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, stop)
     app = create_app(config)
     furnish(app)
     async with AsyncExitStack() as runners:
@@ -95,21 +95,53 @@ async def _serve(
         runners.enter_context(short_collections(loop.call_soon_threadsafe))
         # When a background task fails, its TaskGroup in the app cancels this task, wherever it is.
         try:
-            runner = await _start(runners, app)
-            if inherited is None:
-                lines = await _listen(runners, runner, app)
-                print("\n".join(filter(None, [*lines, invitation])), flush=True)
-                tell_manager("READY=1")
-            else:
-                await serve_on(runner, inherited.pages, app[CROWD])
-                admin = await _start(runners, create_admin_app(app))
-                await serve_on(admin, [inherited.operators])
-                inherited.tell_ready(gone=stop.set)
+            with stop.cuts_short():
+                runner = await _start(runners, app)
+                if inherited is None:
+                    lines = await _listen(runners, runner, app)
+                    print("\n".join(filter(None, [*lines, invitation])), flush=True)
+                    tell_manager("READY=1")
+                else:
+                    await serve_on(runner, inherited.pages, app[CROWD])
+                    admin = await _start(runners, create_admin_app(app))
+                    await serve_on(admin, [inherited.operators])
+                    inherited.tell_ready(gone=stop)
             await stop.wait()
             log.info("stopping")
             tell_manager("STOPPING=1")
         finally:
             _end_in_time()
+
+
+class _Stop:
+    """Called when the process is to end, as often as may be."""
+
+    def __init__(self) -> None:
+        self._said = asyncio.Event()
+        self._start: asyncio.Task[Any] | None = None
+
+    def __call__(self) -> None:
+        if self._start is not None and not self._said.is_set():
+            self._start.cancel()
+        self._said.set()
+
+    async def wait(self) -> None:
+        await self._said.wait()
+
+    @contextmanager
+    def cuts_short(self) -> Iterator[None]:
+        """Leave this start when called, whatever it waits for, such as a locked database."""
+        self._start = asyncio.current_task()
+        assert self._start is not None
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self._said.is_set():
+                raise
+            # What closes may have timeouts, which would take it for their caller's.
+            self._start.uncancel()
+        finally:
+            self._start = None
 
 
 def _end_in_time() -> None:

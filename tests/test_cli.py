@@ -10,6 +10,7 @@ from presence_server import __version__, cli
 from presence_server.storage.database import DatabaseUnusable
 from presence_server.commands import serve
 from presence_server.config import Config, ConfigError
+from presence_server.processes import inheritance
 from presence_server.relay import RelayRefused
 from presence_server.resources import ROOT
 from presence_server.settings import SETTINGS
@@ -135,6 +136,44 @@ def test_who_stops_reading_is_no_error_of_ours(tmp_path: Path) -> None:
         timeout=30,
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("is_child", [False, True])
+def test_a_variable_that_is_no_setting_is_named_by_the_parent_alone(
+    served: list[Config],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_child: bool,
+) -> None:
+    monkeypatch.setenv("PRESENCE_COLOUR", "blue")
+    if is_child:
+        monkeypatch.setenv(inheritance.VARIABLE, "[]")
+    assert cli.main([]) == 0
+    assert ("PRESENCE_COLOUR is no setting" in capsys.readouterr().err) is not is_child
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["user", "add", "bob"], ["serve", "--port", "0"]])
+def test_output_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, arguments: list[str], unbuffered: str
+) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "presence_server", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered},
+            input="johnson123\n",
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    said = done.stderr.splitlines()
+    assert (
+        "presence-server: Standard output cannot be written: No space left on device." in said
+    )
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

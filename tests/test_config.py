@@ -63,6 +63,20 @@ def test_with_postgresql_the_key_file_is_to_be_named() -> None:
     assert named.risks() == []
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("unix:/run/p.sock,::1", "http://[::1]:8000"),
+        ("0.0.0.0", "http://localhost:8000"),
+        ("::,0.0.0.0", "http://localhost:8000"),
+        ("presence.example", "http://presence.example:8000"),
+    ],
+)
+def test_links_lead_where_somebody_listens(host: str, url: str) -> None:
+    assert Config(host=host).site_url == url
+
+
 def test_key_file_lies_beside_the_database() -> None:
     config = read_config({"database": "/var/lib/presence/people.db"}, {})
     assert config.secret_key_file == Path("/var/lib/presence/people.db.key")

@@ -22,7 +22,8 @@ from tests.conftest import ServeApp, ServerProcesses, Visit
 from testing.processes import ServerProcess, launch
 from testing.redis_server import RedisServer, free_port
 from testing.visitor import Visitor
-from testing.waiting import STALL
+from testing.waiting import STALL, until
+from tests.storage.programs import lock_of_another_program
 
 STATUS_WITHIN = 50
 ENDS_WITHIN = 5.0 + STALL
@@ -141,6 +142,31 @@ async def test_a_log_that_is_read_again_goes_on(tmp_path: Path) -> None:
 def read_to_the_end(descriptor: int) -> bytes:
     with open(descriptor, "rb", closefd=False) as pipe:
         return pipe.read()
+
+
+async def test_a_start_that_waits_is_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "presence.sqlite3"
+    log_file = tmp_path / "server.log"
+    with lock_of_another_program(path):
+        process = await launch("--port=0", f"--database={path}", log_file=log_file)
+
+        def is_heedful() -> bool:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            (caught,) = re.findall(r"SigCgt:\s*(\w+)", status)
+            return bool(int(caught, 16) & 1 << signal.SIGTERM - 1)
+
+        try:
+            await until(is_heedful, STATUS_WITHIN)
+            started = time.monotonic()
+            process.terminate()
+            async with asyncio.timeout(STATUS_WITHIN):
+                assert await process.wait() == 0, log_file.read_text()
+        finally:
+            if process.returncode is None:
+                process.kill()
+    assert time.monotonic() - started < ENDS_WITHIN
+    said = log_file.read_text()
+    assert "stopping" in said and "Traceback" not in said and "CRITICAL" not in said
 
 
 async def test_nohup_is_respected(server_process: ServerProcesses) -> None:

@@ -1,6 +1,7 @@
 """`presence-server backup FILE`: a copy of the database, with the server running or not."""
 
 import argparse
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,10 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace, config: Config) -> int:
     async def work(db: Database) -> None:
+        keys = config.secret_key_file
         try:
+            if keys is not None and args.file.resolve() == keys.resolve():
+                raise FileExistsError(errno.EEXIST, "it is the file of the secret keys")
             await db.backup(args.file)
         except NoBackup as refusal:
             raise Refused(str(refusal)) from refusal

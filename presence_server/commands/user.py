@@ -185,19 +185,21 @@ async def _set_administrator(db: Database, name: str, administrator: bool) -> No
 
 
 async def _reset(db: Database, name: str, config: Config) -> None:
+    site = config.site_url
     user = await named_user(db, name)
     if user.disabled:
         raise Refused(f"{user.username} is disabled: enable the account first.")
     writer = audited(db, "made a reset link for", user.username)
     token = await links.reset(writer, user.id, "", int(time.time()), links.RESET_HOLDS)
-    print(f"{config.site_url}/reset/{token}")
+    print(f"{site}/reset/{token}")
 
 
 async def _invite(db: Database, days: int, uses: int, config: Config) -> None:
+    site = config.site_url
     people = "1 person" if uses == 1 else f"{uses} people"
     writer = audited(db, f"invited {people} for {counted(days, 'day')}")
     token = await links.invite(writer, "", int(time.time()), days * links.DAY, uses)
-    print(f"{config.site_url}/invite/{token}")
+    print(f"{site}/invite/{token}")
 
 
 async def _disable(db: Database, name: str) -> None:
@@ -231,6 +233,9 @@ async def _hash_new_password(username: str, bcrypt_cost: int) -> str:
 
 def _read_password() -> str:
     """Asked for twice at a terminal; otherwise the first line of standard input."""
+    if sys.stdin is None:
+        # It was closed.
+        raise Refused("No password came.")
     if sys.stdin.isatty():
         return _ask_password()
     line = sys.stdin.buffer.readline()

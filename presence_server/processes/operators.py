@@ -62,13 +62,20 @@ class _Pages:
         return web.json_response(found, status=503 if reasons else 200)
 
     async def roster(self, request: web.Request) -> web.Response:
-        """Of any of them: each knows who is here on all."""
-        for place in self._places().values():
-            answer = await _ask(place, request.path_qs)
-            if answer is not None:
-                status, text = answer
-                kind = "application/json" if status == 200 else "text/plain"
-                return web.Response(status=status, text=text, content_type=kind)
+        """Of the first that answers: each knows who is here on all."""
+        asked = [
+            asyncio.create_task(_ask(place, request.path_qs)) for place in self._places().values()
+        ]
+        try:
+            for first in asyncio.as_completed(asked):
+                answer = await first
+                if answer is not None and answer[0] < 500:
+                    status, text = answer
+                    kind = "application/json" if status == 200 else "text/plain"
+                    return web.Response(status=status, text=text, content_type=kind)
+        finally:
+            for other in asked:
+                other.cancel()
         raise web.HTTPServiceUnavailable(text="No process answers.\n")
 
     async def _ask_all(

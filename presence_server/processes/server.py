@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Self
 
+import presence_server
 from presence_server.listening import Listener
 from presence_server.processes.inheritance import READY, VARIABLE, Inheritance
 
@@ -37,12 +38,12 @@ class Server:
             operators.bind(str(path))
             operators.listen()
             given = Inheritance(number, theirs, pages, operators)
-            environment = {**os.environ, VARIABLE: given.as_text()}
+            environment = {**os.environ, **_way_to_us(), VARIABLE: given.as_text()}
             # That one is for us: whoever manages services knows of no other process.
             environment.pop("NOTIFY_SOCKET", None)
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "presence_server", *arguments),
+                    *(sys.executable, "-P", "-m", "presence_server", *arguments),
                     env=environment,
                     stdin=DEVNULL,
                     pass_fds=given.descriptors,
@@ -68,3 +69,16 @@ class Server:
         self.serves = False
         self._line.close()
         self.operators.unlink(missing_ok=True)
+
+
+def _way_to_us() -> dict[str, str]:
+    """Variables with which a Python finds this package without a look at where it is started.
+
+    Whatever lies there would be taken for a module of Python's own, if it had the name of one.
+    """
+    folder = str(Path(presence_server.__file__).parent.parent)
+    # The first is there for us alone: of a script or `python -m`, where that was started.
+    if folder in sys.path[1:]:
+        return {}
+    others = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{others}" if others else folder}

@@ -129,6 +129,7 @@ class Slot:
             async with asyncio.timeout(ENDS_WITHIN):
                 return await self._wait(started)
         except TimeoutError:
+            log.critical("%s did not end by itself, and was killed.", self.name)
             started.process.kill()
             return await self._wait(started)
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
+from urllib.parse import quote
 
 from presence_server.config import ConfigError
 
@@ -48,7 +49,7 @@ class Valkey:
 
     @staticmethod
     def url(folder: Path) -> str:
-        return f"unix://{folder}/valkey.sock"
+        return f"unix://{quote(str(folder))}/valkey.sock"
 
     @classmethod
     async def start(cls, program: str, folder: Path) -> Self:

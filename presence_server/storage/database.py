@@ -239,7 +239,12 @@ async def open_database(
     and ConfigError where PostgreSQL needs what is not installed.
     """
     # Absolute: SQLite gives some relative names a meaning of their own, such as ":memory:".
-    place = place.absolute()
+    try:
+        place = place.absolute()
+    except FileNotFoundError as error:
+        raise DatabaseUnusable(
+            f"The database {place} is nowhere: the current folder is no more."
+        ) from error
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(_opened(place, create))
         database = Database(str(place), engine, timed)

@@ -32,6 +32,8 @@ from presence_server.storage.sqlite_troubles import troubles
 
 # Seconds. Those in line wait longer than the first of them, so that they learn what holds it up.
 _LEARN_WHY = 0.2
+# How the names of SQLite's other files end: what they hold is of the database as much as itself.
+_BESIDE_IT = ("-wal", "-shm", "-journal")
 
 log = logging.getLogger(__name__)
 
@@ -221,6 +223,9 @@ def _named(values: Sequence[Value]) -> dict[str, Value]:
 def _copy(source: Path, target: Path) -> None:
     if target.exists() and target.samefile(source):
         raise FileExistsError(errno.EEXIST, "it is the database itself")
+    # SQLite keeps them beside the file that a link leads to.
+    if str(target.resolve()) in [f"{source.resolve()}{end}" for end in _BESIDE_IT]:
+        raise FileExistsError(errno.EEXIST, "it is a file of the database itself")
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
     if target.exists() and not target.is_file():

@@ -168,6 +168,14 @@ def test_every_command_that_changes_something_leaves_a_line_for_administrators(
     ]
 
 
+def test_a_link_to_a_socket_file_is_not_made(command: Command) -> None:
+    command("user", "add", "alice", given=b"johnson123\n")
+    for asked in (("invite",), ("reset", "alice")):
+        status, out, err = command("user", *asked, "--host", "unix:/run/p.sock")
+        assert (status, out) == (2, "")
+        assert "--public-url (PRESENCE_PUBLIC_URL) is needed" in err and err.count("\n") == 1
+
+
 async def test_links_that_are_printed_let_people_in(
     server_process: ServerProcesses, visit: Visit
 ) -> None:
@@ -311,6 +319,33 @@ def test_a_password_that_is_not_given_is_no_error_of_ours(
     assert said in shown and b"Traceback" not in shown
 
 
+def test_without_standard_input_no_password_came(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    assert cli.main(["user", "add", "bob", "--database", str(path)]) == 1
+    assert capsys.readouterr().err.endswith("presence-server: No password came.\n")
+
+
+def test_in_a_folder_that_is_no_more_there_is_no_database(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = path.parent / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    monkeypatch.delenv("PRESENCE_DATABASE", raising=False)
+    # What a server says at its start, before it opens it.
+    assert Config().summary()["database"] == "presence.sqlite3"
+    assert cli.main(["user", "list"]) == 3
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    assert err.endswith(
+        "presence-server: The database presence.sqlite3 is nowhere: "
+        "the current folder is no more.\n"
+    )
+
+
 def test_a_password_is_not_shown_at_a_real_terminal(path: Path) -> None:
     pid, terminal = add_at_terminal(path)
     shown = b""
@@ -347,6 +382,20 @@ def test_a_backup_is_taken_and_refused(command: Command, path: Path, tmp_path: P
         assert (status, out) == (1, "")
         assert f"{target} cannot be written" in err and err.count("\n") == 1
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("end", ["-wal", "-shm", "-journal", ".key"])
+def test_a_backup_takes_the_place_of_nothing_that_is_in_use(
+    command: Command, path: Path, end: str
+) -> None:
+    command("user", "add", "alice", given=b"johnson123\n")
+    beside = Path(f"{path}{end}")
+    linked = path.parent / "linked"
+    linked.symlink_to(path.parent)
+    status, out, err = command("backup", str(linked / beside.name))
+    assert (status, out) == (1, "")
+    assert f"{beside.name} cannot be written: it is " in err and err.count("\n") == 1
+    assert not beside.exists()
 
 
 @pytest.mark.both_databases

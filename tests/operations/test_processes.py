@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,9 +19,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from presence_server.config import Config, ConfigError
-from presence_server.processes import slot, valkey
+from presence_server.processes import operators, slot, valkey
 from presence_server.processes.operators import create_operators_app
 from presence_server.processes.slot import GivenUp, Slot
+from presence_server.processes.valkey import Valkey
+from presence_server.relay.redis_server import RedisServer
+from presence_server.resources import ROOT
 from testing.processes import ServerProcess
 from testing.waiting import STALL, first_answer, until
 from tests.conftest import ServerProcesses, Visit
@@ -206,6 +210,31 @@ async def test_the_pause_before_each_start_is_twice_as_long(
     assert all(pause >= 0.02 * 2**number for number, pause in enumerate(pauses)), pauses
 
 
+async def test_what_is_killed_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(slot, "ENDS_WITHIN", 0.1)
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    deaf += "; print(flush=True); signal.pause()"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", deaf), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+
+    class Deaf(Brief):
+        async def ready(self) -> bool:
+            return True
+
+    async def start() -> Deaf:
+        return Deaf(process)
+
+    one = Slot("Process 1", start)
+    assert await one.fill() is None
+    assert await one.end() == signal.SIGKILL
+    assert "Process 1 did not end by itself, and was killed." in caplog.text
+
+
 async def test_a_process_that_answers_with_an_error_hides_no_other(
     config: Callable[..., Config], tmp_path: Path
 ) -> None:
@@ -225,6 +254,23 @@ async def test_a_process_that_answers_with_an_error_hides_no_other(
         assert 'process="2"' not in metrics
         status, text = await ask(str(pages.make_url("/readyz")))
         assert status == 503 and json.loads(text)["reasons"] == ["Process 2 does not answer."]
+
+
+async def test_a_process_that_stands_still_holds_up_nobody_who_asks_who_is_here(
+    config: Callable[..., Config], tmp_path: Path
+) -> None:
+    places = {number: tmp_path / f"{number}.operators" for number in (1, 2, 3)}
+    async with AsyncExitStack() as stack:
+        still = stack.enter_context(socket.socket(socket.AF_UNIX))
+        still.bind(str(places[1]))
+        still.listen()
+        await stack.enter_async_context(answering(places[2], 500, roster="an error"))
+        await stack.enter_async_context(answering(places[3], 200, roster="{}"))
+        pages = TestServer(create_operators_app(config(), lambda: places))
+        await stack.enter_async_context(pages)
+        started = time.monotonic()
+        assert await ask(str(pages.make_url("/roster"))) == (200, "{}")
+        assert time.monotonic() - started < (operators._PATIENCE.total or 0)
 
 
 @asynccontextmanager
@@ -325,6 +371,35 @@ async def test_what_refuses_the_start_is_said_once(tmp_path: Path) -> None:
     path.write_bytes(b"no database" * 1000)
     status, sentence = await refused(tmp_path, "--port=0", "--processes=3", f"--database={path}")
     assert status == 3 and str(path) in sentence
+
+
+async def test_what_lies_where_it_is_started_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "queue.py").write_text("raise SystemExit('it was run')\n")
+    (tmp_path / "elsewhere.py").write_text(
+        "import os, sys\n"
+        f"sys.path[0] = {str(ROOT)!r}\n"
+        "from presence_server import cli\n"
+        "os.chdir('here')\n"
+        "sys.exit(cli.main())\n"
+    )
+    server = ServerProcess(tmp_path, processes=2)
+    server.module = "elsewhere"
+    # As of a checkout that is not installed.
+    server.environment = {"PYTHONPATH": ""}
+    await server.start()
+    try:
+        assert (await ask(f"{server.url}/readyz"))[0] == 200
+        assert await server.terminate() == 0
+        assert "it was run" not in server.log
+    finally:
+        await server.kill()
+
+
+@pytest.mark.parametrize("name", ["100%41", "why?", "number#1", "Zo\u00eb & co"])
+def test_the_folder_of_its_own_redis_may_have_any_name(name: str) -> None:
+    folder = Path("/tmp", name)
+    assert RedisServer(Valkey.url(folder)).name == f"{folder}/valkey.sock"
 
 
 def test_without_a_redis_it_says_where_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:

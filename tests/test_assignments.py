@@ -29,6 +29,7 @@ OF_LIBRARIES = {
     "serving.py": {"giving_up.daemon"},
     "storage/schema.py": {"connection.text_factory"},
     "storage/sqlite.py": {"self._thread.daemon"},
+    "web/bodies.py": {"request.writer.output_size"},
     "web/connection.py": {
         "match.route._handler",
         "self._line._read_ready_cb",

@@ -250,7 +250,7 @@ async def test_what_changes_meanwhile_is_noticed(places: tuple[Place, Place]) ->
         async def change(sql: str, *values: str | int | None) -> list[Row]:
             rows = await read(sql, *values)
             if "FROM here" in sql:
-                await users.record_last_seen(source, {"user2": NOW + 1}, NOW)
+                await users.record_last_seen(source, {"user2": NOW + 2}, NOW)
             return rows
 
         # In the place of a method, to change what it reads at the right instant.

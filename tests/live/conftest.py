@@ -1,8 +1,10 @@
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import NamedTuple
 
 import pytest
 
+from presence_server.live import turns
 from tests.conftest import ServerProcesses
 from testing.processes import ServerProcess
 from testing.redis_server import RedisServer
@@ -41,3 +43,10 @@ def open_site(
         return Site(here, await server_process(**flags))
 
     return open
+
+
+@pytest.fixture
+def counted_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others have a turn behind each few observers, however quick the machine is."""
+    clock = count()
+    monkeypatch.setattr(turns, "thread_time", lambda: next(clock) / 1000)

@@ -18,6 +18,8 @@ from presence_server.presence.states import Status
 from testing.waiting import until
 from tests.live.silent_wire import NOW, SilentWire, SmallRoom, flushed, observer, running
 
+pytestmark = pytest.mark.usefixtures("counted_turns")
+
 
 async def test_only_rooms_in_which_something_changed_are_looked_at() -> None:
     hub, rooms = Hub(20), [SmallRoom(str(number)) for number in range(3)]

@@ -24,6 +24,8 @@ from presence_server.presence.roster import Roster
 from testing.waiting import until
 from tests.live.silent_wire import NOW, SmallRoom, Told, flushed, observer, running
 
+pytestmark = pytest.mark.usefixtures("counted_turns")
+
 
 def take(wire: Told) -> list[str]:
     """What was told by now, and no more to come."""

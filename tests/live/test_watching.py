@@ -19,6 +19,8 @@ from presence_server.live.wire import MOST_WAITING
 from presence_server.presence.roster import Roster
 from tests.live.silent_wire import SmallRoom, Told, flushed, observer, running
 
+pytestmark = pytest.mark.usefixtures("counted_turns")
+
 NOW = Moment(0.0, 1_800_000_000)
 
 

@@ -151,7 +151,7 @@ async def test_q3_two_processes_that_read_and_then_write_do_not_collide(
             await db.write(work)
 
     async with open_database(place) as one, open_database(place) as two:
-        await users.create(one, "alice", "hash", NOW)
+        await users.create(one, "alice", "hash", 0)
         await users.record_last_seen(two, {"alice": 0}, NOW)
         await asyncio.gather(count_up(one), count_up(two))
         assert await last_seen_of(one, "alice") == 100

@@ -7,8 +7,8 @@
 _CHEAP = 0.003
 _COSTLY = 0.0058
 # Seconds from one flush to the next that are enough, as long as half of them is left to others: to
-# two thousand, a hundred changes a second are then told within some 0.13 s, also where a write
-# takes 20 µs.
+# two thousand, a hundred changes a second are then told within some 0.13 s, and where a write takes
+# 20 µs, within 0.15 s.
 _OFTEN = 0.1
 # What takes more than half of that is told a few times a second, after pauses that grow to so many
 # seconds: to ten thousand, a hundred changes a second are then told within some 0.6 s.

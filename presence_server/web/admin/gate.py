@@ -137,8 +137,11 @@ async def show(
 
 @web.middleware
 def hidden(request: web.Request, handler: Middle) -> Awaitable[web.StreamResponse]:
-    """Below /admin there is nothing for others, whatever they send there. No coroutine: it would
-    stay for as long as a socket does."""
+    """Below /admin there is nothing for others, whatever they send there: before it is said which
+    methods a page has, and before a body is read.
+
+    No coroutine: it would stay for as long as a socket does.
+    """
     if f"{site_path(request)}/".startswith("/admin/"):
         _check_administrator(request)
     return handler(request)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -381,3 +382,22 @@ async def test_many_can_connect_at_once(server_process: ServerProcesses) -> None
             assert {answer.status for answer in answers} == {200}
             for answer in answers:
                 answer.release()
+
+
+async def test_the_database_is_not_locked_for_long_because_the_event_loop_is_busy(
+    tmp_path: Path,
+) -> None:
+    """Its thread needs Python's lock for each row, and would wait 5 ms for each."""
+    program = (
+        "import sys\n"
+        "from presence_server import serving\n"
+        "from presence_server.settings import read_config\n"
+        "def furnish(app):\n"
+        "    sys.exit(sys.getswitchinterval() > 0.0002)\n"
+        "serving.run(read_config({}, {}), furnish)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, cwd=tmp_path, stderr=asyncio.subprocess.DEVNULL
+    )
+    async with asyncio.timeout(STATUS_WITHIN):
+        assert await process.wait() == 0

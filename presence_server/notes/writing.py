@@ -81,6 +81,22 @@ async def write_signs(db: Database, speaking: Mapping[str, float]) -> None:
     await db.write(work)
 
 
+async def write_ends(db: Database, names: Collection[str], lease: float) -> None:
+    """Write of nodes that they have ended which could not: now, or when nobody could have been
+    there any more, so many seconds after their last write."""
+
+    async def work(transaction: Transaction) -> None:
+        ((now,),) = await transaction.execute(f"SELECT {db.clock}")
+        await transaction.execute_many(
+            "UPDATE nodes SET stopped = 1, wrote_at ="
+            " CASE WHEN wrote_at + $3 < $2 THEN wrote_at + $3 ELSE $2 END"
+            " WHERE name = $1 AND stopped = 0",
+            [(name, now, round(1000 * lease)) for name in sorted(names)],
+        )
+
+    await db.write(work)
+
+
 async def forget(db: Database, names: Collection[str]) -> None:
     """Forget nodes with all that they wrote down of who is here, but for when that was: of whom
     they had, nobody else writes down when they were last seen."""

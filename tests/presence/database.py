@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from types import MappingProxyType
 
 from presence_server.presence.names import is_claim, tag_of
 from presence_server.presence.records import Changes, Chosen, Notes, Record, Stay
+from presence_server.presence.stays import is_claimed
 from tests.presence.attendance import Book
 
 # For so many writes it is known who has gone: few, so that some nodes come too late for that.
@@ -135,11 +137,33 @@ class Database:
         *,
         others: bool,
         surely: bool = False,
+        only_claims: bool = False,
     ) -> list[Stay]:
         """Move what these nodes left to another one."""
+        found = self.left_behind(names, lease, now, others=others, surely=surely)
+        if only_claims:
+            found = {key: stay for key, stay in found.items() if is_claimed(stay)}
+            if not found:
+                return []
+            for name, key in product(names, found):
+                self.nodes[name].stays.pop(key, None)
+        else:
+            for name in names:
+                del self.nodes[name]
+        mine = self.nodes.setdefault(heir, NodeRow(0, len(self.endings), now))
+        mine.counter += 1
+        self._counters[heir] = mine.counter
+        for key, stay in found.items():
+            mine.stays[key] = Row(stay, now - (stay.resting or 0.0), mine.counter)
+        return list(found.values())
+
+    def left_behind(
+        self, names: set[str], lease: float, now: float, *, others: bool, surely: bool = False
+    ) -> dict[tuple[str, str], Stay]:
+        """What take_over() takes over."""
         found: dict[tuple[str, str], Stay] = {}
         for name in names:
-            node = self.nodes.pop(name)
+            node = self.nodes[name]
             for key, row in node.stays.items():
                 resting = self._resting(row, node, lease, now, others, surely)
                 unseen = now - (node.wrote_at if row.left is None else row.left)
@@ -150,12 +174,14 @@ class Database:
                     continue
                 if key not in found or resting < (found[key].resting or 0.0):
                     found[key] = stay
-        mine = self.nodes.setdefault(heir, NodeRow(0, len(self.endings), now))
-        mine.counter += 1
-        self._counters[heir] = mine.counter
-        for key, stay in found.items():
-            mine.stays[key] = Row(stay, now - (stay.resting or 0.0), mine.counter)
-        return list(found.values())
+        return found
+
+    def write_ends(self, names: set[str], lease: float, now: float) -> None:
+        """Write of nodes that they have ended which could not."""
+        for name in names & self.nodes.keys():
+            node = self.nodes[name]
+            if not node.stopped:
+                node.stopped, node.wrote_at = True, min(now, node.wrote_at + lease)
 
     def end(self, ending: Ending) -> None:
         self.endings.append(ending)

@@ -238,6 +238,7 @@ def test_of_two_nodes_that_start_at_once_both_know_whom_one_of_them_took_over(di
     for slot in (1, 3):
         world.kill(slot)
         world.start(slot)
+        world.wait(0.15)
     world.wait_for(lambda: world.hosts[3].lets_in, at_most=2)
     if dies:
         world.kill(1)

@@ -15,7 +15,7 @@ import aiohttp
 
 from benchmarks.flush import Nowhere
 from benchmarks.servers import ROOT, Running
-from presence_server.apps.rooms import AppRooms, key_of
+from presence_server.apps.rooms import AppRooms
 from presence_server.live.dialects import PRESENCE_V1
 from presence_server.live.flushing import Flush
 from presence_server.live.observer import Observer
@@ -24,7 +24,7 @@ from presence_server.live.wire import WebSocketWire
 from presence_server.presence.letters import Part, Said
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
-from presence_server.presence.names import session_of
+from presence_server.presence.names import key_of, session_of
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
 from presence_server.presence.writing import cut, encode_letter

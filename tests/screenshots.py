@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Browser, expect
 
-from presence_server.commands.demo import GUEST, PASSWORD
+from presence_server.commands.demo_site import GUEST, PASSWORD
 from presence_server.resources import ROOT
 from tests.browser.window import Window
 from testing.browsers import open_browser

@@ -10,7 +10,7 @@ from presence_server import __version__, cli
 from presence_server.storage.database import DatabaseUnusable
 from presence_server.commands import serve
 from presence_server.config import Config, ConfigError
-from presence_server.processes import inheritance
+from presence_server.processes import VARIABLE
 from presence_server.relay import RelayRefused
 from presence_server.resources import ROOT
 from presence_server.settings import SETTINGS
@@ -147,7 +147,7 @@ def test_a_variable_that_is_no_setting_is_named_by_the_parent_alone(
 ) -> None:
     monkeypatch.setenv("PRESENCE_COLOUR", "blue")
     if is_child:
-        monkeypatch.setenv(inheritance.VARIABLE, "[]")
+        monkeypatch.setenv(VARIABLE, "[]")
     assert cli.main([]) == 0
     assert ("PRESENCE_COLOUR is no setting" in capsys.readouterr().err) is not is_child
 
@@ -254,3 +254,9 @@ def test_any_other_error_is_logged_whole(
     monkeypatch.setattr(serve, "run", fail)
     assert cli.main([]) == 1
     assert "RuntimeError: a defect" in capsys.readouterr().err
+
+
+def test_commands_do_not_wait_until_a_server_is_imported() -> None:
+    """That takes twice as long as all else that most of them do."""
+    program = "import sys, presence_server.cli; sys.exit('aiohttp' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

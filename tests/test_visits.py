@@ -14,12 +14,12 @@ from aiohttp.test_utils import TestServer
 from presence_server import cli
 from presence_server.apps import register
 from presence_server.apps.register import AppSettings
-from presence_server.apps.rooms import key_of
 from presence_server.config import PostgresUrl
 from presence_server.keys import APPS, CONFIG, DATABASE
 from presence_server.live.feed import Feeds
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
+from presence_server.presence.names import key_of
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit

@@ -3,10 +3,9 @@
 import asyncio
 
 from presence_server.apps.permissions import Permission
-from presence_server.apps.rooms import key_of
 from presence_server.apps.tokens import Token
 from presence_server.live.observer import Observer
-from presence_server.presence.names import session_of
+from presence_server.presence.names import key_of, session_of
 
 
 class Line:

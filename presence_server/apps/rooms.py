@@ -14,7 +14,7 @@ from presence_server.presence.commands import Command
 from presence_server.presence.members import Who
 from presence_server.presence.merging import ISSUED, newest_about
 from presence_server.presence.moment import Moment
-from presence_server.presence.names import CLAIM, LOBBY
+from presence_server.presence.names import CLAIM, LOBBY, key_of
 from presence_server.presence.records import OWN
 from presence_server.presence.room import Room
 from presence_server.presence.roster import Roster
@@ -24,10 +24,6 @@ from presence_server.presence.states import NOTHING, Person, Status
 _MOST_ROOMS = 50
 # What stands beside a status and is nothing that lines say: it belongs to a choice.
 _OF_CHOICES = ("text", "until")
-
-
-def key_of(app: int, room: str) -> str:
-    return f"{app}/{room}"
 
 
 def claim_of(app: int, user: str) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 from presence_server.apps.line import Line
 from presence_server.apps.lines import Lines
-from presence_server.apps.rooms import AppRooms, key_of
+from presence_server.apps.rooms import AppRooms
 from presence_server.apps.saying import Said, read_said, words_of
 from presence_server.apps.tokens import Token
 from presence_server.live.wire import EventStreamWire
-from presence_server.presence.names import session_of
+from presence_server.presence.names import key_of, session_of
 from presence_server.presence.objects import MessageError
 
 log = logging.getLogger(__name__)

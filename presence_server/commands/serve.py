@@ -3,9 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from presence_server import logs, serving
+from presence_server import logs
 from presence_server.config import Config
-from presence_server.processes import inheritance, parent
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -16,6 +15,10 @@ def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace, config: Config) -> int:
+    # Only now: to import a server takes longer than most other commands take altogether.
+    from presence_server import serving
+    from presence_server.processes import inheritance, parent
+
     if config.processes > 1:
         return parent.run(config, args.given)
     inherited = inheritance.take()

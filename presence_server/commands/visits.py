@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from presence_server.apps import register
 from presence_server.apps.register import App
-from presence_server.apps.rooms import key_of
 from presence_server.commands.database import Refused, printable, run_on_database, second
 from presence_server.config import Config
-from presence_server.presence.names import app_of
+from presence_server.presence.names import app_of, key_of
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
 from presence_server.storage.database import Database

@@ -9,6 +9,11 @@ LINE, CLAIM = ":", "."
 _TAG = 20
 
 
+def key_of(app: int, room: str) -> str:
+    """Of a room of an app, by its name there."""
+    return f"{app}/{room}"
+
+
 def app_of(room: str) -> int:
     """The app whose room it is; 0 for that of the own accounts."""
     return int(room.partition("/")[0]) if room else 0

@@ -13,9 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from presence_server.listening import Listener
+from presence_server.processes import VARIABLE
 
-# No setting: it does not begin with PRESENCE_.
-VARIABLE = "_PRESENCE_INHERITED"
 READY = b"ready"
 
 log = logging.getLogger(__name__)

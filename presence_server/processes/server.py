@@ -12,7 +12,8 @@ from typing import Self
 
 import presence_server
 from presence_server.listening import Listener
-from presence_server.processes.inheritance import READY, VARIABLE, Inheritance
+from presence_server.processes import VARIABLE
+from presence_server.processes.inheritance import READY, Inheritance
 
 _serial = count(1)
 

@@ -7,11 +7,11 @@ from typing import Any
 from aiohttp import web
 
 from presence_server import endings
-from presence_server.apps.rooms import key_of
 from presence_server.apps.tokens import info_problem, user_problem
 from presence_server.endings import Ending, Reason
 from presence_server.keys import APPS, CONFIG, DATABASE, ENDINGS, ENDINGS_READER, ROOMS
 from presence_server.presence.client_messages import check_data
+from presence_server.presence.names import key_of
 from presence_server.presence.objects import MessageError
 from presence_server.presence.states import PRECEDENCE
 from presence_server.presence.visits import Visit

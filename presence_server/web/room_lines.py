@@ -8,7 +8,7 @@ from aiohttp import web
 
 from presence_server.apps.line import Line
 from presence_server.apps.permissions import Permission
-from presence_server.apps.rooms import BLIND, key_of
+from presence_server.apps.rooms import BLIND
 from presence_server.apps.saying import LONGEST_LINE_NAME, is_line_name
 from presence_server.apps.tokens import Token
 from presence_server.keys import APPS, APP_LINES, LINES, METRICS, PRESENCE, ROOMS, SEATS
@@ -19,7 +19,7 @@ from presence_server.live.seats import RETRY_SEAT
 from presence_server.live.wire import Wire
 from presence_server.presence.client_messages import ClientMessage
 from presence_server.presence.members import Who
-from presence_server.presence.names import session_of
+from presence_server.presence.names import key_of, session_of
 from presence_server.presence.states import Status
 from presence_server.web.bearers import identify_line
 from presence_server.web.connection import Connection

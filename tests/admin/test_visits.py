@@ -5,8 +5,8 @@ import re
 import pytest
 from aiohttp.test_utils import TestServer
 
-from presence_server.apps.rooms import key_of
 from presence_server.keys import DATABASE
+from presence_server.presence.names import key_of
 from presence_server.storage.database import Transaction
 from presence_server.visits import written
 from presence_server.web.admin import visits

@@ -9,7 +9,7 @@ from types import FrameType
 import pytest
 
 from presence_server.apps import rooms
-from presence_server.apps.rooms import AppRooms, key_of
+from presence_server.apps.rooms import AppRooms
 from presence_server.live import service
 from presence_server.live.dialects import PRESENCE_V1
 from presence_server.live.observer import Observer
@@ -17,7 +17,7 @@ from presence_server.live.pacing import Budget
 from presence_server.live.service import PresenceService
 from presence_server.presence.members import Who
 from presence_server.presence.moment import Moment
-from presence_server.presence.names import session_of
+from presence_server.presence.names import key_of, session_of
 from presence_server.relay.memory import MemoryRelay
 from tests.live.silent_wire import SilentWire, flushed
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from presence_server.commands.demo import GUEST, PASSWORD
+from presence_server.commands.demo_site import GUEST, PASSWORD
 from tests.browser.conftest import OpenWindow
 from tests.browser.test_accessibility import violations_in_both_schemes
 from testing.processes import launch

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from presence_server.commands.demo import _Crowd
+from presence_server.commands.demo_site import _Crowd
 from presence_server.presence.commands import Breathe, Command
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node

@@ -11,8 +11,8 @@ from aiohttp import web
 
 from presence_server.apps.permissions import is_room
 from presence_server.apps.register import App
-from presence_server.apps.rooms import key_of
 from presence_server.keys import APPS, CONFIG, DATABASE
+from presence_server.presence.names import key_of
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
 from presence_server.visits import written

@@ -118,7 +118,11 @@ async def age(db: Database, node: str, seconds: float) -> None:
     """Let a node have died some time ago."""
 
     async def work(transaction: Transaction) -> None:
-        for table, column, name in (("nodes", "wrote_at", "name"), ("here", "left_at", "node")):
+        for table, column, name in (
+            ("nodes", "wrote_at", "name"),
+            ("nodes", "ended_at", "name"),
+            ("here", "left_at", "node"),
+        ):
             await transaction.execute(
                 f"UPDATE {table} SET {column} = {column} - $2 WHERE {name} = $1",
                 node,
@@ -554,6 +558,8 @@ async def test_who_was_at_a_node_that_has_surely_ended_rests_at_once(
     assert found.keys() == {"mia", "noah"}
     assert has_grown(found["mia"], absent, began)
     assert has_grown(found["noah"], 3.0 + dead, began)
+    # What it wrote is not its last word: those who heard of others, too, keep them.
+    assert not (await written.nodes(db, but="two"))["one"].stopped
     # Also for who starts after it, and cannot know any more that it has surely ended.
     await age(db, "one", 4.0)
     await three.store.write()

@@ -100,8 +100,10 @@ class Store:
         clock = await written.clock_behind(self._database.read, self._database.clock)
         self._presence.heed(Notes({}, None, chosen, clock=clock), began)
         found = await written.nodes(self._database, but=self._presence.name)
-        stopped = {name for name, node in found.items() if node.stopped or self._alone}
-        self._ended = stopped | (found.keys() & set(surely_ended))
+        known = {
+            name for name, node in found.items() if node.stopped or node.ended or self._alone
+        }
+        self._ended = known | (found.keys() & set(surely_ended))
         self._silent = found.keys() - self._ended
         others = any(found[name].age < WRITES_WITHIN for name in self._silent)
         if others or not self._silent:

@@ -30,13 +30,14 @@ class Left(NamedTuple):
 
 
 class _Node(NamedTuple):
-    """A node that is no more, for `dead` seconds; the other times are Unix milliseconds."""
+    """A node that is no more, for `dead` seconds; its people rest for `rested`, None: that is not
+    known. `wrote_at` is Unix milliseconds."""
 
     name: str
     heeded: int
-    stopped: bool
     wrote_at: int
     dead: float
+    rested: float | None
 
 
 # The number of the last revocation by app, user, and room or None for all of them: there may be
@@ -77,12 +78,19 @@ async def left_behind(read: Read, clock: str, left: Left) -> list[Stay]:
 
 
 async def _nodes(read: Read, clock: str, left: Left) -> list[_Node]:
-    rows = await read(f"SELECT name, heeded, stopped, wrote_at, {clock} - wrote_at FROM nodes")
+    rows = await read(
+        f"SELECT name, heeded, wrote_at, {clock} - wrote_at,"
+        f" {clock} - CASE WHEN stopped = 1 THEN wrote_at ELSE ended_at END FROM nodes"
+    )
     return [
-        _Node(name, heeded, stopped == 1, wrote_at, max(0, dead) / 1000)
-        for name, heeded, stopped, wrote_at, dead in rows
+        _Node(name, heeded, wrote_at, _seconds(dead), None if rested is None else _seconds(rested))
+        for name, heeded, wrote_at, dead, rested in rows
         if name in left.nodes
     ]
+
+
+def _seconds(milliseconds: int) -> float:
+    return max(0, milliseconds) / 1000
 
 
 async def _stays(read: Read, node: _Node, left: Left) -> list[Stay]:
@@ -104,7 +112,7 @@ def _resting(stay: Stay, node: _Node, left: Left) -> float:
         # A claim ends when its backend said, whether or not any node runs.
         counts = left.others or is_claimed(stay)
         return _unseen(stay, node) - (0.0 if counts else node.dead)
-    absent = node.dead if node.stopped else node.dead - left.lease
+    absent = node.dead - left.lease if node.rested is None else node.rested
     if left.surely:
         # When it ended is not known: whoever was there had perhaps a line open just now.
         absent = max(0.0, absent)

@@ -82,15 +82,15 @@ async def write_signs(db: Database, speaking: Mapping[str, float]) -> None:
 
 
 async def write_ends(db: Database, names: Collection[str], lease: float) -> None:
-    """Write of nodes that they have ended which could not: now, or when nobody could have been
-    there any more, so many seconds after their last write."""
+    """Write of nodes that they have ended which could not: just now, or when others gave them up,
+    so many seconds after their last write. What they wrote is not their last word all the same."""
 
     async def work(transaction: Transaction) -> None:
         ((now,),) = await transaction.execute(f"SELECT {db.clock}")
         await transaction.execute_many(
-            "UPDATE nodes SET stopped = 1, wrote_at ="
+            "UPDATE nodes SET ended_at ="
             " CASE WHEN wrote_at + $3 < $2 THEN wrote_at + $3 ELSE $2 END"
-            " WHERE name = $1 AND stopped = 0",
+            " WHERE name = $1 AND stopped = 0 AND ended_at IS NULL",
             [(name, now, round(1000 * lease)) for name in sorted(names)],
         )
 

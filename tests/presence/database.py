@@ -30,6 +30,8 @@ class NodeRow:
     heeded: int = 0
     wrote_at: float = 0.0
     stopped: bool = False
+    # When another node found it ended.
+    ended_at: float | None = None
     stays: dict[tuple[str, str], Row] = field(default_factory=dict)
     # Who is gone, with which counter; all of it is known behind `traced_from`.
     gone: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
@@ -180,8 +182,8 @@ class Database:
         """Write of nodes that they have ended which could not."""
         for name in names & self.nodes.keys():
             node = self.nodes[name]
-            if not node.stopped:
-                node.stopped, node.wrote_at = True, min(now, node.wrote_at + lease)
+            if not node.stopped and node.ended_at is None:
+                node.ended_at = min(now, node.wrote_at + lease)
 
     def end(self, ending: Ending) -> None:
         self.endings.append(ending)
@@ -221,7 +223,10 @@ class Database:
         if row.left is not None:
             counts = others or is_claim(tag_of(row.stay.room, row.stay.session))
             return node.wrote_at - row.left + (dead if counts else 0.0)
-        absent = dead if node.stopped else dead - lease
+        if node.ended_at is not None:
+            absent = now - node.ended_at
+        else:
+            absent = dead if node.stopped else dead - lease
         absent = max(0.0, absent) if surely else absent
         return absent if others else min(absent, 0.0)
 

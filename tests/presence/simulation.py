@@ -446,7 +446,11 @@ class Host:
         choices = list(database.choices.values())
         notes = Notes({}, None, choices, clock=self._clock_behind)
         self.carry_out(self.node.heed(notes, self.now.elapsed, self.now))
-        stopped = {n for n, row in database.nodes.items() if row.stopped or self.world.alone}
+        stopped = {
+            name
+            for name, row in database.nodes.items()
+            if row.stopped or row.ended_at is not None or self.world.alone
+        }
         self._left_to_others: set[str] = set()
         self._surely_ended = set(self.world.unlocked)
         self._unsaid_ended = set(self._surely_ended)

@@ -357,6 +357,25 @@ def test_a_crash_loop_keeps_nobody(hosts: int, locks: bool) -> None:
     assert last["bob"] - began <= PROMISE + 2 * LEASE, "left when it began"
 
 
+def test_who_came_just_before_their_node_was_killed_stays_though_it_had_not_written_so() -> None:
+    """That it has ended is written down, and read by those who cannot hear everybody."""
+    world = World(4, grace=GRACE, lease=LEASE, has_locks=True)
+    judge = Judge(world)
+    world.wait(2)
+    world.cut(3)
+    world.wait(1.5)
+    world.connect(2, "alice")
+    world.wait(0.2)
+    world.kill(2)
+    world.wait(1.6)
+    world.start(2)
+    world.wait(GRACE - 0.3)
+    assert "alice" in world.here(0)
+    world.connect(0, "alice")
+    world.mend(3)
+    judge.settle()
+
+
 @pytest.mark.parametrize("back", [0, 1])
 def test_who_comes_back_within_the_grace_of_a_node_that_was_killed_stays(back: int) -> None:
     world = World(3, grace=GRACE, lease=LEASE, has_locks=True)

@@ -280,7 +280,3 @@ ALTER TABLE nodes ADD COLUMN traced_from BIGINT;
 -- step 12
 
 ALTER TABLE choices ADD COLUMN since BIGINT NOT NULL DEFAULT 0;
-
--- step 13
-
-ALTER TABLE nodes ADD COLUMN ended_at BIGINT;

@@ -360,9 +360,3 @@ ALTER TABLE nodes ADD COLUMN traced_from INTEGER;
 -- Since when its status holds, also of a choice that only says other words beside it; 0: since it
 -- was made.
 ALTER TABLE choices ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
-
--- step 13
-
--- Unix milliseconds since when its people rest, where a node that started later has found that it had
--- ended, killed in the midst of whatever it did; NULL: that is not known, or it ended properly.
-ALTER TABLE nodes ADD COLUMN ended_at INTEGER;

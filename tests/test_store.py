@@ -45,7 +45,6 @@ class FakeNode:
         self.here: dict[tuple[str, str], Stay] = {}
         self.adopted: list[Stay] = []
         self.heeded: list[Notes] = []
-        self.last_words: dict[str, list[Stay]] = {}
         self.dropped: set[str] = set()
         self._changes = Record([], set(), {}, [])
 
@@ -74,9 +73,6 @@ class FakeNode:
         new = [stay for stay in stays if (stay.room, stay.session) not in self.here]
         self.adopted.extend(new)
         self.put(*new)
-
-    def read_last_words(self, name: str, stays: Sequence[Stay]) -> None:
-        self.last_words[name] = list(stays)
 
     def heed(self, notes: Notes, read_at: float) -> None:
         self.heeded.append(notes)
@@ -118,11 +114,7 @@ async def age(db: Database, node: str, seconds: float) -> None:
     """Let a node have died some time ago."""
 
     async def work(transaction: Transaction) -> None:
-        for table, column, name in (
-            ("nodes", "wrote_at", "name"),
-            ("nodes", "ended_at", "name"),
-            ("here", "left_at", "node"),
-        ):
+        for table, column, name in (("nodes", "wrote_at", "name"), ("here", "left_at", "node")):
             await transaction.execute(
                 f"UPDATE {table} SET {column} = {column} - $2 WHERE {name} = $1",
                 node,
@@ -543,7 +535,7 @@ async def test_who_was_at_a_node_that_stopped_is_taken_over_once(db: Database) -
 
 @pytest.mark.both_databases
 @pytest.mark.parametrize(("dead", "absent"), [(LEASE - 1, 0.0), (LEASE + 2, 2.0)])
-async def test_who_was_at_a_node_that_has_surely_ended_rests_at_once(
+async def test_who_was_at_a_node_that_has_surely_ended_is_taken_over_at_once(
     db: Database, dead: float, absent: float
 ) -> None:
     """It may have lived until then, but nobody is here for longer than the lease lets them be."""
@@ -554,41 +546,10 @@ async def test_who_was_at_a_node_that_has_surely_ended_rests_at_once(
     await three.store.write()
     await age(db, "one", dead)
     await two.store.open({"one", "of-another-database"})
-    found = {stay.user: stay.resting for stay in two.node.last_words["one"]}
+    found = {stay.user: stay.resting for stay in two.node.adopted}
     assert found.keys() == {"mia", "noah"}
     assert has_grown(found["mia"], absent, began)
     assert has_grown(found["noah"], 3.0 + dead, began)
-    # What it wrote is not its last word: those who heard of others, too, keep them.
-    assert not (await written.nodes(db, but="two"))["one"].stopped
-    # Also for who starts after it, and cannot know any more that it has surely ended.
-    await age(db, "one", 4.0)
-    await three.store.write()
-    four = Running(db, "four")
-    await four.store.open()
-    found = {stay.user: stay.resting for stay in four.node.last_words["one"]}
-    assert has_grown(found["mia"], absent + 4.0, began)
-
-
-@pytest.mark.both_databases
-async def test_who_rests_is_left_to_those_who_have_gone_on_but_claims_are_taken_over_once(
-    db: Database,
-) -> None:
-    """A claim may last for days, and somebody has to write down that it has ended."""
-    one, two, three, four = [Running(db, name) for name in ("one", "two", "three", "four")]
-    claim = here("bot", resting=-60.0)._replace(session="7.bot")
-    one.node.put(here("mia"), claim)
-    await one.store.write()
-    await one.store.close()
-    await three.store.write()
-    await two.store.open()
-    assert sessions_of(two.node.last_words["one"]) == {"7:mia"}
-    assert sessions_of(two.node.adopted) == sessions_of(await two.stays()) == {"7.bot"}
-    # Until the others, too, have let them go.
-    assert sessions_of(await one.stays()) == {"7:mia"}
-    await four.store.open()
-    assert sessions_of(four.node.last_words["one"]) == {"7:mia"}
-    assert four.node.adopted == []
-    assert sessions_of(await two.stays()) == {"7.bot"}
 
 
 @pytest.mark.both_databases
@@ -645,8 +606,7 @@ async def test_how_long_somebody_counts_as_away(
         two.node.peers = {"three"}
     await two.store.open()
     await two.store.take_over_dead()
-    is_left = others and stopped
-    (stay,) = two.node.last_words["one"] if is_left else two.node.adopted
+    (stay,) = two.node.adopted
     assert has_grown(stay.resting, resting, began)
     assert has_grown(stay.unseen, 4 + (left or 0), began)
 
@@ -796,7 +756,7 @@ async def test_others_write_that_a_node_spoke_when_it_could_not_write(
     two.node.peers = {"three"}
     await two.store.open()
     await two.store.take_over_dead()
-    (stay,) = two.node.last_words["one"] if stopped else two.node.adopted
+    (stay,) = two.node.adopted
     assert has_grown(stay.resting, 14 if stopped else 12 - LEASE, began)
 
 
@@ -820,7 +780,7 @@ async def test_others_have_gone_on_that_could_not_write(
     if hears:
         two.node.peers = {"three"}
     await two.store.take_over_dead()
-    (stay,) = two.node.last_words["one"] if hears else two.node.adopted
+    (stay,) = two.node.adopted
     assert has_grown(stay.resting, resting, began)
 
 
@@ -1098,19 +1058,3 @@ async def test_a_start_with_a_database_that_can_only_be_read_brings_everybody_ba
     await two.store.forget_dropped()
     assert list(await written.nodes(db, but="nobody")) == ["two"]
     assert sessions_of(await two.stays()) == {mia.session, "7:noah"}
-
-
-async def test_a_start_beside_others_with_a_database_that_can_only_be_read_knows_who_rests(
-    db: Database, path: Path
-) -> None:
-    one, two, three = [Running(db, name) for name in ("one", "two", "three")]
-    one.node.put(here("mia"), here("bot", resting=-60.0)._replace(session="7.bot"))
-    await one.store.write()
-    await three.store.write()
-    with lock_of_another_program(path):
-        await two.store.open({"one"})
-    assert sessions_of(two.node.last_words["one"]) == {"7:mia"}
-    assert sessions_of(two.node.adopted) == {"7.bot"}
-    await two.store.forget_dropped()
-    # Others have whom it had in their graces, and forget it when these are over.
-    assert "one" in await written.nodes(db, but="nobody")

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from presence_server.background import Background, next_round_at
@@ -283,10 +283,6 @@ class PresenceService:
     def adopt(self, stays: Iterable[Stay]) -> None:
         """Count as here, for what is left of a grace, those who were at a node that is no more."""
         self.carry_out(self.node.adopt(stays, moment()))
-
-    def read_last_words(self, name: str, stays: Sequence[Stay]) -> None:
-        """Show as in their graces, like the other nodes, who were at a node that is no more."""
-        self.carry_out(self.node.read_last_words(name, stays, moment()))
 
     def heed(self, notes: Notes, read_at: float) -> None:
         """Take in what other nodes wrote down, read since `read_at` by the monotonic clock."""

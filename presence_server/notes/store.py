@@ -14,7 +14,6 @@ from presence_server.notes.others import OthersNotes, Reader
 from presence_server.notes.takeover import Left, left_behind, take_over
 from presence_server.notes.unwritten import Taken, Unwritten
 from presence_server.presence.records import Notes, Record, Stay
-from presence_server.presence.stays import is_claimed
 from presence_server.presence.timing import DOUBTS_WRITING, NOTES, NOTES_UNHEARD, WRITES_WITHIN
 from presence_server.storage.database import Database, DatabaseUnavailable
 
@@ -45,9 +44,6 @@ class Presence(Reader, Protocol):
 
     def adopt(self, stays: Sequence[Stay]) -> None:
         """Count as here, for what is left of a grace, those who were at a node that is no more."""
-
-    def read_last_words(self, name: str, stays: Sequence[Stay]) -> None:
-        """Show as in their graces, like the other nodes, who were at a node that is no more."""
 
 
 class Store:
@@ -87,8 +83,6 @@ class Store:
         # Nodes that had ended when this one began; and others, which had not written lately.
         self._ended: set[str] = set()
         self._silent: set[str] = set()
-        # Nodes that had ended, and whom others let rest.
-        self._left_to_others: set[str] = set()
         self._others = OthersNotes(database, presence, self._writes)
 
     async def open(self, surely_ended: Collection[str] = ()) -> None:
@@ -100,10 +94,8 @@ class Store:
         clock = await written.clock_behind(self._database.read, self._database.clock)
         self._presence.heed(Notes({}, None, chosen, clock=clock), began)
         found = await written.nodes(self._database, but=self._presence.name)
-        known = {
-            name for name, node in found.items() if node.stopped or node.ended or self._alone
-        }
-        self._ended = known | (found.keys() & set(surely_ended))
+        stopped = {name for name, node in found.items() if node.stopped or self._alone}
+        self._ended = stopped | (found.keys() & set(surely_ended))
         self._silent = found.keys() - self._ended
         others = any(found[name].age < WRITES_WITHIN for name in self._silent)
         if others or not self._silent:
@@ -197,7 +189,7 @@ class Store:
         while True:
             asked = time.monotonic()
             found = await written.nodes(self._database, but=self._presence.name)
-            silent = found.keys() - self._presence.peers - self._ended - self._left_to_others
+            silent = found.keys() - self._presence.peers - self._ended
             for name in silent:
                 first_seen.setdefault(name, (found[name].counter, time.monotonic()))
             dead = {name for name in silent if found[name].age >= WRITES_WITHIN}
@@ -210,32 +202,8 @@ class Store:
             await asyncio.sleep(_LOOK_AGAIN)
 
     async def _take_over_ended(self, *, others: bool) -> None:
-        if others:
-            await self._leave_to_others()
-        else:
-            await self._take_over(Left(self._ended, self._lease, others, surely=True))
+        await self._take_over(Left(self._ended, self._lease, others, surely=True))
         self._ended = set()
-
-    async def _leave_to_others(self) -> None:
-        """Those who have gone on let whom these had rest, and forget them once they are gone: so
-        does this node. Taken over they would be said to all others one by one, who see most of
-        them come back meanwhile. Only claims last."""
-        with_claims = []
-        for name in self._ended:
-            left = Left([name], self._lease, others=True, surely=True)
-            stays = await left_behind(self._database.read, self._database.clock, left)
-            rest = [stay for stay in stays if not is_claimed(stay)]
-            self._presence.read_last_words(name, rest)
-            if len(rest) < len(stays):
-                with_claims.append(name)
-        self._left_to_others |= self._ended
-        try:
-            # Who starts next, perhaps soon, does not have them begin their graces anew.
-            await writing.write_ends(self._database, self._ended, self._lease)
-        except DatabaseUnavailable:
-            log.warning("It could not be written down that other nodes have ended.")
-        left = Left(with_claims, self._lease, others=True, surely=True, only_claims=True)
-        await self._take_over(left)
 
     async def _take_over(self, left: Left) -> None:
         if not left.nodes:
@@ -249,7 +217,7 @@ class Store:
                 self._entered = True
             except DatabaseUnavailable:
                 # It could be read: that must do until it can be written.
-                self._dropped.update(() if left.only_claims else left.nodes)
+                self._dropped.update(left.nodes)
 
     def _add_record(self) -> None:
         taken, self._last = self._last if self._stopped else self._take_record(), None

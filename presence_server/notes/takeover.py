@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from presence_server.accounts import sessions
 from presence_server.notes import writing, written
+from presence_server.presence.names import is_claim, tag_of
 from presence_server.presence.records import OWN, Stay
-from presence_server.presence.stays import is_claimed
 from presence_server.storage.database import Database, Read, Transaction
 
 
@@ -18,26 +18,23 @@ class Left(NamedTuple):
     """What nodes have left behind, by their names.
 
     One that died is presumed to live until its `lease`, in seconds, is over; if it has `surely`
-    ended, no longer than until now. `others` says whether any node has gone on meanwhile. The rest
-    may be left to these, and `only_claims` taken over.
+    ended, no longer than until now. `others` says whether any node has gone on meanwhile.
     """
 
     nodes: Collection[str]
     lease: float
     others: bool
     surely: bool = False
-    only_claims: bool = False
 
 
 class _Node(NamedTuple):
-    """A node that is no more, for `dead` seconds; its people rest for `rested`, None: that is not
-    known. `wrote_at` is Unix milliseconds."""
+    """A node that is no more, for `dead` seconds; the other times are Unix milliseconds."""
 
     name: str
     heeded: int
+    stopped: bool
     wrote_at: int
     dead: float
-    rested: float | None
 
 
 # The number of the last revocation by app, user, and room or None for all of them: there may be
@@ -51,10 +48,7 @@ async def take_over(db: Database, heir: writing.Change, left: Left) -> list[Stay
     async def work(transaction: Transaction) -> list[Stay]:
         stays = await left_behind(transaction.execute, db.clock, left)
         counted = await writing.numbered(transaction, heir)
-        if left.only_claims:
-            await _delete(transaction, left.nodes, stays)
-        else:
-            await writing.delete(transaction, left.nodes)
+        await writing.delete(transaction, left.nodes)
         await writing.enter(db, transaction, counted)
         await writing.insert(db, transaction, counted, stays)
         return stays
@@ -78,19 +72,12 @@ async def left_behind(read: Read, clock: str, left: Left) -> list[Stay]:
 
 
 async def _nodes(read: Read, clock: str, left: Left) -> list[_Node]:
-    rows = await read(
-        f"SELECT name, heeded, wrote_at, {clock} - wrote_at,"
-        f" {clock} - CASE WHEN stopped = 1 THEN wrote_at ELSE ended_at END FROM nodes"
-    )
+    rows = await read(f"SELECT name, heeded, stopped, wrote_at, {clock} - wrote_at FROM nodes")
     return [
-        _Node(name, heeded, wrote_at, _seconds(dead), None if rested is None else _seconds(rested))
-        for name, heeded, wrote_at, dead, rested in rows
+        _Node(name, heeded, stopped == 1, wrote_at, max(0, dead) / 1000)
+        for name, heeded, stopped, wrote_at, dead in rows
         if name in left.nodes
     ]
-
-
-def _seconds(milliseconds: int) -> float:
-    return max(0, milliseconds) / 1000
 
 
 async def _stays(read: Read, node: _Node, left: Left) -> list[Stay]:
@@ -99,8 +86,6 @@ async def _stays(read: Read, node: _Node, left: Left) -> list[Stay]:
     )
     # Until then `resting` is when the last line closed.
     stays = [written.stay_in(row) for row in rows]
-    if left.only_claims:
-        stays = list(filter(is_claimed, stays))
     return [
         stay._replace(resting=_resting(stay, node, left), unseen=_unseen(stay, node))
         for stay in stays
@@ -110,9 +95,9 @@ async def _stays(read: Read, node: _Node, left: Left) -> list[Stay]:
 def _resting(stay: Stay, node: _Node, left: Left) -> float:
     if stay.resting is not None:
         # A claim ends when its backend said, whether or not any node runs.
-        counts = left.others or is_claimed(stay)
+        counts = left.others or is_claim(tag_of(stay.room, stay.session))
         return _unseen(stay, node) - (0.0 if counts else node.dead)
-    absent = node.dead - left.lease if node.rested is None else node.rested
+    absent = node.dead if node.stopped else node.dead - left.lease
     if left.surely:
         # When it ended is not known: whoever was there had perhaps a line open just now.
         absent = max(0.0, absent)
@@ -137,15 +122,6 @@ def _is_revoked(stay: Stay, node: _Node, revoked: _Revoked) -> bool:
     """Whether it was ended, and its node did not come to know."""
     app, _, room = stay.room.partition("/")
     return any(revoked.get((app, stay.user, of), 0) > node.heeded for of in (room, None))
-
-
-async def _delete(
-    transaction: Transaction, nodes: Collection[str], stays: Iterable[Stay]
-) -> None:
-    await transaction.execute_many(
-        "DELETE FROM here WHERE node = $1 AND room = $2 AND session = $3",
-        [(name, stay.room, stay.session) for stay in stays for name in nodes],
-    )
 
 
 def _is_newer(stay: Stay, known: Stay) -> bool:

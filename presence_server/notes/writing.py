@@ -81,22 +81,6 @@ async def write_signs(db: Database, speaking: Mapping[str, float]) -> None:
     await db.write(work)
 
 
-async def write_ends(db: Database, names: Collection[str], lease: float) -> None:
-    """Write of nodes that they have ended which could not: just now, or when others gave them up,
-    so many seconds after their last write. What they wrote is not their last word all the same."""
-
-    async def work(transaction: Transaction) -> None:
-        ((now,),) = await transaction.execute(f"SELECT {db.clock}")
-        await transaction.execute_many(
-            "UPDATE nodes SET ended_at ="
-            " CASE WHEN wrote_at + $3 < $2 THEN wrote_at + $3 ELSE $2 END"
-            " WHERE name = $1 AND stopped = 0 AND ended_at IS NULL",
-            [(name, now, round(1000 * lease)) for name in sorted(names)],
-        )
-
-    await db.write(work)
-
-
 async def forget(db: Database, names: Collection[str]) -> None:
     """Forget nodes with all that they wrote down of who is here, but for when that was: of whom
     they had, nobody else writes down when they were last seen."""

@@ -21,8 +21,7 @@ _LEFT = STAY.count(",") + 1
 
 
 class Written(NamedTuple):
-    """What a node's own row says; `age` is for how many seconds it has not written. Of one that has
-    `ended` another node wrote so: its own last word is missing.
+    """What a node's own row says; `age` is for how many seconds it has not written.
 
     What changed behind the counter `traced_from` can be read by itself; None: nothing can.
     """
@@ -32,7 +31,6 @@ class Written(NamedTuple):
     stopped: bool
     traced_from: int | None
     age: float
-    ended: bool = False
 
 
 async def clock_behind(read: Read, clock: str) -> int:
@@ -46,20 +44,13 @@ async def nodes(db: Database, but: str) -> dict[str, Written]:
     """All nodes but one, also those that stopped or died."""
     # Whoever wrote before the clock was set back has not written in times to come.
     rows = await db.read(
-        "SELECT name, counter, changed, stopped, traced_from, ended_at,"
-        f" {db.clock} - wrote_at FROM nodes WHERE name <> $1",
+        f"SELECT name, counter, changed, stopped, traced_from, {db.clock} - wrote_at FROM nodes"
+        " WHERE name <> $1",
         but,
     )
     return {
-        name: Written(
-            counter,
-            changed,
-            stopped == 1,
-            traced_from,
-            max(0, milliseconds) / 1000,
-            ended_at is not None,
-        )
-        for name, counter, changed, stopped, traced_from, ended_at, milliseconds in rows
+        name: Written(counter, changed, stopped == 1, traced_from, max(0, milliseconds) / 1000)
+        for name, counter, changed, stopped, traced_from, milliseconds in rows
     }
 
 

@@ -64,7 +64,7 @@ class Heeding:
             age = notes.ages.get(name, 0.0)
             # It may have stopped long ago: its people were there until then.
             last = [stay._replace(resting=age) if stay.resting is None else stay for stay in stays]
-            self.read_last_words(name, last, notes.clock, now)
+            self._read_last_words(name, last, notes.clock, now)
         deaf = self._hearing.contact is Contact.DEAF
         for name, peer in self._peers.living():
             self._believe_notes(name, peer, notes.clock, now)
@@ -77,15 +77,6 @@ class Heeding:
             if is_gone and (deaf or peer.life is Life.NOTED):
                 peer.life, peer.unconfirmed = Life.SILENT, False
                 self._others.begin_graces_late(name, now)
-
-    def read_last_words(
-        self, name: str, stays: Sequence[Stay], clock: int, now: Moment
-    ) -> None:
-        """A node is no more whose goodbye was not heard."""
-        peer = self._peers.find(name, now, Life.NOTED)
-        if peer is not None and peer.lives:
-            self._others.replace(name, peer, self._states(stays, clock, now), clock, now)
-            self._others.leave(name, peer, now)
 
     @staticmethod
     def _note(peer: Peer, name: str, counter: int, notes: Notes, read_at: float) -> None:
@@ -102,6 +93,15 @@ class Heeding:
             peer.note_stays(counter, notes.stays[name])
         else:
             peer.note_changes(counter, notes.changes.get(name))
+
+    def _read_last_words(
+        self, name: str, stays: Sequence[Stay], clock: int, now: Moment
+    ) -> None:
+        """A node stopped whose goodbye was not heard."""
+        peer = self._peers.find(name, now, Life.NOTED)
+        if peer is not None and peer.lives:
+            self._others.replace(name, peer, self._states(stays, clock, now), clock, now)
+            self._others.leave(name, peer, now)
 
     def _believe_notes(self, name: str, peer: Peer, clock: int, now: Moment) -> None:
         if self._hears(peer, now):

@@ -4,7 +4,7 @@ Pure rules: time, letters and notes come in as arguments; what is to be done is 
 drives a node calls `tick` a few times a second, and carries out the commands.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from presence_server.presence.choices import Choices, ChosenStatus
@@ -161,11 +161,6 @@ class Node:
         for stay in stays:
             if not self.others.has_ended(tag_of(stay.room, stay.session)):
                 self.own.adopt(stay, now)
-        return self._take_commands()
-
-    def read_last_words(self, name: str, stays: Sequence[Stay], now: Moment) -> list[Command]:
-        """Let those rest, for what is left of a grace, who were at a node that ended."""
-        self.heeding.read_last_words(name, stays, 0, now)
         return self._take_commands()
 
     def set_status(
@@ -352,7 +347,7 @@ class Node:
 
     def subscribed(self, now: Moment) -> list[Command]:
         """A new subscription began: letters may have been missed before it."""
-        self.hearing.subscribed(now, others=self.peers.some_spoke_or_live)
+        self.hearing.subscribed(now, others=len(self.peers) > 0)
         self.peers.lost()
         self.peers.renew(now)
         self._speech.ask_all(now)

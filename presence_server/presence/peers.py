@@ -64,11 +64,6 @@ class Peers:
         """Those whose letters arrive."""
         return frozenset(name for name, peer in self.living() if peer.life is not Life.NOTED)
 
-    @property
-    def some_spoke_or_live(self) -> bool:
-        """Whether any is known by more than what it has left behind."""
-        return any(peer.lives or peer.spoke > -math.inf for peer in self._peers.values())
-
     def speaking(self, now: Moment) -> dict[str, float]:
         """For how many seconds each has not spoken that spoke when it no longer wrote."""
         return {

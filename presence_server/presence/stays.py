@@ -8,12 +8,7 @@ from presence_server.presence.records import Stay
 def left_second(stay: Stay, grace: float, now: Moment) -> int:
     """The Unix second in which its last line closed, or in which it ends if it is a claim."""
     unseen = (stay.resting or 0.0) if stay.unseen is None else stay.unseen
-    if is_claimed(stay):
+    if is_claim(tag_of(stay.room, stay.session)):
         # Only its last grace counts as rest.
         return now.unix - int(unseen - grace)
     return now.unix - int(max(0.0, unseen))
-
-
-def is_claimed(stay: Stay) -> bool:
-    """Whether a backend has said that its user is here, without a line."""
-    return is_claim(tag_of(stay.room, stay.session))

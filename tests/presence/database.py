@@ -3,12 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from types import MappingProxyType
 
 from presence_server.presence.names import is_claim, tag_of
 from presence_server.presence.records import Changes, Chosen, Notes, Record, Stay
-from presence_server.presence.stays import is_claimed
 from tests.presence.attendance import Book
 
 # For so many writes it is known who has gone: few, so that some nodes come too late for that.
@@ -30,8 +28,6 @@ class NodeRow:
     heeded: int = 0
     wrote_at: float = 0.0
     stopped: bool = False
-    # When another node found it ended.
-    ended_at: float | None = None
     stays: dict[tuple[str, str], Row] = field(default_factory=dict)
     # Who is gone, with which counter; all of it is known behind `traced_from`.
     gone: list[tuple[int, tuple[str, str]]] = field(default_factory=list)
@@ -139,33 +135,11 @@ class Database:
         *,
         others: bool,
         surely: bool = False,
-        only_claims: bool = False,
     ) -> list[Stay]:
         """Move what these nodes left to another one."""
-        found = self.left_behind(names, lease, now, others=others, surely=surely)
-        if only_claims:
-            found = {key: stay for key, stay in found.items() if is_claimed(stay)}
-            if not found:
-                return []
-            for name, key in product(names, found):
-                self.nodes[name].stays.pop(key, None)
-        else:
-            for name in names:
-                del self.nodes[name]
-        mine = self.nodes.setdefault(heir, NodeRow(0, len(self.endings), now))
-        mine.counter += 1
-        self._counters[heir] = mine.counter
-        for key, stay in found.items():
-            mine.stays[key] = Row(stay, now - (stay.resting or 0.0), mine.counter)
-        return list(found.values())
-
-    def left_behind(
-        self, names: set[str], lease: float, now: float, *, others: bool, surely: bool = False
-    ) -> dict[tuple[str, str], Stay]:
-        """What take_over() takes over."""
         found: dict[tuple[str, str], Stay] = {}
         for name in names:
-            node = self.nodes[name]
+            node = self.nodes.pop(name)
             for key, row in node.stays.items():
                 resting = self._resting(row, node, lease, now, others, surely)
                 unseen = now - (node.wrote_at if row.left is None else row.left)
@@ -176,14 +150,12 @@ class Database:
                     continue
                 if key not in found or resting < (found[key].resting or 0.0):
                     found[key] = stay
-        return found
-
-    def write_ends(self, names: set[str], lease: float, now: float) -> None:
-        """Write of nodes that they have ended which could not."""
-        for name in names & self.nodes.keys():
-            node = self.nodes[name]
-            if not node.stopped and node.ended_at is None:
-                node.ended_at = min(now, node.wrote_at + lease)
+        mine = self.nodes.setdefault(heir, NodeRow(0, len(self.endings), now))
+        mine.counter += 1
+        self._counters[heir] = mine.counter
+        for key, stay in found.items():
+            mine.stays[key] = Row(stay, now - (stay.resting or 0.0), mine.counter)
+        return list(found.values())
 
     def end(self, ending: Ending) -> None:
         self.endings.append(ending)
@@ -223,10 +195,7 @@ class Database:
         if row.left is not None:
             counts = others or is_claim(tag_of(row.stay.room, row.stay.session))
             return node.wrote_at - row.left + (dead if counts else 0.0)
-        if node.ended_at is not None:
-            absent = now - node.ended_at
-        else:
-            absent = dead if node.stopped else dead - lease
+        absent = dead if node.stopped else dead - lease
         absent = max(0.0, absent) if surely else absent
         return absent if others else min(absent, 0.0)
 

@@ -725,15 +725,6 @@ FOUND = {
         _FREEZE,
         _wait(10),
     ),
-    "clocks are apart when a node starts that has read what its former life left behind": _run(
-        _put(1, "carol", "7/a", "online", 60),
-        _at("kill", 2),
-        _at("start", 2),
-        _wait(0.8),
-        _at("kill", 1),
-        clocks=(0.0, -600.0, 600.0),
-        locks=True,
-    ),
     "who left is known by one that starts and is deaf when their grace is over": _run(
         _connect(2, "bob", "online", phone=True),
         _travel(2, to=0, seconds=4.0),

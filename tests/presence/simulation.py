@@ -28,7 +28,6 @@ from presence_server.presence.names import app_of
 from presence_server.presence.node import Node
 from presence_server.presence.records import OWN, Notes, Stay
 from presence_server.presence.states import Person, Status
-from presence_server.presence.stays import is_claimed
 from presence_server.presence.timing import (
     ARRIVAL_WAITS,
     DOUBTS_WRITING,
@@ -446,12 +445,7 @@ class Host:
         choices = list(database.choices.values())
         notes = Notes({}, None, choices, clock=self._clock_behind)
         self.carry_out(self.node.heed(notes, self.now.elapsed, self.now))
-        stopped = {
-            name
-            for name, row in database.nodes.items()
-            if row.stopped or row.ended_at is not None or self.world.alone
-        }
-        self._left_to_others: set[str] = set()
+        stopped = {n for n, row in database.nodes.items() if row.stopped or self.world.alone}
         self._surely_ended = set(self.world.unlocked)
         self._unsaid_ended = set(self._surely_ended)
         self._ended = stopped | (database.nodes.keys() & self._surely_ended)
@@ -493,8 +487,7 @@ class Host:
         nodes, now = self.world.database.nodes, self.world.now
         if self.world.database.held:
             return
-        known = {self.node.name} | self._ended | self._left_to_others
-        silent = nodes.keys() - self.node.peers.heard - known
+        silent = nodes.keys() - self.node.peers.heard - {self.node.name} - self._ended
         dead = {name for name in silent if now - nodes[name].wrote_at >= WRITES_WITHIN}
         for name in silent - dead:
             self._first_counters.setdefault(name, nodes[name].counter)
@@ -518,40 +511,15 @@ class Host:
         self._let_in()
 
     def _take_over_ended(self, *, others: bool) -> None:
-        if others:
-            self._leave_to_others(self._ended)
-        self._take_over(self._ended, others=others, surely=True, only_claims=others)
+        self._take_over(self._ended, others=others, surely=True)
         self._ended = set()
 
-    def _leave_to_others(self, names: set[str]) -> None:
+    def _take_over(self, names: set[str], *, others: bool, surely: bool = False) -> None:
         database, now = self.world.database, self.world.now
-        for name in sorted(names & database.nodes.keys()):
-            stays = database.left_behind(
-                {name}, self._lease, now, others=True, surely=True
-            )
-            rest = [s.by_clock(self._clock_behind) for s in stays.values() if not is_claimed(s)]
-            self.carry_out(self.node.read_last_words(name, rest, self.now))
-        self._left_to_others |= names
-        if self._can_write:
-            database.write_ends(names, self._lease, now)
-
-    @property
-    def _lease(self) -> float:
-        return 0.0 if self.world.alone else self.world.lease
-
-    def _take_over(
-        self, names: set[str], *, others: bool, surely: bool = False, only_claims: bool = False
-    ) -> None:
-        database, now = self.world.database, self.world.now
+        lease = 0.0 if self.world.alone else self.world.lease
         names = names & database.nodes.keys()
         stays = database.take_over(
-            self.node.name,
-            names,
-            self._lease,
-            now,
-            others=others,
-            surely=surely,
-            only_claims=only_claims,
+            self.node.name, names, lease, now, others=others, surely=surely
         )
         here = [stay.by_clock(self._clock_behind) for stay in stays]
         self.carry_out(self.node.adopt(here, self.now))

@@ -238,7 +238,6 @@ def test_of_two_nodes_that_start_at_once_both_know_whom_one_of_them_took_over(di
     for slot in (1, 3):
         world.kill(slot)
         world.start(slot)
-        world.wait(0.15)
     world.wait_for(lambda: world.hosts[3].lets_in, at_most=2)
     if dies:
         world.kill(1)
@@ -355,25 +354,6 @@ def test_a_crash_loop_keeps_nobody(hosts: int, locks: bool) -> None:
         assert last["bob"] - began <= GRACE + 2, "known to have ended when it starts again"
     # Whoever is taken over by one life after the other is waited for with each.
     assert last["bob"] - began <= PROMISE + 2 * LEASE, "left when it began"
-
-
-def test_who_came_just_before_their_node_was_killed_stays_though_it_had_not_written_so() -> None:
-    """That it has ended is written down, and read by those who cannot hear everybody."""
-    world = World(4, grace=GRACE, lease=LEASE, has_locks=True)
-    judge = Judge(world)
-    world.wait(2)
-    world.cut(3)
-    world.wait(1.5)
-    world.connect(2, "alice")
-    world.wait(0.2)
-    world.kill(2)
-    world.wait(1.6)
-    world.start(2)
-    world.wait(GRACE - 0.3)
-    assert "alice" in world.here(0)
-    world.connect(0, "alice")
-    world.mend(3)
-    judge.settle()
 
 
 @pytest.mark.parametrize("back", [0, 1])

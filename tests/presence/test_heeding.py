@@ -4,7 +4,6 @@ import math
 
 from presence_server.presence.commands import Send
 from presence_server.presence.entries import Entry
-from presence_server.presence.hearing import Contact
 from presence_server.presence.letters import Batch, Beat, Letter, Part, People
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
@@ -49,21 +48,6 @@ def test_what_is_read_is_shown_with_all_that_was_written() -> None:
     assert one.rooms.own.views[ONE] == {KEY[:20]: Entry("alice", 1, "away", 995)}
     claim = Entry("bob", 0, "busy", 990, 20.5, 1_028, 0, {"n": 1}, 980)
     assert one.rooms.open("7/doc").views[ONE] == {".bob": claim}
-
-
-def test_whom_a_node_left_behind_rests_for_what_is_left_of_a_grace_and_is_forgotten() -> None:
-    one = node()
-    one.read_last_words(ONE, [LINE._replace(resting=3.0)], at(0))
-    # Nobody has spoken yet: nothing can have been missed.
-    one.subscribed(at(0.1))
-    assert one.hearing.contact is Contact.HEARS
-    one.tick(at(4.9))
-    assert one.rooms.own.views[ONE] == {KEY[:20]: Entry("alice", 1, "away", 995, -3.0, 997)}
-    assert one.others.take_dropped() == set()
-    one.tick(at(5.1))
-    one.tick(at(5.2))
-    assert not one.rooms.own.views
-    assert one.others.take_dropped() == {ONE}
 
 
 def test_a_node_that_stopped_unheard_leaves_its_people_in_their_grace() -> None:

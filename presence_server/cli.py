@@ -17,7 +17,7 @@ from presence_server.storage.database import DatabaseUnavailable, DatabaseUnusab
 from presence_server.accounts.keyring import KeyringError
 from presence_server.commands import COMMANDS, serve
 from presence_server.config import Config, ConfigError
-from presence_server.processes import VARIABLE
+from presence_server.processes import INHERITANCE_VARIABLE
 from presence_server.relay import RelayRefused
 from presence_server.settings import SETTINGS, Setting, read_config, unknown_variables
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = read_config(_flags(args), os.environ)
         # A parent has said so already.
-        if VARIABLE not in os.environ:
+        if INHERITANCE_VARIABLE not in os.environ:
             for sentence in unknown_variables(os.environ):
                 log.warning(sentence)
         status = int(args.run(args, config))

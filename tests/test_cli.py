@@ -10,7 +10,7 @@ from presence_server import __version__, cli
 from presence_server.storage.database import DatabaseUnusable
 from presence_server.commands import serve
 from presence_server.config import Config, ConfigError
-from presence_server.processes import VARIABLE
+from presence_server.processes import INHERITANCE_VARIABLE
 from presence_server.relay import RelayRefused
 from presence_server.resources import ROOT
 from presence_server.settings import SETTINGS
@@ -147,7 +147,7 @@ def test_a_variable_that_is_no_setting_is_named_by_the_parent_alone(
 ) -> None:
     monkeypatch.setenv("PRESENCE_COLOUR", "blue")
     if is_child:
-        monkeypatch.setenv(VARIABLE, "[]")
+        monkeypatch.setenv(INHERITANCE_VARIABLE, "[]")
     assert cli.main([]) == 0
     assert ("PRESENCE_COLOUR is no setting" in capsys.readouterr().err) is not is_child
 

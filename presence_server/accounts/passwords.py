@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from unicodedata import category, normalize
 
 import bcrypt
+from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # it has no types
 
 from presence_server.accounts.queues import ANYBODY, PasswordsBusy, Queue, Waiter, patiently
 from presence_server.background import carried_through
@@ -154,9 +155,6 @@ def password_problem(password: str, username: str) -> str | None:
     # zxcvbn fails over a line break; to bcrypt a password that is repeated after a NUL is itself.
     if any(category(character) == "Cc" for character in password):
         return "A password has no line breaks or other control characters."
-    # Only now: its lists of words take as long to load as most commands take altogether.
-    from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # it has no types
-
     judged = [
         zxcvbn(part, user_inputs=[username, username[:_JUDGED], username[-_JUDGED:]])
         for part in dict.fromkeys((password[:_JUDGED], password[-_JUDGED:]))

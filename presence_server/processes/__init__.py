@@ -2,4 +2,4 @@
 
 # By which a server process has what its parent gives it. No setting: it does not begin with
 # PRESENCE_.
-VARIABLE = "_PRESENCE_INHERITED"
+INHERITANCE_VARIABLE = "_PRESENCE_INHERITED"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from presence_server.listening import Listener
-from presence_server.processes import VARIABLE
+from presence_server.processes import INHERITANCE_VARIABLE
 
 READY = b"ready"
 
@@ -34,7 +34,7 @@ class Inheritance:
         return [self.line.fileno(), *_numbers(self.pages), self.operators.fileno()]
 
     def as_text(self) -> str:
-        """For VARIABLE of a process that has the descriptors too."""
+        """For INHERITANCE_VARIABLE of a process that has the descriptors too."""
         parts = (self.number, self.line.fileno(), _numbers(self.pages), self.operators.fileno())
         return json.dumps(parts)
 
@@ -55,7 +55,7 @@ class Inheritance:
 
 def take() -> Inheritance | None:
     """What this process was given; None if it has no parent of ours."""
-    text = os.environ.pop(VARIABLE, None)
+    text = os.environ.pop(INHERITANCE_VARIABLE, None)
     if text is None:
         return None
     number, line, pages, operators = json.loads(text)

@@ -12,7 +12,7 @@ from typing import Self
 
 import presence_server
 from presence_server.listening import Listener
-from presence_server.processes import VARIABLE
+from presence_server.processes import INHERITANCE_VARIABLE
 from presence_server.processes.inheritance import READY, Inheritance
 
 _serial = count(1)
@@ -39,7 +39,7 @@ class Server:
             operators.bind(str(path))
             operators.listen()
             given = Inheritance(number, theirs, pages, operators)
-            environment = {**os.environ, **_way_to_us(), VARIABLE: given.as_text()}
+            environment = {**os.environ, **_way_to_us(), INHERITANCE_VARIABLE: given.as_text()}
             # That one is for us: whoever manages services knows of no other process.
             environment.pop("NOTIFY_SOCKET", None)
             try:

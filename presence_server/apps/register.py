@@ -118,6 +118,8 @@ async def change(
         settings = changed(before)
         if settings.webhook != before.webhook:
             await webhooks.tell_anew(transaction, app_id)
+        if settings.webhook is None:
+            await webhooks.forget_all(transaction, app_id)
         await transaction.execute(
             "UPDATE apps SET origins = $2, webhook = $3, grace_milliseconds = $4, visits = $5"
             " WHERE id = $1",
@@ -130,7 +132,8 @@ async def change(
 
 
 async def resync(db: Writer, app_id: int) -> None:
-    """Tell its backend anew who is here, as if it had never been told; also one that was gone."""
+    """Tell its backend anew who is here, as if that had never been acknowledged; also one that was
+    gone."""
 
     async def work(transaction: Transaction) -> None:
         await webhooks.tell_anew(transaction, app_id)

@@ -133,14 +133,23 @@ async def forget_gone(db: Database, turn: Turn, before: int) -> None:
 
 
 async def tell_anew(transaction: Transaction, app: int) -> None:
-    """Begin with nothing said, also to one that was no more."""
-    await transaction.execute("DELETE FROM told WHERE app_id = $1", app)
+    """Say all again, also to one that was no more. Whoever was said to be here may have left while
+    nobody could be told, and a message may be under way: so that is not forgotten but unsure."""
+    await transaction.execute(
+        "DELETE FROM told WHERE app_id = $1 AND here = 0 AND acknowledged = 1", app
+    )
+    await transaction.execute("UPDATE told SET acknowledged = 0 WHERE app_id = $1", app)
     await _enter(transaction, app)
     await transaction.execute(
         "UPDATE webhooks SET round = round + 1, off_at = NULL, due = 0, due_since = NULL"
         " WHERE app_id = $1",
         app,
     )
+
+
+async def forget_all(transaction: Transaction, app: int) -> None:
+    """Forget what was said: nobody is told any more."""
+    await transaction.execute("DELETE FROM told WHERE app_id = $1", app)
 
 
 async def _enter(transaction: Transaction, app: int) -> None:

@@ -383,6 +383,32 @@ async def test_to_begin_anew_tells_everybody_who_is_here(
     assert await server.app[DATABASE].read("SELECT * FROM told") == []
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize("moves", [False, True])
+async def test_to_begin_anew_also_tells_of_those_who_left_while_nobody_could_be_told(
+    app: AppClient, server: TestServer, receiver: Receiver, impatient: None, moves: bool
+) -> None:
+    db, known = server.app[DATABASE], server.app[APPS].named("wiki")
+    assert known is not None
+    async with app.line("bob"):
+        async with app.line("alice"):
+            await receiver.hears("doc", "alice", "here")
+            await receiver.hears("doc", "bob", "here")
+            receiver.instead = _status(500)
+        await until(lambda: answers(server)[:1] == ["500"])
+        if moves:
+            moved = AppSettings(webhook=f"{receiver.url}?new=1")
+            await register.change(db, known.id, lambda before: moved)
+        else:
+            await register.resync(db, known.id)
+        await until(lambda: any(s.round == 1 for s in server.app[SENDER].states().values()))
+        receiver.instead = None
+        await receiver.hears("doc", "alice", "gone")
+        await receiver.hears("lobby", "alice", "gone")
+        # All others are said again.
+        assert receiver.here() == receiver.here("lobby") == {"bob"}
+
+
 async def test_a_private_address_is_not_connected_to(
     serve: Serve, add_app: AddApp, receiver: Receiver, impatient: None
 ) -> None:

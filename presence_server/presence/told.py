@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from presence_server.presence.timing import CLOCKS_DIFFER
+# Whoever verifies takes nothing that was signed further ahead: no receiver holds such a second.
+_VERIFIABLE = 300
 
 Place = tuple[str, str]
 
@@ -80,9 +81,9 @@ class Told:
         if due is not None and due.here == here:
             return
         if said is not None:
-            # To say the same again takes the same second, and anything else no earlier one; but a
-            # second that is yet to come was said by a wrong clock.
-            before = said.since if said.since <= now + CLOCKS_DIFFER else since
+            # To say the same again takes the same second, and anything else no earlier one, or the
+            # receiver would not believe it; but what a wrong clock said that it cannot have heard.
+            before = said.since if said.since <= now + _VERIFIABLE else since
             since = before if said.here == here else max(since, before)
         noticed = now if due is None else due.noticed
         self._due[place] = Change(room, user, here, since, noticed)

@@ -841,8 +841,12 @@ async def test_nobody_wrote_in_times_to_come(db: Database) -> None:
 @pytest.mark.both_databases
 async def test_what_dropped_nodes_wrote_is_forgotten(db: Database) -> None:
     one, two = Running(db, "one"), Running(db, "two")
-    mia, leo = await of_account(db, "Mia"), await of_account(db, "Leo")
-    one.node.put(here(), mia, leo._replace(resting=5.0))
+    names = ("Mia", "Leo", "Ida", "Max")
+    mia, leo, ida, max = [await of_account(db, name) for name in names]
+    one.node.put(here(), mia, leo._replace(resting=5.0), ida, max)
+    # One is invisible, and another one was until some time ago.
+    for user, ends in ((ida, None), (max, int(time.time()) - 60)):
+        one.node.choose(Chosen(0, user.user, user.account, "invisible", "", ends, NOW))
     for running in (one, two):
         await running.store.write()
     two.node.dropped = {"one"}
@@ -852,8 +856,10 @@ async def test_what_dropped_nodes_wrote_is_forgotten(db: Database) -> None:
     await asyncio.wait([task])
     assert await one.stays() == []
     # But for when they were last seen: the others did not see them go.
-    ago = [time.time() - (await last_seen_of(db, name) or 0) for name in ("mia", "leo")]
-    assert ago[0] < 15 and 3 < ago[1] - ago[0] < 7, ago
+    ago = [time.time() - (await last_seen_of(db, name) or 0) for name in ("mia", "leo", "max")]
+    assert ago[0] < 15 and 3 < ago[1] - ago[0] < 7 and ago[2] < 15, ago
+    # Nobody is to know that somebody invisible was there.
+    assert await last_seen_of(db, "ida") is None
 
 
 # While the database cannot serve

@@ -12,11 +12,16 @@ from presence_server.storage.database import Database, Transaction
 # Who has gone is told apart from who never was for so many writes: half a minute.
 _TRACED = 60
 
-# When a node last had each of the own accounts that it wrote down.
+# When a node last had each of the own accounts that it wrote down. Whoever was invisible was seen
+# last before that, as was noted then.
 _SEEN = """
 SELECT u.username, MAX(COALESCE(h.left_at, n.wrote_at)) / 1000 FROM here h
     JOIN nodes n ON n.name = h.node JOIN users u ON u.id = h.account
-    WHERE h.node = $1 AND h.room = $2 GROUP BY u.username
+    WHERE h.node = $1 AND h.room = $2 AND NOT EXISTS (
+        SELECT 1 FROM choices c WHERE c.app = 0 AND c.account = h.account
+        AND c.status = 'invisible' AND (c.held_until IS NULL
+        OR 1000 * c.held_until > COALESCE(h.left_at, n.wrote_at)))
+    GROUP BY u.username
 """
 
 

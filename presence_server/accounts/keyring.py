@@ -97,7 +97,9 @@ def _create(path: Path) -> None:
         try:
             os.link(file.name, path)
         except FileExistsError:
-            pass
+            return
+    # A file that was left behind when the database was moved is not noticed by anything else.
+    log.info("made new keys, %s: what other keys have sealed cannot be read with them", path)
 
 
 def _keys(path: Path, lines: list[str]) -> list[bytes]:

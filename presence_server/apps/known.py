@@ -151,7 +151,7 @@ class KnownApps:
             self._unreadable.add(key.id)
             log.error(
                 "The key %s of the app %s was sealed with a key file that is not ours: "
-                "give it a new one with `app rotate`.",
+                "bring that file back, or give the app a new key with `app rotate`.",
                 key.id,
                 app.name,
             )

@@ -26,13 +26,19 @@ def write(path: Path, *lines: bytes) -> None:
     path.chmod(0o600)
 
 
-def test_the_file_is_made_for_the_owner_alone_and_kept(path: Path) -> None:
-    first = open_keyring(path)
+def test_the_file_is_made_for_the_owner_alone_and_kept(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        first = open_keyring(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     again = open_keyring(path)
     assert again.fernet.decrypt(first.fernet.encrypt(b"cookie")) == b"cookie"
     assert again.check("form", "value", first.token("form", "value"))
+    # Where the old ones were forgotten, everybody is logged out, and the log has to say why.
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.startswith(f"made new keys, {path}")
 
 
 _OPEN = """

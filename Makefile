@@ -4,8 +4,10 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
+# Where the environment says otherwise, each process of a server would read all code anew.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run example install quick test check browser nginx postgresql node bench compare \
+.PHONY: run example install quick test check programs browser nginx postgresql node bench compare \
 	hundred-thousand soak drill fuzz model mutants screenshots icons docs release sbom \
 	container fresh pins clean
 
@@ -38,7 +40,8 @@ install:
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.
-test: check browser nginx postgresql node .venv/.done-docs .venv/.done-release
+test: .venv/.done-test
+	@$(MAKE) --no-print-directory -j 4 check programs node .venv/.done-docs .venv/.done-release
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m 'not alone and not drill' $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -n 4 -m drill $(TESTS) || test $$? -eq 5
 	$(BIN)/python -m pytest -m alone $(TESTS) || test $$? -eq 5
@@ -52,6 +55,12 @@ check: .venv/.done-test
 	$(BIN)/python -m flake8
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
+
+# One after the other: each may ask the package manager of the machine, which serves one at a time.
+programs: .venv/.done-test
+	@$(BIN)/python -m testing.install_browser
+	@$(BIN)/python -m testing.install_nginx
+	@$(BIN)/python -m testing.install_postgresql
 
 browser: .venv/.done-test
 	@$(BIN)/python -m testing.install_browser

@@ -10,6 +10,7 @@ from typing import Self
 
 from presence_server.config import PostgresUrl
 from presence_server.resources import ROOT
+from testing.forks import Fork, fork
 from testing.waiting import until
 
 # A machine that runs tests has other work to do.
@@ -33,11 +34,13 @@ class ServerProcess:
         self.environment: dict[str, str] = {}
         # A descriptor that standard error goes to instead of the log.
         self.stderr: int | None = None
+        # Begun without the time that it takes to read the code.
+        self.forks = False
         self._log_file = folder / f"{name}.log"
         self.flags = {"port": 0, "database": folder / "presence.sqlite3", "bcrypt_cost": 4, **flags}
         self.url = ""
         self.admin_url = ""
-        self._process: Process | None = None
+        self._process: Process | Fork | None = None
 
     @property
     def pid(self) -> int:
@@ -63,13 +66,7 @@ class ServerProcess:
 
     async def start(self) -> Self:
         """Start it, or start it again with the same flags, and wait until it listens."""
-        self._process = await launch(
-            *arguments(self.flags),
-            log_file=self._log_file,
-            module=self.module,
-            stderr=self.stderr,
-            **self.environment,
-        )
+        self._process = await self._begin()
         try:
             async with asyncio.timeout(STARTED_WITHIN):
                 self.url = await self._line("Listening on ")
@@ -111,7 +108,21 @@ class ServerProcess:
             self._process = None
         return status
 
-    def _running(self) -> Process:
+    async def _begin(self) -> Process | Fork:
+        given = arguments(self.flags)
+        if self.forks:
+            environment = _environment(**self.environment)
+            with self._log_file.open("ab") as log:
+                return await fork(given, str(self.folder), environment, log.fileno())
+        return await launch(
+            *given,
+            log_file=self._log_file,
+            module=self.module,
+            stderr=self.stderr,
+            **self.environment,
+        )
+
+    def _running(self) -> Process | Fork:
         assert self._process is not None, "it does not run"
         return self._process
 
@@ -131,16 +142,20 @@ async def launch(
     **environment: str,
 ) -> Process:
     """`python -m presence_server ARGUMENTS` in the folder of the log file."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("PRESENCE_")}
     with log_file.open("ab") as log:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module, *arguments),
             cwd=log_file.parent,
-            env={**clean, "PYTHONPATH": str(ROOT), **environment},
+            env=_environment(**environment),
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=log if stderr is None else stderr,
         )
+
+
+def _environment(**more: str) -> dict[str, str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PRESENCE_")}
+    return {**clean, "PYTHONPATH": str(ROOT), **more}
 
 
 def on_database(place: Path | PostgresUrl, folder: Path) -> dict[str, object]:

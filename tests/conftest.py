@@ -180,8 +180,14 @@ def serve(config: Callable[..., Config], serve_app: ServeApp) -> Serve:
 
 
 @pytest.fixture
+def forks() -> bool:
+    """Whether server processes of the test begin without reading the code anew."""
+    return True
+
+
+@pytest.fixture
 async def server_process(
-    tmp_path: Path, place: Path | PostgresUrl
+    tmp_path: Path, place: Path | PostgresUrl, forks: bool
 ) -> AsyncIterator[ServerProcesses]:
     """Starts real server processes; each call adds one, all on the database of this test."""
     numbers = count(1)
@@ -190,6 +196,7 @@ async def server_process(
 
         async def start(**flags: object) -> ServerProcess:
             server = ServerProcess(tmp_path, f"server-{next(numbers)}", **{**database, **flags})
+            server.forks = forks
             started.push_async_callback(server.kill)
             return await server.start()
 

@@ -31,6 +31,12 @@ STATUS_WITHIN = 50
 ENDS_WITHIN = 5.0 + STALL
 
 
+@pytest.fixture
+def forks() -> bool:
+    """Signals, descriptors and the way to the code are those of whoever starts it."""
+    return False
+
+
 async def refused(folder: Path, *arguments: str) -> tuple[int, str]:
     """The exit status of a start that fails, and the one line it says."""
     log_file = folder / "refused.log"

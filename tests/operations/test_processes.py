@@ -37,6 +37,12 @@ pytestmark = pytest.mark.timeout(300)
 PEOPLE = {"alice", "bob", "carol", "dave"}
 
 
+@pytest.fixture
+def forks() -> bool:
+    """Signals, descriptors and the way to the code are those of whoever starts it."""
+    return False
+
+
 def children(server: ServerProcess) -> list[psutil.Process]:
     """The server processes, in the order of their start."""
     return [child for child in _living(server) if "presence_server" in child.cmdline()]

@@ -4,8 +4,6 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo "$$python" && break; done)
 BIN := .venv/bin
-# Where the environment says otherwise, each process of a server would read all code anew.
-export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run example install quick test check programs browser nginx postgresql node bench compare \
 	hundred-thousand soak drill fuzz model mutants screenshots icons docs release sbom \
@@ -37,6 +35,9 @@ install:
 	$(INSTALL_PYTHON) -m venv $(PREFIX)
 	$(PREFIX)/bin/python -m pip install $(HASHED) -r requirements.txt
 	$(PREFIX)/bin/python -m pip install $(OURS) --force-reinstall .
+
+# Where the environment says otherwise, each process would read all code anew.
+test quick drill: export PYTHONDONTWRITEBYTECODE :=
 
 # All that must hold for a change to land. Some of the tests: make test TESTS=tests/test_cli.py
 # Status 5: of those, none is to run in this way.

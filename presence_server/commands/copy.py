@@ -34,9 +34,10 @@ def run(args: argparse.Namespace, config: Config) -> int:
     except copying.CannotCopy as problem:
         print(f"presence-server: {problem}", file=sys.stderr)
         return 1
+    apps = f" and {counted(copied['apps'], 'app')}" if copied["apps"] else ""
     print(
         f"Copied {counted(copied['users'], 'user')} with "
-        f"{counted(copied['sessions'], 'session')} from {source} to {target}, "
+        f"{counted(copied['sessions'], 'session')}{apps} from {source} to {target}, "
         "and read them back."
     )
     return 0

@@ -113,7 +113,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(
         error.os_error, PrivateAddress
     ):
-        return "a private address, which is not allowed"
+        return "a private address: those need --allow-private-webhooks"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "no such host"
     if isinstance(error, aiohttp.ClientSSLError):

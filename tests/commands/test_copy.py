@@ -332,7 +332,9 @@ async def test_an_app_goes_on_at_the_new_database(
     await old.terminate()
     with postgresql_server.empty_database() as url:
         process = await command(tmp_path, str(tmp_path / "presence.sqlite3"), url.url)
-        assert await process.wait() == 0
+        said, _ = await process.communicate()
+        assert said.startswith(b"Copied 0 users with 0 sessions and 1 app from "), said
+        assert process.returncode == 0
         new = await server_process(grace=0.1, **on_database(url, tmp_path))
         app = app.at(new.url)
         async with app.line("bob"):

@@ -17,6 +17,7 @@ from presence_server.apps.rooms import AppRooms
 from presence_server.apps.tokens import SigningKey
 from presence_server.keys import APPS, CONFIG, DATABASE, KEYRING, ROOMS
 from presence_server.presence.client_messages import StatusMessage
+from presence_server.web.hosts import site_url
 from presence_server.web.rendering import render
 
 PATH = "/elements/"
@@ -55,7 +56,7 @@ def furnish(app: web.Application, names: Sequence[str]) -> None:
             "reader": reader,
             "called": _called(reader),
             "readers": readers,
-            "address": _address(request),
+            "address": site_url(request),
         }
         response = await render(request, "elements.html", context)
         path = request.app[CONFIG].base_path + PATH
@@ -92,11 +93,6 @@ async def _give_token(request: web.Request) -> web.Response:
     now, info = int(time.time()), {"name": _called(reader)}
     key, rooms = request.app[_KEY], {room: "join"}
     return web.Response(text=tokens.make_token(key, reader, rooms, now, _TOKEN_LIFE, info))
-
-
-def _address(request: web.Request) -> str:
-    config = request.app[CONFIG]
-    return (config.public_url or f"http://{request.host}") + config.base_path
 
 
 def _reader(request: web.Request) -> str | None:

@@ -3,14 +3,20 @@
 import asyncio
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import aiohttp
+
+from presence_server.app import create_app
+from presence_server.commands import elements
 from presence_server.commands.demo_site import _Crowd
+from presence_server.config import Config
 from presence_server.presence.commands import Breathe, Command
 from presence_server.presence.moment import Moment
 from presence_server.presence.node import Node
 from testing.processes import launch
+from tests.conftest import ServeApp
 
 PEOPLE = [f"person{number:03}" for number in range(300)]
 NOW = 1_795_420_800
@@ -47,3 +53,14 @@ async def test_nobody_is_invited_to_a_port_that_is_taken(tmp_path: Path) -> None
             said, _ = await process.communicate()
     assert (process.returncode, said) == (2, b"")
     assert "Address already in use" in log_file.read_text("utf-8")
+
+
+async def test_a_site_below_a_path_is_named_with_it_once(
+    config: Callable[..., Config], serve_app: ServeApp
+) -> None:
+    app = create_app(config(public_url="http://127.0.0.1/demo"))
+    elements.furnish(app, PEOPLE)
+    server = await serve_app(app)
+    url = server.make_url("/demo/elements/")
+    async with aiohttp.ClientSession() as http, http.get(url) as page:
+        assert "http://127.0.0.1/demo/client/v1/presence.js" in await page.text()

@@ -41,7 +41,7 @@ class _Room:
     def choice_of(self, user: str) -> Choice | None:
         return None
 
-    def cursor(self, version: int, now: Moment) -> str:
+    def cursor(self, version: int) -> str:
         return f"node.{version}"
 
     def resume(self, cursor: str, now: Moment) -> int | None:

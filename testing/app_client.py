@@ -126,7 +126,6 @@ class Events:
         self.response = response
         self.status = response.status
         self.last_id: str | None = None
-        self.comments = 0
         self.people: dict[str, str] = {}
 
     async def event(self) -> Message:
@@ -145,8 +144,6 @@ class Events:
                 data += value
             elif line == "\n" and data:
                 break
-            elif not name and line != "\n":
-                self.comments += 1
         message: Message = json.loads(data)
         assert kind == message["type"]
         self._apply(message)

@@ -19,10 +19,6 @@ def resident_bytes(pid: int) -> int:
     return _status(pid, "VmRSS")
 
 
-def peak_resident_bytes(pid: int) -> int:
-    return _status(pid, "VmHWM")
-
-
 def _status(pid: int, field: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         name, _, value = line.partition(":")

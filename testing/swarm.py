@@ -148,9 +148,6 @@ class Swarm:
         head = bytes((0x81, 0x80 | length[0])) + length[1:] + bytes(4)
         self.clients[number].socket.send(head + text)
 
-    def stop_reading(self, number: int) -> None:
-        self._epoll.unregister(self.clients[number].socket.fileno())
-
     def turn(self, timeout: float) -> bool:
         """One pass over all that is ready."""
         events = self._epoll.poll(max(timeout, 0), len(self._by_fd) + 2)

@@ -41,7 +41,7 @@ class _Blind:
     def choice_of(self, user: str) -> Choice | None:
         return None
 
-    def cursor(self, version: int, now: Moment) -> str:
+    def cursor(self, version: int) -> str:
         return "blind"
 
     def resume(self, cursor: str, now: Moment) -> int | None:
@@ -70,7 +70,7 @@ class AppRooms:
         return self._node.rooms.open(key_of(app, name))
 
     def cursor(self, room: Room) -> str:
-        return room.cursor(room.roster.version, _now())
+        return room.cursor(room.roster.version)
 
     def counts(
         self, app: int, limit: int | None = None, prefix: str = "", after: str | None = None

@@ -1,7 +1,6 @@
 """The observers of this process: who comes, goes and is sent away."""
 
 import asyncio
-import logging
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,8 +20,6 @@ from presence_server.presence.records import OWN
 
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
-
-log = logging.getLogger(__name__)
 
 
 class Hub:
@@ -201,5 +198,5 @@ class Hub:
         observer.wire.abort()
 
     def _update(self, audience: Audience) -> Update:
-        heartbeat, degraded = self.heartbeat.seconds, self.flushing.degraded
-        return Update(audience, degraded=degraded, heartbeat=heartbeat, now=moment())
+        degraded, heartbeat = self.flushing.degraded, self.heartbeat.seconds
+        return Update(audience, degraded=degraded, heartbeat=heartbeat)

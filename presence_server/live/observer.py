@@ -26,7 +26,7 @@ class Room(Protocol):
     def choice_of(self, user: str) -> Choice | None:
         """What holds of what a user has chosen."""
 
-    def cursor(self, version: int, now: Moment) -> str: ...
+    def cursor(self, version: int) -> str: ...
 
     def resume(self, cursor: str, now: Moment) -> int | None:
         """The version from which to bring an observer up to date; None: it needs a snapshot."""

@@ -6,7 +6,6 @@ from presence_server.live.audience import Audience, Changes, Kind
 from presence_server.live.dialects import Dialect
 from presence_server.live.observer import Observer
 from presence_server.live.wire import Message
-from presence_server.presence.moment import Moment
 
 
 class Forgotten(Exception):
@@ -14,14 +13,11 @@ class Forgotten(Exception):
 
 
 class Update:
-    def __init__(
-        self, audience: Audience, *, degraded: bool, heartbeat: float, now: Moment
-    ) -> None:
+    def __init__(self, audience: Audience, *, degraded: bool, heartbeat: float) -> None:
         self.audience = audience
         self._room = audience.room
         self._degraded = degraded
         self._heartbeat = heartbeat
-        self._now = now
         # Frames, and the version that is told with them.
         self._made: dict[tuple[object, ...], tuple[bytes, int]] = {}
 
@@ -191,4 +187,4 @@ class Update:
         return self._made[key][0]
 
     def _cursor(self, version: int) -> str:
-        return self._room.cursor(version, self._now)
+        return self._room.cursor(version)

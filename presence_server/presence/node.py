@@ -100,10 +100,6 @@ class Node:
         """Whether every node that is heard has told all it knows."""
         return self.hearing.contact is not Contact.DEAF and self.peers.are_current
 
-    def is_here(self, room: str, session: str) -> bool:
-        """Whether a session keeps its user in a room by way of this node."""
-        return self.own.are_in(room, session)
-
     def account_of(self, room: str, user: str) -> int:
         """The newest account of a user who is in a room by way of this node; 0 if none is."""
         found = self.rooms.get(room)

@@ -51,6 +51,7 @@ class OwnSessions:
         return self._claims[app]
 
     def are_in(self, room: str, session: str) -> bool:
+        """Whether one of them keeps its user in a room by way of this node."""
         return room in self._places.get(session, ())
 
     def open(self, key: str, who: Who, connection: int, status: Status | None, now: Moment) -> None:

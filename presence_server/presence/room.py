@@ -106,7 +106,7 @@ class Room:
     def unwatch(self) -> None:
         self._observers -= 1
 
-    def cursor(self, version: int, now: Moment) -> str:
+    def cursor(self, version: int) -> str:
         """What an observer who has a version comes back with."""
         return self._cursors.cursor(version, up_to_date=version >= self.roster.version)
 

@@ -31,13 +31,13 @@ def test_cursors_carry_nothing_but_what_is_covered() -> None:
         for command in node.tick(now):
             if isinstance(command, Send):
                 node.receive(command.text, now)
-    name, version, covered = node.rooms.own.cursor(0, now).split(".")
+    name, version, covered = node.rooms.own.cursor(0).split(".")
     assert (name, version) == ("1" * 16, "0")
     numbers = Cover(KEYS).uncover(covered)
     assert numbers is not None
     node.open(OWN, Who("laptop", "alice", 1), 1, now)
     own = node.rooms.own
-    later = Cover(KEYS).uncover(own.cursor(own.roster.version, now).split(".")[2])
+    later = Cover(KEYS).uncover(own.cursor(own.roster.version).split(".")[2])
     assert later == (numbers[0], numbers[1] + 1), "with the batch that says it"
 
 

@@ -232,9 +232,9 @@ async def test_who_finds_no_place_shows_by_it_that_they_are_here() -> None:
     people = People({OWN: {"of bob": Said("bob", 1, "away", 990)}}, {})
     said = Part(OTHER, 0, 1, 0, 1, 1_000, people)
     presence.carry_out(presence.node.receive(encode_letter(said), moment()))
-    assert not presence.node.is_here(OWN, "of bob")
+    assert not presence.node.own.are_in(OWN, "of bob")
     presence.send_away(OWN, bob, 3.0)
-    assert presence.node.is_here(OWN, "of bob")
+    assert presence.node.own.are_in(OWN, "of bob")
     assert presence.here["bob"].status == "away", "and are as they were"
     assert presence.node.elsewhere(OWN, bob) == {OTHER}
 
@@ -266,7 +266,7 @@ async def test_cursors_are_covered() -> None:
     presence = node(cover=cover)
 
     def covered() -> str:
-        return presence.room.cursor(0, moment()).rpartition(".")[2]
+        return presence.room.cursor(0).rpartition(".")[2]
 
     async with running(presence):
         await until(lambda: cover.uncover(covered()))

@@ -19,7 +19,6 @@ from presence_server.live.turns import Turns, slices
 from presence_server.live.wire import MOST_WAITING, Message
 from presence_server.presence.choices import Choice
 from presence_server.presence.entries import Source
-from presence_server.presence.moment import Moment
 from presence_server.presence.roster import Roster
 from testing.waiting import until
 from tests.live.silent_wire import NOW, SmallRoom, Told, flushed, observer, running
@@ -42,7 +41,7 @@ async def test_an_observer_watches_others_and_goes_on_from_its_cursor() -> None:
         hub.add(line)
         await flushed(hub)
         take(wire)
-        cursor = room.cursor(room.roster.version, Moment(0, NOW))
+        cursor = room.cursor(room.roster.version)
         room.place("bob", "away")
         hub.watch(line, frozenset({"bob"}), cursor)
         await flushed(hub)
@@ -341,7 +340,7 @@ async def test_a_quiet_line_is_told_once_a_heartbeat_that_all_is_well() -> None:
         await until(lambda: wire.types().count("alive") == 2, 10)
     first, changed, alive, again = wire.turns
     assert (alive - changed, again - alive) == (8, 8)
-    assert wire.messages()[2]["cursor"] == room.cursor(room.roster.version, Moment(0, NOW))
+    assert wire.messages()[2]["cursor"] == room.cursor(room.roster.version)
     assert set(wire.asked) == {hub.heartbeat} == set(at_lags.excused)
     assert at_lags.types() == ["snapshot"], "nothing is added to what waits"
     assert wire.excused == []

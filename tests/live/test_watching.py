@@ -39,7 +39,7 @@ class Stage:
     def flush(self, passed_over: Iterable[Observer] = (), degraded: bool = False) -> set[Observer]:
         """To whom something was said."""
         due = self.audience.take_due(degraded)
-        update = Update(self.audience, degraded=degraded, heartbeat=20, now=NOW)
+        update = Update(self.audience, degraded=degraded, heartbeat=20)
         told = set()
         for kind, wires in due.even:
             for line in self.audience.observers_at(kind, wires):
@@ -172,7 +172,7 @@ def test_what_changes_in_the_middle_of_a_flush_is_told_once(stage: Stage) -> Non
             stage.flush(passed_over=[line])
             stage.audience.catch_up(line)
         due = stage.audience.take_due(False)
-        update = Update(stage.audience, degraded=False, heartbeat=20, now=NOW)
+        update = Update(stage.audience, degraded=False, heartbeat=20)
         stage.room.place("carol", "away" if how == "late" else "online")
         for one in due.own:
             one.wire.write(update.missing(one), 1)
@@ -210,17 +210,17 @@ def test_who_is_still_to_be_told_goes_on_from_what_it_knows(
     line, wire = observer(stage.room, view=view)
     stage.audience.add(line)
     stage.flush()
-    known = stage.room.cursor(stage.room.roster.version, NOW)
+    known = stage.room.cursor(stage.room.roster.version)
     stage.room.place("bob")
     stage.audience.take_due(False)
-    update = Update(stage.audience, degraded=False, heartbeat=20, now=NOW)
+    update = Update(stage.audience, degraded=False, heartbeat=20)
     wire.written[:] = [update.alive(line)]
     assert [message["cursor"] for message in wire.messages()] == [known]
 
 
 def test_who_comes_while_others_do_is_told_how_many_are_here_now(stage: Stage) -> None:
     lines = [stage.watching("bob") for _ in range(3)]
-    update = Update(stage.audience, degraded=False, heartbeat=20, now=NOW)
+    update = Update(stage.audience, degraded=False, heartbeat=20)
     for number, line in enumerate(stage.audience.take_due(False).own[:2]):
         # Between those who are told of some, others have a turn.
         stage.room.place(f"user{number}")
@@ -241,7 +241,7 @@ def test_what_changes_while_all_are_told_of_an_outage_is_told(stage: Stage) -> N
     _, wire = stage.watching("bob", "carol", "zoe")
     stage.flush()
     few, more = stage.audience.take_due(True).own
-    update = Update(stage.audience, degraded=True, heartbeat=20, now=NOW)
+    update = Update(stage.audience, degraded=True, heartbeat=20)
     # Between those who are told of some, others have a turn.
     stage.room.place("bob")
     stage.room.place("carol")
@@ -278,11 +278,11 @@ def test_other_people_are_watched_from_now_on(stage: Stage) -> None:
 def test_one_who_waits_for_a_snapshot_is_not_told_that_nothing_happened(stage: Stage) -> None:
     line, _ = stage.watching("bob")
     stage.flush()
-    update = Update(stage.audience, degraded=False, heartbeat=20, now=NOW)
+    update = Update(stage.audience, degraded=False, heartbeat=20)
     assert b'"alive"' in update.alive(line)
     stage.audience.watch(line, frozenset({"carol"}))
     line.version = None
-    assert Update(stage.audience, degraded=False, heartbeat=20, now=NOW).alive(line) == b""
+    assert Update(stage.audience, degraded=False, heartbeat=20).alive(line) == b""
 
 
 def test_a_view_is_resumed_with_what_changed_of_it(stage: Stage) -> None:
@@ -411,7 +411,7 @@ def test_what_a_view_costs_does_not_grow_with_the_room(
         return whole(roster, since)
 
     monkeypatch.setattr(Roster, "changes_since", changes_since)
-    update = Update(stage.audience, degraded=False, heartbeat=20, now=NOW)
+    update = Update(stage.audience, degraded=False, heartbeat=20)
     assert json.loads(update.missing(line)[2:].partition(b"}}")[0] + b"}}")["away"].keys() == {
         "user1",
         "user2",

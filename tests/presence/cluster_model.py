@@ -332,7 +332,7 @@ class Traveller:
             self.people[user] = person.status, person.since
             if person.status in ("offline", "deleted"):
                 del self.people[user]
-        self.cursor = room.cursor(room.roster.version, host.now)
+        self.cursor = room.cursor(room.roster.version)
         told = {user: status for user, (status, _) in self.people.items()}
         here = {user: person.status for user, person in room.roster.here.items()}
         differ = {user for user, _ in told.items() ^ here.items()}

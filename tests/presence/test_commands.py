@@ -205,11 +205,11 @@ def test_a_cursor_names_the_batch_with_which_all_is_said() -> None:
         hear(one, Beat(ME, 0, 1, 1_000, False, {}))
         room = one.rooms.own
         one.open(OWN, Who("laptop", "alice", 1), 1, at(0))
-        assert room.cursor(1, at(0)) == f"{ME}.1.{places[0]}", "the next one"
+        assert room.cursor(1) == f"{ME}.1.{places[0]}", "the next one"
         one.tick(at(0))
-        assert room.cursor(1, at(0)) == f"{ME}.1.{places[0]}"
+        assert room.cursor(1) == f"{ME}.1.{places[0]}"
         one.choose(0, "alice", "busy", at(0))
-        assert room.cursor(2, at(0)) == f"{ME}.2.{places[1]}"
+        assert room.cursor(2) == f"{ME}.2.{places[1]}"
 
 
 def test_a_cursor_of_another_node_is_good_a_lease_after_that_was_heard_first() -> None:
@@ -300,15 +300,15 @@ def test_who_must_go_is_let_go_soon() -> None:
     one.tick(at(0))
     hear(one, Beat(ME, 1, 1, 1_000, False, {}))
     assert TickSoon() in one.end_user(7, "alice", at(0), room="7/a")
-    assert not one.is_here("7/a", "7:alice") and one.is_here("7/b", "7:alice")
+    assert not one.own.are_in("7/a", "7:alice") and one.own.are_in("7/b", "7:alice")
     one.end_user(7, "alice", at(0), lines_stay=["7/b"])
-    assert one.is_here("7/b", "7:alice")
+    assert one.own.are_in("7/b", "7:alice")
     one.claim("7/b", Who("7.alice", "alice"), at(0))
     one.end_user(7, "alice", at(0), lines_stay=["7/b"])
-    assert one.is_here("7/b", "7:alice") and not one.is_here("7/b", "7.alice")
+    assert one.own.are_in("7/b", "7:alice") and not one.own.are_in("7/b", "7.alice")
     assert one.end_user(7, "bob", at(0)) == [TickSoon()], "what was said of alice"
     one.end_user(7, "alice", at(0))
-    assert not one.is_here("7/b", "7:alice")
+    assert not one.own.are_in("7/b", "7:alice")
 
 
 def test_an_own_session_goes_by_the_beginning_of_its_key() -> None:
@@ -316,20 +316,20 @@ def test_an_own_session_goes_by_the_beginning_of_its_key() -> None:
     stay = Stay(OWN, KEY, "alice", 1, "online", 1_000)
     for ends in (False, True):
         one.adopt([stay], at(0.5))
-        assert one.is_here(OWN, KEY)
+        assert one.own.are_in(OWN, KEY)
         if ends:
             one.end(KEY, 1_001, at(1))
         else:
             one.leave(OWN, KEY, at(1))
-        assert not one.is_here(OWN, KEY)
+        assert not one.own.are_in(OWN, KEY)
     one.adopt([stay], at(1))
-    assert not one.is_here(OWN, KEY), "it has ended, wherever it was"
+    assert not one.own.are_in(OWN, KEY), "it has ended, wherever it was"
 
 
 def test_an_end_that_others_have_to_confirm_first_is_said_soon() -> None:
     one = opened()
     hear(one, Part(OTHER, 0, 1, 0, 1, 1_000, NOBODY, {}), at(0.5))
-    assert one.end("laptop", 1_000, at(0.5)) == [TickSoon()] and one.is_here(OWN, "laptop")
+    assert one.end("laptop", 1_000, at(0.5)) == [TickSoon()] and one.own.are_in(OWN, "laptop")
 
 
 def test_of_those_who_go_at_once_each_goes_and_only_what_nobody_says_is_a_conclusion() -> None:
@@ -351,7 +351,7 @@ def test_what_is_closed_that_was_never_open_changes_nothing_after_a_pause_either
     one.claim(OWN, Who("laptop", "alice", 1), at(0))
     one.tick(at(2))
     one.close(OWN, "laptop", 7, at(2))
-    assert one.is_here(OWN, "laptop")
+    assert one.own.are_in(OWN, "laptop")
 
 
 def test_which_other_nodes_show_a_session() -> None:
@@ -372,13 +372,13 @@ def test_who_is_deleted_is_told_and_their_name_is_free() -> None:
     assert Tell(frozenset({OWN})) in commands and TellChoice(0, "alice") in commands
     gone = one.rooms.own.roster.gone("alice")
     assert gone is not None and (gone.status, gone.since) == ("deleted", 1_002)
-    assert not one.is_here(OWN, "laptop") and len(one.profiles) == 0
+    assert not one.own.are_in(OWN, "laptop") and len(one.profiles) == 0
     assert one.choices.holding(0, "alice") is None
     ended = one.choices.newest(0, "alice")
     assert ended is not None and ended.at == 1_001_001
     one.open(OWN, Who("phone", "alice", 2), 1, at(3))
     one.delete("alice", 1, 1_003, at(3))
-    assert one.is_here(OWN, "phone") and "alice" in one.rooms.own.roster.here
+    assert one.own.are_in(OWN, "phone") and "alice" in one.rooms.own.roster.here
 
 
 def test_whoever_comes_from_elsewhere_is_asked_about() -> None:

@@ -541,7 +541,7 @@ def fold(world: World, people: dict[str, str], cursor: str, slot: int) -> tuple[
 
 def cursor_of(world: World, slot: int) -> str:
     room = world.hosts[slot].node.rooms.own
-    return room.cursor(room.roster.version, world.hosts[slot].now)
+    return room.cursor(room.roster.version)
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ class Scene:
         return "alice" in self.node.rooms.own.roster.here
 
     def is_mine(self) -> bool:
-        return self.node.is_here(OWN, "laptop")
+        return self.node.own.are_in(OWN, "laptop")
 
     def life(self, other: str) -> Life:
         return dict(self.node.peers)[other].life

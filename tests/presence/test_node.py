@@ -424,14 +424,14 @@ def test_a_room_goes_when_nobody_is_in_it_and_nobody_looks() -> None:
     desk.do(desk.node.close("7/a", "7:alice", 1, desk.now))
     desk.wait(20)
     assert not room.roster.here and desk.node.rooms.get("7/a") is room, "somebody looks"
-    cursor = room.cursor(room.roster.version, desk.now)
+    cursor = room.cursor(room.roster.version)
     assert room.resume(cursor, desk.now) == room.roster.version
     desk.node.unwatch("7/a")
     desk.wait(59)
     assert list(room.roster.left_since(0)) == ["alice"], "it remembers for a minute who left"
     desk.wait(121)
     assert len(desk.node.rooms) == 1, "only the room of the own accounts is left"
-    assert not desk.node.is_here("7/a", "7:alice") and not len(desk.node.own)
+    assert not desk.node.own.are_in("7/a", "7:alice") and not len(desk.node.own)
     desk.do(desk.node.open("7/a", Who("7:bob", "bob"), 2, desk.now))
     anew = desk.node.rooms.open("7/a")
     assert anew.resume(cursor, desk.now) is None, "of another life of the room"

@@ -396,7 +396,7 @@ class OneNodeModel(RuleBasedStateMachine):
             return None
 
     def update(self) -> Update:
-        return Update(self.audience, degraded=False, heartbeat=20.0, now=self.now)
+        return Update(self.audience, degraded=False, heartbeat=20.0)
 
     def roster_here(self) -> Any:
         return self.room.roster.here.items()

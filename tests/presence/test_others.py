@@ -569,7 +569,7 @@ def test_lines_at_two_nodes_of_which_is_read_at_once_let_two_graces_go() -> None
         talk.second += 0.5
         notes = Notes(dict.fromkeys((ONE, TWO), counter), stays, [])
         talk.do(talk.node.heed(notes, talk.second, talk.now))
-        are_here.append({talk.node.is_here(OWN, session) for session in ("laptop", "phone")})
+        are_here.append({talk.node.own.are_in(OWN, session) for session in ("laptop", "phone")})
     # What is read for the third time is newer than what was heard.
     assert are_here == [{True}] * 5 + [{False}] * 3
     here: Any = talk.node.rooms.own.roster.here

@@ -138,7 +138,7 @@ def test_of_an_open_line_and_of_one_that_was_closed() -> None:
     seat.wait(0.5)
     assert seat.shown() == "offline"
     assert seat.record() == Record([], {(OWN, "laptop")}, {"alice": 1_003}, [])
-    assert len(seat.node.own) == 0 and not seat.node.is_here(OWN, "laptop")
+    assert len(seat.node.own) == 0 and not seat.node.own.are_in(OWN, "laptop")
 
 
 def test_who_goes_in_one_room_is_still_in_another() -> None:
@@ -147,7 +147,7 @@ def test_who_goes_in_one_room_is_still_in_another() -> None:
         seat.open(room, LINE)
     assert len(seat.node.own) == 1
     seat.do(seat.node.leave(DOC, LINE, seat.now))
-    assert not seat.node.is_here(DOC, LINE) and seat.node.is_here(LOBBY, LINE)
+    assert not seat.node.own.are_in(DOC, LINE) and seat.node.own.are_in(LOBBY, LINE)
     assert seat.record().gone == {(DOC, LINE)}
     whole = seat.node.take_record(seat.now, whole=True)
     assert [stay.room for stay in whole.here] == [LOBBY] and not whole.gone
@@ -239,14 +239,14 @@ def test_whoever_arrives_is_as_others_say_and_stays_for_a_grace() -> None:
     assert entry is not None and (entry.status, entry.since) == ("away", 990)
     assert seat.record().here[0].resting is None
     seat.wait(GRACE - 0.5)
-    assert seat.node.is_here(OWN, "laptop")
+    assert seat.node.own.are_in(OWN, "laptop")
     # Their line has not been opened.
     seat.do(seat.node.arrive(OWN, Who("laptop", "alice", 1), seat.now))
     seat.wait(GRACE - 0.5)
-    assert seat.node.is_here(OWN, "laptop")
+    assert seat.node.own.are_in(OWN, "laptop")
     seat.hear(DOC, ":carol", Said("carol", 0, "online", 1_000))
     seat.wait(0.5)
-    assert not seat.node.is_here(OWN, "laptop")
+    assert not seat.node.own.are_in(OWN, "laptop")
 
 
 def test_who_arrives_has_the_time_for_it_where_a_grace_is_short() -> None:
@@ -270,7 +270,7 @@ def test_who_has_a_line_here_has_arrived_and_who_rests_goes_on_resting() -> None
         seat.do(seat.node.arrive(OWN, Who(session, "alice", 1), seat.now))
     assert (seat.entry(), seat.entry("phone")) == before
     seat.wait(GRACE + 1)
-    assert seat.node.is_here(OWN, "laptop") and not seat.node.is_here(OWN, "phone")
+    assert seat.node.own.are_in(OWN, "laptop") and not seat.node.own.are_in(OWN, "phone")
 
 
 # After a pause
@@ -312,7 +312,7 @@ def test_what_rests_gives_way_to_a_line_that_was_surely_open_since() -> None:
     seat.hear(OWN, "laptop", Said("alice", 1, "online", 1_000, 1.0, 1_000))
     assert gives_way(seat, 2.0, there) == (True, False), "that rests, too"
     seat.hear(OWN, "laptop", Said("alice", 1, "online", 1_000))
-    assert seat.node.is_here(OWN, "laptop") and seat.node.own.gives_way_from(there) == 2.0
+    assert seat.node.own.are_in(OWN, "laptop") and seat.node.own.gives_way_from(there) == 2.0
     seat.node._departures.add(there, Departure(Why.TOLD, 2.0, 1_000))
     assert gives_way(seat, 2.0, there) == (True, False), "that is said to be closed"
     seat.node._departures.cancel(there)
@@ -416,7 +416,7 @@ def test_one_without_an_end_lasts_for_a_grace() -> None:
 def test_one_that_lasts_for_nothing_is_none_and_so_is_one_beside_a_line() -> None:
     seat = Seat()
     seat.do(seat.node.claim(DOC, Who(CLAIM, "alice"), seat.now, ttl=0))
-    assert seat.shown(DOC) == "offline" and not seat.node.is_here(DOC, CLAIM)
+    assert seat.shown(DOC) == "offline" and not seat.node.own.are_in(DOC, CLAIM)
     seat.node.timing.set_graces({7: 0.0})
     seat.do(seat.node.claim(DOC, Who(CLAIM, "alice"), seat.now))
     assert seat.shown(DOC) == "offline"

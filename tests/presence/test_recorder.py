@@ -92,7 +92,7 @@ def test_who_hides_was_seen_last_when_they_chose_to() -> None:
     one.end("laptop", 1_009, at(9))
     for second in range(10, 14):
         one.tick(at(second))
-    assert not one.is_here(OWN, "laptop") and one.take_record(at(13)).last_seen == {}
+    assert not one.own.are_in(OWN, "laptop") and one.take_record(at(13)).last_seen == {}
 
 
 def test_whoever_is_not_here_was_not_seen_when_they_choose() -> None:

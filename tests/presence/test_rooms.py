@@ -148,8 +148,8 @@ def test_who_was_told_of_a_room_comes_back_with_a_cursor_of_its() -> None:
     hall.open("7/a")
     hall.wait(1)
     room = hall.node.rooms.open("7/a")
-    cursor = room.cursor(room.roster.version, hall.now)
-    assert cursor.startswith(f"{ME}.1.") and room.cursor(0, hall.now) == f"{ME}.0"
+    cursor = room.cursor(room.roster.version)
+    assert cursor.startswith(f"{ME}.1.") and room.cursor(0) == f"{ME}.0"
     assert room.resume(cursor, hall.now) == 1 and room.resume(f"{ME}.3", hall.now) is None
     assert not room.is_of_elsewhere(cursor) and room.is_of_elsewhere(f"{OTHER}.1")
 
@@ -222,7 +222,7 @@ def test_what_a_node_knows_of_who_is_in_its_rooms() -> None:
     hall, own = Hall(), Hall()
     hall.open("7/a")
     node = hall.node
-    assert node.is_here("7/a", "7:alice") and not node.is_here("7/b", "7:alice")
+    assert node.own.are_in("7/a", "7:alice") and not node.own.are_in("7/b", "7:alice")
     assert node.sessions_of(7, "alice") == ["7:alice"] and node.account_of("7/z", "alice") == 0
     assert list(node.rooms.open("7/a").own) == ["alice"] and not node.rooms.open("7/lobby").own
     for session, account in (("laptop", 3), ("phone", 4)):

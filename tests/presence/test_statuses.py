@@ -522,7 +522,7 @@ def test_who_comes_from_another_node_is_not_told_again_of_somebody_invisible() -
     world.choose(0, "alice", "invisible")
     world.wait(10)
     here, there = (host.node.rooms.own for host in world.hosts)
-    cursor = here.cursor(here.roster.version, world.hosts[0].now)
+    cursor = here.cursor(here.roster.version)
     world.connect(1, "alice", "phone")
     world.wait(1)
     world.say(0, tab, "away")

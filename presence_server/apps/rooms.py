@@ -6,6 +6,7 @@ from heapq import nsmallest
 from itertools import islice
 from typing import Any
 
+from presence_server.live.clock import moment
 from presence_server.live.observer import Observer
 from presence_server.live.service import PresenceService
 from presence_server.presence.choices import Choice, words_of
@@ -14,7 +15,7 @@ from presence_server.presence.commands import Command
 from presence_server.presence.members import Who
 from presence_server.presence.merging import ISSUED, newest_about
 from presence_server.presence.moment import Moment
-from presence_server.presence.names import CLAIM, LOBBY, key_of
+from presence_server.presence.names import CLAIM, LOBBY, key_of, name_of
 from presence_server.presence.records import OWN
 from presence_server.presence.room import Room
 from presence_server.presence.roster import Roster
@@ -88,8 +89,8 @@ class AppRooms:
         rooms = self._node.rooms
         occupied = [room for room in rooms if room.key != OWN and room.roster.here]
         first = nsmallest(limit, occupied, key=lambda room: (-len(room.roster.here), room.key))
-        parts = [(room.key.partition("/"), len(room.roster.here)) for room in first]
-        return [(int(app), name, count) for (app, _, name), count in parts], len(occupied)
+        named = [(room.app, name_of(room.key), len(room.roster.here)) for room in first]
+        return named, len(occupied)
 
     def people(self, app: int) -> int:
         """How many are in any room of an app."""
@@ -142,7 +143,7 @@ class AppRooms:
         if observer.room is not BLIND:
             observer.enter(self._node.watch(observer.room.key))
             if cursor:
-                observer.resume(cursor, _now())
+                observer.resume(cursor, moment())
         self._presence.hub.add(observer)
 
     def observe_instead(self, observer: Observer, key: str | None) -> None:
@@ -244,7 +245,7 @@ class AppRooms:
             self._node.unwatch(key)
 
     def _do(self, act: Callable[[Moment], list[Command]]) -> None:
-        self._presence.carry_out(act(_now()))
+        self._presence.carry_out(act(moment()))
 
 
 def _whereabouts(
@@ -269,7 +270,3 @@ def _rooms_in(lobby: Roster, user: str, before: int) -> list[str]:
 
 def without_nothing(about: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in about.items() if value}
-
-
-def _now() -> Moment:
-    return Moment(time.monotonic(), int(time.time()))

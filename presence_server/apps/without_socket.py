@@ -11,7 +11,7 @@ from presence_server.apps.rooms import AppRooms
 from presence_server.apps.saying import Said, read_said, words_of
 from presence_server.apps.tokens import Token
 from presence_server.live.wire import EventStreamWire
-from presence_server.presence.names import key_of, session_of
+from presence_server.presence.names import app_of, key_of, name_of, session_of
 from presence_server.presence.objects import MessageError
 
 log = logging.getLogger(__name__)
@@ -42,13 +42,12 @@ class WithoutSocket:
 
     def hear(self, key: str, user: str, words: Mapping[str, Any]) -> None:
         """Another node was told what may be for a line here."""
-        app, _, room = key.partition("/")
         try:
             said = read_said(words, int(time.time()))
         except MessageError as error:
             log.debug("words that another node passed on cannot be: %s", error)
             return
-        self._say_here(int(app), user, room, said)
+        self._say_here(app_of(key), user, name_of(key), said)
 
     def _say_here(self, app: int, user: str, room: str, said: Said) -> tuple[bool, bool]:
         """Whether there was a line here that it is for; and whether one is known that left."""

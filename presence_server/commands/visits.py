@@ -10,7 +10,7 @@ from presence_server.apps import register
 from presence_server.apps.register import App
 from presence_server.commands.database import Refused, printable, run_on_database, second
 from presence_server.config import Config
-from presence_server.presence.names import app_of, key_of
+from presence_server.presence.names import app_of, key_of, name_of
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
 from presence_server.storage.database import Database
@@ -105,7 +105,7 @@ def _writer(args: argparse.Namespace) -> Any:
 
 
 def _fields(visit: Visit) -> dict[str, Any]:
-    room = visit.room.partition("/")[2]
+    room = name_of(visit.room)
     return {"room": room, "user": visit.user, "came": visit.came, "left": visit.left}
 
 
@@ -116,7 +116,7 @@ def _row(visit: Visit) -> str:
 
 def _words(visit: Visit) -> Iterator[str]:
     if app_of(visit.room):
-        yield f"{visit.room.partition('/')[2]:24}"
+        yield f"{name_of(visit.room):24}"
     yield f"{printable(visit.user):24}"
     yield f"from {second(visit.came)}"
     yield "still here" if visit.left is None else f"to {second(visit.left)}"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from presence_server.presence.names import app_of
 from presence_server.presence.rooms import Rooms
 from presence_server.presence.roster import Roster
 from presence_server.presence.states import Person
@@ -98,5 +99,5 @@ class Feeds:
         if not self._feeds:
             return
         for key in rooms:
-            for feed in self._feeds.get(int(key.partition("/")[0] or 0), ()):
+            for feed in self._feeds.get(app_of(key), ()):
                 feed.changed(key)

@@ -19,10 +19,18 @@ def app_of(room: str) -> int:
     return int(room.partition("/")[0]) if room else 0
 
 
+def name_of(room: str) -> str:
+    """What its app calls a room; the one of the own accounts has no name."""
+    return room.partition("/")[2]
+
+
+def is_lobby(room: str) -> bool:
+    return name_of(room) == LOBBY
+
+
 def lobby_of(room: str) -> str | None:
     """The room in which everybody in this room is shown, too."""
-    app, _, name = room.partition("/")
-    return None if room == OWN or name == LOBBY else f"{app}/{LOBBY}"
+    return None if room == OWN or is_lobby(room) else key_of(app_of(room), LOBBY)
 
 
 def tag_of(room: str, session: str) -> str:

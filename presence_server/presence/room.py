@@ -9,7 +9,7 @@ from presence_server.presence.entries import Entry, Source
 from presence_server.presence.letters import Said
 from presence_server.presence.members import Members
 from presence_server.presence.moment import Moment
-from presence_server.presence.names import LOBBY, app_of
+from presence_server.presence.names import app_of, is_lobby
 from presence_server.presence.ordered import Ordered, folded
 from presence_server.presence.people import Versions
 from presence_server.presence.own_part import OwnPart
@@ -56,8 +56,9 @@ class Room:
         self.app = app_of(key)
         self._choice_of = choice_of
         profile_of = profiles.of if key == OWN else no_profile_of
-        gathers = key.endswith(f"/{LOBBY}")
-        self.roster = Roster(key, versions, choice_of, profile_of=profile_of, gathers=gathers)
+        self.roster = Roster(
+            key, versions, choice_of, profile_of=profile_of, gathers=is_lobby(key)
+        )
         # What other nodes say, by their names.
         self.views: Mapping[str, dict[str, Entry]] = _NO_VIEWS
         self._observers = 0

@@ -10,7 +10,7 @@ from presence_server.presence.cursors import Cursors
 from presence_server.presence.deadlines import Deadlines
 from presence_server.presence.entries import Entry, Source
 from presence_server.presence.moment import Moment
-from presence_server.presence.names import app_of, lobby_of
+from presence_server.presence.names import LOBBY, app_of, key_of, lobby_of
 from presence_server.presence.people import Versions
 from presence_server.presence.profiles import Profiles
 from presence_server.presence.records import OWN
@@ -153,7 +153,7 @@ class Rooms:
         """The rooms in which some node has a user."""
         if app == 0:
             return [self.own]
-        lobby = self._rooms.get(f"{app}/lobby")
+        lobby = self._rooms.get(key_of(app, LOBBY))
         if lobby is None:
             return []
         keys = {source.room for source in lobby.roster.entries(user)} | {lobby.key}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from presence_server.apps import webhooks
 from presence_server.apps.webhooks import State, Superseded, Turn
 from presence_server.live.feed import Feed, News
-from presence_server.presence.roster import Roster
+from presence_server.presence.names import key_of, name_of
 from presence_server.presence.told import Change, Message, Told
 from presence_server.storage.database import Database, DatabaseUnavailable
 from presence_server.webhooks import messages
@@ -97,8 +97,7 @@ class Delivery:
     async def _run(self) -> None:
         turn = self.where.turn
         self._told = Told(await self._served(lambda: webhooks.said(self._database, turn.app)))
-        prefix = f"{turn.app}/"
-        self._feed.look_at_all(prefix + room for room in self._told.rooms())
+        self._feed.look_at_all(key_of(turn.app, room) for room in self._told.rooms())
         failures = 0
         while True:
             message = await self._next()
@@ -199,7 +198,7 @@ class Delivery:
             self._see(news, now)
 
     def _see(self, news: News, now: int) -> None:
-        room = news.room.partition("/")[2]
+        room = name_of(news.room)
         if self._degraded():
             # Who is gone may be at a node that is not heard.
             self._held.add(news.room)
@@ -210,7 +209,7 @@ class Delivery:
             self._told.withdraw(room, people)
         elif news.changed is None:
             here = {user: person.since for user, person in news.roster.here.items()}
-            self._told.see_all(room, here, _left(news.roster), now)
+            self._told.see_all(room, here, news.roster.left_since(0), now)
         else:
             for user, person in news.changed.items():
                 self._told.see(room, user, user in news.roster.here, person.since, now)
@@ -241,7 +240,3 @@ class Delivery:
                 return await ask()
             except DatabaseUnavailable:
                 await asyncio.sleep(_WRITE_AGAIN)
-
-
-def _left(roster: Roster) -> dict[str, int]:
-    return roster.left_since(0)

@@ -75,7 +75,7 @@ def fill(of_app: AppRooms, room: str, number: int) -> tuple[str, Who]:
 async def test_a_change_is_as_much_work_with_many_rooms_as_with_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rooms, "_now", lambda: STILL)
+    monkeypatch.setattr(rooms, "moment", lambda: STILL)
     monkeypatch.setattr(service, "moment", lambda: STILL)
     monkeypatch.setattr(Budget, "wait", lambda budget, now: 0.0)
     one = await work(1)

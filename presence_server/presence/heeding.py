@@ -48,7 +48,7 @@ class Heeding:
 
     def noted(self) -> dict[str, int | None]:
         """Of each node that lives, the counter up to which all is known that it has written."""
-        return {name: peer.noted_to for name, peer in self._peers.living()}
+        return {name: peer.notes.read_to for name, peer in self._peers.living()}
 
     def heed(self, notes: Notes, read_at: float, now: Moment) -> None:
         """Take in what other nodes wrote down, read no sooner than `read_at`."""
@@ -88,11 +88,11 @@ class Heeding:
         if moved and peer.life is Life.SILENT:
             peer.life = Life.NOTED
         if notes.stays is None or name in notes.unread:
-            peer.hear_instead(counter, read_at)
+            peer.notes.hear_instead(counter, read_at, peer.heard_until)
         elif name in notes.stays:
-            peer.note_stays(counter, notes.stays[name])
+            peer.notes.read_all(counter, notes.stays[name])
         else:
-            peer.note_changes(counter, notes.changes.get(name))
+            peer.notes.read_changes(counter, notes.changes.get(name))
 
     def _read_last_words(
         self, name: str, stays: Sequence[Stay], clock: int, now: Moment
@@ -106,8 +106,7 @@ class Heeding:
     def _believe_notes(self, name: str, peer: Peer, clock: int, now: Moment) -> None:
         if self._hears(peer, now):
             return
-        if peer.noted is not None and peer.has_written_newer():
-            noted, peer.noted = peer.noted, None
+        if peer.has_written_newer() and (noted := peer.notes.take()) is not None:
             stays = (stay for stay in noted.stays.values() if stay is not None)
             states = self._states(stays, clock, now)
             if noted.whole:
@@ -115,7 +114,7 @@ class Heeding:
             else:
                 gone = [key for key, stay in noted.stays.items() if stay is None]
                 self._others.amend(name, peer, states, gone, clock, now)
-        if peer.noted is None and peer.noted_to is not None:
+        if peer.notes.are_known:
             peer.believed_at = peer.written_at
 
     def _hears(self, peer: Peer, now: Moment) -> bool:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from functools import lru_cache
 
+from presence_server.presence.answer import Answer
 from presence_server.presence.departures import Departures
 from presence_server.presence.entries import Entry, Source
 from presence_server.presence.hearing import Contact, Hearing
@@ -21,7 +22,7 @@ from presence_server.presence.letters import (
 from presence_server.presence.moment import Moment
 from presence_server.presence.names import is_claim, tag_of
 from presence_server.presence.opened import Opened
-from presence_server.presence.peer import Answer, Peer
+from presence_server.presence.peer import Peer
 from presence_server.presence.peers import Peers
 from presence_server.presence.pending import Departure, NO_MARK, Why
 from presence_server.presence.records import OWN
@@ -366,7 +367,7 @@ class Others:
         assert peer is not None
         peer.ended, peer.is_empty = now.elapsed, False
         peer.lose_track()
-        peer.forget_notes()
+        peer.notes.forget()
         second = now.unix - int(max(0.0, now.elapsed - peer.last_sign))
         for source, entry in self._rooms.view(node):
             if entry.left is None or entry.is_arriving:

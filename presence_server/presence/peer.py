@@ -2,14 +2,14 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import Enum
 
+from presence_server.presence.answer import Answer
 from presence_server.presence.letters import Batch, Beat, Part, States
 from presence_server.presence.moment import Moment
 from presence_server.presence.peer_clock import PeerClock
-from presence_server.presence.records import Changes, Stay
+from presence_server.presence.peer_notes import PeerNotes
 from presence_server.presence.timing import PATIENCE, TELLS_WITHIN
 
 # Marks whose place among the letters is known; the least time between two, in seconds.
@@ -24,59 +24,6 @@ class Life(Enum):
     NOTED = "not heard on the relay; it goes on writing to the database"
     SILENT = "neither heard nor writing for a lease: its people are in their grace"
     LEFT = "it said goodbye: its people are in their grace"
-
-
-@dataclass
-class Noted:
-    """What was read of a node's stays, by room and session: all (`whole`), or what has changed;
-    None: it is gone."""
-
-    stays: dict[tuple[str, str], Stay | None]
-    whole: bool
-
-    def take_in(self, changes: Changes) -> None:
-        self.stays |= {(stay.room, stay.session): stay for stay in changes.here}
-        self.stays |= dict.fromkeys(changes.gone)
-
-
-@dataclass
-class Answer:
-    """What has come so far of all that a node knows. Each part is taken in when it comes, and so
-    are the batches between them; sessions stand with their rooms."""
-
-    number: int
-    # Whether something was known of the node before.
-    replaces: bool
-    # Whether it is what was asked for when the clock became known.
-    dates: bool = False
-    # Whether it holds only what has changed.
-    is_brief: bool = False
-    parts: int = 0
-    is_whole: bool = False
-    # Who was shown before it and is not named yet: they are gone if they are in no part.
-    unnamed: set[tuple[str, str]] = field(default_factory=set)
-    # Of whom a batch said since what is newer than any part.
-    newer: set[tuple[str, str]] = field(default_factory=set)
-
-    def name(self, states: States) -> States:
-        """What of a part's states is not said more newly already."""
-        self._strike(states)
-        if not self.newer:
-            return states
-        return {
-            room: {tag: said for tag, said in some.items() if (room, tag) not in self.newer}
-            for room, some in states.items()
-        }
-
-    def overtake(self, states: States) -> None:
-        """A batch has come between its parts."""
-        self._strike(states)
-        self.newer |= {(room, tag) for room, some in states.items() for tag in some}
-
-    def _strike(self, states: States) -> None:
-        if self.unnamed:
-            for room, some in states.items():
-                self.unnamed.difference_update((room, tag) for tag in some)
 
 
 _LIVING = (Life.NEW, Life.CURRENT, Life.BEHIND, Life.NOTED)
@@ -133,15 +80,9 @@ class Peer:
         # spoke first after that.
         self.ended = self.spoke_again = -math.inf
         self.is_empty = False
-        # What was read of its counter, and of its stays if that is not known in its place yet.
+        # What was read of its counter, and when.
         self.counters: deque[tuple[float, int]] = deque(maxlen=8)
-        self.noted: Noted | None = None
-        # All that it wrote up to this counter is known, or waits in `noted`; and the next counter
-        # of which that will be so once it is confirmed what the node knew when that was read.
-        self.noted_to: int | None = None
-        self._next_noted: tuple[float, int] | None = None
-        # As `noted_to`, without what waits.
-        self._known_to: int | None = None
+        self.notes = PeerNotes()
 
     @property
     def lives(self) -> bool:
@@ -153,10 +94,14 @@ class Peer:
         return self.sequence < 0
 
     @property
+    def heard_until(self) -> float:
+        """All that it knew by then has been heard."""
+        return self.confirmed_at if self.life is Life.CURRENT else -math.inf
+
+    @property
     def known_until(self) -> float:
         """All that it knew by then is known here."""
-        confirmed_at = self.confirmed_at if self.life is Life.CURRENT else -math.inf
-        return max(confirmed_at, self.believed_at)
+        return max(self.heard_until, self.believed_at)
 
     @property
     def last_sign(self) -> float:
@@ -309,38 +254,3 @@ class Peer:
         """Whether what was read of its people is surely newer than what was heard; of one that has
         not answered yet nothing was."""
         return self.has_told_nothing or self.written_at >= self.heard
-
-    def hear_instead(self, counter: int, read_at: float) -> None:
-        """Its counter was read, and what it wrote down was not, for it is heard."""
-        if self.noted is not None:
-            # What was known before is known still: the rest comes by letters.
-            self.noted, self.noted_to = None, self._known_to
-        if self._next_noted is None:
-            self._next_noted = read_at, counter
-        elif self.life is Life.CURRENT and self.confirmed_at >= self._next_noted[0]:
-            self.noted_to = self._next_noted[1]
-            self._next_noted = read_at, counter
-
-    def note_stays(self, counter: int, stays: Iterable[Stay]) -> None:
-        """All was read that it has written down."""
-        self._keep_known()
-        self.noted = Noted({(stay.room, stay.session): stay for stay in stays}, whole=True)
-        self.noted_to = counter
-
-    def note_changes(self, counter: int, changes: Changes | None) -> None:
-        """It was read what it has written behind `noted_to`, if anything."""
-        if self.noted_to is None:
-            return
-        self._keep_known()
-        self.noted_to = counter
-        if changes is not None:
-            self.noted = self.noted or Noted({}, whole=False)
-            self.noted.take_in(changes)
-
-    def forget_notes(self) -> None:
-        """What it has written is not what is known."""
-        self.noted = self.noted_to = self._known_to = self._next_noted = None
-
-    def _keep_known(self) -> None:
-        if self.noted is None:
-            self._known_to = self.noted_to

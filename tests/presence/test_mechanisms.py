@@ -20,6 +20,7 @@ from presence_server.presence.others import Others
 from presence_server.presence.past import Past
 from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peer_clock import PeerClock
+from presence_server.presence.peer_notes import PeerNotes
 from presence_server.presence.peers import Peers
 from presence_server.presence.people import People
 from presence_server.presence.recent import Recent
@@ -146,14 +147,14 @@ MUTANTS = {
         conclusions.test_of_a_node_that_was_heard_only_that_is_to_be_read_which_it_wrote_since,
     ),
     "of a node that was heard it is known from which counter on to read": Mutant(
-        Peer,
+        PeerNotes,
         "hear_instead",
         nothing,
         conclusions.test_of_a_node_that_was_heard_only_that_is_to_be_read_which_it_wrote_since,
     ),
     "of a node that was taken for dead all is read": Mutant(
-        Peer,
-        "forget_notes",
+        PeerNotes,
+        "forget",
         nothing,
         conclusions.test_all_is_to_be_read_of_a_node_that_was_taken_for_dead,
     ),

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from presence_server.presence import peers as peers_module
+from presence_server.presence.answer import Answer
 from presence_server.presence.letters import Batch, Beat, Part, People, Said
 from presence_server.presence.moment import Moment
-from presence_server.presence.peer import Answer, Life, Noted, Peer
+from presence_server.presence.peer import Life, Peer
+from presence_server.presence.peer_notes import Noted
 from presence_server.presence.peers import Peers
 from presence_server.presence.records import Changes, Stay
 from presence_server.presence.timing import DEAF, NOTES, PATIENCE, WRITES_WITHIN
@@ -53,7 +55,7 @@ def asked(peer: Peer) -> tuple[float | None, int, bool]:
 
 
 def noted(peer: Peer) -> tuple[Noted | None, int | None]:
-    return peer.noted, peer.noted_to
+    return peer.notes.waiting, peer.notes.read_to
 
 
 def known(peers: Peers) -> tuple[bool, bool]:
@@ -66,7 +68,7 @@ def known(peers: Peers) -> tuple[bool, bool]:
 def test_a_node_is_known_once_it_has_told_all() -> None:
     peer = Peer(Life.NEW, at(5))
     assert peer.lives and peer.introduced_itself and peer.heard == peer.last_sign == 5
-    assert (peer.wrote, peer.ended, peer.noted_to) == (-math.inf, -math.inf, None)
+    assert (peer.wrote, peer.ended, peer.notes.read_to) == (-math.inf, -math.inf, None)
     said = peer.asks, peer.had_lines, peer.unconfirmed, peer.is_empty
     assert said == (False, False, False, False)
     assert not peer.hear_batch(batch(0)), "it may be older than what is to come"
@@ -255,31 +257,31 @@ def test_what_is_written_by_a_node_that_is_heard_is_known_once_it_confirms_what_
         (15.0, 10, 13.9, 7),
     ):
         peer.hear_beat(beat(), confirmed)
-        peer.hear_instead(counter, read_at)
-        assert peer.noted_to == noted_to
+        peer.notes.hear_instead(counter, read_at, peer.heard_until)
+        assert peer.notes.read_to == noted_to
     peer.life, peer.confirmed_at = Life.BEHIND, 99.0
-    peer.hear_instead(11, 16.0)
-    assert peer.noted_to == 7
+    peer.notes.hear_instead(11, 16.0, peer.heard_until)
+    assert peer.notes.read_to == 7
     peer.life = Life.CURRENT
-    peer.hear_instead(12, 17.0)
-    assert peer.noted_to == 9
+    peer.notes.hear_instead(12, 17.0, peer.heard_until)
+    assert peer.notes.read_to == 9
 
 
 def test_what_is_read_is_put_together_until_it_is_believed() -> None:
     peer = Peer(Life.NOTED, at(0))
     laptop, phone = (Stay("", session, "alice", 1, "online", 1) for session in ("a", "b"))
-    peer.note_changes(4, Changes([laptop], ()))
+    peer.notes.read_changes(4, Changes([laptop], ()))
     assert noted(peer) == (None, None), "it is not known what was before"
-    peer.note_stays(5, [laptop])
+    peer.notes.read_all(5, [laptop])
     assert noted(peer) == (Noted({("", "a"): laptop}, whole=True), 5)
-    peer.note_changes(6, None)
-    peer.note_changes(7, Changes([phone], [("", "a")]))
+    peer.notes.read_changes(6, None)
+    peer.notes.read_changes(7, Changes([phone], [("", "a")]))
     assert noted(peer) == (Noted({("", "a"): None, ("", "b"): phone}, whole=True), 7)
-    peer.noted = None
+    peer.notes.take()
     for counter, changes in ((8, Changes([laptop], ())), (9, Changes([phone], ()))):
-        peer.note_changes(counter, changes)
+        peer.notes.read_changes(counter, changes)
     assert noted(peer) == (Noted({("", "a"): laptop, ("", "b"): phone}, whole=False), 9)
-    peer.hear_instead(10, 3.0)
+    peer.notes.hear_instead(10, 3.0, peer.heard_until)
     assert noted(peer) == (None, 7), "what was believed is known still"
 
 

@@ -103,7 +103,8 @@ async def forget_old(transaction: Transaction, now: int) -> None:
     await transaction.execute("DELETE FROM endings WHERE ended_at < $1", now - KEEP)
 
 
-async def after(reader: Database, number: int) -> list[Ending]:
+async def after(database: Database, known: int) -> list[Ending]:
+    """Those behind a number, in their order."""
     return [
         Ending(
             number=number,
@@ -118,8 +119,8 @@ async def after(reader: Database, number: int) -> list[Ending]:
             ended_at=ended_at,
         )
         for number, reason, session, app, room, username, account, issued_before, ended_at in (
-            await reader.read(
-                f"SELECT number, {_COLUMNS} FROM endings WHERE number > $1 ORDER BY number", number
+            await database.read(
+                f"SELECT number, {_COLUMNS} FROM endings WHERE number > $1 ORDER BY number", known
             )
         )
     ]

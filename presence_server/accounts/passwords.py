@@ -77,8 +77,8 @@ class Passwords:
     async def verify(
         self, password: str, hashed: str | None, who: Waiter = ANYBODY, *, known: bool = False
     ) -> bool:
-        """Whether the password belongs to the hash; without a
-        hash it takes as long as with any of our cost."""
+        """Whether the password belongs to the hash; without a hash it takes as long as with any of
+        our cost."""
         await self._turn(who, known)
         check = password, hashed or self._nobodys, self._cost
         return await self._run(self._pool, _matches, *check) and bool(hashed)

@@ -80,9 +80,8 @@ class Throttle:
         """Hold a try while its password is checked: unless it does `succeed` it counts as a guess.
 
         An error that leaves the block is no guess either. Too many who wait, or one who waits too
-        long, get PasswordsBusy. `device` names a device on which this
-        very account has logged in before; the caller has proof of that, for it opens a count of
-        its own.
+        long, get PasswordsBusy. `device` names a device on which this very account has logged in
+        before; the caller has proof of that, for it opens a count of its own.
         """
         guesses = _guesses(address, username, device)
         troubles = _each(TROUBLES, "trouble", address, device)

@@ -1,5 +1,5 @@
-"""What may be said of an app on the command line. Each reader raises ValueError with the rest of a
-sentence that says what the value must be."""
+"""What may be said of an app, on the command line and on the pages of administrators. Each reader
+raises ValueError with the rest of a sentence that says what the value must be."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The tokens that an app's backend makes for its users: read, and made for the command line."""
+"""The tokens that an app's backend makes for its users: read, and made for whoever tries one."""
 
 import json
 import math

@@ -27,7 +27,8 @@ _FORGOTTEN_AFTER = 3600
 
 # From where on somebody has to do something: seconds, and shares.
 _LATE, _SLOW_DATABASE, _FULL, _LITTLE_DISK = 0.5, 0.5, 0.9, 0.1
-_RECENT = 12
+# The samples of a minute.
+_RECENT = 60 // EVERY
 
 
 class Sample(NamedTuple):
@@ -168,9 +169,9 @@ class Pulse:
         await self.database.write(work)
 
 
-def advice(all: Iterable[Vitals]) -> list[str]:
+def advice(processes: Iterable[Vitals]) -> list[str]:
     """What somebody has to do, a sentence or two each; empty when all is well."""
-    return list(dict.fromkeys(sentence for vitals in all for sentence in _advice(vitals)))
+    return list(dict.fromkeys(sentence for each in processes for sentence in _advice(each)))
 
 
 def _advice(vitals: Vitals) -> Iterator[str]:

@@ -162,15 +162,15 @@ class Store:
             self._dropped -= forgotten
 
     @property
-    def _turn(self) -> float:
+    def _interval(self) -> float:
         """Seconds until it is written, and read, again."""
         return NOTES_UNHEARD if self._presence.unheard else NOTES
 
     async def _write_records(self) -> None:
         took = 0.0
         while True:
-            if took < self._turn:
-                await next_round(self._turn)
+            if took < self._interval:
+                await next_round(self._interval)
             began = time.monotonic()
             await self._database.attempt(self.write())
             # What is written was so when it began: what waited for long is old when others read it.
@@ -178,7 +178,7 @@ class Store:
 
     async def _read_notes(self) -> None:
         while True:
-            await next_round(self._turn)
+            await next_round(self._interval)
             if not self._alone:
                 await self._database.attempt(self.read())
             await self._database.attempt(self.forget_dropped())

@@ -27,7 +27,8 @@ SELECT u.username, MAX(COALESCE(h.left_at, n.wrote_at)) / 1000 FROM here h
 
 class Change(NamedTuple):
     """A node's next write. `heeded` is the last ending that the record has in it; `counter` is
-    greater than any with which it has written, and becomes the next in numbered()."""
+    greater than any with which it has written, and becomes the next in numbered(). `taken_at` is
+    when each stay of the record was taken from the roster, by time.monotonic()."""
 
     node: str
     counter: int
@@ -39,8 +40,6 @@ class Change(NamedTuple):
 
 async def write(db: Database, change: Change, *, anew: bool) -> bool:
     """Write what changed, or `anew` all of it; False, and nothing, if the node has been forgotten.
-
-    `taken_at` is when each stay of the record was taken from the roster, by time.monotonic().
     """
 
     async def work(transaction: Transaction) -> bool:

@@ -31,7 +31,8 @@ _DEVICE = "device"
 class CookieStorage(EncryptedCookieStorage):
     """Encrypted with the keyring's first key, read with any of its keys.
 
-    What the cookie says is true only while SQLite says so too: it has no lifetime of its own here.
+    What the cookie says is true only while the database says so, too: it has no lifetime of its own
+    here.
     """
 
     def __init__(self, config: Config) -> None:

@@ -1,9 +1,9 @@
 """A form that is sent twice acts once, and both times has the same answer.
 
 Whoever presses a button twice never sees the answer to the first press: their browser has let go of
-it. What has been done is remembered for a while; what was refused only while others wait for the
-same answer, for a later try may be accepted. Where several processes share a port the database
-says which of them acts, in the very transaction in which it does.
+it. What has been done is remembered for a while. What was refused is remembered only while others
+wait for the same answer: a later try may be accepted. Where several processes share a port the
+database says which of them acts, in the very transaction in which it does.
 """
 
 import asyncio

@@ -171,7 +171,7 @@ async def render(
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """A page for this visitor: every template also gets the identity, whether that is an
-    administrator, the forms' token, the device's proof and the time.
+    administrator, how they are shown, the forms' token, the device's proof and the time.
 
     Without log-in only a page with a form costs a cookie. Whoever looks at a page is here.
     """

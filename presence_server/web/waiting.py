@@ -59,7 +59,8 @@ class Waiting:
                 _cut_slowest(level[network], before)
         if len(self._all) > self._room():
             largest = max(self._clients.values(), key=len)
-            _cut_slowest(largest, before) or _cut_newest(largest)
+            if not _cut_slowest(largest, before):
+                _cut_newest(largest)
 
     def leave(self, connection: Connection) -> None:
         """It has become a socket, or is gone; twice is no error."""

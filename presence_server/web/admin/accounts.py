@@ -108,11 +108,11 @@ def _list_url(wanted: Wanted, number: int) -> str:
     asked = {"q": wanted.text, "order": wanted.order, "kind": wanted.kind, "page": number}
     usual = {"q": "", "order": "name", "kind": "all", "page": 1}
     said = {name: value for name, value in asked.items() if value != usual[name]}
-    return _LIST + (said and "?" + urlencode(said) or "")
+    return f"{_LIST}?{urlencode(said)}" if said else _LIST
 
 
 def _searchable(text: str) -> str:
-    """What no database could be asked for finds nothing it would not find without."""
+    """Without signs that no database can be asked for: no name has them."""
     return "".join(sign for sign in text if sign.isprintable())[:100].strip()
 
 

@@ -5,7 +5,7 @@ from typing import get_args
 
 from presence_server.presence.choices import Choice, Choices, ChosenStatus
 from presence_server.presence.cursors import Cursors
-from presence_server.presence.letters import Chosen as ChosenByApp
+from presence_server.presence.letters import ChosenByApp
 from presence_server.presence.moment import Moment
 from presence_server.presence.outbox import Outbox
 from presence_server.presence.own_sessions import OwnSessions
@@ -33,7 +33,6 @@ class Choosing:
         self._cursors = cursors
         self._outbox = outbox
         self._recorder = recorder
-        # By app and user, whose choice is another.
         self._changed: list[tuple[int, str]] = []
 
     def take_changed(self) -> list[tuple[int, str]]:

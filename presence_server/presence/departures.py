@@ -128,8 +128,9 @@ class Departures:
         """What was done last is not to be told before the next mark is confirmed."""
         self._confirmed_mark = self._hearing.next_mark
 
-    def asks(self, now: Moment) -> bool:
-        """Whether a mark has to be confirmed that is yet to be sent."""
+    def begin_to_ask(self, now: Moment) -> bool:
+        """Whether the next mark is to be confirmed by the others; then it counts as asked for now.
+        """
         newest = self._pending.newest
         if now.elapsed < self._inquired_at + ARRIVAL_WAITS:
             newest = max(newest, self._inquired_at)

@@ -147,7 +147,7 @@ class Hearing:
         return self.awake_since - self.paused_for if self.paused_for and is_long else math.inf
 
     def woke(self) -> None:
-        """What was found closed from now on was not closed during the pause."""
+        """What is found closed from now on was not closed during the pause."""
         self.is_waking = False
 
     def _note_echo(self, mark: int, sent: _Sent) -> None:

@@ -32,14 +32,14 @@ class Said(NamedTuple):
 # By room and tag; who is gone since which second.
 States = dict[str, dict[str, Said | int]]
 # By app and user.
-Chosen = dict[int, dict[str, Choice]]
+ChosenByApp = dict[int, dict[str, Choice]]
 
 
 class People(NamedTuple):
     """States of sessions, and choices of users."""
 
     states: States
-    choices: Chosen
+    choices: ChosenByApp
 
 
 class Beat(NamedTuple):

@@ -12,7 +12,7 @@ from presence_server.presence.letters import (
     Ask,
     Batch,
     Beat,
-    Chosen,
+    ChosenByApp,
     Goodbye,
     Letter,
     Part,
@@ -91,7 +91,7 @@ class Others:
 
     # Letters
 
-    def hear(self, letter: Letter, now: Moment) -> Chosen:
+    def hear(self, letter: Letter, now: Moment) -> ChosenByApp:
         peer = self._peers.find(letter.node, now)
         if peer is None:
             return {}

@@ -11,10 +11,10 @@ from presence_server.presence.own_part import said_of
 from presence_server.presence.recent import Key, Recent
 from presence_server.presence.writing import cut, encode_letter
 
-States = Iterable[tuple[str, str, Said | int]]
-# A second: since then somebody is gone.
-Entries = Iterable[tuple[str, str, Entry | int]]
-Chosen = Iterable[tuple[int, str, Choice]]
+# By room and tag, and by app and user. A second: since then somebody is gone.
+KeyedStates = Iterable[tuple[str, str, Said | int]]
+KeyedEntries = Iterable[tuple[str, str, Entry | int]]
+KeyedChoices = Iterable[tuple[int, str, Choice]]
 # The number of an asker who knows nothing of this node's people.
 NOTHING_KNOWN = -1
 # So many people at a time are put into letters of an answer.
@@ -69,7 +69,7 @@ class Outbox:
     ) -> None:
         self.say(Beat(self._node, self.sequence, mark, unix, asks, heard, crowd))
 
-    def say_changes(self, states: States, mark: int, now: Moment) -> None:
+    def say_changes(self, states: KeyedStates, mark: int, now: Moment) -> None:
         """Who is gone in these states has been let go after all had confirmed the mark."""
         choices, self._unsaid_choices = self._unsaid_choices, {}
         for people in cut(states, ((*key, choice) for key, choice in choices.items())):
@@ -98,8 +98,8 @@ class Outbox:
         self,
         askers: Sequence[str],
         after: int | None,
-        states: Entries,
-        choices: Chosen,
+        states: KeyedEntries,
+        choices: KeyedChoices,
         heard: Mapping[str, int],
     ) -> None:
         """Begin to give them a snapshot, or what of it changed after a number; `go_on` says it.

@@ -6,7 +6,7 @@ from presence_server.presence.entries import Entry
 from presence_server.presence.hearing import Hearing
 from presence_server.presence.letters import Ask, Goodbye
 from presence_server.presence.moment import Moment
-from presence_server.presence.outbox import Chosen, Entries, Outbox
+from presence_server.presence.outbox import KeyedChoices, KeyedEntries, Outbox
 from presence_server.presence.peers import Peers
 from presence_server.presence.people import Versions
 from presence_server.presence.rooms import Rooms
@@ -57,7 +57,7 @@ class Speech:
             self._say_changes(now)
             self._answer(now)
         self._ask(now)
-        asks = self._departures.asks(now)
+        asks = self._departures.begin_to_ask(now)
         every = _SOON if self._is_waited_for(now) else self._timing.beat
         if asks or hearing.is_beat_due(every, now):
             self._say_beat(now, asks=asks)
@@ -87,11 +87,11 @@ class Speech:
             outbox.answer(askers, after, states, choices, self._peers.marks)
         outbox.go_on(now)
 
-    def _all(self) -> tuple[Entries, Chosen]:
+    def _all(self) -> tuple[KeyedEntries, KeyedChoices]:
         states = (said for room in self._rooms for said in room.all_said())
         return states, self._choices.all()
 
-    def _changed_after(self, sequence: int) -> tuple[Entries, Chosen]:
+    def _changed_after(self, sequence: int) -> tuple[KeyedEntries, KeyedChoices]:
         states: list[tuple[str, str, Entry | int]] = []
         choices: list[tuple[int, str, Choice]] = []
         for (place, name), gone_since in self._outbox.changed_after(sequence).items():

@@ -63,10 +63,10 @@ class Connection(RequestHandler):
         "_on_frames",
         "_intake",
         "_is_line",
-        "_line",
+        "_first_transport",
         "_turnstile",
         "_waiting",
-        "_reading",
+        "_read_timer",
         "_headers",
         "_half_closed",
         "_has_hung_up",
@@ -104,13 +104,14 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._line: asyncio.BaseTransport | None = transport
+        # aiohttp forgets its own as soon as it closes it.
+        self._first_transport: asyncio.BaseTransport | None = transport
         if hasattr(transport, "max_size"):
             transport.max_size = _AT_ONCE
         self.peer = self.peername[0] if isinstance(self.peername, tuple) else ""
         self.opened_at = self._loop.time()
         self._waiting.enter(self)
-        self._reading: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._hang_up()
@@ -123,9 +124,9 @@ class Connection(RequestHandler):
         if self._unread is not None:
             self._unread.feed_eof()
             self._unread = None
-        if self._line is not None and hasattr(self._line, "_read_ready_cb"):
-            self._line._read_ready_cb = _nothing
-        self._line = None
+        if self._first_transport is not None and hasattr(self._first_transport, "_read_ready_cb"):
+            self._first_transport._read_ready_cb = _nothing
+        self._first_transport = None
         self._waiting.leave(self)
         self._stop_timer()
         # Thousands who ask and hang up would otherwise stand before everybody in the database's
@@ -159,7 +160,7 @@ class Connection(RequestHandler):
         super().pause_writing()
         # aiohttp waits without end for a peer to read; of a line the hub takes care.
         if not self._is_line:
-            self._reading = self._loop.call_later(_READ_WITHIN, self.cut)
+            self._read_timer = self._loop.call_later(_READ_WITHIN, self.cut)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -221,6 +222,7 @@ class Connection(RequestHandler):
         self._headers.extend(kept)
 
     def kept_waiting_since(self) -> float | None:
+        """As waiting.py wants it: None while it is not the peer for whom we wait."""
         if self.transport is None or self.transport.is_closing():
             return None
         if self._half_closed:
@@ -274,13 +276,14 @@ class Connection(RequestHandler):
                 self.close()
 
     def cut(self) -> None:
+        """End it at once, whatever is under way."""
         if self.transport is not None:
             self.transport.abort()
 
     def _stop_timer(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
 
     def handle_error(
         self,

@@ -40,14 +40,14 @@ class Turnstile:
         """Go on in a turn with room in it, before those who have not begun."""
         await self._pass(self._going_on, lambda: False)
 
-    async def _pass(self, line: _Waiting, is_gone: Callable[[], bool]) -> None:
+    async def _pass(self, queue: _Waiting, is_gone: Callable[[], bool]) -> None:
         self._expect_turn()
-        if self._let_in < _IN_ONE_TURN and not self._next_line():
+        if self._let_in < _IN_ONE_TURN and not self._next_queue():
             self._let_in += 1
             return
         loop = asyncio.get_running_loop()
         turn, came = loop.create_future(), loop.time()
-        line.append((turn, is_gone))
+        queue.append((turn, is_gone))
         await turn
         self._crowd.note(came, loop.time())
 
@@ -60,9 +60,9 @@ class Turnstile:
         self._expecting = False
         self._let_in = gone = 0
         while self._let_in < _IN_ONE_TURN and gone < _GONE_IN_ONE_TURN:
-            if not (line := self._next_line()):
+            if not (queue := self._next_queue()):
                 break
-            turn, is_gone = line.popleft()
+            turn, is_gone = queue.popleft()
             if turn.done() or is_gone():
                 gone += 1
             else:
@@ -72,7 +72,7 @@ class Turnstile:
         if self._let_in or gone:
             self._expect_turn()
 
-    def _next_line(self) -> _Waiting:
+    def _next_queue(self) -> _Waiting:
         return self._going_on or self._beginning
 
 

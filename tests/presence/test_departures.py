@@ -300,41 +300,44 @@ def test_who_hears_of_it_can_see_that_all_had_confirmed() -> None:
 
 def test_others_are_asked_for_what_waits_and_again_when_that_may_have_been_lost() -> None:
     desk = Desk(ONE)
-    assert not desk.departures.asks(at(1))
+    assert not desk.departures.begin_to_ask(at(1))
     first = Desk(ONE)
     first.grace_over(0)
-    assert first.departures.asks(at(0))
+    assert first.departures.begin_to_ask(at(0))
     desk.grace_over(1)
-    assert desk.departures.asks(at(1)) and not desk.departures.asks(at(1 + PATIENCE - 0.1))
-    assert desk.departures.asks(at(1 + PATIENCE))
+    assert desk.departures.begin_to_ask(at(1))
+    assert not desk.departures.begin_to_ask(at(1 + PATIENCE - 0.1))
+    assert desk.departures.begin_to_ask(at(1 + PATIENCE))
     desk.grace_over(2.05, THEIRS)
-    assert not desk.departures.asks(at(2.05))
-    assert desk.departures.asks(at(2 + ASKING))
-    assert not desk.departures.asks(at(2.5))
+    assert not desk.departures.begin_to_ask(at(2.05))
+    assert desk.departures.begin_to_ask(at(2 + ASKING))
+    assert not desk.departures.begin_to_ask(at(2.5))
     desk.departures.ask_again()
-    assert desk.departures.asks(at(2.5)) and not desk.departures.asks(at(2.5 + ASKING))
+    assert desk.departures.begin_to_ask(at(2.5))
+    assert not desk.departures.begin_to_ask(at(2.5 + ASKING))
     desk.departures.forget(MINE)
     desk.departures.forget(THEIRS)
-    assert not desk.departures.asks(at(9))
+    assert not desk.departures.begin_to_ask(at(9))
 
 
 def test_who_is_alone_asks_nobody() -> None:
     desk = Desk()
     desk.grace_over(1)
-    assert not desk.departures.asks(at(1))
+    assert not desk.departures.begin_to_ask(at(1))
 
 
 def test_of_those_who_come_others_are_asked_for_a_while() -> None:
     desk = Desk(ONE)
     desk.departures.inquire(at(1))
-    assert desk.departures.asks(at(1))
-    assert not desk.departures.asks(at(1 + ARRIVAL_WAITS)), "they are not waited for any longer"
+    assert desk.departures.begin_to_ask(at(1))
+    late = at(1 + ARRIVAL_WAITS)
+    assert not desk.departures.begin_to_ask(late), "they are not waited for any longer"
     desk.departures.inquire(at(5))
-    desk.departures.asks(at(5))
+    desk.departures.begin_to_ask(at(5))
     desk.grace_over(4)
-    assert not desk.departures.asks(at(5.5))
+    assert not desk.departures.begin_to_ask(at(5.5))
     desk.departures.inquire(at(5.6))
-    assert desk.departures.asks(at(5.7))
+    assert desk.departures.begin_to_ask(at(5.7))
 
 
 # Whom it takes to know

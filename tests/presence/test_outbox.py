@@ -18,7 +18,7 @@ from presence_server.presence.letters import (
     Said,
 )
 from presence_server.presence.moment import Moment
-from presence_server.presence.outbox import Chosen, Entries, Outbox
+from presence_server.presence.outbox import KeyedChoices, KeyedEntries, Outbox
 from presence_server.presence.reading import parse_letter
 from presence_server.presence.recent import Key
 
@@ -37,7 +37,7 @@ def letters(outbox: Outbox) -> list[tuple[Letter, str | None]]:
 
 
 def begin_answer(
-    outbox: Outbox, states: Entries, choices: Chosen, heard: Mapping[str, int]
+    outbox: Outbox, states: KeyedEntries, choices: KeyedChoices, heard: Mapping[str, int]
 ) -> None:
     outbox.answer(*outbox.take_askers(), states, choices, heard)
 

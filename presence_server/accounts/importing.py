@@ -9,14 +9,13 @@ from typing import NamedTuple
 from presence_server.accounts import links, profiles, users
 from presence_server.accounts.names import name_problem, tidy
 from presence_server.accounts.usernames import username_problem
+from presence_server.csv_text import as_meant
 from presence_server.endings import Endings
 from presence_server.storage.database import Read, TakenBack, Transaction
 
 MOST_LINES = 5000
 
 _SEPARATORS = ",;\t"
-# How formulas begin that were made harmless: web/admin/csv_text.py.
-_HARMLESS = tuple(f"'{sign}" for sign in "=+-@\t\r")
 # Some databases refuse more values than this in one statement.
 _AT_ONCE = 500
 
@@ -129,9 +128,7 @@ def _newcomers(text: str) -> Iterator[tuple[int, Newcomer]]:
 
 
 def _cell(row: Sequence[str], column: int) -> str:
-    # An apostrophe stands before what spreadsheets would take for a formula; others are of names.
-    cell = (row[column] if column < len(row) else "").strip()
-    return cell[1:] if cell.startswith(_HARMLESS) else cell
+    return as_meant(row[column].strip()) if column < len(row) else ""
 
 
 async def _ids(read: Read, usernames: Sequence[str]) -> AsyncIterator[tuple[str, int]]:

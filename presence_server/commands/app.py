@@ -4,7 +4,6 @@ import argparse
 import json
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
 from presence_server.accounts.keyring import Unreadable, open_keyring
 from presence_server.apps import register, tokens, webhooks
@@ -26,15 +25,13 @@ from presence_server.commands.database import (
     Refused,
     audited,
     minute,
-    printable,
+    named_app,
     run_on_database,
 )
+from presence_server.commands.parsers import Subparsers
 from presence_server.config import Config
 from presence_server.storage.database import Database
 from presence_server.visits import written
-
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _ACTIONS = {
     "list": "list all apps",
@@ -48,7 +45,7 @@ _ACTIONS = {
 }
 
 
-def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser("app", help="other applications: keys, origins, tokens")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     # An app has a grace and visits of its own, whose flags are those of the server's settings.
@@ -118,13 +115,13 @@ async def _list(db: Database, as_json: bool) -> None:
 
 
 async def _show(db: Database, name: str, as_json: bool) -> None:
-    app = await _named(db, name)
+    app = await named_app(db, name)
     told = None if app.settings.webhook is None else await webhooks.state(db, app.id)
     print_app(app, told, as_json=as_json)
 
 
 async def _set(db: Database, args: argparse.Namespace) -> None:
-    app = await _named(db, args.name)
+    app = await named_app(db, args.name)
     settings = read_settings(args, app.settings)
     said = (args.origin, args.webhook, args.app_grace, args.app_visits)
     if all(value is None for value in said) and not args.drop_previous:
@@ -142,7 +139,7 @@ async def _set(db: Database, args: argparse.Namespace) -> None:
 
 
 async def _rotate(db: Database, config: Config, args: argparse.Namespace) -> None:
-    app = await _named(db, args.name)
+    app = await named_app(db, args.name)
     if args.drop_previous:
         await _drop_previous(db, app, as_json=args.json)
         return
@@ -162,14 +159,14 @@ async def _drop_previous(db: Database, app: App, *, as_json: bool) -> None:
 
 
 async def _delete(db: Database, name: str) -> None:
-    app = await _named(db, name)
+    app = await named_app(db, name)
     await written.forget_app(db, app.id)
     await register.delete(audited(db, "deleted the app", app.name), app.id)
     print(f"Deleted the app {app.name}.")
 
 
 async def _resync(db: Database, name: str) -> None:
-    app = await _named(db, name)
+    app = await named_app(db, name)
     if app.settings.webhook is None:
         raise Refused(f"{app.name} has no webhook: `app set {app.name} --webhook URL`.")
     await register.resync(audited(db, "sent again who is here to", app.name), app.id)
@@ -177,7 +174,7 @@ async def _resync(db: Database, name: str) -> None:
 
 
 async def _print_token(db: Database, config: Config, args: argparse.Namespace) -> None:
-    app = await _named(db, args.name)
+    app = await named_app(db, args.name)
     if problem := tokens.user_problem(args.user):
         raise Refused(f"--user names {problem}.")
     rooms = dict(map(read_room, args.room))
@@ -192,10 +189,3 @@ async def _print_token(db: Database, config: Config, args: argparse.Namespace) -
     key = SigningKey(app.id, made.key, made.secret)
     ttl, info = read_ttl(args.ttl), read_info(args.info)
     print(tokens.make_token(key, args.user, rooms, int(time.time()), ttl, info))
-
-
-async def _named(db: Database, name: str) -> App:
-    try:
-        return await register.find(db, name)
-    except register.NoSuchApp:
-        raise Refused(f"There is no app {printable(name)}.") from None

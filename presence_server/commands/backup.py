@@ -3,17 +3,14 @@
 import argparse
 import errno
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from presence_server.commands.parsers import Subparsers
 from presence_server.storage.database import Database, NoBackup
 from presence_server.commands.database import Refused, run_on_database
 from presence_server.config import Config
 
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser("backup", help="copy the database, server running or not")
     parser.add_argument("file", metavar="FILE", type=Path, help="replaced if it exists")
     return parser

@@ -4,19 +4,16 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from presence_server.commands.parsers import Subparsers
 from presence_server.storage import copying
 from presence_server.storage.database import open_database
 from presence_server.commands.database import counted
 from presence_server.config import Config, ConfigError, PostgresUrl
 from presence_server.settings import read_database
 
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser("database", help="move to another database")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     copy = actions.add_parser(

@@ -11,6 +11,8 @@ from pathlib import Path
 from presence_server.accounts import users
 from presence_server.accounts.audit import Actor, Audited
 from presence_server.accounts.users import User
+from presence_server.apps import register
+from presence_server.apps.register import App
 from presence_server.config import Config
 from presence_server.endings import Endings
 from presence_server.storage import database
@@ -57,6 +59,13 @@ async def named_user(db: Database, name: str) -> User:
     if user is None:
         raise Refused(f"There is no user {printable(name)}.")
     return user
+
+
+async def named_app(db: Database, name: str) -> App:
+    try:
+        return await register.find(db, name)
+    except register.NoSuchApp:
+        raise Refused(f"There is no app {printable(name)}.") from None
 
 
 def audited(db: Database, act: str, whom: str = "") -> Audited:

@@ -1,15 +1,12 @@
 """`presence-server demo`: a throwaway server with made-up people who come and go."""
 
 import argparse
-from typing import TYPE_CHECKING
 
+from presence_server.commands.parsers import Subparsers
 from presence_server.config import Config
 
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-
-def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     return subparsers.add_parser(
         "demo", help="a throwaway server with made-up people who come and go"
     )

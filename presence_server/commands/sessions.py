@@ -3,9 +3,9 @@
 import argparse
 import json
 import time
-from typing import TYPE_CHECKING
 
 from presence_server.accounts import sessions
+from presence_server.commands.parsers import Subparsers
 from presence_server.storage.database import Database
 from presence_server.commands.database import (
     audited,
@@ -17,13 +17,10 @@ from presence_server.commands.database import (
 )
 from presence_server.config import Config
 
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
 _SHOWN = ("device", "address", "started_at", "used_at")
 
 
-def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser("sessions", help="list or end the sessions of a user")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for action, about in (("list", "where a user is logged in"), ("end", "log a user out")):

@@ -7,12 +7,12 @@ import signal
 import sys
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from presence_server.accounts import links, profiles, users
 from presence_server.accounts.names import name_problem, tidy
 from presence_server.accounts.usernames import username_problem
 from presence_server.accounts.users import User
+from presence_server.commands.parsers import Subparsers
 from presence_server.storage.database import Database
 from presence_server.accounts.passwords import Passwords, password_problem
 from presence_server.commands.database import (
@@ -27,9 +27,6 @@ from presence_server.commands.database import (
 from presence_server.config import Config
 from presence_server.settings.values import typed
 
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
 _ACTIONS = {
     "add": "add an account; asks for the password, or reads it from standard input",
     "name": "set the name that others see beside the username",
@@ -43,7 +40,7 @@ _SHOWN = "the name that others see beside the username"
 _PAGE = 500
 
 
-def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser("user", help="add, list, change and delete accounts")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="list all accounts")

@@ -2,29 +2,33 @@
 
 import argparse
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from presence_server.apps import register
 from presence_server.apps.register import App
-from presence_server.commands.database import Refused, printable, run_on_database, second
+from presence_server.commands.database import (
+    Refused,
+    named_app,
+    printable,
+    run_on_database,
+    second,
+)
+from presence_server.commands.parsers import Subparsers
 from presence_server.config import Config
+from presence_server.csv_text import csv_rows
 from presence_server.presence.names import app_of, key_of, name_of
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
 from presence_server.storage.database import Database
 from presence_server.visits import written
 from presence_server.visits.written import Asked
-from presence_server.web.admin.csv_text import csv_rows
-
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _COLUMNS = ("room", "user", "came", "left")
 
 
-def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser("visits", help="who was here, and when (needs --visits DAYS)")
     parser.add_argument(
         "--at", metavar="TIME", help="who was here at a time in UTC, such as '2026-11-25 14:03'"
@@ -58,7 +62,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
 async def _apps(db: Database, args: argparse.Namespace) -> list[App]:
     """Those that were asked for: a room without an app is that of every app."""
     if args.app is not None:
-        return [await _named(db, args.app)]
+        return [await named_app(db, args.app)]
     apps = [] if args.room is None else await register.listed(db)
     if args.room is not None and not apps:
         raise Refused("Rooms have a name in apps only, and there is no app.")
@@ -80,13 +84,6 @@ async def _all(db: Database, room: str, args: argparse.Namespace) -> AsyncIterat
             yield visit
 
 
-async def _named(db: Database, name: str) -> App:
-    try:
-        return await register.find(db, name)
-    except register.NoSuchApp:
-        raise Refused(f"There is no app {printable(name)}.") from None
-
-
 def _second(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
@@ -95,7 +92,7 @@ def _second(text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-def _writer(args: argparse.Namespace) -> Any:
+def _writer(args: argparse.Namespace) -> Callable[[Visit], None]:
     if args.json:
         return lambda visit: print(json.dumps(_fields(visit)))
     if args.csv:

@@ -4,22 +4,20 @@ import argparse
 import json
 import sys
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, build_opener
 
 from presence_server.commands.database import printable, second
+from presence_server.commands.parsers import Subparsers
 from presence_server.config import Config
-
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 _PATIENCE = 5.0  # seconds
 _OTHER = "is that the admin port of a presence server?"
 
 
-def add_parser(subparsers: "Subparsers") -> argparse.ArgumentParser:
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser = subparsers.add_parser("who", help="list who is here (needs the server's --admin-port)")
     parser.add_argument("--app", metavar="NAME", help="of an app: who is in any of its rooms")
     parser.add_argument("--room", metavar="ROOM", help="who is in this room of the app")

@@ -9,8 +9,8 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from presence_server.accounts import audit, users
+from presence_server.csv_text import csv_rows
 from presence_server.keys import DATABASE
-from presence_server.web.admin.csv_text import csv_rows
 from presence_server.web.bodies import LARGEST_TABLE
 from testing.visitor import Page, Visitor, hidden_field
 from tests.admin.conftest import Administrator

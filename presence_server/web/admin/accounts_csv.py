@@ -6,9 +6,10 @@ from aiohttp import web
 
 from presence_server.accounts import listing
 from presence_server.accounts.users import User
+from presence_server.csv_text import csv_rows
 from presence_server.keys import DATABASE
-from presence_server.web.admin.csv_text import csv_rows
 from presence_server.web.admin.gate import record
+from presence_server.web.admin.tables import begin_table
 
 _COLUMNS = ("username", "name", "joined", "last_seen", "disabled", "administrator")
 
@@ -16,15 +17,7 @@ _COLUMNS = ("username", "name", "joined", "last_seen", "disabled", "administrato
 async def export(request: web.Request) -> web.StreamResponse:
     """All accounts as CSV."""
     await record(request, "exported all accounts", "")
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/csv; charset=utf-8",
-            "Content-Disposition": 'attachment; filename="accounts.csv"',
-        }
-    )
-    await response.prepare(request)
-    # Excel takes a file without the mark for one in the letters of the machine's country.
-    await response.write(b"\xef\xbb\xbf" + csv_rows([_COLUMNS]))
+    response = await begin_table(request, "accounts.csv", _COLUMNS)
     async for some in listing.everybody(request.app[DATABASE]):
         await response.write(csv_rows(map(_exported, some)))
     await response.write_eof()

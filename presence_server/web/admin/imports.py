@@ -8,8 +8,8 @@ from aiohttp import web
 
 from presence_server.accounts import importing
 from presence_server.accounts.importing import BadTable, ChangedMeanwhile, Plan
+from presence_server.csv_text import csv_rows
 from presence_server.keys import DATABASE, IDENTITY
-from presence_server.web.admin.csv_text import csv_rows
 from presence_server.web.admin.gate import audited, show as show_page
 from presence_server.web.bodies import read_body
 from presence_server.web.cookies import csrf_ok

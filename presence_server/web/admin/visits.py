@@ -11,14 +11,15 @@ from aiohttp import web
 
 from presence_server.apps.permissions import is_room
 from presence_server.apps.register import App
+from presence_server.csv_text import csv_rows
 from presence_server.keys import APPS, CONFIG, DATABASE
 from presence_server.presence.names import key_of
 from presence_server.presence.records import OWN
 from presence_server.presence.visits import Visit
 from presence_server.visits import written
 from presence_server.visits.written import Asked, Kept
-from presence_server.web.admin.csv_text import csv_rows
 from presence_server.web.admin.gate import record, show as show_page
+from presence_server.web.admin.tables import begin_table
 
 _DAY = 24 * 60 * 60
 # What a page shows; a table has all.
@@ -163,14 +164,7 @@ async def export(request: web.Request) -> web.StreamResponse:
     begin = _second(_day(request.query.get("day", "")))
     asked = Asked(place.key, user=user) if user else Asked(place.key, begin, begin + _DAY - 1)
     await record(request, "exported visits of", user or (place.app.name if place.app else ""))
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "text/csv; charset=utf-8",
-            "Content-Disposition": 'attachment; filename="visits.csv"',
-        }
-    )
-    await response.prepare(request)
-    await response.write(b"\xef\xbb\xbf" + csv_rows([("user", "came", "left")]))
+    response = await begin_table(request, "visits.csv", ("user", "came", "left"))
     if place.kept:
         async for some in written.batches(request.app[DATABASE], asked):
             await response.write(csv_rows(map(_exported, some)))

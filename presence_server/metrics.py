@@ -37,11 +37,8 @@ class Metrics:
         self.refused_sockets = self._counter(
             "refused_sockets", "Sockets refused by a limit", "limit"
         )
-        self.api_requests = Counter(
-            "presence_api_requests",
-            "Requests to the API by app and class of answer",
-            ["app", "answer"],
-            registry=self._registry,
+        self.api_requests = self._counter(
+            "api_requests", "Requests to the API by app and class of answer", "app", "answer"
         )
         # The longest of late, for those who look at a page and not at these.
         self.measured = Measured()
@@ -54,9 +51,7 @@ class Metrics:
         self._flush_writes = self._histogram(
             "flush_writes", "Sockets written to in a flush", buckets=_WRITES
         )
-        self._flush_bytes = Counter(
-            "presence_flush_bytes", "Bytes written by flushes", registry=self._registry
-        )
+        self._flush_bytes = self._counter("flush_bytes", "Bytes written by flushes")
 
     def watch(self, presence: PresenceService, database: Database) -> None:
         """Measure this node's flushes, and read its numbers each time somebody asks."""
@@ -96,8 +91,8 @@ class Metrics:
         self._flush_writes.observe(flush.writes)
         self._flush_bytes.inc(flush.size)
 
-    def _counter(self, name: str, text: str, label: str) -> Counter:
-        return Counter(f"presence_{name}", text, [label], registry=self._registry)
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"presence_{name}", text, labels, registry=self._registry)
 
     def _histogram(
         self, name: str, text: str, *labels: str, buckets: tuple[float, ...] = _SECONDS

@@ -12,12 +12,11 @@ from presence_server.accounts.usernames import username_problem
 from presence_server.csv_text import as_meant
 from presence_server.endings import Endings
 from presence_server.storage.database import Read, TakenBack, Transaction
+from presence_server.storage.places import with_places
 
 MOST_LINES = 5000
 
 _SEPARATORS = ",;\t"
-# Some databases refuse more values than this in one statement.
-_AT_ONCE = 500
 
 
 class BadTable(Exception):
@@ -133,9 +132,7 @@ def _cell(row: Sequence[str], column: int) -> str:
 
 async def _ids(read: Read, usernames: Sequence[str]) -> AsyncIterator[tuple[str, int]]:
     """Of those that are accounts, the lower-case name and the id."""
-    for start in range(0, len(usernames), _AT_ONCE):
-        some = [name.lower() for name in usernames[start : start + _AT_ONCE]]
-        places = ", ".join(f"${number}" for number in range(1, len(some) + 1))
+    for some, places in with_places(map(str.lower, usernames)):
         for name, id in await read(
             f"SELECT lower_name, id FROM users WHERE lower_name IN ({places})", *some
         ):

@@ -8,9 +8,8 @@ from presence_server.accounts.names import BEHIND_ALL, beginnings, fold
 from presence_server.endings import Ending, Endings, Reason
 from presence_server.presence.profiles import NO_PROFILE, Profile
 from presence_server.storage.database import Database, Row, Transaction
+from presence_server.storage.places import with_places
 
-# Some databases refuse more values than this in one statement.
-_VALUES = 500
 _COLUMNS = "username, name, hides_last_seen, shows_devices"
 _RETRY = 0.5  # seconds
 
@@ -97,11 +96,8 @@ async def everything(db: Database) -> dict[str, Profile]:
 
 async def of(db: Database, usernames: Collection[str]) -> dict[str, Profile]:
     """Those of some people; of whom there is no account, an empty one."""
-    names = list(usernames)
-    found = dict.fromkeys(names, NO_PROFILE)
-    for start in range(0, len(names), _VALUES):
-        some = names[start : start + _VALUES]
-        places = ", ".join(f"${number}" for number in range(1, len(some) + 1))
+    found = dict.fromkeys(usernames, NO_PROFILE)
+    for some, places in with_places(usernames):
         rows = await db.read(
             f"SELECT {_COLUMNS} FROM users WHERE username IN ({places})", *some
         )

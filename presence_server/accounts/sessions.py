@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +10,7 @@ from presence_server import endings
 from presence_server.endings import Ending, Endings, Reason
 from presence_server.presence.timing import CLOCKS_DIFFER
 from presence_server.storage.database import Database, Read, Row, Transaction, Value
+from presence_server.storage.places import places, with_places
 
 DAY = 24 * 60 * 60
 LONGEST = 90 * DAY
@@ -21,8 +22,6 @@ MOST = 100
 # Thousands may expire together after a long stop, or be in use, and others wait for their turn
 # meanwhile.
 _AT_ONCE = 1000
-# Some databases refuse more values than this in one statement.
-_VALUES = 500
 
 _COLUMNS = (
     "sessions.key, sessions.user_id, users.username, sessions.started_at, sessions.used_at,"
@@ -122,10 +121,9 @@ async def find(db: Database, secret: str, now: int) -> Session | None:
 async def find_all(db: Database, secrets: Collection[str], now: int) -> dict[str, Session]:
     """Those of many, by their secret ids."""
     opened = {_key(secret): secret for secret in secrets}
-    marks = ", ".join(f"${number}" for number in range(2, len(opened) + 2))
     rows = await db.read(
         f"SELECT {_COLUMNS} FROM sessions JOIN users ON users.id = sessions.user_id"
-        f" WHERE sessions.key IN ({marks}) AND sessions.expires_at > $1"
+        f" WHERE sessions.key IN ({places(len(opened), after=1)}) AND sessions.expires_at > $1"
         " AND users.disabled_at IS NULL",
         now,
         *opened,
@@ -158,9 +156,9 @@ async def touch(db: Database, keys: Collection[str], now: int) -> None:
 async def _noted_before(db: Database, keys: Collection[str], second: int) -> list[str]:
     """Those of the keys whose use was not noted after a second."""
     found: list[str] = []
-    for some, places in _parts(keys):
+    for some, of_some in with_places(keys):
         rows = await db.read(
-            f"SELECT key FROM sessions WHERE key IN ({places}) AND used_at <= ${len(some) + 1}",
+            f"SELECT key FROM sessions WHERE key IN ({of_some}) AND used_at <= ${len(some) + 1}",
             *some,
             second,
         )
@@ -191,8 +189,8 @@ async def confirm(db: Database, key: str, now: int) -> None:
 async def known(db: Database, keys: Collection[str]) -> set[str]:
     """Those of the keys whose sessions have not ended."""
     found: set[str] = set()
-    for some, places in _parts(keys):
-        rows = await db.read(f"SELECT key FROM sessions WHERE key IN ({places})", *some)
+    for some, of_some in with_places(keys):
+        rows = await db.read(f"SELECT key FROM sessions WHERE key IN ({of_some})", *some)
         found.update(key for (key,) in rows)
     return found
 
@@ -205,11 +203,11 @@ async def accounts_of(
     `read` is that of a database, or a transaction's `execute`.
     """
     found: dict[str, tuple[int, str]] = {}
-    for some, places in _parts(keys):
+    for some, of_some in with_places(keys):
         rows = await read(
             "SELECT sessions.key, users.id, users.username FROM sessions"
             " JOIN users ON users.id = sessions.user_id"
-            f" WHERE sessions.key IN ({places}) AND sessions.expires_at > ${len(some) + 1}",
+            f" WHERE sessions.key IN ({of_some}) AND sessions.expires_at > ${len(some) + 1}",
             *some,
             now,
         )
@@ -280,14 +278,6 @@ async def _end(
     ]
     await endings.record(transaction, ended)
     return len(ended)
-
-
-def _parts(keys: Collection[str]) -> Iterator[tuple[list[str], str]]:
-    """Some of the keys at a time, with the places for them in a statement."""
-    everything = list(keys)
-    for start in range(0, len(everything), _VALUES):
-        some = everything[start : start + _VALUES]
-        yield some, ", ".join(f"${number}" for number in range(1, len(some) + 1))
 
 
 def _key(secret: str) -> str:

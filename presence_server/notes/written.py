@@ -11,6 +11,7 @@ from presence_server.presence.moment import seconds_behind
 from presence_server.presence.records import OWN, Changes, Chosen, Stay
 from presence_server.presence.states import PRECEDENCE
 from presence_server.storage.database import Database, Read, Row
+from presence_server.storage.places import places
 
 STAY = "room, session, username, account, status, since, about"
 CHOICE = (
@@ -102,11 +103,10 @@ async def here_by_session(db: Database, keys: Collection[str]) -> set[str]:
     """Those of some sessions of own accounts that any node has written down as here."""
     if not keys:
         return set()
-    places = ", ".join(f"${number}" for number in range(2, len(keys) + 2))
     # By way of the nodes, which are few: so the primary key is of use.
     rows = await db.read(
         "SELECT here.session FROM nodes JOIN here ON here.node = nodes.name"
-        f" WHERE here.room = $1 AND here.session IN ({places})",
+        f" WHERE here.room = $1 AND here.session IN ({places(len(keys), after=1)})",
         OWN,
         *keys,
     )

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
 from presence_server.storage.database import SITE, UNFINISHED, Database, Row, Transaction
+from presence_server.storage.places import places
 
 # Rows that are read, or written in one transaction.
 BATCH = 1000
@@ -188,10 +189,10 @@ async def _forget_unfinished(transaction: Transaction) -> None:
 
 
 async def _batches(database: Database, table: _Table) -> AsyncIterator[list[Row]]:
-    keys, places = ", ".join(table.key), _places(len(table.key))
+    keys = ", ".join(table.key)
     sql = (
-        f"SELECT {', '.join(table.columns)} FROM {table.name} WHERE ({keys}) > ({places})"
-        f" ORDER BY {keys} LIMIT {BATCH}"
+        f"SELECT {', '.join(table.columns)} FROM {table.name}"
+        f" WHERE ({keys}) > ({places(len(table.key))}) ORDER BY {keys} LIMIT {BATCH}"
     )
     after: Row = table.before_all
     while rows := await database.read(sql, *after):
@@ -203,7 +204,7 @@ async def _insert(database: Database, table: _Table, rows: list[Row]) -> None:
     async def work(transaction: Transaction) -> None:
         await transaction.execute_many(
             f"INSERT INTO {table.name} ({', '.join(table.columns)})"
-            f" VALUES ({_places(len(table.columns))})",
+            f" VALUES ({places(len(table.columns))})",
             rows,
         )
 
@@ -241,7 +242,3 @@ async def _keep_revoked(source: Database, target: Database) -> None:
         )
 
     await target.write(work)
-
-
-def _places(number: int) -> str:
-    return ", ".join(f"${place}" for place in range(1, number + 1))

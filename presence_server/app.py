@@ -40,8 +40,9 @@ from presence_server.web.middlewares import (
     secure_headers,
 )
 from presence_server.web.onward import add_slash
-from presence_server.web.rendering import StaticFiles, set_up_templates
+from presence_server.web.rendering import set_up_templates
 from presence_server.web.routes import operators_routes, routes
+from presence_server.web.static_files import StaticFiles
 from presence_server.web.turnstile import TURNSTILE, Turnstile
 
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from presence_server.keys import CONFIG
-from presence_server.web.rendering import StaticFiles
+from presence_server.web.static_files import StaticFiles
 
 _ICONS = (("icon-192.png", "192x192"), ("icon-512.png", "512x512"))
 

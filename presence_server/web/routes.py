@@ -22,8 +22,8 @@ from presence_server.web.live import live
 from presence_server.web.manifest import Manifest
 from presence_server.web.once import Once
 from presence_server.web.onward import add_slash, lead_to_change_of_password
-from presence_server.web.rendering import StaticFiles
 from presence_server.web.single_sign_on import by_password, log_in_page
+from presence_server.web.static_files import StaticFiles
 
 
 def routes(static: StaticFiles) -> list[web.RouteDef]:

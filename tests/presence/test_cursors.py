@@ -145,7 +145,7 @@ def test_what_this_node_concluded_lately_is_told_anew() -> None:
     assert resumed(5.1 + last) == 60
 
 
-def test_i12_of_conclusions_so_many_are_remembered() -> None:
+def test_of_conclusions_so_many_are_remembered() -> None:
     desk = Desk()
     for number in range(1_500):
         desk.conclude(1.0, number)

@@ -40,7 +40,7 @@ def test_all_can_be_moved_and_more_be_put_behind_them() -> None:
     assert list(deadlines.take(10.0)) == [keys[1], keys[2], keys[3], keys[0]]
 
 
-def test_i12_what_is_put_off_again_and_again_takes_no_more_and_more_place() -> None:
+def test_what_is_put_off_again_and_again_takes_no_more_and_more_place() -> None:
     deadlines, keys = Deadlines[Key](), [Key() for _ in range(10)]
     most = 0
     for number in range(1_000):

@@ -61,7 +61,7 @@ def test_the_first_mark_after_a_moment() -> None:
     assert marks == [1, 1, 2, 3, 0]
 
 
-def test_i12_no_more_than_a_thousand_beats_are_remembered() -> None:
+def test_no_more_than_a_thousand_beats_are_remembered() -> None:
     one = hearing()
     for number in range(1_001):
         one.beat(0, at(101 + number))

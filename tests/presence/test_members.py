@@ -67,7 +67,7 @@ def test_a_user_left_when_the_last_of_all_sessions_did() -> None:
     assert members.release("t").left.unix == 1006
 
 
-def test_i12_nothing_is_left_of_those_who_are_gone() -> None:
+def test_nothing_is_left_of_those_who_are_gone() -> None:
     members = Members()
     for number in range(100):
         open_line(members, f"s{number}", number)

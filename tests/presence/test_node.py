@@ -559,7 +559,7 @@ def test_a_node_that_is_alone_is_never_degraded() -> None:
     assert Resubscribe() not in desk.commands
 
 
-def test_i12_nothing_grows_while_the_relay_is_down() -> None:
+def test_nothing_grows_while_the_relay_is_down() -> None:
     desk = Desk()
     desk.node.lost()
     for number in range(300):

@@ -501,7 +501,7 @@ def test_the_end_of_one_session_is_news_to_those_who_saw_it_elsewhere() -> None:
     assert talk.otherwise(version) == ["alice"] and talk.node.versions.newest == version
 
 
-def test_i12_so_many_ends_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_so_many_ends_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(others_module, "_ENDED_REMEMBERED", 2)
     talk = Talk()
     for session in ("first", "second", "third"):

@@ -580,7 +580,7 @@ def test_choosing_to_be_online_ends_what_was_said_until_then() -> None:
     assert (laptop.left, phone.left) == (None, 0.0)
 
 
-def test_i12_nothing_is_left_of_sessions_that_are_gone() -> None:
+def test_nothing_is_left_of_sessions_that_are_gone() -> None:
     seat = Seat()
     for number in range(50):
         seat.open(session=f"s{number}", user=f"u{number}")

@@ -312,7 +312,7 @@ def test_one_that_was_given_up_is_heard_again_or_read_once_it_goes_on_writing() 
     assert peers.find_noted(TWO, 7, at(5)) is heard, "it is no longer given up"
 
 
-def test_i12_of_invented_nodes_so_many_are_known_and_remembered(
+def test_of_invented_nodes_so_many_are_known_and_remembered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(peers_module, "MOST_PEERS", 2)
@@ -521,7 +521,7 @@ def test_it_says_nothing_while_it_is_in_doubt_who_is_at_another() -> None:
     assert peers.version_at(ONE, 5, 0, at(10)) == 50
 
 
-def test_i12_so_many_marks_are_remembered() -> None:
+def test_so_many_marks_are_remembered() -> None:
     one = Peer(Life.NEW, at(0))
     versions_of(one, *((number, number, number) for number in range(200)))
     assert len(one.versions) == 120 and one.versions[0][0] == 80

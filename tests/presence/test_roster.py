@@ -241,7 +241,7 @@ def test_what_is_refused_elsewhere_is_told_to_who_comes_from_there() -> None:
     assert table.told(newest) == {}
 
 
-def test_i12_no_more_than_some_of_whom_nodes_differed_are_remembered() -> None:
+def test_no_more_than_some_of_whom_nodes_differed_are_remembered() -> None:
     table = Table(remembered=2)
     table.place(A, "zoe", "online", 99)
     version = table.roster.version
@@ -314,7 +314,7 @@ def test_versions_grow_over_all_rooms() -> None:
     assert versions.take_changed() == {"7/a", "7/b"} and not versions.take_changed()
 
 
-def test_i12_no_more_than_some_who_left_are_remembered() -> None:
+def test_no_more_than_some_who_left_are_remembered() -> None:
     table = Table(remembered=10)
     for number in range(1000):
         table.place(A, f"user{number}", "online", 100)

@@ -92,7 +92,7 @@ async def test_reads_cannot_write(db: Database) -> None:
 
 
 @pytest.mark.both_databases
-async def test_q1_transactions_do_not_mix(db: Database) -> None:
+async def test_transactions_do_not_mix(db: Database) -> None:
     """One that fails takes nothing of another with it, whatever the order of their steps."""
 
     async def fails(transaction: Transaction) -> None:
@@ -110,7 +110,7 @@ async def test_q1_transactions_do_not_mix(db: Database) -> None:
     assert await stored(db) == names
 
 
-async def test_q2_a_caller_who_is_cancelled_leaves_no_lock_behind(
+async def test_a_caller_who_is_cancelled_leaves_no_lock_behind(
     db: Database, path: Path
 ) -> None:
     await cancel_at_any_turn(db)
@@ -122,7 +122,7 @@ async def test_q2_a_caller_who_is_cancelled_leaves_no_lock_behind(
 
 
 @pytest.mark.both_databases
-async def test_q5_a_cancelled_write_that_happens_after_all_happens_whole(db: Database) -> None:
+async def test_a_cancelled_write_that_happens_after_all_happens_whole(db: Database) -> None:
     alice = (await users.create(db, "alice", "hash", NOW)).id
     for _ in range(20):
         _, session = await sessions.start(Endings(db), alice, "::1", "", NOW)
@@ -139,7 +139,7 @@ async def test_q5_a_cancelled_write_that_happens_after_all_happens_whole(db: Dat
 
 
 @pytest.mark.both_databases
-async def test_q3_two_processes_that_read_and_then_write_do_not_collide(
+async def test_two_processes_that_read_and_then_write_do_not_collide(
     place: Path | PostgresUrl,
 ) -> None:
     async def count_up(db: Database) -> None:
@@ -499,7 +499,7 @@ asyncio.run(main())
 """
 
 
-def test_q6_a_database_that_nobody_closed_does_not_keep_the_process(path: Path) -> None:
+def test_a_database_that_nobody_closed_does_not_keep_the_process(path: Path) -> None:
     assert run(_OPEN_AND_LEAVE, path) == "open\n"
 
 

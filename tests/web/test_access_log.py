@@ -72,7 +72,7 @@ async def test_t33_every_request_is_one_line(server_process: ServerProcesses) ->
         assert len(line) < 2000
 
 
-async def test_d19_raw_bytes_do_not_hide_a_request(server_process: ServerProcesses) -> None:
+async def test_raw_bytes_do_not_hide_a_request(server_process: ServerProcesses) -> None:
     server = await server_process()
     await exchange(server, ODD_REQUESTS[0])
     log = await server.logged("path=/a")

@@ -150,7 +150,7 @@ async def raw_get(visitor: Visitor, cookies: bytes, name: bytes = b"x") -> bytes
         b"$Path=/; x=x",
     ],
 )
-async def test_s4_a_cookie_of_any_bytes_is_no_session(
+async def test_a_cookie_of_any_bytes_is_no_session(
     serve: Serve, visit: Visit, caplog: pytest.LogCaptureFixture, value: bytes
 ) -> None:
     server = await serve()
@@ -173,7 +173,7 @@ async def test_a_cookie_of_ours_with_odd_content_is_no_session(
     assert await raw_get(visitor, b"Cookie: " + named(server, value) + b"\r\n") == b"303"
 
 
-async def test_d20_of_two_cookies_none_counts(serve: Serve, visit: Visit) -> None:
+async def test_of_two_cookies_none_counts(serve: Serve, visit: Visit) -> None:
     server = await serve()
     alice = await visit(server, "alice")
     (cookie,) = alice.http.cookie_jar

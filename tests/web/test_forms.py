@@ -112,7 +112,7 @@ async def test_compressed_bodies_are_not_taken(serve: Serve, visit: Visit, encod
 
 
 @pytest.mark.parametrize("path", ["/sign_up/", "/log_in/", "/account/password"])
-async def test_d14_a_body_that_never_comes_is_not_waited_for(
+async def test_a_body_that_never_comes_is_not_waited_for(
     serve: Serve, visit: Visit, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr(bodies, "BODY_TIMEOUT", 0.2)

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from itertools import count
 from pathlib import Path
 from ssl import SSLContext
@@ -134,8 +135,6 @@ async def serve_app() -> AsyncIterator[ServeApp]:
             ssl: SSLContext | None = None,
             keep_alive: float = 75,
         ) -> TestServer:
-            if aiohttp_jinja2.APP_KEY in app:
-                aiohttp_jinja2.get_env(app).bytecode_cache = _compiled
             server = _ServerInside(app, port=port)
             server.keep_alive = keep_alive
             await server.start_server(ssl=ssl)
@@ -152,10 +151,16 @@ class _ServerInside(TestServer):
         return Runner(self.app, keepalive_timeout=self.keep_alive, shutdown_timeout=1)
 
 
-class _Compiled(BytecodeCache):
-    """Pages as they were compiled for another test: with a new application each time, that would be
-    a quarter of all the work."""
+@pytest.fixture(scope="session", autouse=True)
+def pages_compiled_once() -> Iterator[None]:
+    """With a new application for each test, that would be a quarter of all the work."""
+    with pytest.MonkeyPatch.context() as patch:
+        setup = partial(aiohttp_jinja2.setup, bytecode_cache=_Compiled())
+        patch.setattr(aiohttp_jinja2, "setup", setup)
+        yield
 
+
+class _Compiled(BytecodeCache):
     def __init__(self) -> None:
         self._codes: dict[tuple[str, str], Any] = {}
 
@@ -164,9 +169,6 @@ class _Compiled(BytecodeCache):
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         self._codes[bucket.key, bucket.checksum] = bucket.code
-
-
-_compiled = _Compiled()
 
 
 @pytest.fixture

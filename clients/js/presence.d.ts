@@ -103,10 +103,18 @@ export class Room extends EventTarget {
   readonly nextTry: number | null;
   /** The server cannot hear its other nodes: their people are shown as last known. */
   readonly degraded: boolean;
-  /** What is shown was true once, and may not be now. */
+  /**
+   * What is shown was true once, and may not be now: the line is lost, or it is a new one that has
+   * told of nobody yet whom one watches.
+   */
   readonly stale: boolean;
   /** Whether somebody is shown as last known: all are when stale, some when degraded. */
   isLastKnown(id: string): boolean;
+  /**
+   * Whether the server has said if this one is here: whoever is not among `people` is not here. For
+   * a moment it has not of whom one has just begun to watch.
+   */
+  isKnown(id: string): boolean;
   /**
    * "online" and "away" are of this line. "busy", "invisible" and whatever has a text or an end is
    * the user's choice for all their lines, until "online" is said with the scope "user".
@@ -126,7 +134,10 @@ export class Room extends EventTarget {
    * empties it. Of what changes more often than every 600 ms the newest is sent, and always the last.
    */
   setData(data: Record<string, unknown>): void;
-  /** Be told of these only, 500 at most, or of everybody (null). */
+  /**
+   * Be told of these only, 500 at most, or of everybody (null). Of lists that change more often than
+   * every 600 ms the newest is sent, and always the last.
+   */
   watch(users: Iterable<string> | null): void;
   /** What this user has chosen for all their lines; null for nothing. */
   readonly choice: {

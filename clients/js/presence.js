@@ -13,7 +13,7 @@ const HEARTBEAT = 20_000;
 const RENEW_AT = 0.8; // of a token's life
 const MOST_WATCHED = 500;
 const MOST_DATA = 512; // bytes
-const DATA_EVERY = 600; // or the server closes the socket
+const MESSAGE_EVERY = 600; // or the server closes the socket
 const TOKEN = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 const HERE = ["online", "busy", "away"];
@@ -61,8 +61,10 @@ export class Room extends EventTarget {
   #choice = null; // of the user, not confirmed yet
   #said; // what the server knows of these from this line
   #asked; // of this line, at first
+  #told = new Set(); // of whom it has told; null: of everybody
+  #isBlank = false; // this line has told of nobody yet
   #planned = false;
-  #pause = null; // between data
+  #pause = null; // between lists or data
 
   constructor(name, target, { status = "online", watch = null } = {}) {
     super();
@@ -106,7 +108,11 @@ export class Room extends EventTarget {
   }
 
   get stale() {
-    return this.#roster.known && this.state !== "live";
+    return this.#roster.known && (this.#isBlank || this.state !== "live");
+  }
+
+  isKnown(id) {
+    return this.#roster.known && (!this.#told || this.#told.has(id));
   }
 
   isLastKnown(id) {
@@ -159,6 +165,9 @@ export class Room extends EventTarget {
     if (speaks && wanted) this.#asked.watch = "some";
     else if (speaks) this.#asked.above = this.above;
     this.#said = { status: this.#status, wanted: wanted && [] };
+    this.#isBlank = this.#asked.watch && wanted.size > 0;
+    clearTimeout(this.#pause);
+    this.#pause = null;
     return { status: this.#status, ...this.#asked };
   }
 
@@ -177,39 +186,50 @@ export class Room extends EventTarget {
   #speak() {
     if (this.state !== "live") return;
     const [line, said] = [this.#line, this.#said];
-    const { wanted } = this.#roster;
-    this.#said = { ...said, status: this.#status, wanted, choice: this.#choice };
-    if (wanted !== said.wanted && line.speaks) {
-      this.#asked.above = null;
-      line.say({ type: "watch", users: wanted && [...wanted] });
-    }
-    if (this.#data !== said.data && !this.#pause) {
-      this.#said.data = this.#data;
-      line.say({ type: "data", data: this.#data });
-      this.#pause = line.speaks && setTimeout(() => {
-        this.#pause = null;
-        this.#speak();
-      }, DATA_EVERY);
-    }
+    this.#said = { ...said, status: this.#status, choice: this.#choice };
+    if (!this.#pause) this.#speakInTurn(line, said);
     if (this.#status !== said.status) line.say({ type: "status", status: this.#status });
     if (this.#choice && this.#choice !== said.choice) line.say(this.#choice);
+  }
+
+  // What changes all the time.
+  #speakInTurn(line, said) {
+    const { wanted } = this.#roster;
+    const messages = [];
+    if (wanted !== said.wanted && line.speaks) {
+      this.#said.wanted = wanted;
+      this.#asked.above = null;
+      messages.push({ type: "watch", users: wanted && [...wanted] });
+    }
+    if (this.#data !== said.data) {
+      this.#said.data = this.#data;
+      messages.push({ type: "data", data: this.#data });
+    }
+    for (const message of messages) line.say(message);
+    if (!messages.length || !line.speaks) return;
+    this.#pause = setTimeout(() => {
+      this.#pause = null;
+      this.#speak();
+    }, messages.length * MESSAGE_EVERY);
   }
 
   #hear(message) {
     const { type } = message;
     const { wanted } = this.#roster;
-    const isBlank = this.#asked.watch && wanted?.size;
+    const isFirst = this.#asked.watch;
     this.#asked.watch = null;
     if (type === "snapshot") {
-      if (isBlank) return;
-      if (!wanted) this.counts = null;
+      if (isFirst && this.#isBlank) return;
+      if (!this.#said.wanted) this.counts = null;
+      this.#isBlank = false;
+      this.#told = this.#line.speaks ? this.#said.wanted : null;
     }
     if (type === "snapshot" || type === "changes") this.#roster.apply(message, this.#changes);
     else if (type === "degraded") this.#roster.setDegraded(message.value);
     else if (type === "own") this.#roster.confirm(message.usernames);
     else if (type === "count" && (wanted || this.#asked.above)) {
       // It tells of nobody, as if one had wanted that.
-      if (!wanted) this.#said.wanted = this.#roster.want(new Set(), this.#changes);
+      if (!wanted) this.#told = this.#said.wanted = this.#roster.want(new Set(), this.#changes);
       this.counts = message;
     } else if (type === "choice") {
       this.choice = chosen(message);
@@ -873,6 +893,7 @@ const sharedRooms = new Set();
 class SharedRoom {
   elements = new Map(); // -> the user it shows, null for everybody
   #timer = null;
+  #planned = false;
   #large = null;
 
   constructor(src, name, source) {
@@ -888,13 +909,23 @@ class SharedRoom {
   show(element, user) {
     clearTimeout(this.#timer);
     this.elements.set(element, user);
-    this.#watch();
+    this.#plan();
   }
 
   hide(element) {
     this.elements.delete(element);
-    if (this.elements.size) this.#watch();
+    if (this.elements.size) this.#plan();
     else this.#timer = setTimeout(() => this.#close(), LINGER);
+  }
+
+  // Once for all that come and go in a turn.
+  #plan() {
+    if (this.#planned) return;
+    this.#planned = true;
+    queueMicrotask(() => {
+      this.#planned = false;
+      this.#watch();
+    });
   }
 
   #watch() {
@@ -1006,8 +1037,10 @@ function elementOf(makePainter) {
     #shared = null;
     #ender = null;
     #paint = null;
+    #painted = []; // the room and the user that are shown
     #tell = null;
     #box = null;
+    #content = make("slot");
     #joining = false;
     #drawing = false;
     #drawnFor = 0;
@@ -1035,7 +1068,7 @@ function elementOf(makePainter) {
         if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(STYLE);
         this.shadowRoot.adoptedStyleSheets = [sheet];
         this.#box = this.shadowRoot.appendChild(make("div"));
-        this.#box.append(make("slot"));
+        this.#box.append(this.#content);
       }
       // A property set before this class was there hides that of the class.
       const { getToken } = this;
@@ -1065,6 +1098,7 @@ function elementOf(makePainter) {
           this.#box.className = "stale";
         }
         if (this.#shared) this.#follow();
+        if (this.isConnected) this.#plan();
       });
     }
 
@@ -1081,7 +1115,6 @@ function elementOf(makePainter) {
       this.#shared.show(this, this.getAttribute("user"));
       const { signal } = this.#ender;
       this.presence.addEventListener("change", () => this.#plan(), { signal });
-      this.#plan();
     }
 
     #plan() {
@@ -1093,10 +1126,13 @@ function elementOf(makePainter) {
 
     #draw() {
       this.#drawing = false;
+      if (!this.isConnected) return;
       const { presence: room } = this;
-      // What the author put inside is shown until then.
-      if (!room || (!room.stale && room.state !== "live")) return;
-      if (room.count && !room.people.size && !this.hasAttribute("user")) return;
+      const user = this.getAttribute("user");
+      const isSame = this.#painted[0] === room && this.#painted[1] === user;
+      if (!isSame && this.#paint) this.#empty();
+      if (!isShown(room, user)) return;
+      this.#painted = [room, user];
       const began = now();
       if (!this.#paint) {
         this.#box.replaceChildren();
@@ -1111,12 +1147,24 @@ function elementOf(makePainter) {
       this.dispatchEvent(new Event("change"));
     }
 
+    // What the author put inside is shown until somebody is known.
+    #empty() {
+      this.#box.replaceChildren(this.#content);
+      this.#box.className = "";
+      this.#paint = null;
+    }
+
     #words() {
       const lang = languageOf(this);
       const own = parse(this.getAttribute("words"));
       return { ...WORDS.en, ...WORDS[lang.split("-")[0]], ...own, lang };
     }
   };
+}
+
+function isShown(room, user) {
+  if (!room || (!room.stale && room.state !== "live")) return false;
+  return user === null ? !room.count || room.people.size > 0 : room.isKnown(user);
 }
 
 // A shadow root's is that of its host.

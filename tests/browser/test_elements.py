@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Locator, Page, WebSocketRoute, expect
+from playwright.async_api import Locator, Page, WebSocket, WebSocketRoute, expect
 
 from testing.processes import ServerProcess
 from testing.redis_server import free_port
@@ -517,3 +517,102 @@ async def test_ten_thousand_people_do_not_jam_a_page(wiki: Wiki, window: OpenWin
     await expect(ann.page.get_by_text("+9995")).to_be_visible()
     await expect(row(ann.page, "user00029")).to_contain_text("away")
     assert await ann.page.evaluate("longest") < 1_000 * STALL
+
+
+LATE = 0.3  # seconds, each way
+
+
+def watched(page: Page) -> list[Any]:
+    """The lists of whom its lines asked for, and None for each line that was opened."""
+    lists: list[Any] = []
+
+    def note(frame: str | bytes) -> None:
+        said = json.loads(str(frame))
+        if said["type"] == "watch":
+            lists.append(said["users"])
+
+    def follow(socket: WebSocket) -> None:
+        lists.append(None)
+        socket.on("framesent", note)
+
+    page.on("websocket", follow)
+    return lists
+
+
+ADD_DOTS = """(users) => {
+    const first = document.querySelector("presence-dot");
+    for (const user of users) {
+        const dot = first.cloneNode();
+        dot.setAttribute("user", user);
+        document.body.append(dot);
+    }
+}"""
+REMOVE_DOTS = """() => {
+    const [, ...others] = document.querySelectorAll("presence-dot");
+    for (const dot of others) dot.remove();
+}"""
+
+
+async def test_many_dots_that_come_later_are_asked_for_at_once(
+    wiki: Wiki, window: OpenWindow
+) -> None:
+    wiki.body = wiki.element("presence-dot", user="bob")
+    ann = await window(wiki.url)
+    lists = watched(ann.page)
+    await ann.goto("/")
+    await expect(ann.page.locator("presence-dot")).to_contain_text("bob: offline")
+    others = [f"user{number}" for number in range(30)]
+    await ann.page.evaluate(ADD_DOTS, others)
+    await expect(ann.page.locator("presence-dot").last).to_contain_text("user29: offline")
+    await ann.page.evaluate(REMOVE_DOTS)
+    await until(lambda: lists[-1] == ["bob"])
+    assert lists == [None, ["bob"], ["bob", *others], ["bob"]]
+
+
+SAID_BY_DOTS = """() => {
+    window.said = [];
+    addEventListener("change", ({ target }) => said.push(target.shadowRoot.textContent), true);
+}"""
+
+
+async def test_a_dot_says_nothing_of_whom_the_server_has_not_told_yet(
+    wiki: Wiki, line: Proxy, window: OpenWindow
+) -> None:
+    line.delay = LATE
+    for user in ("bob", "carl"):
+        await wiki.app.put(ROOM, user, ttl=600)
+    wiki.body = wiki.element("presence-dot", user="bob", inside="<i>Bob</i>")
+    ann = await window(wiki.url)
+    await ann.page.add_init_script(f"({SAID_BY_DOTS})()")
+    await ann.goto("/")
+    dots = ann.page.locator("presence-dot")
+    await expect(dots).to_contain_text("bob: online")
+    await ann.page.evaluate(ADD_DOTS, ["carl"])
+    await expect(dots.last).to_contain_text("carl: online")
+    await dots.last.evaluate("(dot) => dot.setAttribute('user', 'eve')")
+    await expect(dots.last).to_contain_text("eve: offline")
+    await dots.last.evaluate("(dot) => dot.setAttribute('user', 'bob')")
+    await expect(dots.last).to_contain_text("bob: online")
+    said = await ann.page.evaluate("said")
+    assert set(said) == {"bob: online", "carl: online", "eve: offline"}
+
+
+async def test_of_another_room_nobody_is_shown_until_it_is_known(
+    wiki: Wiki, window: OpenWindow
+) -> None:
+    wiki.body = wiki.element("presence-list", inside="<b>Ask Bob.</b>")
+    ann = await (await window(wiki.url)).goto("/")
+    people = ann.page.locator("presence-list li")
+    await expect(people).to_have_text(["Ann Leeonline"])
+    wiki.status = 403
+    element = ann.page.locator("presence-list")
+    await element.evaluate("(list) => list.setAttribute('room', 'secret')")
+    await is_in_state(ann.page, "ended")
+    await expect(people).to_have_count(0)
+    await expect(ann.page.get_by_text("Ask Bob.")).to_be_visible()
+    wiki.status = 200
+    await element.evaluate("(list) => list.setAttribute('room', 'doc')")
+    await expect(people).to_have_text(["Ann Leeonline"])
+    await element.evaluate("(list) => list.removeAttribute('room')")
+    await expect(people).to_have_count(0)
+    ann.complaints.clear()

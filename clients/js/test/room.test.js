@@ -271,8 +271,10 @@ test("watching some asks for them, and counts come from the server", async () =>
   assert.equal(room.count, 10);
   room.watch(["bob", "ann"]);
   room.watch(["ann", "bob"]);
+  await world.pass(1);
   assert.equal(world.socket.sent.length, 2);
   room.watch(null);
+  await world.pass(1);
   assert.deepEqual(world.socket.sent.at(-1), { type: "watch", users: null });
   // Until all are told, and not what was on its way before that.
   assert.equal(room.count, 10);
@@ -280,6 +282,54 @@ test("watching some asks for them, and counts come from the server", async () =>
   await world.says({ type: "count", online: 9, busy: 1, away: 2 });
   assert.deepEqual([room.count, room.counts], [2, null]);
   assert.throws(() => room.watch(Array.from({ length: 501 }, (_, n) => `user${n}`)), RangeError);
+});
+
+test("whom one watches is not known until the server has answered", async () => {
+  const room = await world.room({ watch: ["ann"] });
+  await world.accept();
+  await world.says({ type: "count", online: 2, busy: 0, away: 0 });
+  assert.deepEqual([room.state, room.stale, room.isKnown("ann")], ["live", false, false]);
+  await world.says({ type: "snapshot", online: { ann: 1 } });
+  assert.equal(room.isKnown("ann"), true);
+  await world.pass(1);
+  room.watch(["ann", "bob"]);
+  assert.deepEqual([room.stale, ...["ann", "bob"].map((id) => room.isKnown(id))], [false, true, false]);
+  await world.says({ type: "snapshot", online: { ann: 1 } });
+  assert.deepEqual([...room.people.keys(), room.isKnown("bob")], ["ann", true]);
+  // How they are by now a new line has not said yet.
+  await world.ends();
+  await world.pass(room.nextTry / 1000);
+  await world.accept({ type: "changes" });
+  assert.deepEqual([room.state, room.isLastKnown("ann")], ["live", true]);
+  await world.says({ type: "snapshot", online: { ann: 1 } });
+  assert.deepEqual([room.stale, room.isLastKnown("ann")], [false, false]);
+  await world.pass(1);
+  room.watch(null);
+  assert.equal(room.isKnown("eve"), false);
+  await world.says({ type: "snapshot", online: { ann: 1 } });
+  assert.equal(room.isKnown("eve"), true);
+});
+
+test("whoever is told of everybody knows of all", async () => {
+  const room = await world.room();
+  assert.equal(room.isKnown("ann"), false);
+  await world.accept();
+  assert.equal(room.isKnown("ann"), true);
+});
+
+test("whom to watch may change all the time, beside data, and the last list is said", async () => {
+  const room = await world.room({ watch: [] });
+  await world.accept({ heartbeat: 1000 });
+  for (let row = 1; row <= 200; row += 1) {
+    room.watch([`u${row}`]);
+    room.setData({ row });
+    await world.pass(0.05);
+  }
+  // More than 20 in ten seconds, and the server closes the socket.
+  assert.ok(world.socket.sent.length <= 18, String(world.socket.sent.length));
+  await world.pass(2);
+  const last = (kind) => world.socket.sent.findLast(({ type }) => type === kind);
+  assert.deepEqual([last("watch").users, last("data").data], [["u200"], { row: 200 }]);
 });
 
 test("whom one no longer watches goes at once", async () => {

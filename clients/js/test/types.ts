@@ -28,7 +28,7 @@ room.addEventListener("change", (event: PresenceChange) => {
 
 function greet(id: string, { status, since, name, info, data, text, until }: Person): boolean {
   console.log(status, since, name, info?.avatar, data?.row, text, until);
-  return room.isLastKnown(id) || room.stale || room.degraded || room.people.has(id);
+  return room.isLastKnown(id) || !room.isKnown(id) || room.stale || room.degraded || room.people.has(id);
 }
 
 room.setStatus("busy", { text: "lunch", until: 1_795_424_400 });

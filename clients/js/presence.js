@@ -997,6 +997,9 @@ const STYLE = `
 ul { display: flow-root; list-style: none; margin: 0; padding: 0 }
 p { margin: 0 }
 li { position: relative; display: flex; align-items: center; gap: .5em; padding-block: .15em }
+.about { flex: 1; display: flex; flex-wrap: wrap; column-gap: .5em; min-inline-size: 0;
+  overflow-wrap: anywhere }
+.about > * { min-inline-size: 0 }
 .faces { display: flex; flex-wrap: wrap; gap: .25em }
 .faces li { padding: 0 }
 .dot { flex: none; display: inline-block; box-sizing: border-box; inline-size: .75em;
@@ -1292,11 +1295,14 @@ function makeRow() {
   const name = make("bdi", "name");
   name.translate = false;
   const dot = silent(make("span", "dot"));
-  return make("li", "person", dot, name, make("span", "status"), make("bdi", "text"));
+  const about = make("div", "", name, make("span", "status"), make("bdi", "text"));
+  about.className = "about";
+  return make("li", "person", dot, about);
 }
 
 function fillRow(row, { id, name, person, words }) {
-  const [dot, nameBox, status, text] = row.children;
+  const [dot, about] = row.children;
+  const [nameBox, status, text] = about.children;
   call(dot, `dot ${person.status}`);
   setText(nameBox, name);
   nameBox.title = id;

@@ -616,3 +616,17 @@ async def test_of_another_room_nobody_is_shown_until_it_is_known(
     await element.evaluate("(list) => list.removeAttribute('room')")
     await expect(people).to_have_count(0)
     ann.complaints.clear()
+
+
+async def test_long_names_and_words_fit_on_a_phone(wiki: Wiki, window: OpenWindow) -> None:
+    wiki.body = wiki.element("presence-list")
+    await wiki.app.put(ROOM, "w" * 128, ttl=600)
+    ann = await window(wiki.url, viewport={"width": 320, "height": 600})
+    await ann.goto("/")
+    await wiki.app.say("ann", status="busy", text="W" * 100)
+    await expect(row(ann.page, "Ann Lee")).to_contain_text("WWW")
+    assert await ann.page.evaluate("document.scrollingElement.scrollWidth") <= 320
+    # No word is broken that need not be.
+    for word in ("Ann Lee", "busy"):
+        box = await row(ann.page, "Ann Lee").get_by_text(word).bounding_box()
+        assert box is not None and box["height"] < 30, word

@@ -970,6 +970,7 @@ const WORDS = {
     offline: "offline",
     more: "{n} more",
     stale: "Connection lost. Shown as last known.",
+    degraded: "Some people are shown as last known.",
     people: "People who are here",
     nobody: "Nobody is here.",
     came: "Here now: {who}. ",
@@ -982,6 +983,7 @@ const WORDS = {
     offline: "offline",
     more: "{n} weitere",
     stale: "Verbindung verloren. Letzter bekannter Stand.",
+    degraded: "Teils letzter bekannter Stand.",
     people: "Wer hier ist",
     nobody: "Niemand ist hier.",
     came: "Jetzt hier: {who}. ",
@@ -997,9 +999,7 @@ const STYLE = `
 ul { display: flow-root; list-style: none; margin: 0; padding: 0 }
 p { margin: 0 }
 li { position: relative; display: flex; align-items: center; gap: .5em; padding-block: .15em }
-.about { flex: 1; display: flex; flex-wrap: wrap; column-gap: .5em; min-inline-size: 0;
-  overflow-wrap: anywhere }
-.about > * { min-inline-size: 0 }
+.about { flex: 1; display: flex; flex-wrap: wrap; column-gap: .5em; overflow-wrap: anywhere }
 .faces { display: flex; flex-wrap: wrap; gap: .25em }
 .faces li { padding: 0 }
 .dot { flex: none; display: inline-block; box-sizing: border-box; inline-size: .75em;
@@ -1010,7 +1010,7 @@ li { position: relative; display: flex; align-items: center; gap: .5em; padding-
   background: linear-gradient(currentColor 35%, Canvas 0 65%, currentColor 0) }
 .away { color: var(--presence-away, light-dark(#a16207, #facc15));
   background: linear-gradient(90deg, currentColor 50%, Canvas 0) }
-.stale .dot { border-style: dotted; background: Canvas }
+.stale .dot, .last-known { border-style: dotted; background: Canvas }
 .faces .dot { position: absolute; inset-block-end: 0; inset-inline-end: 0;
   outline: 2px solid Canvas }
 .avatar { display: grid; place-items: center; overflow: hidden; box-sizing: border-box;
@@ -1040,7 +1040,8 @@ function elementOf(makePainter) {
     #shared = null;
     #ender = null;
     #paint = null;
-    #painted = []; // the room and the user that are shown
+    #painted; // the room that is shown
+    #user; // of whom
     #tell = null;
     #box = null;
     #content = make("slot");
@@ -1132,10 +1133,11 @@ function elementOf(makePainter) {
       if (!this.isConnected) return;
       const { presence: room } = this;
       const user = this.getAttribute("user");
-      const isSame = this.#painted[0] === room && this.#painted[1] === user;
+      const isSame = this.#painted === room && this.#user === user;
       if (!isSame && this.#paint) this.#empty();
       if (!isShown(room, user)) return;
-      this.#painted = [room, user];
+      this.#painted = room;
+      this.#user = user;
       const began = now();
       if (!this.#paint) {
         this.#box.replaceChildren();
@@ -1209,6 +1211,15 @@ function said(id, person, words) {
   return `${nameOf(id, person)}: ${person?.text ? `${status}, ${person.text}` : status}`;
 }
 
+function signOf(room, id) {
+  const status = room.people.get(id)?.status ?? "offline";
+  return `dot ${status}${room.isLastKnown(id) ? " last-known" : ""}`;
+}
+
+function noteOf(room, words) {
+  return room.stale ? words.stale : room.degraded ? words.degraded : "";
+}
+
 function firstByName(people, most, lang) {
   const compare = comparer(lang);
   const inOrder = (a, b) => compare(a.name, b.name) || (a.id < b.id ? -1 : 1);
@@ -1248,7 +1259,7 @@ function painterOf(list, usual, makeItem, fill) {
       const item = items.get(id);
       if (item === place) place = place.nextElementSibling;
       else list.insertBefore(item, place);
-      fill(item, { id, name, person, words });
+      fill(item, { id, name, person, words, sign: signOf(room, id) });
     }
     return room.count - shown.length;
   };
@@ -1287,7 +1298,7 @@ function listPainter(box) {
   return (room, words, element) => {
     const hidden = paint(room, words, element);
     setText(more, hidden > 0 ? words.more.replace("{n}", hidden) : room.count ? "" : words.nobody);
-    setText(note, room.stale ? words.stale : "");
+    setText(note, noteOf(room, words));
   };
 }
 
@@ -1300,10 +1311,10 @@ function makeRow() {
   return make("li", "person", dot, about);
 }
 
-function fillRow(row, { id, name, person, words }) {
+function fillRow(row, { id, name, person, words, sign }) {
   const [dot, about] = row.children;
   const [nameBox, status, text] = about.children;
-  call(dot, `dot ${person.status}`);
+  call(dot, sign);
   setText(nameBox, name);
   nameBox.title = id;
   setText(status, words[person.status]);
@@ -1323,7 +1334,7 @@ function avatarsPainter(box) {
     setText(number, `+${hidden}`);
     setText(inWords, (more.title = words.more.replace("{n}", hidden)));
     if (hidden > 0) list.append(more);
-    list.title = room.stale ? words.stale : "";
+    list.title = noteOf(room, words);
   };
 }
 
@@ -1332,9 +1343,9 @@ function makeFace() {
   return make("li", "person", ...parts, make("span", "unseen"));
 }
 
-function fillFace(item, { id, name, person, words }) {
+function fillFace(item, { id, name, person, words, sign }) {
   const [face, dot, inWords] = item.children;
-  call(dot, `dot ${person.status}`);
+  call(dot, sign);
   setText(inWords, (item.title = said(id, person, words)));
   const picture = String(person.info?.avatar ?? "");
   if (face.of === name + picture) return;
@@ -1361,9 +1372,10 @@ function dotPainter(box) {
   return (room, words, element) => {
     const id = element.getAttribute("user") ?? "";
     const person = room.people.get(id);
-    call(dot, `dot ${person?.status ?? "offline"}`);
+    call(dot, signOf(room, id));
     dot.title = said(id, person, words);
-    setText(inWords, room.stale ? `${dot.title}. ${words.stale}` : dot.title);
+    const note = room.stale || room.isLastKnown(id) ? noteOf(room, words) : "";
+    setText(inWords, note ? `${dot.title}. ${note}` : dot.title);
   };
 }
 

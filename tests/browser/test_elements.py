@@ -54,6 +54,10 @@ def row(page: Page, name: str) -> Locator:
     return page.locator("presence-list li").filter(has_text=name)
 
 
+def face(page: Page, name: str) -> Locator:
+    return page.locator("presence-avatars li").filter(has_text=name)
+
+
 async def open_list(window: OpenWindow, wiki: Wiki) -> Window:
     wiki.body = wiki.element("presence-list")
     opened = await (await window(wiki.url)).goto("/")
@@ -616,6 +620,34 @@ async def test_of_another_room_nobody_is_shown_until_it_is_known(
     await element.evaluate("(list) => list.removeAttribute('room')")
     await expect(people).to_have_count(0)
     ann.complaints.clear()
+
+
+async def test_people_of_servers_out_of_reach_are_marked(wiki: Wiki, window: OpenWindow) -> None:
+    here = {"bob": 1_800_000_000, "carl": 1_800_000_000}
+    said = [
+        {"type": "snapshot", "cursor": "c", "heartbeat": 20, "online": here},
+        {"type": "degraded", "value": True},
+        {"type": "own", "usernames": ["carl"]},
+    ]
+
+    async def play(socket: WebSocketRoute) -> None:
+        for message in said:
+            socket.send(json.dumps(message))
+
+    wiki.body = wiki.element("presence-list") + wiki.element("presence-avatars")
+    wiki.body += "".join(wiki.element("presence-dot", user=user) for user in here)
+    ann = await window(wiki.url)
+    await ann.page.route_web_socket("**/*", play)
+    await ann.goto("/")
+    note = "Some people are shown as last known."
+    await expect(ann.page.locator("presence-list .note")).to_have_text(note)
+    dots = ann.page.locator("presence-dot")
+    await expect(dots.first).to_contain_text(f"bob: online. {note}")
+    await expect(dots.last).to_have_text("carl: online")
+    for name, style in (("bob", "dotted"), ("carl", "solid")):
+        for shown in (row, face):
+            dot = shown(ann.page, name).locator(".dot")
+            assert await dot.evaluate("(dot) => getComputedStyle(dot).borderTopStyle") == style
 
 
 async def test_long_names_and_words_fit_on_a_phone(wiki: Wiki, window: OpenWindow) -> None:

@@ -43,6 +43,8 @@ export class View {
     this.#hold = new Hold(place, () => this.plan());
     addEventListener("scroll", () => this.plan(), { passive: true });
     addEventListener("resize", () => this.#resize());
+    // It grows with its words, and with the size of the text, of which no window tells.
+    new ResizeObserver(() => this.#resize()).observe(cover);
     addEventListener("beforeprint", () => this.#print());
     addEventListener("afterprint", () => this.#printed());
     setInterval(() => this.plan(), WORDS);
@@ -297,6 +299,7 @@ export class View {
   }
 
   #resize() {
+    if (!this.isOpen) return;
     this.#rows.measure();
     this.plan();
   }

@@ -155,10 +155,10 @@ async def overlapping_rows(page: Page) -> list[str]:
 
 async def set_text(page: Page, percent: int, direction: str = "ltr") -> None:
     await page.evaluate(
-        """([percent, direction]) => {
+        """async ([percent, direction]) => {
             document.documentElement.style.fontSize = `${percent}%`;
             document.documentElement.dir = direction;
-            dispatchEvent(new Event("resize"));
+            for (const _ of "..") await new Promise(requestAnimationFrame);
         }""",
         [percent, direction],
     )

@@ -30,6 +30,8 @@ export class Me {
 
   // What is typed at the moment is left alone.
   #draw() {
+    // Until then it is as the server drew it.
+    if (!this.#room.isKnown(this.#name)) return;
     if (this.#room.state === "live") this.#chosen = this.#room.choice?.status ?? "online";
     const status = this.#status;
     byId("me").dataset.status = status;

@@ -13,6 +13,7 @@ from presence_server.keys import DATABASE
 from presence_server.storage.database import Transaction
 from tests.browser.conftest import OpenWindow
 from tests.conftest import Serve, Visit
+from testing.tcp_proxy import Proxy
 from testing.visitor import PASSWORD, Visitor
 
 pytestmark = pytest.mark.browser
@@ -175,6 +176,36 @@ async def test_the_other_pages_keep_their_person_here(
     await expect(alice.page.get_by_role("status")).to_have_text(
         "This device was logged out from another one, or by whoever runs this site."
     )
+
+
+OWN_STATUS = """() => {
+    window.seen = [];
+    addEventListener("DOMContentLoaded", () => {
+        const status = document.getElementById("me-status");
+        const note = () => seen.push(status.textContent);
+        new MutationObserver(note).observe(status, { childList: true });
+        note();
+    });
+}"""
+
+
+async def test_a_page_that_opens_says_nothing_else_of_oneself_meanwhile(
+    serve: Serve, window: OpenWindow
+) -> None:
+    server = await serve()
+    async with Proxy((str(server.host), int(server.port or 0))) as line:
+        alice = await window(f"http://127.0.0.1:{line.port}", "alice")
+        await alice.is_live()
+        await alice.choose("Invisible")
+        line.delay = 0.2
+        await alice.page.add_init_script(f"({OWN_STATUS})()")
+        await alice.goto("/account/")
+        await alice.page.wait_for_timeout(2000)
+        assert await alice.page.evaluate("seen") == ["Invisible"]
+        # And it hears of a change.
+        line.delay = 0
+        await alice.choose("Busy")
+        assert await alice.page.evaluate("seen") == ["Invisible", "Busy"]
 
 
 async def test_the_account_page_gives_a_name_and_tells_devices_apart(

@@ -236,7 +236,7 @@ class Bench:
 
     def client(self) -> Iterator[Verdict]:
         """In Chromium."""
-        yield at_most(13, "KB", "the client for pages, gzipped", client.size() / 1024)
+        yield at_most(13.5, "KB", "the client for pages, gzipped", client.size() / 1024)
         shown = client.first_person()
         yield at_most(1000, "ms", "first person on screen, nothing cached, median", shown)
         seconds = self._seconds(60)

@@ -32,7 +32,7 @@ export class Presence {
   #getToken;
 
   constructor(url, { getToken } = {}) {
-    this.#url = new URL(String(url).replace(/\/*$/, "/"), globalThis.location?.href);
+    this.#url = new URL(slashed(url), globalThis.location?.href);
     this.#getToken = getToken;
   }
 
@@ -47,6 +47,10 @@ export class Presence {
     const address = new URL("users/", this.#url);
     return new Room("", { address, probe: new URL("api/users?limit=1", this.#url) }, options);
   }
+}
+
+function slashed(url) {
+  return String(url).replace(/\/*$/, "/");
 }
 
 export class Room extends EventTarget {
@@ -1110,8 +1114,9 @@ function elementOf(makePainter) {
       const [src, room, tokenFrom] = ["src", "room", "token-from"].map((n) => this.getAttribute(n));
       const source = this.#getToken ?? tokenFrom;
       if (!room || !source) return null;
-      const server = src ?? new URL("../..", import.meta.url).href;
-      return shareRoom(server, room, source);
+      const server = slashed(src ?? new URL("../..", import.meta.url));
+      if (!URL.canParse(server, location.href)) return null;
+      return shareRoom(new URL(server, location.href).href, room, source);
     }
 
     #follow() {

@@ -573,6 +573,24 @@ async def test_many_dots_that_come_later_are_asked_for_at_once(
     assert lists == [None, ["bob"], ["bob", *others], ["bob"]]
 
 
+async def test_one_server_is_one_however_it_is_written(wiki: Wiki, window: OpenWindow) -> None:
+    wiki.body = wiki.element("presence-list")
+    wiki.body += wiki.element("presence-dot", user="ann", src=wiki.server)
+    wiki.body += wiki.element("presence-dot", user="ann", src=f"{wiki.server}/")
+    ann = await window(wiki.url)
+    lists = watched(ann.page)
+    await ann.goto("/")
+    for dot in await ann.page.locator("presence-dot").all():
+        await expect(dot).to_contain_text("Ann Lee: online")
+    assert lists == [None]
+    assert wiki.asked == ["ann"]
+    # What is no address is none, and leaves nothing as if it were live.
+    await ann.page.locator("presence-list").evaluate("(list) => list.setAttribute('src', '//[')")
+    await expect(ann.page.locator("presence-list li")).to_have_count(0)
+    await ann.page.locator("presence-list").evaluate("(list) => list.removeAttribute('src')")
+    await expect(row(ann.page, "Ann Lee")).to_be_visible()
+
+
 SAID_BY_DOTS = """() => {
     window.said = [];
     addEventListener("change", ({ target }) => said.push(target.shadowRoot.textContent), true);

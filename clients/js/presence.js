@@ -1032,7 +1032,7 @@ img { inline-size: 100%; block-size: 100%; object-fit: cover }
   .avatar { border-color: CanvasText }
 }`;
 
-let sheet = null;
+const sheets = new WeakMap(); // a window takes none of another
 
 const DIGEST_EVERY = 10_000;
 const SHARE = 0.1; // of the time goes into drawing at most
@@ -1073,11 +1073,10 @@ function elementOf(makePainter) {
 
     connectedCallback() {
       if (!this.#box) {
-        if (!sheet) (sheet = new CSSStyleSheet()).replaceSync(STYLE);
-        this.shadowRoot.adoptedStyleSheets = [sheet];
         this.#box = this.shadowRoot.appendChild(make("div"));
         this.#box.append(this.#content);
       }
+      this.shadowRoot.adoptedStyleSheets = sheetsOf(this.ownerDocument.defaultView);
       // A property set before this class was there hides that of the class.
       const { getToken } = this;
       delete this.getToken;
@@ -1175,6 +1174,15 @@ function elementOf(makePainter) {
 function isShown(room, user) {
   if (!room || (!room.stale && room.state !== "live")) return false;
   return user === null ? !room.count || room.people.size > 0 : room.isKnown(user);
+}
+
+function sheetsOf(view) {
+  if (view && !sheets.has(view)) {
+    const sheet = new view.CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    sheets.set(view, [sheet]);
+  }
+  return sheets.get(view) ?? [];
 }
 
 // A shadow root's is that of its host.

@@ -168,6 +168,27 @@ async def test_elements_are_upgraded_moved_and_changed(wiki: Wiki, window: OpenW
     await ann.page.wait_for_function("() => room.state === 'closed'")
 
 
+async def test_an_element_looks_the_same_in_another_window(
+    wiki: Wiki, window: OpenWindow
+) -> None:
+    wiki.body = wiki.element("presence-avatars")
+    ann = await (await window(wiki.url)).goto("/")
+    await expect(face(ann.page, "Ann Lee")).to_be_visible()
+    looks = await ann.page.evaluate(
+        """() => {
+            const element = document.querySelector("presence-avatars");
+            const look = () => element.shadowRoot.querySelector(".avatar").getBoundingClientRect();
+            const before = look().width;
+            const frame = document.body.appendChild(document.createElement("iframe"));
+            frame.contentDocument.body.append(element);
+            const there = look().width;
+            document.body.append(element);
+            return [before, there, look().width];
+        }"""
+    )
+    assert len(set(looks)) == 1 and looks[0] > 20
+
+
 async def test_a_cut_network_is_told_and_mended(
     wiki: Wiki, line: Proxy, window: OpenWindow
 ) -> None:

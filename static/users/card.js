@@ -7,11 +7,13 @@ export class Card {
   #dialog;
   #known;
   #username = null;
+  #pressed = null; // where the pointer went down: whoever selects words may let go beside the card
 
   /** `known` holds roster, person, favourites, bells and me. */
   constructor(dialog, known) {
     this.#dialog = dialog;
     this.#known = known;
+    dialog.addEventListener("pointerdown", ({ target }) => (this.#pressed = target));
     dialog.addEventListener("click", ({ target }) => this.#press(target));
     dialog.addEventListener("close", () => (this.#username = null));
   }
@@ -69,6 +71,7 @@ export class Card {
     if (act === "bell") bells.toggle(this.#username);
     if (act === "favourite") favourites.toggle(this.#username);
     // What is around the card belongs to the dialog itself.
-    if (act === "close" || target === this.#dialog) this.#dialog.close();
+    const isBeside = target === this.#dialog && target === this.#pressed;
+    if (act === "close" || isBeside) this.#dialog.close();
   }
 }

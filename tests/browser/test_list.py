@@ -386,6 +386,26 @@ async def test_favourites_stand_first_and_a_card_tells_all(
     await other.page.close()
 
 
+async def test_words_of_a_card_can_be_selected_and_a_press_beside_it_closes_it(
+    serve: Serve, window: OpenWindow
+) -> None:
+    alice = await window(await serve(), "alice")
+    await alice.is_live()
+    await alice.row("alice").click()
+    card, mouse = alice.page.get_by_role("dialog", name="alice"), alice.page.mouse
+    box = await card.get_by_role("heading").bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    await mouse.move(box["x"] + 30, middle)
+    await mouse.down()
+    await mouse.move(5, middle, steps=3)
+    await mouse.up()
+    assert await alice.page.evaluate("String(getSelection())") != ""
+    await expect(card).to_be_visible()
+    await mouse.click(5, middle)
+    await expect(card).to_be_hidden()
+
+
 async def test_a_card_says_on_what_somebody_is_who_allows_it(
     serve: Serve, window: OpenWindow
 ) -> None:

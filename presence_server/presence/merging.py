@@ -90,7 +90,12 @@ def _seen(entry: Entry, profile: Profile) -> tuple[Status, Mapping[str, Any]]:
 
 def newest_about(entries: Iterable[Entry]) -> Mapping[str, Any]:
     """What is said of a user, of several at once the newest."""
-    return max(entries, key=lambda entry: (entry.about.get(ISSUED, 0), entry.order)).about
+    return max(entries, key=lambda entry: newness(entry.about, entry.order)).about
+
+
+def newness(about: Mapping[str, Any], order: int) -> tuple[int, int]:
+    """Of what is said of a user the greatest holds."""
+    return about.get(ISSUED, 0), order
 
 
 def _devices(entries: Iterable[Entry]) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from presence_server.presence.entries import Entry
 from presence_server.presence.letters import Said
 from presence_server.presence.members import Member, Members
+from presence_server.presence.merging import newness
 from presence_server.presence.moment import Moment
 from presence_server.presence.states import Person, Status
 from presence_server.presence.timing import CLOCKS_ALIKE
@@ -66,6 +67,21 @@ class OwnPart:
                 self._unsaid[tag] = since
                 self._followed.add(member.who.session)
                 yield tag, self._said[tag]
+
+    def take_over_about(self, tag: str, entry: Entry) -> Entry | None:
+        """Show what another node was told of a session later: its line may be closed there before
+        the one here is. What is said now; None: nothing else than before."""
+        member = self.members.get(tag)
+        if member is None or not member.is_open or member.about == entry.about:
+            return None
+        if not newness(entry.about, entry.order) > newness(member.about, member.order):
+            return None
+        member.about, member.order = entry.about, entry.order
+        said = self._said[tag]
+        self._said[tag] = said._replace(about=entry.about, order=entry.order)
+        self._unsaid[tag] = said.since
+        self._followed.add(member.who.session)
+        return self._said[tag]
 
     def own_words(self, user: str, status: Status, since: int, came: int) -> tuple[int, int]:
         """What this node says of a user who is so, if that is what another clock means by the

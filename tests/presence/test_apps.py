@@ -71,6 +71,14 @@ class Site:
     def receive(self, number: int, text: str) -> None:
         self.do(number, lambda now: self.nodes[number].receive(text, now))
 
+    def describe(self, number: int, **about: Any) -> None:
+        node = self.nodes[number]
+        self.do(number, lambda now: node.describe(DOC, LINE, about, now))
+
+    def shown_beside(self, room: str = DOC) -> list[Any]:
+        """What is shown beside her status, at each node."""
+        return [dict(node.rooms.open(room).roster.here["alice"].about) for node in self.nodes]
+
     def shown(self, room: str = DOC) -> list[str]:
         """How alice is, at each node that lives; offline when she is not here."""
         found: list[str] = []
@@ -131,6 +139,29 @@ def test_of_two_claims_at_once_all_nodes_take_one() -> None:
         assert site.shown() == ["online", "online"]
         site.wait(2)
         assert site.shown() == ["offline", "offline"]
+
+
+def test_what_was_said_last_outlives_the_line_on_which_it_was_said() -> None:
+    site = Site(3)
+    site.open(0, connection=1)
+    site.open(1, connection=2)
+    site.wait(1)
+    site.describe(0, data={"row": 6})
+    site.wait(1)
+    site.describe(1, data={"row": 7})
+    site.wait(1)
+    before = [node.rooms.open(DOC).roster.version for node in site.nodes]
+    site.close(1, connection=2)
+    site.wait(2 * GRACE)
+    told = [node.rooms.open(DOC).roster.version for node in site.nodes]
+    assert told == before, "nothing that others see has changed"
+    assert site.shown_beside() == site.shown_beside(LOBBY) == [{"data": {"row": 7}}] * 3
+    site.describe(0)
+    site.wait(1)
+    assert site.shown_beside() == [{}] * 3
+    site.close(0, connection=1)
+    site.wait(GRACE + 1)
+    assert site.shown() == ["offline"] * 3
 
 
 def test_lines_and_claims_of_a_user_do_not_touch_each_other() -> None:

@@ -22,7 +22,9 @@ _HERE = ("online", "busy", "away")
 
 def encode_snapshot(cursor: str, heartbeat: float, here: Mapping[str, Person]) -> str:
     """Everyone who is here; `about` of those of whom something is known."""
-    head = {"type": "snapshot", "cursor": cursor, "heartbeat": heartbeat}
+    # A whole number where it is one: not every language reads 20.0 as that.
+    seconds = int(heartbeat) if heartbeat == int(heartbeat) else heartbeat
+    head = {"type": "snapshot", "cursor": cursor, "heartbeat": seconds}
     about = {user: person.about for user, person in here.items() if person.about}
     return _encode_with_people(head, here.items(), about)
 

@@ -32,6 +32,11 @@ NOW = 1_800_000_000
 MONTH = 30 * 24 * 3600
 
 
+@pytest.mark.parametrize("heartbeat, said", [(20.0, "20"), (1.5, "1.5")])
+def test_a_heartbeat_of_whole_seconds_is_a_whole_number(heartbeat: float, said: str) -> None:
+    assert encode_snapshot("n.9", heartbeat, {}).endswith(f'"heartbeat":{said}}}')
+
+
 def test_a_snapshot_groups_people_by_status() -> None:
     here = {"alice": Person("online", 100, 1, 1), "bob": Person("away", 105, 2, 2)}
     assert json.loads(encode_snapshot("n.2", 20, here)) == {

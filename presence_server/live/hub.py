@@ -130,6 +130,10 @@ class Hub:
             self.flushing.set_degraded(degraded)
             self.changed(self._audiences)
 
+    def has_line(self, session: str) -> bool:
+        """Whether a session has a line here that is not being closed."""
+        return session in self._sessions
+
     def end_session(self, session: str, room: str | None = None) -> None:
         """Close all lines of a session, or those to one room."""
         for observer in list(self._sessions.get(session, ())):

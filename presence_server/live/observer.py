@@ -84,7 +84,7 @@ class Observer:
         self.dismissed = False
 
     def connect(self, number: int) -> None:
-        """It is one of this node's connections from now on."""
+        """It is one of this node's connections from now on; 0: none any more."""
         self.connection = number
 
     def enter(self, room: Room) -> None:

@@ -9,6 +9,7 @@ from presence_server.background import Background, next_round_at
 from presence_server.crowd import Crowd
 from presence_server.live.arrivals import Arrivals
 from presence_server.live.clock import Clock, moment
+from presence_server.live.farewells import LEFT
 from presence_server.live.feed import Feeds
 from presence_server.live.hub import Hub
 from presence_server.live.observer import Observer
@@ -190,15 +191,24 @@ class PresenceService:
         """Let somebody go from a room at once."""
         self.carry_out(self.node.leave(room, session, moment()))
 
+    def leave_by(self, observer: Observer) -> None:
+        """Somebody says over a line that they leave: it is closed, and without another one their
+        session has no grace."""
+        self.hub.dismiss(observer, LEFT)
+        self._close(observer)
+        if not self.hub.has_line(observer.session):
+            self.leave(observer.room.key, observer.session)
+
     def disconnect(self, observer: Observer) -> None:
         self.hub.remove(observer)
-        if not observer.connection:
-            return
-        key = observer.room.key
-        self.carry_out(
-            self.node.close(key, observer.session, observer.connection, moment())
-        )
-        self.node.unwatch(key)
+        self._close(observer)
+
+    def _close(self, observer: Observer) -> None:
+        if observer.connection:
+            key, connection = observer.room.key, observer.connection
+            observer.connect(0)
+            self.carry_out(self.node.close(key, observer.session, connection, moment()))
+            self.node.unwatch(key)
 
     def hear(
         self, observer: Observer, message: StatusMessage, *, may_be_invisible: bool = False

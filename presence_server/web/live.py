@@ -10,7 +10,12 @@ from presence_server.live.dialects import BY_SUBPROTOCOL
 from presence_server.live.farewells import SESSION_ENDED
 from presence_server.live.observer import Observer
 from presence_server.live.seats import RETRY_SEAT
-from presence_server.presence.client_messages import ClientMessage, StatusMessage, WatchMessage
+from presence_server.presence.client_messages import (
+    ClientMessage,
+    LeaveMessage,
+    StatusMessage,
+    WatchMessage,
+)
 from presence_server.presence.states import Status
 from presence_server.web.hosts import has_our_origin
 from presence_server.web.proxies import client_address
@@ -82,3 +87,5 @@ def _hear(request: web.Request, observer: Observer, said: ClientMessage) -> None
         presence.hear(observer, said, may_be_invisible=allowed)
     elif isinstance(said, WatchMessage):
         presence.hub.watch(observer, said.users, said.cursor)
+    elif isinstance(said, LeaveMessage):
+        presence.leave_by(observer)

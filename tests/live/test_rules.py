@@ -137,6 +137,25 @@ async def test_a_reload_within_the_grace_is_no_event(
         assert said_of(of_alice, "bob") == ["online"]
 
 
+@every_way
+async def test_who_leaves_is_gone_at_once_unless_another_line_stays(
+    open_site: OpenSite, visit: Visit, all_is_told: AllIsTold
+) -> None:
+    site = await open_site(grace=60)
+    alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")
+    async with alice.live() as of_alice, bob.live() as first, bob.live() as second:
+        await of_alice.sees("bob", "online")
+        await first.send({"type": "leave"})
+        assert await first.closed() == 1000
+        await all_is_told(of_alice, site.there)
+        assert said_of(of_alice, "bob") == ["online"]
+        await second.send({"type": "leave"})
+        assert await second.closed() == 1000
+        await of_alice.sees("bob", "offline")
+        async with bob.live():
+            await of_alice.sees("bob", "online")
+
+
 async def test_the_grace_ends(open_site: OpenSite, visit: Visit) -> None:
     site = await open_site(grace=1.5)
     alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")

@@ -9,7 +9,7 @@ from typing import Any
 from presence_server.apps.known import KnownApps
 from presence_server.apps.line import Line
 from presence_server.apps.permissions import Permission
-from presence_server.apps.rooms import AppRooms, without_nothing
+from presence_server.apps.rooms import AppRooms
 from presence_server.apps.tokens import Token, TokenRefused
 from presence_server.live.farewells import (
     FULL,
@@ -31,6 +31,7 @@ from presence_server.presence.client_messages import (
     WatchMessage,
 )
 from presence_server.presence.members import Who
+from presence_server.presence.merging import without_nothing
 from presence_server.presence.states import Status
 
 # Seconds before its end in which a line is told that its token ends.

@@ -13,7 +13,7 @@ from presence_server.presence.choices import Choice, words_of
 from presence_server.presence.client_messages import StatusMessage
 from presence_server.presence.commands import Command
 from presence_server.presence.members import Who
-from presence_server.presence.merging import ISSUED, newest_about
+from presence_server.presence.merging import ISSUED, newest_about, without_nothing
 from presence_server.presence.moment import Moment
 from presence_server.presence.names import CLAIM, LOBBY, key_of, name_of
 from presence_server.presence.records import OWN
@@ -266,7 +266,3 @@ def _rooms_in(lobby: Roster, user: str, before: int) -> list[str]:
     # Of whom is shown in the lobby, each room of theirs shows them.
     names = {source.room[before:] for source in lobby.entries(user)}
     return sorted(names - {LOBBY}) or sorted(names)
-
-
-def without_nothing(about: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in about.items() if value}

@@ -191,6 +191,11 @@ class PresenceService:
         """Let somebody go from a room at once."""
         self.carry_out(self.node.leave(room, session, moment()))
 
+    def set_data(self, observer: Observer, data: Mapping[str, Any]) -> None:
+        """Show something beside a user's status; {}: nothing."""
+        key = observer.room.key
+        self.carry_out(self.node.set_data(key, observer.session, data, moment()))
+
     def leave_by(self, observer: Observer) -> None:
         """Somebody says over a line that they leave: it is closed, and without another one their
         session has no grace."""

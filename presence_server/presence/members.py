@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from presence_server.presence.entries import ARRIVING
+from presence_server.presence.merging import DEVICE, of_user
 from presence_server.presence.moment import Moment
 from presence_server.presence.states import NOTHING, Status, PRECEDENCE
 
@@ -52,6 +53,11 @@ class Member:
         self.order = 0
         # The second in which the user's stay began; 0 while nothing has been said of it.
         self.came = 0
+
+    def take_over_about(self, about: Mapping[str, Any], order: int) -> None:
+        """Show what was said later on another line of the user; the device stays its own."""
+        own = {DEVICE: self.about[DEVICE]} if DEVICE in self.about else {}
+        self.about, self.order = {**own, **of_user(about)} or NOTHING, order
 
     def extend(self, until: int | None) -> None:
         """It may be taken over for as long as any of what has brought it here holds."""

@@ -83,9 +83,14 @@ def look_alike(one: Entry, other: Entry, profile: Profile) -> bool:
 
 def _seen(entry: Entry, profile: Profile) -> tuple[Status, Mapping[str, Any]]:
     """Of what is said of a session, what others can be told."""
-    if profile.shows_devices or DEVICE not in entry.about:
+    if profile.shows_devices:
         return entry.status, entry.about
-    return entry.status, {key: entry.about[key] for key in entry.about if key != DEVICE}
+    return entry.status, of_user(entry.about)
+
+
+def without_nothing(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What is empty is not said."""
+    return {name: value for name, value in about.items() if value}
 
 
 def newest_about(entries: Iterable[Entry]) -> Mapping[str, Any]:
@@ -93,9 +98,16 @@ def newest_about(entries: Iterable[Entry]) -> Mapping[str, Any]:
     return max(entries, key=lambda entry: newness(entry.about, entry.order)).about
 
 
-def newness(about: Mapping[str, Any], order: int) -> tuple[int, int]:
-    """Of what is said of a user the greatest holds."""
-    return about.get(ISSUED, 0), order
+def newness(about: Mapping[str, Any], order: int) -> tuple[int, int, str]:
+    """Of what is said of a user the greatest holds; of two at once all nodes take the same."""
+    return about.get(ISSUED, 0), order, repr(of_user(about))
+
+
+def of_user(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Without what holds for one session alone."""
+    if DEVICE not in about:
+        return about
+    return {key: about[key] for key in about if key != DEVICE}
 
 
 def _devices(entries: Iterable[Entry]) -> list[str]:

@@ -178,6 +178,13 @@ class Node:
         self.own.describe(room, session, about, now)
         return self._take_commands()
 
+    def set_data(
+        self, room: str, session: str, data: Mapping[str, Any], now: Moment
+    ) -> list[Command]:
+        """Let somebody with an own account show something beside their status; {}: nothing."""
+        self.own.set_data(room, session, data, now)
+        return self._take_commands()
+
     def choose(
         self,
         app: int,

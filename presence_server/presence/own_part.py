@@ -68,20 +68,22 @@ class OwnPart:
                 self._followed.add(member.who.session)
                 yield tag, self._said[tag]
 
-    def take_over_about(self, tag: str, entry: Entry) -> Entry | None:
-        """Show what another node was told of a session later: its line may be closed there before
-        the one here is. What is said now; None: nothing else than before."""
-        member = self.members.get(tag)
-        if member is None or not member.is_open or member.about == entry.about:
-            return None
-        if not newness(entry.about, entry.order) > newness(member.about, member.order):
-            return None
-        member.about, member.order = entry.about, entry.order
-        said = self._said[tag]
-        self._said[tag] = said._replace(about=entry.about, order=entry.order)
-        self._unsaid[tag] = said.since
-        self._followed.add(member.who.session)
-        return self._said[tag]
+    def take_over_about(self, tag: str, entry: Entry) -> Iterator[tuple[str, Entry]]:
+        """Let the lines of a user show what was said later on another one, which may be closed
+        before they are: by tag, what is said of their sessions now."""
+        # A user of an app has one session for all lines; beside it stand claims.
+        tags = self.members.of_user(entry.user) if entry.account else (tag,)
+        for own in tags:
+            member = self.members.get(own)
+            if member is None or not member.is_open:
+                continue
+            if newness(entry.about, entry.order) > newness(member.about, member.order):
+                member.take_over_about(entry.about, entry.order)
+                said = self._said[own]
+                self._said[own] = said._replace(about=member.about, order=member.order)
+                self._unsaid[own] = said.since
+                self._followed.add(member.who.session)
+                yield own, self._said[own]
 
     def own_words(self, user: str, status: Status, since: int, came: int) -> tuple[int, int]:
         """What this node says of a user who is so, if that is what another clock means by the

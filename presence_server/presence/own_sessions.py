@@ -10,7 +10,7 @@ from presence_server.presence.departures import Departures
 from presence_server.presence.entries import ARRIVING, Entry, Source
 from presence_server.presence.hearing import Hearing
 from presence_server.presence.members import Member, Who
-from presence_server.presence.merging import counted, merged_status
+from presence_server.presence.merging import counted, merged_status, without_nothing
 from presence_server.presence.moment import Moment
 from presence_server.presence.names import is_claim, tag_of
 from presence_server.presence.pending import Departure, Why
@@ -60,6 +60,10 @@ class OwnSessions:
         room.members.open(tag, who, connection, said, now)
         self._departures.cancel(self._source(room, tag))
         self._say(room, who, now.unix)
+        if who.account:
+            # The other sessions may end before this one.
+            for source, entry in [*room.roster.entries(who.user).items()]:
+                room.take_over_about(source.tag, entry)
 
     def arrive(self, key: str, who: Who, now: Moment) -> None:
         """Somebody who comes from other nodes is about to open a line, when these have told all
@@ -154,6 +158,18 @@ class OwnSessions:
         if member is not None and member.about != about:
             self._show(room, tag, about, now)
             self._say(room, member.who, now.unix)
+
+    def set_data(
+        self, key: str, session: str, data: Mapping[str, Any], now: Moment
+    ) -> None:
+        """Show this of the user of an own account, on whichever of their sessions it was said."""
+        room, tag = self._rooms.open(key), tag_of(key, session)
+        member = room.members.get(tag)
+        if member is None:
+            return
+        self.describe(key, session, without_nothing({**member.about, "data": data}), now)
+        said = room.roster.entries(member.who.user)[self._source(room, tag)]
+        room.take_over_about(tag, said)
 
     def end(self, room: Room, tag: str, at: int, now: Moment) -> bool:
         """Let a session go without a grace; False if it is not here."""

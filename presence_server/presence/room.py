@@ -174,7 +174,7 @@ class Room:
             self.views = {**self.views, source.node: view}
         view[source.tag] = entry
         self.put(source, entry)
-        self._take_over_about(source.tag, entry)
+        self.take_over_about(source.tag, entry)
         self.follow(entry.user)
 
     def hide(self, source: Source, since: int) -> None:
@@ -192,10 +192,10 @@ class Room:
         if self._lobby is not None:
             self._lobby.roster.place(source, entry)
 
-    def _take_over_about(self, tag: str, entry: Entry) -> None:
-        own = None if self._part is None else self._part.take_over_about(tag, entry)
-        if own is not None:
-            self.put(Source(self._node, self.key, tag), own)
+    def take_over_about(self, tag: str, entry: Entry) -> None:
+        if self._part is not None:
+            for own, said in self._part.take_over_about(tag, entry):
+                self.put(Source(self._node, self.key, own), said)
 
     def drop(self, source: Source, user: str, since: int) -> None:
         self.roster.remove(source, user, since)

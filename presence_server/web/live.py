@@ -12,6 +12,7 @@ from presence_server.live.observer import Observer
 from presence_server.live.seats import RETRY_SEAT
 from presence_server.presence.client_messages import (
     ClientMessage,
+    DataMessage,
     LeaveMessage,
     StatusMessage,
     WatchMessage,
@@ -87,5 +88,7 @@ def _hear(request: web.Request, observer: Observer, said: ClientMessage) -> None
         presence.hear(observer, said, may_be_invisible=allowed)
     elif isinstance(said, WatchMessage):
         presence.hub.watch(observer, said.users, said.cursor)
+    elif isinstance(said, DataMessage):
+        presence.set_data(observer, said.data)
     elif isinstance(said, LeaveMessage):
         presence.leave_by(observer)

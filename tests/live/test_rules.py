@@ -156,6 +156,48 @@ async def test_who_leaves_is_gone_at_once_unless_another_line_stays(
             await of_alice.sees("bob", "online")
 
 
+@every_way
+async def test_of_what_a_user_says_on_several_devices_the_newest_is_shown_while_one_is_here(
+    open_site: OpenSite, visit: Visit, all_is_told: AllIsTold
+) -> None:
+    site = await open_site(grace=0)
+    alice, laptop = await visit(site.here, "alice"), await visit(site.here, "bob")
+    phone, tablet = await visit(site.there), await visit(site.there)
+    for device in (phone, tablet):
+        await device.log_in("bob")
+
+    async def shows(of_alice: LiveSocket, row: int | None) -> None:
+        about = {} if row is None else {"data": {"row": row}}
+        await of_alice.message(lambda m: m.get("about", {}).get("bob") == about)
+
+    async with alice.live() as of_alice:
+        async with tablet.live() as third:
+            async with laptop.live() as first:
+                await first.send({"type": "data", "data": {"row": 1}})
+                await shows(of_alice, 1)
+                async with phone.live() as second:
+                    await second.send({"type": "data", "data": {"row": 2}})
+                    await shows(of_alice, 2)
+            # Now only one is here that said nothing; whoever comes is told all the same.
+            async with (await visit(site.there, "carol")).live() as of_carol:
+                about = (await of_carol.first())["about"]
+                assert about == {"bob": {"data": {"row": 2}}}, about
+            await third.send({"type": "data", "data": {}})
+            await shows(of_alice, None)
+            await third.send({"type": "data", "data": {"row": 3}})
+            await shows(of_alice, 3)
+            told = len(of_alice.received)
+            async with phone.live() as last:
+                await last.sees("bob", "online")
+                await third.raw.close()
+                await all_is_told(of_alice, site.there)
+                assert "bob" not in str(of_alice.received[told:])
+        await of_alice.sees("bob", "offline")
+        async with tablet.live():
+            await of_alice.sees("bob", "online")
+            assert "about" not in of_alice.received[-1], of_alice.received
+
+
 async def test_the_grace_ends(open_site: OpenSite, visit: Visit) -> None:
     site = await open_site(grace=1.5)
     alice, bob = await visit(site.here, "alice"), await visit(site.there, "bob")

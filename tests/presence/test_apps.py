@@ -164,6 +164,17 @@ def test_what_was_said_last_outlives_the_line_on_which_it_was_said() -> None:
     assert site.shown() == ["offline"] * 3
 
 
+def test_of_what_is_said_at_once_at_two_nodes_all_show_the_same() -> None:
+    site = Site(3)
+    site.open(0, connection=1)
+    site.open(1, connection=2)
+    site.wait(1)
+    site.describe(0, data={"row": 6})
+    site.describe(1, data={"row": 7})
+    site.wait(1)
+    assert site.shown_beside() == [{"data": {"row": 7}}] * 3
+
+
 def test_lines_and_claims_of_a_user_do_not_touch_each_other() -> None:
     site = Site()
     site.claim(0, 30, "away")

@@ -32,7 +32,7 @@ OF_LIBRARIES = {
     "web/bodies.py": {"request.writer.output_size"},
     "web/connection.py": {
         "match.route._handler",
-        "self._line._read_ready_cb",
+        "self._first_transport._read_ready_cb",
         "self.transport.max_size",
         "transport.max_size",
     },

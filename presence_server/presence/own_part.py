@@ -75,7 +75,8 @@ class OwnPart:
         tags = self.members.of_user(entry.user) if entry.account else (tag,)
         for own in tags:
             member = self.members.get(own)
-            if member is None or not member.is_open:
+            if member is None or not member.is_open or member.who.account != entry.account:
+                # Of a name that was deleted another node may speak for a moment still.
                 continue
             if newness(entry.about, entry.order) > newness(member.about, member.order):
                 member.take_over_about(entry.about, entry.order)

@@ -2,7 +2,10 @@
 
 import pytest
 
-from presence_server.presence.moment import seconds_behind
+from presence_server.presence.entries import Entry
+from presence_server.presence.members import Who
+from presence_server.presence.moment import Moment, seconds_behind
+from presence_server.presence.own_part import OwnPart
 from presence_server.presence.profiles import Profile, Profiles
 from presence_server.presence.timing import Timing
 
@@ -58,3 +61,13 @@ def test_where_the_site_hides_since_when_all_are_offline_nobody_can_show_it() ->
     assert not profiles.put("alice", Profile()) and len(profiles) == 0
     assert profiles.put("alice", Profile("Alice"))
     assert profiles.of("alice") == Profile("Alice", hides_last_seen=True)
+
+
+def test_what_was_said_by_a_user_of_a_name_is_not_taken_over_by_the_next() -> None:
+    part, now = OwnPart(), Moment(1.0, 1_800_000_000)
+    part.members.open("new", Who("new", "bob", account=8), 1, "online", now)
+    part.say("new", None, now.unix)
+    said = Entry("bob", 7, "online", now.unix, order=now.unix, about={"data": {"row": 7}})
+    assert list(part.take_over_about("old", said)) == []
+    ((tag, entry),) = part.take_over_about("old", said._replace(account=8))
+    assert (tag, entry.about) == ("new", said.about)

@@ -95,6 +95,8 @@ class Swarm:
         self._buffer = bytearray(_BUFFER)
         self._view = memoryview(self._buffer)
         self._control: int | None = None
+        # Whose handshakes are through, and who have not asked yet.
+        self._connected: list[int] = []
 
     def listen_to(self, fd: int) -> None:
         """`turn` returns True when this descriptor has something to read."""
@@ -150,15 +152,18 @@ class Swarm:
 
     def turn(self, timeout: float) -> bool:
         """One pass over all that is ready."""
-        events = self._epoll.poll(max(timeout, 0), len(self._by_fd) + 2)
+        connected, self._connected = self._connected, []
+        events = self._epoll.poll(0 if connected else max(timeout, 0), len(self._by_fd) + 2)
         started = time.monotonic()
         control = False
+        for number in connected:
+            self._send_request(number)
         for fd, event in events:
             client = self._by_fd.get(fd)
             if client is None:
                 control = control or fd == self._control
             elif event & select.EPOLLOUT:
-                self._send_request(client)
+                self._end_handshake(client)
             else:
                 self._receive(client)
         if events:
@@ -166,14 +171,22 @@ class Swarm:
             self.pass_seconds.append(time.monotonic() - started)
         return control
 
-    def _send_request(self, client: Client) -> None:
+    def _end_handshake(self, client: Client) -> None:
         code = client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._lose(client, os.strerror(code))
             return
-        client.socket.send(client.request)
-        client.request = b""
         self._epoll.modify(client.socket.fileno(), select.EPOLLIN)
+        # It asks in the next pass: a socket is said to be connected before the kernel confirms that
+        # to the server, and over loopback another processor may take in the request at the same
+        # time. Some of those the kernel answers with a reset, while the server serves them.
+        self._connected.append(client.number)
+
+    def _send_request(self, number: int) -> None:
+        client = self.clients.get(number)
+        if client is not None and client.request:
+            client.socket.send(client.request)
+            client.request = b""
 
     def _receive(self, client: Client) -> None:
         kept = len(client.pending)

@@ -67,7 +67,7 @@ def test_the_unit_is_started_again_for_ever() -> None:
     unit.optionxform = str  # type: ignore[assignment,method-assign]  # as its documentation has it
     unit.read_string(UNIT.read_text())
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
-    assert unit["Service"]["Restart"] == "on-failure"
+    assert unit["Service"]["Restart"] == "always"
 
 
 async def test_the_manager_hears_when_it_is_ready_and_when_it_ends(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ SETTINGS = (
         "sign_up",
         values.one_of("open", "closed"),
         "open or closed",
-        "open: anybody can sign up; closed: accounts are added with `user add`",
+        "open: anybody can sign up; closed: only who is invited or added with `user add`",
         "open|closed",
     ),
     Setting(

@@ -58,6 +58,8 @@ def test_settings_have_the_defaults_that_the_tables_name() -> None:
 def in_words(value: object) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
+    if value is None:
+        return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -27,10 +27,14 @@ _GROWN, _GROWN_BY = 2.0, 200_000
 
 @contextmanager
 def short_collections(
-    soon: Callable[[Callable[[], None]], object], everything_every: float = _EVERYTHING_EVERY
+    soon: Callable[[Callable[[], None]], object],
+    is_crowded: Callable[[], bool] = lambda: False,
+    *,
+    everything_every: float = _EVERYTHING_EVERY,
 ) -> Iterator[None]:
     """Collect in such a way while this is open; `soon` calls what it is given, from whichever
-    thread, when no collection is under way."""
+    thread, when no collection is under way. While it is crowded nobody has to wait for a look at
+    everything, unless it is overdue."""
     everything_due = monotonic() + everything_every
     blocks = _most_blocks()
     is_asked = False
@@ -47,6 +51,10 @@ def short_collections(
 
     def look_at_everything() -> None:
         nonlocal everything_due, blocks, is_asked
+        if is_crowded() and sys.getallocatedblocks() < blocks * _GROWN:
+            # The next collection asks again.
+            is_asked = False
+            return
         gc.unfreeze()
         gc.collect()
         everything_due = monotonic() + everything_every

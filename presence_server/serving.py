@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from time import monotonic
 from typing import Any
 
 from aiohttp import web
@@ -99,7 +100,12 @@ async def _serve(
     furnish(app)
     async with AsyncExitStack() as runners:
         # Before all that other nodes say of their people comes in.
-        runners.enter_context(short_collections(loop.call_soon_threadsafe))
+        crowd = app[CROWD]
+        runners.enter_context(
+            short_collections(
+                loop.call_soon_threadsafe, lambda: crowd.since(monotonic()) is not None
+            )
+        )
         # When a background task fails, its TaskGroup in the app cancels this task, wherever it is.
         try:
             with stop.cuts_short():

@@ -97,6 +97,8 @@ class Swarm:
         self._control: int | None = None
         # Whose handshakes are through, and who have not asked yet.
         self._connected: list[int] = []
+        # What could not be written to, and why.
+        self._broken: list[tuple[Client, str]] = []
 
     def listen_to(self, fd: int) -> None:
         """`turn` returns True when this descriptor has something to read."""
@@ -148,7 +150,7 @@ class Swarm:
         length = bytes((size,)) if size < 126 else b"\x7e" + struct.pack("!H", size)
         # The mask is a bit beside the length, and nothing but zeros.
         head = bytes((0x81, 0x80 | length[0])) + length[1:] + bytes(4)
-        self.clients[number].socket.send(head + text)
+        self._write(self.clients[number], head + text)
 
     def turn(self, timeout: float) -> bool:
         """One pass over all that is ready."""
@@ -166,10 +168,17 @@ class Swarm:
                 self._end_handshake(client)
             else:
                 self._receive(client)
+        self._lose_broken()
         if events:
             self.pass_starts.append(started)
             self.pass_seconds.append(time.monotonic() - started)
         return control
+
+    def _lose_broken(self) -> None:
+        broken, self._broken = self._broken, []
+        for client, reason in broken:
+            if self.clients.get(client.number) is client:
+                self._lose(client, reason)
 
     def _end_handshake(self, client: Client) -> None:
         code = client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -185,8 +194,8 @@ class Swarm:
     def _send_request(self, number: int) -> None:
         client = self.clients.get(number)
         if client is not None and client.request:
-            client.socket.send(client.request)
-            client.request = b""
+            request, client.request = client.request, b""
+            self._write(client, request)
 
     def _receive(self, client: Client) -> None:
         kept = len(client.pending)
@@ -269,10 +278,14 @@ class Swarm:
 
     def _pong(self, client: Client, payload: bytes) -> None:
         # An all-zero mask leaves the payload as it is.
+        self._write(client, bytes((0x8A, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
+
+    def _write(self, client: Client, data: bytes) -> None:
         try:
-            client.socket.send(bytes((0x8A, 0x80 | len(payload), 0, 0, 0, 0)) + payload)
-        except OSError:
-            pass  # the next read tells
+            client.socket.send(data)
+        except OSError as error:
+            # The kernel says why only once. What was read of it before is still to be handed on.
+            self._broken.append((client, error.strerror or str(error)))
 
     def _lose(self, client: Client, reason: str) -> None:
         self._forget(client)

@@ -1,6 +1,7 @@
 """What is collected when, in a process that holds very many objects."""
 
 import gc
+import sys
 import weakref
 from collections.abc import Callable
 
@@ -94,3 +95,41 @@ def test_a_process_that_grows_looks_at_everything(monkeypatch: pytest.MonkeyPatc
         assert later.do() == 1
         assert gone() is None
         assert more
+
+
+def test_while_it_is_crowded_nobody_waits_for_a_look_at_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """But one that is long overdue: a crowd may have no end."""
+    monkeypatch.setattr(collector, "_GROWN_BY", 2000)
+    monkeypatch.setattr(collector, "_GROWN", 1.2)
+    crowded = True
+    later = Later()
+    with short_collections(later, lambda: crowded):
+        thing = Thing()
+        gc.collect()
+        gone = weakref.ref(thing)
+        del thing
+        kept = _grow(1.25)
+        gc.collect()
+        assert later.do() == 1 and gone() is not None, "a crowd waits"
+        gc.collect()
+        assert later.do() == 1 and gone() is not None, "it is asked for again"
+        crowded = False
+        gc.collect()
+        assert later.do() == 1 and gone() is None
+        thing = Thing()
+        gc.collect()
+        gone = weakref.ref(thing)
+        del thing
+        crowded = True
+        kept += _grow(1.6)
+        gc.collect()
+        assert later.do() >= 1 and gone() is None, "it is overdue"
+        assert kept
+
+
+def _grow(times: float) -> list[list[object]]:
+    """Take so many times the blocks of memory that are taken now."""
+    more = int(sys.getallocatedblocks() * (times - 1)) + 4000
+    return [[] for _ in range(more)]

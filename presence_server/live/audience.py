@@ -11,6 +11,9 @@ from presence_server.presence.states import Person
 
 # So many who are told of some are told in a second how many are here; more wait longer for it.
 _COUNTED_PER_SECOND = 2_000
+# So many are told something of their own in one flush. With all of tens of thousands it would take
+# seconds, for which whoever comes meanwhile would wait before they are shown anybody.
+_TOLD_AT_ONCE = 1_000
 
 Changes = list[tuple[str, Person]]
 # What is made for one serves all that have the same dialect, and wires of the same kind.
@@ -117,14 +120,19 @@ class Audience:
         self.changes = self.room.roster.changes_since(self.before.version)
         own, self._behind = self._behind, {}
         if self.told == self.before:
-            return Due([], tuple(own))
+            return Due([], self._first_of(own))
         own.update(self._late)
         everybody = self.told.degraded != self.before.degraded
         own.update(self._of_some if everybody else dict.fromkeys(self._concerned()))
         for observer in own:
             self._write_down(observer)
         even = [(kind, tuple(wires)) for kind, wires in self._even.items() if wires]
-        return Due(even, tuple(own))
+        return Due(even, self._first_of(own))
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is more to say, even if nothing changes."""
+        return bool(self._behind)
 
     def end_flush(self) -> None:
         """Who is not late has been told."""
@@ -147,6 +155,14 @@ class Audience:
         if counts != self.counted:
             self.counted = {}
         return counts
+
+    def _first_of(self, own: Mapping[Observer, None]) -> Sequence[Observer]:
+        """Those who know nothing yet come first; of the others the last wait for the next flush."""
+        if len(own) <= _TOLD_AT_ONCE:
+            return tuple(own)
+        ordered = sorted(own, key=lambda observer: observer.greeted)
+        self._behind.update(dict.fromkeys(ordered[_TOLD_AT_ONCE:]))
+        return ordered[:_TOLD_AT_ONCE]
 
     def _concerned(self) -> Iterable[Observer]:
         """Those who are told of some, and watch somebody who changed."""

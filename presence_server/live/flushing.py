@@ -103,6 +103,8 @@ class Flushing:
             await turns.before(len(observers))
             self._send_own(observers, update)
         audience.end_flush()
+        if audience.is_behind:
+            self.add(audience)
 
     def _same(self, update: Update, kind: Kind, wires: Sequence[Wire]) -> bytes:
         try:

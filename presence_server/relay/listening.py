@@ -43,8 +43,16 @@ class Listener:
         self._connection: AbstractConnection | None = None
         self._subscribed = False
         self._missed_pings = 0
+        # So many signs of life were asked for that have not been read yet.
+        self._unanswered = 0
         self._unbreathed = 0.0
         self._dropped_because: str | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether more may have come than was read by now: answers come in one order with letters.
+        """
+        return self._unanswered > 1
 
     def leave(self, because: str) -> None:
         """Go on with a new subscription, if there is one."""
@@ -62,7 +70,7 @@ class Listener:
             began = monotonic()
             try:
                 async with self._server.connection() as connection:
-                    self._missed_pings = 0
+                    self._missed_pings = self._unanswered = 0
                     self._dropped_because = None
                     self._connection = connection
                     await self._listen_on(connection, deliver, subscribed)
@@ -89,6 +97,7 @@ class Listener:
                 self._drop("it does not answer")
             elif self._connection.is_connected:
                 self._missed_pings += 1
+                self._unanswered += 1
                 with suppress(RedisError, OSError):  # run() sees it too
                     await self._connection.send_command("PING")
 
@@ -109,6 +118,8 @@ class Listener:
                 for text in self._let_in(reply[1], reply[2]):
                     deliver(text)
                     await self._breathe(len(text))
+            elif reply[0] == b"pong":
+                self._unanswered -= 1
             elif reply[0] == b"subscribe" and reply[2] == len(self._channels):
                 self._subscribed = True
                 self.tried.set()

@@ -73,6 +73,10 @@ class RedisRelay:
         self._publisher.put(LETTER, text, to)
 
     def resubscribe(self) -> None:
+        # What is not heard may only not have been read yet, behind all that others said. A new
+        # subscription would throw that away, and all others would have to tell all they know.
+        if self._listener.is_behind:
+            return
         # An old master that was never told answers both connections and carries nothing.
         self._publisher.leave()
         self._listener.leave("what this node says does not come back to it")

@@ -409,6 +409,28 @@ async def test_who_comes_and_goes_while_it_is_told_how_many_are_here_is_counted_
         assert {how_many(wire) for _, wire in some} == {1}
 
 
+async def test_who_comes_is_told_before_all_others_are_told_of_an_outage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(audiences, "_TOLD_AT_ONCE", 60)
+    hub, room = Hub(20), SmallRoom()
+    some = [observer(room, view=frozenset({"zoe"}), session=str(n)) for n in range(150)]
+    late, at_late = observer(room, view=frozenset({"zoe"}))
+    async with running(hub):
+        for line, _ in some:
+            hub.add(line)
+        await until(lambda: all(wire.types() == ["snapshot", "count"] for _, wire in some))
+        for _, wire in some:
+            take(wire)
+        hub.set_degraded(True)
+        room.place("bob")
+        assert (await flushed(hub)).writes == 60
+        hub.add(late)
+        assert (await flushed(hub)).writes == 60
+        assert "snapshot" in at_late.types()
+        await until(lambda: all("degraded" in wire.types() for _, wire in some))
+
+
 def comes_and_goes(room: SmallRoom, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody does in the next two turns that are left to others."""
     before, others = Turns.before, iter(["comes", "goes"])

@@ -270,6 +270,29 @@ async def test_an_old_master_that_answers_is_left_when_the_node_is_deaf(
         new.remove()
 
 
+async def test_who_is_behind_reads_on_instead_of_beginning_anew(
+    proxy: Proxy, tcp_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new subscription would lose what lies unread, and have all others tell all they know."""
+    monkeypatch.setattr(listening, "PING_INTERVAL", 0.05)
+    monkeypatch.setattr(listening, "MISSED_PINGS", 100)
+    async with Node(relay_through(proxy)) as far, Node(
+        open_relay(tcp_redis.url, "test", "near")
+    ) as near:
+        near.relay.send("hello")
+        await far.hears("hello")
+        proxy.rate = 400_000
+        for number in range(100):
+            near.relay.send(f"number {number} ".ljust(8 * 1024))
+        await far.until(lambda: len(numbers(far)) > 30)
+        far.relay.resubscribe()
+        await far.until(lambda: len(numbers(far)) == 100)
+        assert far.losses == 0
+        await far.hears_itself_say("caught up")
+        far.relay.resubscribe()
+        await far.until(lambda: far.subscriptions == 2)
+
+
 async def test_a_replica_is_not_used_before_it_is_a_master(tcp_redis: RedisServer) -> None:
     replica = RedisServer("--replicaof", "127.0.0.1", str(tcp_redis.port), port=free_port())
     try:

@@ -96,8 +96,9 @@ compare: .venv/.done-test
 # A hundred thousand people here at once; writes the figures down. With few, for a trial only:
 # make hundred-thousand SHORT=1
 hundred-thousand: .venv/.done-test
-	@$(BIN)/python -m benchmarks.hundred_thousand $(if $(SHORT),--short,--write) $(ARGS)
-	MANY_HERE=$(if $(SHORT),10000,100000) $(BIN)/python -m pytest -q -s tests/browser/test_many.py -k smooth
+	@missed=0; $(BIN)/python -m benchmarks.hundred_thousand $(if $(SHORT),--short,--write) $(ARGS) || missed=1; \
+	MANY_HERE=$(if $(SHORT),10000,100000) $(BIN)/python -m pytest -q -s tests/browser/test_many.py -k smooth || missed=1; \
+	exit $$missed
 
 # An hour of people who come and go: does anything grow? A short one: MINUTES=3 make soak
 # Only the client in a page: make soak PART=page

@@ -188,6 +188,11 @@ class _Part:
     def come_back_from_now_on(self) -> None:
         self.comes_back = True
 
+    def leave(self, share: float) -> None:
+        """So many of them close their pages, and do not come again."""
+        for number in self.numbers[: round(share * len(self.numbers))]:
+            self.swarm.close(number)
+
     def _until_told(self, to_connect: list[int], limit: float) -> tuple[int, float]:
         started = time.monotonic()
         while (now := time.monotonic()) < started + limit:
@@ -313,6 +318,9 @@ class Crowd:
 
     def come_back_from_now_on(self) -> None:
         self._do("come_back_from_now_on")
+
+    def leave(self, share: float) -> None:
+        self._do("leave", share)
 
     def _all_told(self, *command: object) -> tuple[int, float]:
         told = self._do(*command)

@@ -33,8 +33,8 @@ from presence_server.relay.memory import MemoryRelay
 _APP = 1
 _NAME = "0" * 16
 _CHANGES = 500
-# More than a core's own caches hold.
-_OTHER_WORK = b"x" * (8 << 20)
+# More than a processor's last cache holds.
+_OTHER_WORK = b"x" * (64 << 20)
 
 
 def change_cost(rooms: int, people: int, *, other_work: bool = True) -> float:

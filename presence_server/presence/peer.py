@@ -10,7 +10,7 @@ from presence_server.presence.letters import Batch, Beat, Part, States
 from presence_server.presence.moment import Moment
 from presence_server.presence.peer_clock import PeerClock
 from presence_server.presence.peer_notes import PeerNotes
-from presence_server.presence.timing import LONGEST_PATIENCE, PATIENCE, TELLS_WITHIN
+from presence_server.presence.timing import PATIENCE, TELLS_WITHIN
 
 # Marks whose place among the letters is known; the least time between two, in seconds.
 _MARKS = 120
@@ -53,8 +53,6 @@ class Peer:
         # When it was asked for all that it knows, and by which mark an answer is known.
         self.asked: float | None = None
         self.asked_mark = 0
-        # For so many seconds nothing of an answer may come until it is asked again.
-        self._patience = PATIENCE
         self.answer: Answer | None = None
         # Since when nothing more of an answer has come that it was asked for.
         self.awaited_since: float | None = None
@@ -157,22 +155,15 @@ class Peer:
         elif self.asked is not None:
             # The rest of it is on its way.
             self.asked = self.awaited_since = self.heard
-            self._patience = PATIENCE
         return answer
 
     def ask_again(self) -> None:
         """It listens again, and has not heard what it was asked before; an answer to that will do
         all the same."""
         if self.life is Life.NOTED and self.asked is not None and self.answer is None:
-            self.asked, self._patience = -math.inf, PATIENCE / 2
-
-    def is_to_be_asked(self, now: Moment) -> bool:
-        return self.asked is None or now.elapsed - self.asked >= self._patience
+            self.asked = -math.inf
 
     def ask(self, now: Moment) -> None:
-        # It may have too much to do, or this node has: each answer is more of that.
-        again = min(2 * self._patience, LONGEST_PATIENCE)
-        self._patience = PATIENCE if self.asked is None else again
         self.asked = now.elapsed
         if self.awaited_since is None:
             self.awaited_since = now.elapsed

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from presence_server.presence.moment import Moment
 from presence_server.presence.peer import Life, Peer
-from presence_server.presence.timing import DEAF, NOTES, WRITES_WITHIN
+from presence_server.presence.timing import DEAF, NOTES, PATIENCE, WRITES_WITHIN
 
 # Whoever reaches the relay can invent nodes.
 MOST_PEERS = 256
@@ -163,7 +163,7 @@ class Peers:
             waits = peer.clock.is_misdated or peer.life is not Life.CURRENT
             waits = waits and peer.life is not Life.LEFT
             heard = now.elapsed - peer.heard < self._lease
-            if waits and heard and peer.is_to_be_asked(now):
+            if waits and heard and (peer.asked is None or now.elapsed - peer.asked >= PATIENCE):
                 # Of several questions the answer to the first will do.
                 peer.asked_mark = 0 if peer.asked is None else peer.asked_mark
                 peer.ask(now)

@@ -18,9 +18,8 @@ CLOCKS_ALIKE = 2
 CLOCK_SET = 300
 # Marks that other nodes are asked to confirm lie so far apart at least.
 ASKING = 0.1
-# Until a snapshot that did not come is asked for again: at first, and at most.
+# Until a snapshot that did not come is asked for again.
 PATIENCE = 1.0
-LONGEST_PATIENCE = 8.0
 # A node that speaks again is asked and has told all, if it hears, within this time.
 TELLS_WITHIN = 0.5
 # Who is here is written down, and what others wrote is read, so often; and while that is all that

@@ -13,13 +13,7 @@ from presence_server.presence.peer import Life, Peer
 from presence_server.presence.peer_notes import Noted
 from presence_server.presence.peers import Peers
 from presence_server.presence.records import Changes, Stay
-from presence_server.presence.timing import (
-    DEAF,
-    LONGEST_PATIENCE,
-    NOTES,
-    PATIENCE,
-    WRITES_WITHIN,
-)
+from presence_server.presence.timing import DEAF, NOTES, PATIENCE, WRITES_WITHIN
 
 ME, ONE, TWO = "me", "one", "two"
 LEASE = 10.0
@@ -417,21 +411,6 @@ def test_those_who_have_not_told_all_are_asked_now_and_again() -> None:
     new.asked = None
     new.heard = LEASE + 5
     assert list(peers.take_asks(at(LEASE + 5))) == [ONE] and new.asked_mark == 0
-
-
-def test_whoever_does_not_answer_is_asked_more_and_more_seldom() -> None:
-    """Each answer is work for both, and too much to do may be why none comes."""
-    peers = Peers(60.0)
-    peer = peers.find(ONE, at(0))
-    assert peer is not None
-
-    def asked(until: float) -> list[float]:
-        tenths = range(round(10 * peer.heard), round(10 * until))
-        return [tenth / 10 for tenth in tenths if list(peers.take_asks(at(tenth / 10)))]
-
-    assert asked(30) == [0, PATIENCE, 3, 7, 15, 15 + LONGEST_PATIENCE]
-    peer.asked, peer.heard = None, 30
-    assert asked(34) == [30, 30 + PATIENCE, 33]
 
 
 def test_nobody_is_asked_who_was_not_heard_for_a_lease() -> None:

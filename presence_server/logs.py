@@ -49,12 +49,15 @@ def take_what_nobody_catches() -> None:
     threading.excepthook, sys.unraisablehook = of_a_thread, unraisable
 
 
-def say(sentence: str) -> None:
-    """The one sentence of a program that ends; as JSON where all of the log is."""
+def say(sentence: str, level: int = logging.CRITICAL) -> None:
+    """A sentence for whoever runs the program, such as why it ends; as JSON where the log is."""
     if _is_json:
-        logging.getLogger("presence-server").critical(sentence)
-    else:
-        print(f"presence-server: {sentence}", file=sys.stderr)
+        logging.getLogger("presence-server").log(level, sentence)
+        return
+    # After what was logged before it, and in one piece: unbuffered, the end of the line would be
+    # written by itself, behind lines of the log by then.
+    flush()
+    print(f"presence-server: {sentence}\n", end="", file=sys.stderr)
 
 
 def flush() -> None:

@@ -1,5 +1,6 @@
 import argparse
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -174,6 +175,30 @@ def test_output_that_cannot_be_written_is_one_sentence(
         "presence-server: Standard output cannot be written: No space left on device." in said
     )
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
+def test_a_sentence_is_whole_and_behind_what_was_logged_before_it(tmp_path: Path) -> None:
+    """Each write to such a socket is a message of its own, and others may come between two."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        done = subprocess.run(
+            [sys.executable, "-m", "presence_server", "user", "list"],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONUNBUFFERED": "1",
+                "PRESENCE_COLOUR": "blue",
+            },
+            stderr=theirs.fileno(),
+            timeout=60,
+        )
+        assert done.returncode == 3
+        theirs.close()
+        ours.settimeout(10)
+        logged, said = ours.recv(4096).decode(), ours.recv(4096).decode()
+    assert "PRESENCE_COLOUR is no setting" in logged
+    assert said.startswith("presence-server: ") and said.endswith("\n")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

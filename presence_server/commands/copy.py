@@ -5,6 +5,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from presence_server import logs
 from presence_server.commands.parsers import Subparsers
 from presence_server.storage import copying
 from presence_server.storage.database import open_database
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace, config: Config) -> int:
     try:
         copied = asyncio.run(_copy(source, target))
     except copying.CannotCopy as problem:
-        print(f"presence-server: {problem}", file=sys.stderr)
+        logs.say(str(problem))
         return 1
     apps = f" and {counted(copied['apps'], 'app')}" if copied["apps"] else ""
     print(

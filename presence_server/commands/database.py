@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from presence_server import logs
 from presence_server.accounts import users
 from presence_server.accounts.audit import Actor, Audited
 from presence_server.accounts.users import User
@@ -36,7 +36,7 @@ def run_on_database(
     try:
         asyncio.run(_run(config, work, create))
     except Refused as refusal:
-        print(f"presence-server: {refusal}", file=sys.stderr)
+        logs.say(str(refusal))
         return 1
     finally:
         log.setLevel(level)
@@ -50,7 +50,7 @@ async def _run(
     async with open_database(config.database, create=create) as db:
         if is_new:
             # It may be the wrong folder.
-            print(f"presence-server: Made a new database, {db.name}.", file=sys.stderr)
+            logs.say(f"Made a new database, {db.name}.", logging.INFO)
         await work(db)
 
 

@@ -10,6 +10,7 @@ from presence_server.live.dialects import BY_SUBPROTOCOL
 from presence_server.live.farewells import SESSION_ENDED
 from presence_server.live.observer import Observer
 from presence_server.live.seats import RETRY_SEAT
+from presence_server.live.wire import Wire
 from presence_server.presence.client_messages import (
     ClientMessage,
     DataMessage,
@@ -29,6 +30,30 @@ _STATUSES: dict[str | None, Status] = {"online": "online", "away": "away", "busy
 
 async def live(request: web.Request) -> web.StreamResponse:
     """The socket of a logged-in user, from its upgrade until it is gone."""
+    # One coroutine for all of it: each would stay for as long as the socket does.
+    identity, address = _admit(request)
+    try:
+        ws, wire = await open_web_socket(request)
+        presence = request.app[PRESENCE]
+        observer = _observer(request, identity, ws, wire)
+        status = _STATUSES.get(request.query.get("status"))
+        if status is None:
+            await presence.hear_of(presence.room.key, identity.who)
+        if not presence.connect(observer, identity.who, request.query.get("cursor"), status):
+            presence.hub.dismiss(observer, SESSION_ENDED)
+        try:
+            await read_messages(request, ws, wire, observer, partial(_hear, request, observer))
+        finally:
+            dismissed = observer.dismissed
+            presence.disconnect(observer)
+            end_socket(request, ws, dismissed=dismissed)
+        return ws
+    finally:
+        request.app[SEATS].give_back(identity.user, address)
+
+
+def _admit(request: web.Request) -> tuple[Identity, str]:
+    """Whose socket it is, and the address for which a seat is taken. Raises a refusal."""
     if not asks_for_upgrade(request):
         # Somebody opened the address in a browser.
         raise web.HTTPSeeOther("/")
@@ -48,37 +73,22 @@ async def live(request: web.Request) -> web.StreamResponse:
         refusal = web.HTTPServiceUnavailable if limit == "process" else web.HTTPTooManyRequests
         raise refusal(headers={"Retry-After": str(RETRY_SEAT)})
     seats.take(identity.user, address)
-    try:
-        return await _serve(request, identity)
-    finally:
-        seats.give_back(identity.user, address)
+    return identity, address
 
 
-async def _serve(request: web.Request, identity: Identity) -> web.WebSocketResponse:
-    ws, wire = await open_web_socket(request)
-    presence = request.app[PRESENCE]
+def _observer(
+    request: web.Request, identity: Identity, ws: web.WebSocketResponse, wire: Wire
+) -> Observer:
     dialect = BY_SUBPROTOCOL[ws.ws_protocol]
     begins_with_nobody = dialect.resumes and request.query.get("watch") == "some"
-    observer = Observer(
+    return Observer(
         session=identity.session,
         user=identity.user,
-        room=presence.room,
+        room=request.app[PRESENCE].room,
         dialect=dialect,
         wire=wire,
         view=frozenset() if begins_with_nobody else None,
     )
-    status = _STATUSES.get(request.query.get("status"))
-    if status is None:
-        await presence.hear_of(presence.room.key, identity.who)
-    if not presence.connect(observer, identity.who, request.query.get("cursor"), status):
-        presence.hub.dismiss(observer, SESSION_ENDED)
-    try:
-        await read_messages(request, ws, wire, observer, partial(_hear, request, observer))
-    finally:
-        dismissed = observer.dismissed
-        presence.disconnect(observer)
-        end_socket(request, ws, dismissed=dismissed)
-    return ws
 
 
 def _hear(request: web.Request, observer: Observer, said: ClientMessage) -> None:

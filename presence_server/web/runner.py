@@ -1,8 +1,11 @@
 """aiohttp's runner, with connections of our own class."""
 
+import asyncio
 import math
 
 from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import StreamWriter
 from aiohttp.web_protocol import RequestHandler
 
 from presence_server.crowd import Crowd
@@ -15,6 +18,17 @@ from presence_server.web.waiting import Waiting
 # Seconds of a body that nobody reads any more: who is cut in the middle of sending it never sees
 # the answer.
 _LINGERING = 1.0
+
+
+def _lay_out_writers() -> None:
+    """Let aiohttp's writers share the names of all their attributes.
+
+    In CPython the first objects of a class find out which they are, and each leaves less room for
+    names that come later. A writer has two more once it has sent something: where a crowd comes
+    first there is no room left by then, and each would have a dict of 400 bytes from then on.
+    """
+    writer = StreamWriter(BaseProtocol(asyncio.get_running_loop()), asyncio.get_running_loop())
+    writer.buffer_size = writer.output_size = 0
 
 
 class Runner(web.AppRunner):
@@ -34,6 +48,7 @@ class Runner(web.AppRunner):
         )
 
     async def _make_server(self) -> web.Server:
+        _lay_out_writers()
         server = await super()._make_server()
         for_operators = SITE in self.app
         site = self.app[SITE] if for_operators else self.app

@@ -27,6 +27,7 @@ _MOST_MESSAGES = 20
 _PER_SECONDS = 10.0
 # The same for pings and pongs.
 _MOST_CONTROL_FRAMES = 100
+_ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED)
 # Seconds that a peer has to answer a close.
 _CLOSING = 1.0
 # Seconds that what is on its way may take after the end of a line.
@@ -56,7 +57,8 @@ async def read_messages(
     cast(Connection, request.protocol).bound_frames(_Reads(ws, observer, hub).take)
     began, messages, control_frames = 0.0, 0, 0
     # Goes on after a dismissal until the close is through: only reading brings the peer's answer.
-    async for message in ws:
+    # As `async for`, which would keep a coroutine more for each socket.
+    while (message := await ws.receive()).type not in _ENDS:
         if observer.dismissed:
             continue
         now = time.monotonic()

@@ -36,6 +36,7 @@ OF_LIBRARIES = {
         "self.transport.max_size",
         "transport.max_size",
     },
+    "web/runner.py": {"writer.buffer_size", "writer.output_size"},
 }
 
 

@@ -4,8 +4,8 @@
 # times as much is followed by n times itself; and by more, with the fourth power of what it takes
 # beyond the second of these, while changes come so fast that flushes have to wait: a thousand
 # notice nothing of that.
-_CHEAP = 0.003
-_COSTLY = 0.0075
+_CHEAP = 0.005
+_COSTLY = 0.010
 # Seconds from one flush to the next that are enough, as long as half of them is left to others: to
 # two thousand, a hundred changes a second are then told within some 0.13 s, and where a write takes
 # 20 µs, within 0.15 s.

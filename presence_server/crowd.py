@@ -13,11 +13,14 @@ class Crowd:
 
     def __init__(self) -> None:
         self._since = self._until = -math.inf
+        # When somebody who had waited was let in last, and until when others may find no place.
+        self._let_in = self._full_until = -math.inf
 
     def note(self, since: float, now: float) -> None:
         """Somebody is let in now who may have waited since then."""
         if now - since < _NOTICED:
             return
+        self._let_in = now
         self._begin(since, now)
         # Who finds no room in the kernel's queue tries again after as long as they have tried.
         self._last(now + max(_KNOWN_WITHIN, now - self._since))
@@ -25,11 +28,16 @@ class Crowd:
     def send_away(self, now: float, retry_after: float) -> None:
         """Somebody finds no place now, and comes again within so many seconds."""
         self._begin(now, now)
-        self._last(now + retry_after + _KNOWN_WITHIN)
+        self._full_until = now + retry_after + _KNOWN_WITHIN
+        self._last(self._full_until)
 
     def since(self, now: float) -> float | None:
         """From when on somebody may have come of whom it is not known yet; None: nobody waits."""
         return self._since if now <= self._until else None
+
+    def comes_in(self, now: float) -> bool:
+        """Whether people who had to wait are being let in, and all find a place."""
+        return now <= self._let_in + _KNOWN_WITHIN and now > self._full_until
 
     def _begin(self, since: float, now: float) -> None:
         if self.since(now) is None:

@@ -32,3 +32,16 @@ def test_who_is_sent_away_is_waited_for_until_they_can_have_come_again() -> None
     assert crowd.since(17.1 + _KNOWN_WITHIN) is None
     crowd.send_away(30, 10)
     assert crowd.since(30) == 30
+
+
+def test_a_crowd_comes_in_while_who_had_to_wait_finds_a_place() -> None:
+    crowd = Crowd()
+    crowd.note(10, 10 + _NOTICED - 0.01)
+    assert not crowd.comes_in(10.5)
+    crowd.note(0, 20)
+    assert crowd.comes_in(20 + _KNOWN_WITHIN) and not crowd.comes_in(20.1 + _KNOWN_WITHIN)
+    crowd.send_away(30, 5)
+    crowd.note(20, 31)
+    assert not crowd.comes_in(31), "others need the place that a further process has"
+    crowd.note(20, 37)
+    assert crowd.comes_in(37)

@@ -104,3 +104,20 @@ def test_where_no_lock_can_be_had_nothing_is_known(
     with Lives(database, "aa", machine) as lives:
         assert "the next one waits for its lease" in caplog.text
         assert lives.find_ended() == {}
+
+
+def test_a_crowd_is_one_of_a_node_that_lives(database: Path, machine: list[Path]) -> None:
+    lives = Lives(database, "aa", machine)
+    with Lives(database, "bb", machine) as other:
+        assert not lives.is_any_crowded()
+        other.say_crowded(True)
+        assert lives.is_any_crowded() and not other.is_any_crowded()
+        other.say_crowded(False)
+        assert not lives.is_any_crowded()
+    with process_of("cc", database, machine) as process:
+        (file,) = database.parent.glob("*.cc")
+        os.truncate(file, 1)
+        assert lives.is_any_crowded()
+        process.kill()
+        process.wait()
+        assert list(lives.find_ended()) == ["cc"] and not lives.is_any_crowded()

@@ -34,6 +34,7 @@ TASKS = (
     "write who is here",
     "read notes",
     "upkeep of sessions",
+    "crowds",
     "apps",
     "duty",
     "webhooks",

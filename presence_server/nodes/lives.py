@@ -3,7 +3,8 @@ as its process lives.
 
 The kernel lets the lock go with the process, whatever ended it, and never before: one that stands
 still keeps it. A file says of what machine it is, and which file it was made as: nothing is
-concluded from those of other machines, or from copies.
+concluded from those of other machines, or from copies. One with a byte in it is of a node at which
+a crowd comes in.
 """
 
 import errno
@@ -55,7 +56,7 @@ class Lives:
     def find_ended(self) -> Mapping[str, Path]:
         """The nodes of this machine that are no more, with their files."""
         try:
-            return dict(self._ended())
+            return {name: path for name, inode, path in self._files() if _is_free(path, inode)}
         except OSError:
             # Nothing is known for sure.
             return {}
@@ -65,6 +66,24 @@ class Lives:
         for path in ended.values():
             with suppress(OSError):
                 path.unlink()
+
+    def say_crowded(self, crowded: bool) -> None:
+        """Tell the nodes of this machine whether a crowd comes in at this one."""
+        # It only spares work: a full disk is no reason to end.
+        with suppress(OSError):
+            if self._own is not None:
+                os.ftruncate(self._own[0], int(crowded))
+
+    def is_any_crowded(self) -> bool:
+        """Whether a crowd comes in at another node of this machine that lives."""
+        try:
+            return any(
+                name != self._node and _has_a_byte(path) and not _is_free(path, inode)
+                for name, inode, path in self._files()
+            )
+        except OSError:
+            # Nothing is known.
+            return False
 
     def _lock(self) -> tuple[int, Path]:
         machine = _name_in(self._machine)
@@ -83,14 +102,15 @@ class Lives:
             raise
         return descriptor, path
 
-    def _ended(self) -> Iterator[tuple[str, Path]]:
+    def _files(self) -> Iterator[tuple[str, int, Path]]:
+        """Of the nodes of this machine, with what each was made as."""
         machine = _name_in(self._machine)
         ours = re.escape(f"{self._beside.name}.{machine}")
         form = re.compile(rf"{ours}\.(\d+)\.([0-9a-f]+)")
         for path in self._beside.parent.iterdir():
             found = form.fullmatch(path.name)
-            if found is not None and _is_free(path, int(found[1])):
-                yield found[2], path
+            if found is not None:
+                yield found[2], int(found[1]), path
 
 
 def _name_in(files: Sequence[Path]) -> str:
@@ -100,6 +120,14 @@ def _name_in(files: Sequence[Path]) -> str:
             if text := file.read_bytes().strip():
                 return hashlib.sha256(text).hexdigest()[:16]
     raise OSError(errno.ENOENT, "it is not known which machine this is")
+
+
+def _has_a_byte(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        # Its node has just ended.
+        return False
 
 
 def _is_free(path: Path, inode: int) -> bool:

@@ -1,6 +1,7 @@
 """What works behind the pages of one process: opened in order, and ended in the reverse one."""
 
 import asyncio
+import secrets
 from collections.abc import Iterable
 from contextlib import AsyncExitStack, closing
 
@@ -19,6 +20,7 @@ from presence_server.keys import (
     APPS,
     APP_LINES,
     CONFIG,
+    CROWD,
     DATABASE,
     ENDINGS,
     ENDINGS_READER,
@@ -34,6 +36,7 @@ from presence_server.keys import (
     THROTTLE,
 )
 from presence_server.live.seats import Seats, capacity
+from presence_server.nodes.crowds import let_crowds_in, tell_crowds
 from presence_server.services.measuring import open_measuring
 from presence_server.services.presence import lives_of, make_presence, meet, read_who_is_known
 from presence_server.services.telling import open_telling
@@ -46,9 +49,13 @@ _PROFILE_CHANGES = 20, 1 / 6
 async def open_services(app: web.Application, stack: AsyncExitStack) -> None:
     """The application has its settings and its database."""
     _open_basis(app, stack)
-    presence, reached = await make_presence(app)
-    lives = lives_of(app[CONFIG], presence.name)
-    if app[CONFIG].redis_url is not None:
+    config, name = app[CONFIG], secrets.token_hex(8)
+    lives = lives_of(config, name)
+    if config.redis_url is not None:
+        # The other nodes keep whom the dead one had for as long.
+        await let_crowds_in(lives, config.lease + config.grace)
+    presence, reached = await make_presence(app, name)
+    if config.redis_url is not None:
         # To the end: what this process has to say and to write comes before.
         stack.enter_context(lives)
     ended = lives.find_ended()
@@ -63,6 +70,7 @@ async def open_services(app: web.Application, stack: AsyncExitStack) -> None:
         tasks.start("endings", app[ENDINGS_READER].run()),
         tasks.start("store", app[STORE].run()),
         tasks.start("upkeep of sessions", upkeep),
+        tasks.start("crowds", tell_crowds(app[CROWD], lives)),
         tasks.start("profiles", news.run()),
         tasks.start("apps", app[APPS].run()),
     ]

@@ -1,6 +1,5 @@
 """Who is here: what is known of it before anybody asks."""
 
-import secrets
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
@@ -34,10 +33,9 @@ from presence_server.nodes.lives import Lives
 from presence_server.notes.store import Store
 
 
-async def make_presence(app: web.Application) -> tuple[PresenceService, bool]:
+async def make_presence(app: web.Application, name: str) -> tuple[PresenceService, bool]:
     """And whether other nodes can be heard."""
     config, keyring = app[CONFIG], app[KEYRING]
-    name = secrets.token_hex(8)
     channel = relay.open_relay(
         config.redis_url, app[DATABASE].identity, name, keys=keyring.letter_keys
     )

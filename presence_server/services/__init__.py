@@ -52,8 +52,8 @@ async def open_services(app: web.Application, stack: AsyncExitStack) -> None:
     config, name = app[CONFIG], secrets.token_hex(8)
     lives = lives_of(config, name)
     if config.redis_url is not None:
-        # The other nodes keep whom the dead one had for as long.
-        await let_crowds_in(lives, config.lease + config.grace)
+        # While a crowd comes in, the other nodes keep whom the dead one had for as long.
+        await let_crowds_in(lives, 2 * config.lease + config.grace)
     presence, reached = await make_presence(app, name)
     if config.redis_url is not None:
         # To the end: what this process has to say and to write comes before.

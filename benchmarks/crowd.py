@@ -118,6 +118,7 @@ class _Part:
         # By when they return.
         self.returning: list[tuple[float, int]] = []
         self.comes_back = False
+        self.one_left_of: int | None = None
         self.everybody = False
         self.seen = Seen()
         # The same bytes for many are read once.
@@ -188,10 +189,14 @@ class _Part:
     def come_back_from_now_on(self) -> None:
         self.comes_back = True
 
-    def leave(self, share: float) -> None:
-        """So many of them close their pages, and do not come again."""
-        for number in self.numbers[: round(share * len(self.numbers))]:
+    def leave(self, one_of: int) -> None:
+        """One of so many closes their page, and does not come again."""
+        self.one_left_of = one_of
+        for number in filter(self._has_left, self.numbers):
             self.swarm.close(number)
+
+    def _has_left(self, number: int) -> bool:
+        return self.one_left_of is not None and number % self.one_left_of == 0
 
     def _until_told(self, to_connect: list[int], limit: float) -> tuple[int, float]:
         started = time.monotonic()
@@ -269,12 +274,18 @@ class _Part:
             when.append(now)
 
     def _changes_in(self, message: Mapping[str, Any]) -> list[Change]:
-        self.seen.shown_offline += len(message.get("offline", ()))
+        # Whoever comes back is told of those, too, who left shortly before their line broke.
+        offline = map(_number, message.get("offline", ()))
+        self.seen.shown_offline += sum(not self._has_left(number) for number in offline)
         return [
-            (int(user.removeprefix("user")), status)
+            (_number(user), status)
             for status in _HERE
             for user in message.get(status, ())
         ]
+
+
+def _number(user: str) -> int:
+    return int(user.removeprefix("user"))
 
 
 def _live(pipe: Connection, place: Place, numbers: range, cookies: Sequence[str]) -> None:
@@ -319,8 +330,8 @@ class Crowd:
     def come_back_from_now_on(self) -> None:
         self._do("come_back_from_now_on")
 
-    def leave(self, share: float) -> None:
-        self._do("leave", share)
+    def leave(self, one_of: int) -> None:
+        self._do("leave", one_of)
 
     def _all_told(self, *command: object) -> tuple[int, float]:
         told = self._do(*command)

@@ -49,7 +49,7 @@ _CALM = 1.0
 # Of all people: so many leave before one process is killed, for the others to have room for the
 # rest, as operators are advised to see to; and seconds until nobody is told any more that these are
 # gone, not even again, as whoever comes back is.
-_LEAVE = 0.02
+_LEAVE_ONE_OF = 50
 _GONE = Config().grace + 3 * Config().lease
 _NEVER = float("inf")
 
@@ -293,7 +293,7 @@ class Run:
                 return Verdict(what, with_more(f"not after {took:.0f} s", how), budget, False)
 
     def _restart(self, server: Site, people: Crowd, calm: bool) -> Iterator[Verdict]:
-        people.leave(_LEAVE)
+        people.leave(_LEAVE_ONE_OF)
         time.sleep(_GONE)
         left = people.here()
         people.begin(CHANGES)

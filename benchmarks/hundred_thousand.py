@@ -47,8 +47,7 @@ _SETTLED = 2.0
 _LOOK = 3.0
 _CALM = 1.0
 # Of all people: so many leave before one process is killed, for the others to have room for the
-# rest, as operators are advised to see to; and seconds until nobody is told any more that these are
-# gone, not even again, as whoever comes back is.
+# rest, as operators are advised to see to; and seconds after which all know that these are gone.
 _LEAVE_ONE_OF = 50
 _GONE = Config().grace + 3 * Config().lease
 _NEVER = float("inf")
@@ -70,7 +69,7 @@ class Size:
     over_within: float = 15.0
     calm_within: float = 45.0
     # The new process begins when the crowd is in at the others.
-    back_within: float = 30.0
+    back_within: float = 45.0
     ready_within: float = 45.0
 
 

@@ -56,7 +56,7 @@ def start_loading() -> None:
 
 
 @contextmanager
-def on_one_processor() -> Iterator[None]:
+def _on_one_processor() -> Iterator[None]:
     """What a connection sends comes in at one processor, as it does from a network card: over
     loopback it comes in where its sender just runs, and of two packets at two processors at once
     the kernel may take the second first, and answer it with a reset."""
@@ -109,7 +109,7 @@ class _Observers:
                     return
                 self.pipe.send(getattr(self, name)(*arguments))
 
-    @on_one_processor()
+    @_on_one_processor()
     def connect(self, at_once: int, limit: float, resume: bool = False) -> Connected:
         """Until all are connected and, where the dialect greets, have their first message.
 
